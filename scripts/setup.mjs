@@ -1,0 +1,98 @@
+/**
+ * Makes a clone ready for the commands in package.json, and does nothing where it is ready already:
+ *
+ *     node scripts/setup.mjs dependencies            the packages that package-lock.json names
+ *     node scripts/setup.mjs dependencies browser    and a Chromium for the browser tests
+ *
+ * This runs before anything is installed, so it is plain JavaScript for the Node.js that npm came with (20 or later).
+ * Among the packages is the Node.js that the project itself runs on: from then on, npm's scripts find that one first.
+ */
+import { spawnSync } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { findChromium } from "./chromium.mjs"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+const dependencies = () => {
+  if (dependenciesAreInstalled()) {
+    return
+  }
+  console.log("Installing the dependencies …")
+  // Not "npm ci": it insists on optional packages for every other operating system. This takes the same versions from
+  // the lock file, and leaves the file as it is.
+  run("npm", ["install", "--no-save", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"])
+}
+
+/**
+ * npm keeps what it installed in a lock file of its own inside node_modules, which it writes when it is done. A package
+ * may be missing there only if it is optional, as those for other operating systems are.
+ */
+const dependenciesAreInstalled = () => {
+  if (!existsSync(`${root}/node_modules/.package-lock.json`)) {
+    return false
+  }
+  const { "": _project, ...wanted } = packagesOf("package-lock.json")
+  const installed = packagesOf("node_modules/.package-lock.json")
+  return Object.entries(wanted).every(([path, { integrity, optional }]) =>
+    path in installed ? installed[path]?.integrity === integrity : optional
+  )
+}
+
+/**
+ * @param {string} lockFile
+ * @returns {Record<string, { integrity?: string, optional?: boolean }>}
+ */
+const packagesOf = (lockFile) => JSON.parse(readFileSync(`${root}/${lockFile}`, "utf8")).packages
+
+const browser = () => {
+  if (findChromium() !== undefined) {
+    return
+  }
+  if (!canInstallDebianPackages()) {
+    stop("The browser tests need Chromium or Chrome: install one, or name its file in CHROMIUM_PATH.")
+  }
+  console.log("Installing Chromium …")
+  run("apt-get", ["update", "-qq"])
+  run("apt-get", ["install", "-qq", "--yes", "--no-install-recommends", "chromium"])
+}
+
+const canInstallDebianPackages = () =>
+  process.getuid?.() === 0 &&
+  existsSync("/etc/os-release") &&
+  /^ID=debian$/m.test(readFileSync("/etc/os-release", "utf8"))
+
+/**
+ * @param {string} command
+ * @param {Array<string>} commandArguments
+ */
+const run = (command, commandArguments) => {
+  const { error, status } = spawnSync(command, commandArguments, {
+    cwd: root,
+    // What went wrong is on stderr.
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    // On Windows npm is a batch file, which only a shell starts.
+    shell: process.platform === "win32"
+  })
+  if (status !== 0) {
+    stop(`${[command, ...commandArguments].join(" ")}: ${error?.message ?? `ended with ${status}`}`)
+  }
+}
+
+/**
+ * @param {string} message
+ * @returns {never}
+ */
+const stop = (message) => {
+  console.error(message)
+  process.exit(1)
+}
+
+/** @type {Record<string, () => void>} */
+const steps = { dependencies, browser }
+
+for (const name of process.argv.slice(2)) {
+  const step = steps[name] ?? stop(`No such step: ${name}. There are: ${Object.keys(steps).join(", ")}.`)
+  step()
+}

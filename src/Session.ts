@@ -1,0 +1,820 @@
+/**
+ * The session of the request, and every operation on it.
+ *
+ * An operation is an Effect that needs the {@link Session}, which the middleware provides. The first one loads the
+ * session; changes stay in memory until the response's headers are about to go out, and are then written in one
+ * operation of the store. A handler that ends in a defect, an interruption or a response of the 5xx class has changed
+ * nothing.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import type { Json, JsonObject } from "effect/Schema"
+import * as Change from "./internal/change.ts"
+import * as FlashMessage from "./internal/flash.ts"
+import * as Identifier from "./internal/identifier.ts"
+import { endOfTime, fieldOfKey, type Fields, keyOfField } from "./internal/record.ts"
+import { makeEnvironment, RequestSession } from "./internal/requestSession.ts"
+import * as SessionConfig from "./SessionConfig.ts"
+import {
+  type ChangeError,
+  type CommitError,
+  type ReadError,
+  SessionClosedError,
+  SessionGoneError,
+  SessionReadonlyError,
+  type SessionStoreError,
+  SessionValueError
+} from "./SessionError.ts"
+import type * as SessionKey from "./SessionKey.ts"
+
+/**
+ * @since 0.1.0
+ * @category type IDs
+ */
+export const TypeId: TypeId = "~effect-session/Session"
+
+/**
+ * @since 0.1.0
+ * @category type IDs
+ */
+export type TypeId = "~effect-session/Session"
+
+/**
+ * The session of one request. All that can be done with it are the functions of this module.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Session {
+  readonly [TypeId]: TypeId
+}
+
+/**
+ * The session of the request.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const Session: Context.Service<Session, Session> = Context.Service<Session>("effect-session/Session")
+
+const sessionOf = (fiber: Fiber.Fiber<unknown, unknown>): RequestSession =>
+  Context.getUnsafe(fiber.context as Context.Context<Session>, Session) as unknown as RequestSession
+
+/** An operation on what is loaded. */
+const reading = <A, E = never>(
+  f: (session: RequestSession) => Effect.Effect<A, E>
+): Effect.Effect<A, E | SessionStoreError, Session> =>
+  Effect.withFiber((fiber) => {
+    const session = sessionOf(fiber)
+    return Effect.flatMapEager(session.ready, () => f(session))
+  })
+
+/** An operation that changes what is loaded, where that is still possible. */
+const changing = <A = void, E = never>(
+  operation: string,
+  f: (session: RequestSession, now: number) => Effect.Effect<A, E>
+): Effect.Effect<A, E | SessionStoreError | SessionReadonlyError | SessionClosedError, Session> =>
+  Effect.withFiber((fiber) => {
+    const session = sessionOf(fiber)
+    if (session.isReadonly) return Effect.fail(new SessionReadonlyError({ operation }))
+    return Effect.flatMapEager(
+      session.ready,
+      (): Effect.Effect<A, E | SessionReadonlyError | SessionClosedError> => {
+        const refusal = session.refusal(operation)
+        return refusal === undefined
+          ? f(session, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
+          : Effect.fail(refusal)
+      }
+    )
+  })
+
+// -----------------------------------------------------------------------------
+// reading
+// -----------------------------------------------------------------------------
+
+/**
+ * The value of a key: an `Option`, or the value itself if the key has a default. A key run as an Effect does the same.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const get = <A, Value, Encoded>(
+  key: SessionKey.SessionKey<A, Value, Encoded>
+): Effect.Effect<Value, ReadError, Session> => reading((session) => valueOf(session.fields, key))
+
+const valueOf = <A, Value, Encoded>(
+  fields: Fields,
+  key: SessionKey.SessionKey<A, Value, Encoded>
+): Exit.Exit<Value, SessionValueError> => decoded(fields.get(key.field), key)
+
+const decoded = <A, Value, Encoded>(
+  text: string | undefined,
+  key: SessionKey.SessionKey<A, Value, Encoded>
+): Exit.Exit<Value, SessionValueError> => {
+  if (text === undefined) return Exit.succeed(key.absent())
+  const value = key.decode(text)
+  if (Exit.isSuccess(value)) return Exit.succeed(key.present(value.value))
+  return key.ignoresInvalid ? Exit.succeed(key.absent()) : Exit.failCause(value.cause)
+}
+
+/**
+ * The value of a key, or what `orElse` gives where there is none.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const getOrElse: {
+  /**
+   * The value of a key, or what `orElse` gives where there is none.
+   *
+   * @since 0.1.0
+   * @category reading
+   */
+  <B>(
+    orElse: () => B
+  ): <A, Value, Encoded>(self: SessionKey.SessionKey<A, Value, Encoded>) => Effect.Effect<A | B, ReadError, Session>
+  /**
+   * The value of a key, or what `orElse` gives where there is none.
+   *
+   * @since 0.1.0
+   * @category reading
+   */
+  <A, Value, Encoded, B>(
+    self: SessionKey.SessionKey<A, Value, Encoded>,
+    orElse: () => B
+  ): Effect.Effect<A | B, ReadError, Session>
+} = dual(
+  2,
+  <A, Value, Encoded, B>(
+    self: SessionKey.SessionKey<A, Value, Encoded>,
+    orElse: () => B
+  ): Effect.Effect<A | B, ReadError, Session> =>
+    reading((session): Effect.Effect<A | B, SessionValueError> => {
+      const text = session.fields.get(self.field)
+      return text === undefined ? Effect.sync(orElse) : self.decode(text)
+    })
+)
+
+/**
+ * Whether there is a value for the key. A default does not count.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreError, Session> =>
+  reading((session) => Exit.succeed(session.fields.has(key.field)))
+
+/**
+ * Everything that is in the session, as it is stored. Flash messages do not belong to it.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const all: Effect.Effect<JsonObject, SessionStoreError, Session> = reading((session) =>
+  Exit.succeed(allOf(session.fields))
+)
+
+const allOf = (fields: Fields): JsonObject =>
+  Object.fromEntries(
+    [...fields].flatMap(([field, text]) => {
+      const name = keyOfField(field)
+      return name === undefined ? [] : [[name, JSON.parse(text) as Json]]
+    })
+  )
+
+/**
+ * A read-only view of the session, for rendering: plain functions, no Effects.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SessionView {
+  /** As `Session.get`. Throws a `SessionValueError` where that would fail with one. */
+  readonly get: <A, Value, Encoded>(key: SessionKey.SessionKey<A, Value, Encoded>) => Value
+  readonly has: (key: SessionKey.Any) => boolean
+  readonly all: () => JsonObject
+  readonly flashMessages: FlashMessages
+}
+
+/**
+ * A read-only view of the session as it is now, for rendering.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { HttpServerResponse } from "effect/http"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * const CartTotal = SessionKey.make("cart_total", Schema.Number).pipe(SessionKey.withDefault(() => 0))
+ *
+ * const render = (session: Session.SessionView) => `<p>Cart total: ${session.get(CartTotal)}</p>`
+ *
+ * const page = Effect.map(Session.view, (session) => HttpServerResponse.html(render(session)))
+ * ```
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const view: Effect.Effect<SessionView, SessionStoreError, Session> = reading(({ fields, flashed }) =>
+  Exit.succeed({
+    get: (key) => {
+      const value = valueOf(fields, key)
+      if (Exit.isSuccess(value)) return value.value
+      throw Cause.squash(value.cause)
+    },
+    has: (key) => fields.has(key.field),
+    all: () => allOf(fields),
+    flashMessages: flashMessagesOf(flashed)
+  })
+)
+
+// -----------------------------------------------------------------------------
+// changing
+// -----------------------------------------------------------------------------
+
+/**
+ * Puts a value under a key.
+ *
+ * @since 0.1.0
+ * @category changing
+ */
+export const put: {
+  /**
+   * Puts a value under a key.
+   *
+   * @since 0.1.0
+   * @category changing
+   */
+  <A>(
+    value: A
+  ): <Value, Encoded>(self: SessionKey.SessionKey<A, Value, Encoded>) => Effect.Effect<void, ChangeError, Session>
+  /**
+   * Puts a value under a key.
+   *
+   * @since 0.1.0
+   * @category changing
+   */
+  <A, Value, Encoded>(
+    self: SessionKey.SessionKey<A, Value, Encoded>,
+    value: NoInfer<A>
+  ): Effect.Effect<void, ChangeError, Session>
+} = dual(
+  2,
+  <A, Value, Encoded>(
+    self: SessionKey.SessionKey<A, Value, Encoded>,
+    value: A
+  ): Effect.Effect<void, ChangeError, Session> => changing("put", (session) => putInto(session, self, value))
+)
+
+const putInto = <A, Value, Encoded>(
+  session: RequestSession,
+  key: SessionKey.SessionKey<A, Value, Encoded>,
+  value: A
+): Effect.Effect<void, SessionValueError> =>
+  Effect.flatMapEager(key.encode(value), (text) => session.change(Change.set(Change.none, key.field, text)))
+
+/**
+ * Takes the value of a key out of the session: reads it, and removes it.
+ *
+ * @since 0.1.0
+ * @category changing
+ */
+export const pull = <A, Value, Encoded>(
+  key: SessionKey.SessionKey<A, Value, Encoded>
+): Effect.Effect<Value, ChangeError, Session> =>
+  changing(
+    "pull",
+    (session) =>
+      Effect.flatMapEager(valueOf(session.fields, key), (value) => Effect.as(removeFrom(session, key.field), value))
+  )
+
+const removeFrom = (session: RequestSession, field: string): Effect.Effect<void> =>
+  session.fields.has(field) ? session.change(Change.remove(Change.none, field)) : Effect.void
+
+/**
+ * Puts what a function makes of the value, and gives it back. Other fibers of the request do not come in between. Of two
+ * requests that do it at the same time, the last one to commit wins; {@link increment} adds up.
+ *
+ * @since 0.1.0
+ * @category changing
+ */
+export const modify: {
+  /**
+   * Puts what a function makes of the value, and gives it back.
+   *
+   * @since 0.1.0
+   * @category changing
+   */
+  <A, Value>(
+    f: (value: Value) => A
+  ): <Encoded>(self: SessionKey.SessionKey<A, Value, Encoded>) => Effect.Effect<A, ChangeError, Session>
+  /**
+   * Puts what a function makes of the value, and gives it back.
+   *
+   * @since 0.1.0
+   * @category changing
+   */
+  <A, Value, Encoded>(
+    self: SessionKey.SessionKey<A, Value, Encoded>,
+    f: (value: Value) => NoInfer<A>
+  ): Effect.Effect<A, ChangeError, Session>
+} = dual(
+  2,
+  <A, Value, Encoded>(
+    self: SessionKey.SessionKey<A, Value, Encoded>,
+    f: (value: Value) => A
+  ): Effect.Effect<A, ChangeError, Session> =>
+    changing("modify", (session) =>
+      Effect.flatMapEager(valueOf(session.fields, self), (value) => {
+        const next = f(value)
+        return Effect.as(putInto(session, self, next), next)
+      }))
+)
+
+/**
+ * Removes a key.
+ *
+ * @since 0.1.0
+ * @category changing
+ */
+export const forget = (
+  key: SessionKey.Any
+): Effect.Effect<void, SessionStoreError | SessionReadonlyError | SessionClosedError, Session> =>
+  // Also where this request sees none: another one may have put it meanwhile.
+  changing("forget", (session) => session.change(Change.remove(Change.none, key.field)))
+
+/**
+ * Adds to a number (by default 1), and gives what this request sees as the result. Where there is no number yet, it
+ * begins with the key's default, or else with 0. Increments of parallel requests add up.
+ *
+ * @since 0.1.0
+ * @category changing
+ */
+export const increment: {
+  /**
+   * Adds to a number.
+   *
+   * @since 0.1.0
+   * @category changing
+   */
+  (by: number): (self: SessionKey.Numeric) => Effect.Effect<number, ChangeError, Session>
+  /**
+   * Adds to a number, by default 1.
+   *
+   * @since 0.1.0
+   * @category changing
+   */
+  (self: SessionKey.Numeric, by?: number): Effect.Effect<number, ChangeError, Session>
+} = dual(
+  (parameters) => !Predicate.isNumber(parameters[0]),
+  (self: SessionKey.Numeric, by: number = 1): Effect.Effect<number, ChangeError, Session> =>
+    changing("increment", (session) => add(session, self, by))
+)
+
+/**
+ * Subtracts from a number (by default 1), and gives what this request sees as the result. As {@link increment}.
+ *
+ * @since 0.1.0
+ * @category changing
+ */
+export const decrement: {
+  /**
+   * Subtracts from a number.
+   *
+   * @since 0.1.0
+   * @category changing
+   */
+  (by: number): (self: SessionKey.Numeric) => Effect.Effect<number, ChangeError, Session>
+  /**
+   * Subtracts from a number, by default 1.
+   *
+   * @since 0.1.0
+   * @category changing
+   */
+  (self: SessionKey.Numeric, by?: number): Effect.Effect<number, ChangeError, Session>
+} = dual(
+  (parameters) => !Predicate.isNumber(parameters[0]),
+  (self: SessionKey.Numeric, by: number = 1): Effect.Effect<number, ChangeError, Session> =>
+    changing("decrement", (session) => add(session, self, -by))
+)
+
+const add = (
+  session: RequestSession,
+  key: SessionKey.Numeric,
+  by: number
+): Effect.Effect<number, SessionValueError> => {
+  const initial = Option.match(key.initial, { onNone: () => 0, onSome: (value) => value() })
+  const text = session.fields.get(key.field)
+  const stored = text === undefined ? Exit.succeed(initial) : key.decode(text)
+  const isInvalid = Exit.isFailure(stored)
+  if (isInvalid && !key.ignoresInvalid) return stored
+  const sum = (isInvalid ? initial : stored.value) + by
+  if (!Number.isFinite(sum)) {
+    return Effect.fail(
+      new SessionValueError({ key: key.name, operation: "increment", path: [], expected: "Expected a finite sum" })
+    )
+  }
+  return Effect.flatMapEager(key.encode(sum), (text) =>
+    Effect.as(
+      session.change(
+        isInvalid
+          ? Change.set(Change.none, key.field, text)
+          : Change.increment(Change.none, key.field, { by, initial })
+      ),
+      sum
+    ))
+}
+
+/**
+ * Removes everything from the session, flash messages too. The session itself stays; {@link destroy} ends it.
+ *
+ * @since 0.1.0
+ * @category changing
+ */
+export const clear: Effect.Effect<
+  void,
+  SessionStoreError | SessionReadonlyError | SessionClosedError,
+  Session
+> = changing("clear", (session) => session.clear())
+
+// -----------------------------------------------------------------------------
+// life
+// -----------------------------------------------------------------------------
+
+/**
+ * The id of the session: a secret. A session that is not stored yet draws one. For logs and lists there is
+ * {@link handle}.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const sessionId: Effect.Effect<Redacted.Redacted<string>, SessionStoreError, Session> = reading((session) =>
+  session.id
+)
+
+/**
+ * The name of the session for logs and lists, made from the hash of its id: 16 characters, not a secret.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const handle: Effect.Effect<string, SessionStoreError, Session> = Effect.map(
+  sessionId,
+  (id) => Identifier.handle(Redacted.value(id))
+)
+
+/**
+ * Whether the session has been loaded already. Asking does not load it.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const initiated: Effect.Effect<boolean, never, Session> = Effect.withFiber((fiber) =>
+  Effect.succeed(sessionOf(fiber).isInitiated)
+)
+
+/**
+ * Whether the id was made in this request: the session is new, or was regenerated.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const fresh: Effect.Effect<boolean, SessionStoreError, Session> = reading((session) =>
+  Exit.succeed(session.isFresh)
+)
+
+/**
+ * Whether the session was opened read-only. In a request it never is.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const readonly: Effect.Effect<boolean, never, Session> = Effect.withFiber((fiber) =>
+  Effect.succeed(sessionOf(fiber).isReadonly)
+)
+
+/**
+ * When the session was created; none if it is not stored yet.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const createdAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreError, Session> = reading((session) =>
+  Exit.succeed(Option.map(Option.fromUndefinedOr(session.times), ({ createdAt }) => DateTime.makeUnsafe(createdAt)))
+)
+
+/**
+ * When the session ends if nobody uses it any more; none if it is not stored yet, or never ends.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const expiresAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreError, Session> = reading((session) => {
+  const times = session.times
+  return Exit.succeed(
+    times === undefined || times.expiresAt === endOfTime
+      ? Option.none()
+      : Option.some(DateTime.makeUnsafe(times.expiresAt))
+  )
+})
+
+/**
+ * Gives the session a new id and keeps what is in it. Do it at every login and every change of rights (session
+ * fixation, OWASP ASVS 5.0, V7.2.4). The old id is dead as soon as this request's changes are committed.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const regenerate: Effect.Effect<
+  void,
+  SessionStoreError | SessionReadonlyError | SessionClosedError,
+  Session
+> = changing("regenerate", (session) =>
+  session.isOpen
+    ? session.regenerate
+    : Effect.fail(new SessionClosedError({ operation: "regenerate" })))
+
+/**
+ * Ends the session for good and clears the cookie: for a logout. What is put afterwards, such as a flash message, goes to
+ * a new session.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const destroy: Effect.Effect<
+  void,
+  SessionStoreError | SessionReadonlyError | SessionClosedError,
+  Session
+> = changing("destroy", (session) =>
+  session.isOpen
+    ? Effect.sync(() => session.destroy())
+    : Effect.fail(new SessionClosedError({ operation: "destroy" })))
+
+/**
+ * Extends the life of the session by its `age`, also if that was done a moment ago. Otherwise requests that use the
+ * session do it by themselves, once per `touchEvery`.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const touch: Effect.Effect<
+  void,
+  SessionStoreError | SessionReadonlyError | SessionClosedError,
+  Session
+> = changing("touch", (session) => session.touch())
+
+/**
+ * Writes what has changed now, instead of when the response is sent: for changes that shall stay whatever becomes of the
+ * request, and for handling the errors of the store. The cookie still goes out with the response. There may be more
+ * changes afterwards, and more commits.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const commit: Effect.Effect<void, CommitError, Session> = Effect.flatMap(
+  changing("commit", (session) => session.commit),
+  (committed) => committed === "Dropped" ? Effect.fail(new SessionGoneError({})) : Effect.void
+)
+
+// -----------------------------------------------------------------------------
+// flash messages
+// -----------------------------------------------------------------------------
+
+/**
+ * What the previous request that used the session has flashed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FlashMessages {
+  /** The value at a path such as `"errors.title"`, or the default. */
+  readonly get: {
+    (path: string): Option.Option<Json>
+    <A>(path: string, orElse: A): Json | A
+  }
+  readonly has: (path: string) => boolean
+  readonly all: () => JsonObject
+  readonly isEmpty: boolean
+}
+
+const flashMessagesOf = (messages: JsonObject): FlashMessages => {
+  const get = (path: string, ...orElse: ReadonlyArray<unknown>) => {
+    const value = FlashMessage.at(messages, path)
+    if (orElse.length > 0) return value ?? orElse[0]
+    return Option.fromUndefinedOr(value)
+  }
+  return {
+    get: get as FlashMessages["get"],
+    has: (path) => FlashMessage.at(messages, path) !== undefined,
+    all: () => messages,
+    isEmpty: Object.keys(messages).length === 0
+  }
+}
+
+/**
+ * What the previous request that used the session has flashed.
+ *
+ * @since 0.1.0
+ * @category flash messages
+ */
+export const flashMessages: Effect.Effect<FlashMessages, SessionStoreError, Session> = reading((session) =>
+  Exit.succeed(flashMessagesOf(session.flashed))
+)
+
+/**
+ * The value of a key that was flashed by the previous request.
+ *
+ * @since 0.1.0
+ * @category flash messages
+ */
+export const flashed = <A, Value, Encoded>(
+  key: SessionKey.SessionKey<A, Value, Encoded>
+): Effect.Effect<Value, ReadError, Session> =>
+  reading(({ flashed }) =>
+    decoded(Object.hasOwn(flashed, key.name) ? JSON.stringify(flashed[key.name]) : undefined, key)
+  )
+
+/**
+ * Leaves a message for the next request that uses the session, and only for that: one by name or by key, or several as
+ * an object.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { HttpServerResponse } from "effect/http"
+ * import { Session } from "effect-session"
+ *
+ * const save = Session.flash("message", "Saved").pipe(
+ *   Effect.as(HttpServerResponse.redirect("/"))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category flash messages
+ */
+export const flash: {
+  /**
+   * Leaves the value of a key for the next request that uses the session.
+   *
+   * @since 0.1.0
+   * @category flash messages
+   */
+  <A, Value, Encoded>(
+    key: SessionKey.SessionKey<A, Value, Encoded>,
+    value: NoInfer<A>
+  ): Effect.Effect<void, ChangeError, Session>
+  /**
+   * Leaves a message for the next request that uses the session.
+   *
+   * @since 0.1.0
+   * @category flash messages
+   */
+  (name: string, message: Json): Effect.Effect<void, ChangeError, Session>
+  /**
+   * Leaves messages for the next request that uses the session.
+   *
+   * @since 0.1.0
+   * @category flash messages
+   */
+  (messages: JsonObject): Effect.Effect<void, ChangeError, Session>
+} = (first: SessionKey.Any | string | JsonObject, value?: unknown): Effect.Effect<void, ChangeError, Session> =>
+  changing("flash", (session, now): Effect.Effect<void, SessionValueError> => {
+    if (typeof first === "string") return session.flash({ [first]: value as Json }, now)
+    if (!isKey(first)) return session.flash(first, now)
+    return Effect.flatMapEager(first.encode(value), (text) => session.flash({ [first.name]: JSON.parse(text) }, now))
+  })
+
+const isKey = (value: SessionKey.Any | JsonObject): value is SessionKey.Any =>
+  Predicate.hasProperty(value, "~effect-session/SessionKey")
+
+/** Flashes what `pick` makes of the values that were given, or else of the fields of the request's body. */
+const flashing = (
+  operation: string,
+  values: JsonObject | undefined,
+  pick: (values: JsonObject, session: RequestSession) => JsonObject
+) =>
+  changing(operation, (session, now) =>
+    Effect.flatMap(
+      values === undefined ? session.input : Effect.succeed(values),
+      (values) => session.flash(pick(values, session), now)
+    ))
+
+/**
+ * Flashes these values, or else the fields of the request's body (a form or JSON), to fill a form again after a
+ * redirect. What looks like a password or another secret by its name is left out (the setting `flash.except`).
+ *
+ * @since 0.1.0
+ * @category flash messages
+ */
+export const flashAll = (values?: JsonObject): Effect.Effect<void, ChangeError, Session> =>
+  flashing("flashAll", values, (values, session) => FlashMessage.withoutNamed(values, session.settings.flash.except))
+
+/**
+ * As {@link flashAll}, but only the fields with these names, whatever they look like.
+ *
+ * @since 0.1.0
+ * @category flash messages
+ */
+export const flashOnly = (
+  names: ReadonlyArray<string>,
+  values?: JsonObject
+): Effect.Effect<void, ChangeError, Session> =>
+  flashing("flashOnly", values, (values) => FlashMessage.only(values, names))
+
+/**
+ * As {@link flashAll}, and without the fields with these names.
+ *
+ * @since 0.1.0
+ * @category flash messages
+ */
+export const flashExcept = (
+  names: ReadonlyArray<string>,
+  values?: JsonObject
+): Effect.Effect<void, ChangeError, Session> =>
+  flashing(
+    "flashExcept",
+    values,
+    (values, session) => FlashMessage.except(FlashMessage.withoutNamed(values, session.settings.flash.except), names)
+  )
+
+const reflashing = (operation: string, pick: (messages: JsonObject) => JsonObject) =>
+  changing(operation, (session, now) => session.flash(pick(session.flashed), now))
+
+/**
+ * Keeps the messages of the previous request for the next one.
+ *
+ * @since 0.1.0
+ * @category flash messages
+ */
+export const reflash: Effect.Effect<void, ChangeError, Session> = reflashing("reflash", (messages) => messages)
+
+/**
+ * Keeps the messages with these names for the next request.
+ *
+ * @since 0.1.0
+ * @category flash messages
+ */
+export const reflashOnly = (names: ReadonlyArray<string>): Effect.Effect<void, ChangeError, Session> =>
+  reflashing("reflashOnly", (messages) => FlashMessage.only(messages, names))
+
+/**
+ * Keeps all messages but those with these names for the next request.
+ *
+ * @since 0.1.0
+ * @category flash messages
+ */
+export const reflashExcept = (names: ReadonlyArray<string>): Effect.Effect<void, ChangeError, Session> =>
+  reflashing("reflashExcept", (messages) => FlashMessage.except(messages, names))
+
+// -----------------------------------------------------------------------------
+// testing
+// -----------------------------------------------------------------------------
+
+/**
+ * A session without HTTP and without a store, with these values in it as they would be stored: for tests of business
+ * logic.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * const CartTotal = SessionKey.make("cart_total", Schema.Number).pipe(SessionKey.withDefault(() => 0))
+ *
+ * const program = Session.increment(CartTotal, 5).pipe(
+ *   Effect.provide(Session.layerTest({ cart_total: 10 }))
+ * )
+ *
+ * Effect.runSync(program) // 15
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTest = (values: JsonObject = {}): Layer.Layer<Session> =>
+  Layer.effect(
+    Session,
+    Effect.map(Effect.orDie(SessionConfig.decode({})), (settings) => {
+      const fields = new Map(Object.entries(values).map(([name, value]) => [fieldOfKey(name), JSON.stringify(value)]))
+      return new RequestSession(makeEnvironment(settings, undefined, Effect.sync(Identifier.random)), noClient, {
+        fields
+      })
+    })
+  )
+
+const noClient = { present: () => ({ _tag: "None" }) as const, input: Effect.succeed<JsonObject>({}) }

@@ -1,0 +1,362 @@
+/**
+ * The settings of sessions: their schema, their defaults, and the Layers that provide them, from code, from a JSON
+ * document or from any ConfigProvider. README has the table of all settings.
+ *
+ * Every mistake is found when the Layer is built, so a server with a wrong configuration does not start: it says which
+ * setting, what was found, and what to write.
+ *
+ * @since 0.1.0
+ */
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Crypto from "node:crypto"
+import * as Identifier from "./internal/identifier.ts"
+import * as Setting from "./internal/settings.ts"
+import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
+
+// -----------------------------------------------------------------------------
+// schema
+// -----------------------------------------------------------------------------
+
+/**
+ * The drivers that `store.type` knows.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const drivers = ["cookie", "memory"] as const
+
+const idFields = {
+  protection: Setting.oneOf(["signed", "encrypted", "none"], "signed")
+}
+
+const cookieFields = {
+  // A token of RFC 9110; the length leaves room for a signed id in 4,096 bytes with much to spare.
+  name: Setting.textOr(
+    /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/,
+    "Write a name of letters, digits and !#$%&'*+-.^_`|~ only, such as \"session\" (RFC 6265)",
+    "session"
+  ),
+  path: Setting.textOr(
+    /^\/[\x20-\x3a\x3c-\x7e]{0,1023}$/,
+    "Write a path that begins with \"/\", without \";\", of at most 1,024 bytes",
+    "/"
+  ),
+  domain: Schema.optionalKey(
+    Setting.text(
+      /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*$/,
+      "Write a host name such as \"example.com\", or leave it out for a cookie of this host alone"
+    )
+  ),
+  httpOnly: Setting.flag(true),
+  secure: Setting.flag(true),
+  sameSite: Setting.oneOf(["lax", "strict", "none"], "lax"),
+  partitioned: Setting.flag(false),
+  persistence: Setting.oneOf(["persistent", "browser"], "persistent"),
+  chunks: Setting.integer({ minimum: 1, maximum: 4 }, 1)
+}
+
+const flashFields = {
+  except: Setting.words(["pass", "secret", "token", "csrf", "credit", "card", "cvv", "cvc", "pin"])
+}
+
+const storeFields = {
+  type: Setting.oneOf(drivers, "cookie")
+}
+
+const plainFields = {
+  enabled: Setting.flag(true),
+  secret: Setting.secrets,
+  age: Setting.duration("2 hours"),
+  absoluteAge: Setting.duration("7 days"),
+  touchEvery: Schema.optionalKey(Setting.anyDuration),
+  rolling: Setting.oneOf(["onUse", "always", "never"], "onUse"),
+  saveUninitialized: Setting.flag(false),
+  supersededFor: Setting.duration("30 seconds"),
+  timeLimit: Setting.duration("5 seconds"),
+  retries: Setting.integer({ minimum: 0, maximum: 10 }, 0)
+}
+
+const groups = { id: idFields, cookie: cookieFields, flash: flashFields, store: storeFields }
+
+const Written = Schema.Struct({
+  ...plainFields,
+  id: Setting.group(idFields),
+  cookie: Setting.group(cookieFields),
+  flash: Setting.group(flashFields)
+})
+
+/**
+ * When a request extends the session's life: `"onUse"` when it uses the session, `"always"` even when it does not (which
+ * costs a store call for every request), or `"never"`, so that a session ends `age` after its creation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Rolling = "onUse" | "always" | "never"
+
+/**
+ * The settings, decoded. README's table has the meaning of each.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings extends Required<typeof Written.Type> {
+  /** The driver that `SessionStore.layerConfig` builds, with its own settings, which it decodes itself. */
+  readonly store: { readonly type: typeof drivers[number]; readonly [setting: string]: unknown }
+}
+
+/**
+ * A duration as it is written in settings: with its unit, or "never".
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DurationInput =
+  | Duration.Duration
+  | `${number} ${Duration.Unit}`
+  | `${number}${"ms" | "s" | "m" | "h" | "d" | "w"}`
+  | "never"
+
+/**
+ * The settings as they are written in code. All are optional, but `secret` is needed wherever something is signed or
+ * sealed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly enabled?: boolean
+  readonly secret?: string | Redacted.Redacted<string> | ReadonlyArray<string | Redacted.Redacted<string>>
+  readonly age?: DurationInput
+  readonly absoluteAge?: DurationInput
+  readonly touchEvery?: DurationInput
+  readonly rolling?: Rolling
+  readonly saveUninitialized?: boolean
+  readonly supersededFor?: DurationInput
+  readonly timeLimit?: DurationInput
+  readonly retries?: number
+  readonly id?: { readonly protection?: Settings["id"]["protection"] }
+  readonly cookie?: Partial<Settings["cookie"]>
+  readonly flash?: Partial<Settings["flash"]>
+  readonly store?: { readonly type: typeof drivers[number]; readonly [setting: string]: unknown }
+}
+
+// -----------------------------------------------------------------------------
+// service
+// -----------------------------------------------------------------------------
+
+/**
+ * The settings that the middleware and the drivers of an application share.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class SessionConfig extends Context.Service<SessionConfig, Settings>()("effect-session/SessionConfig") {}
+
+/**
+ * Makes the id of a session. By default 256 random bits, base64url. Whatever takes its place must be unguessable, and
+ * consist of 22 to 128 characters of base64url.
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const GenerateId: Context.Reference<Effect.Effect<string>> = Context.Reference("effect-session/GenerateId", {
+  defaultValue: () => Effect.sync(Identifier.random)
+})
+
+/**
+ * Decodes a document of settings, such as a parsed JSON file. What is not a setting is a mistake.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { SessionConfig } from "effect-session"
+ *
+ * const settings = SessionConfig.decode(JSON.parse(`{ "age": "30 minutes", "cookie": { "sameSite": "strict" } }`))
+ *
+ * Effect.runSync(settings).cookie.sameSite // "strict"
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const decode = (document: unknown): Effect.Effect<Settings, SessionConfigError> =>
+  Effect.fromResult(decodeDocument(document))
+
+const decodeDocument = (document: unknown): Result.Result<Settings, SessionConfigError> => {
+  const { store, ...written } = isDocument(document) ? document : { store: undefined, written: document }
+  const own = Setting.decode(Written, isDocument(document) ? written : document)
+  const driver = Setting.decode(Schema.Struct(storeFields), isDocument(store) ? pickType(store) : store ?? {}, [
+    "store"
+  ])
+  if (Result.isFailure(own) || Result.isFailure(driver)) {
+    return Result.fail(new SessionConfigError({ mistakes: [...mistakesOf(own), ...mistakesOf(driver)] }))
+  }
+  const settings: Settings = {
+    ...own.success,
+    touchEvery: own.success.touchEvery ?? defaultTouchEvery(own.success.age),
+    store: { ...(store as object), type: driver.success.type }
+  }
+  const mistakes = contradictions(settings)
+  return mistakes.length === 0 ? Result.succeed(settings) : Result.fail(new SessionConfigError({ mistakes }))
+}
+
+const mistakesOf = (result: Result.Result<unknown, SessionConfigError>): ReadonlyArray<ConfigMistake> =>
+  Result.isFailure(result) ? result.failure.mistakes : []
+
+const isDocument = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const pickType = (store: Record<string, unknown>) => "type" in store ? { type: store["type"] } : {}
+
+/** A tenth of `age`, a minute at most. */
+const defaultTouchEvery = (age: Duration.Duration): Duration.Duration =>
+  Duration.min(Duration.minutes(1), Duration.times(age, 0.1))
+
+/** What is wrong only together: the rules of RFC 6265bis for prefixes and attributes, and timeouts that can't both hold. */
+const contradictions = ({ absoluteAge, age, cookie, touchEvery }: Settings): ReadonlyArray<ConfigMistake> => {
+  const name = cookie.name.toLowerCase()
+  const rules: ReadonlyArray<readonly [broken: boolean, path: ReadonlyArray<string>, found: unknown, write: string]> = [
+    [
+      cookie.sameSite === "none" && !cookie.secure,
+      ["cookie", "sameSite"],
+      cookie.sameSite,
+      "Browsers refuse it without cookie.secure: set cookie.secure to true, or write \"lax\""
+    ],
+    [
+      cookie.partitioned && !cookie.secure,
+      ["cookie", "partitioned"],
+      true,
+      "Browsers refuse it without cookie.secure: set cookie.secure to true"
+    ],
+    [
+      (name.startsWith("__secure-") || name.startsWith("__host-")) && !cookie.secure,
+      ["cookie", "name"],
+      cookie.name,
+      "A name with this prefix needs cookie.secure: set it to true, or write another name such as \"session\""
+    ],
+    [
+      name.startsWith("__host-") && (cookie.path !== "/" || cookie.domain !== undefined),
+      ["cookie", "name"],
+      cookie.name,
+      "A name that begins with \"__Host-\" needs cookie.path \"/\" and no cookie.domain"
+    ],
+    [
+      Duration.isGreaterThan(age, absoluteAge),
+      ["age"],
+      Duration.format(age),
+      `The idle timeout can't be longer than absoluteAge (${Duration.format(absoluteAge)})`
+    ],
+    [
+      Duration.isGreaterThanOrEqualTo(touchEvery, age),
+      ["touchEvery"],
+      Duration.format(touchEvery),
+      `Write less than age (${Duration.format(age)}), or sessions in use would expire`
+    ]
+  ]
+  return rules.flatMap(([broken, path, found, write]) => broken ? [Setting.mistake(path, found, write)] : [])
+}
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
+
+/**
+ * The settings from code.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { SessionConfig } from "effect-session"
+ *
+ * const Config = SessionConfig.layer({
+ *   secret: "at least thirty-two characters, but not these",
+ *   age: "30 minutes",
+ *   cookie: { name: "__Host-session" }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options = {}): Layer.Layer<SessionConfig, SessionConfigError> =>
+  Layer.effect(SessionConfig, decode(options))
+
+/**
+ * The settings from the current ConfigProvider: environment variables such as `SESSION_SECRET`, `SESSION_AGE` and
+ * `SESSION_COOKIE_NAME`, or what a document has under `session`. What the provider holds wins over `defaults`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { SessionConfig } from "effect-session"
+ *
+ * const Config = SessionConfig.layerConfig({ age: "30 minutes" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  defaults: Options = {}
+): Layer.Layer<SessionConfig, SessionConfigError | ConfigProvider.SourceError> =>
+  Layer.effect(
+    SessionConfig,
+    Effect.gen(function*() {
+      const provider = yield* ConfigProvider.ConfigProvider
+      const document = yield* Setting.documentFrom(provider, settingPaths)
+      return yield* decode(overlay(defaults as Record<string, unknown>, document))
+    })
+  )
+
+/** The path of every setting, but for those of the drivers. */
+const settingPaths: ReadonlyArray<ReadonlyArray<string>> = [
+  ...Object.keys(plainFields).map((name) => [name]),
+  ...Object.entries(groups).flatMap(([group, fields]) => Object.keys(fields).map((name) => [group, name]))
+]
+
+const overlay = (below: Record<string, unknown>, above: Record<string, unknown>): Record<string, unknown> => ({
+  ...below,
+  ...above,
+  ...Object.fromEntries(
+    Object.keys(groups)
+      .filter((name) => isDocument(below[name]) && isDocument(above[name]))
+      .map((name) => [name, { ...(below[name] as object), ...(above[name] as object) }])
+  )
+})
+
+// -----------------------------------------------------------------------------
+// secrets
+// -----------------------------------------------------------------------------
+
+/**
+ * A new secret: 32 bytes from the operating system's generator, base64url. Also `npx effect-session secret`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const generateSecret: Effect.Effect<Redacted.Redacted<string>> = Effect.sync(() =>
+  Redacted.make(Crypto.randomBytes(32).toString("base64url"))
+)
+
+/**
+ * Fails where there is no secret and something needs one; `why` says what.
+ *
+ * @internal
+ */
+export const requireSecret = (settings: Settings, why: string): Effect.Effect<void, SessionConfigError> =>
+  settings.secret.length > 0
+    ? Effect.void
+    : Effect.fail(
+      new SessionConfigError({
+        mistakes: [Setting.mistake(["secret"], undefined, `${why} needs a secret. ${Setting.howToMakeSecret}`)]
+      })
+    )

@@ -1,0 +1,217 @@
+/**
+ * The errors of sessions. Each is a tagged error, knows its HTTP status, and answers a request by itself where nobody
+ * handles it: with that status and a text that says nothing of the store, the session or the application.
+ *
+ * No message holds a token, a secret or a stored value.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Schema from "effect/Schema"
+
+const unavailable = Effect.succeed(HttpServerResponse.text("Service Unavailable", { status: 503 }))
+const internal = Effect.succeed(HttpServerResponse.text("Internal Server Error", { status: 500 }))
+
+/**
+ * The operations of a store.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const StoreOperation = Schema.Literals(["load", "create", "update", "touch", "regenerate", "destroy"])
+
+/**
+ * The operations of a store.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StoreOperation = typeof StoreOperation.Type
+
+/**
+ * The store failed, or did not answer within the time limit. Status 503: the session may well exist, so this is never
+ * taken for "not logged in".
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionStoreError extends Schema.TaggedError<SessionStoreError>()("SessionStoreError", {
+  driver: Schema.String,
+  operation: StoreOperation,
+  cause: Schema.Defect()
+}, { httpApiStatus: 503 }) {
+  override get message(): string {
+    return `The ${this.driver} session store failed to ${this.operation}`
+  }
+  [HttpServerRespondable.symbol]() {
+    return unavailable
+  }
+}
+
+/**
+ * A value does not fit its key: what is stored can't be decoded with the key's schema, what is put can't be encoded, or
+ * a number can't be incremented. Status 500. `path` leads to the part that does not fit, `expected` says what would.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionValueError extends Schema.TaggedError<SessionValueError>()("SessionValueError", {
+  key: Schema.String,
+  operation: Schema.Literals(["decode", "encode", "increment"]),
+  path: Schema.Array(Schema.String),
+  expected: Schema.String
+}, { httpApiStatus: 500 }) {
+  override get message(): string {
+    const where = this.path.length === 0 ? "" : ` at ${this.path.join(".")}`
+    return `Session key "${this.key}"${where}: can't ${this.operation} the value. ${this.expected}`
+  }
+  [HttpServerRespondable.symbol]() {
+    return internal
+  }
+}
+
+/**
+ * A change to a session that was opened read-only. Status 500.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionReadonlyError extends Schema.TaggedError<SessionReadonlyError>()("SessionReadonlyError", {
+  operation: Schema.String
+}, { httpApiStatus: 500 }) {
+  override get message(): string {
+    return `Session.${this.operation}: this session was opened read-only`
+  }
+  [HttpServerRespondable.symbol]() {
+    return internal
+  }
+}
+
+/**
+ * A change that comes too late to be saved: the response's headers are out and the client does not hold the cookie that
+ * the change needs, or the request is over. Status 500.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionClosedError extends Schema.TaggedError<SessionClosedError>()("SessionClosedError", {
+  operation: Schema.String
+}, { httpApiStatus: 500 }) {
+  override get message(): string {
+    return `Session.${this.operation}: too late to be saved, as the response's headers are already out. ` +
+      "Change the session before the response is returned, or call Session.commit first"
+  }
+  [HttpServerRespondable.symbol]() {
+    return internal
+  }
+}
+
+/**
+ * The session does not fit where it is to be kept. Nothing was written and nothing is sent. Status 500. Both sizes are
+ * in bytes.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionTooLargeError extends Schema.TaggedError<SessionTooLargeError>()("SessionTooLargeError", {
+  driver: Schema.String,
+  size: Schema.Int,
+  limit: Schema.Int
+}, { httpApiStatus: 500 }) {
+  override get message(): string {
+    return `The session takes ${this.size} bytes, and the ${this.driver} store holds at most ${this.limit}. ` +
+      "Keep less in it, or use a store on the server"
+  }
+  [HttpServerRespondable.symbol]() {
+    return internal
+  }
+}
+
+/**
+ * An explicit `Session.commit` found that another request has destroyed or regenerated the session: the changes are
+ * dropped. Status 409.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionGoneError extends Schema.TaggedError<SessionGoneError>()("SessionGoneError", {}, {
+  httpApiStatus: 409
+}) {
+  override get message(): string {
+    return "Another request has destroyed or regenerated the session: the changes of this one were dropped"
+  }
+  [HttpServerRespondable.symbol]() {
+    return Effect.succeed(HttpServerResponse.text("Conflict", { status: 409 }))
+  }
+}
+
+/**
+ * One mistake in the configuration.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConfigMistake {
+  /** The setting, such as `cookie.sameSite`. */
+  readonly setting: string
+  /** What was found there; never the value of a secret. */
+  readonly found: string
+  /** What to write instead. */
+  readonly write: string
+}
+
+/**
+ * The configuration has mistakes, and the server does not start. The message has a line for each of them.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionConfigError extends Schema.TaggedError<SessionConfigError>()("SessionConfigError", {
+  mistakes: Schema.Array(Schema.Struct({ setting: Schema.String, found: Schema.String, write: Schema.String }))
+}) {
+  override get message(): string {
+    const lines = this.mistakes.map(({ found, setting, write }) => `  ${setting}: found ${found}. ${write}`)
+    return `The session configuration has ${lines.length === 1 ? "a mistake" : `${lines.length} mistakes`}:\n${
+      lines.join("\n")
+    }`
+  }
+}
+
+/**
+ * What reading the session can fail with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ReadError = SessionStoreError | SessionValueError
+
+/**
+ * What changing the session can fail with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ChangeError = ReadError | SessionReadonlyError | SessionClosedError
+
+/**
+ * What writing the session to its store can fail with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CommitError =
+  | SessionStoreError
+  | SessionTooLargeError
+  | SessionGoneError
+  | SessionReadonlyError
+  | SessionClosedError
+
+/**
+ * Every error that an operation on a session can fail with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SessionError = ReadError | ChangeError | CommitError

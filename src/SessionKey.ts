@@ -1,0 +1,203 @@
+/**
+ * A named, schema-typed slot of a session. A key is also an Effect that reads it from the session of the request.
+ *
+ * @since 0.1.0
+ */
+import type * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import type * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
+import * as Codec from "./internal/codec.ts"
+import { fieldOfKey } from "./internal/record.ts"
+import * as Session from "./Session.ts"
+import type { ReadError, SessionValueError } from "./SessionError.ts"
+
+/**
+ * @since 0.1.0
+ * @category type IDs
+ */
+export const TypeId: TypeId = "~effect-session/SessionKey"
+
+/**
+ * @since 0.1.0
+ * @category type IDs
+ */
+export type TypeId = "~effect-session/SessionKey"
+
+/**
+ * A named slot of a session.
+ *
+ * **Details**
+ *
+ * `A` is the type of its values. `Value` is what reading it gives: an `Option`, or just an `A` if the key has a default.
+ * `Encoded` is what the schema encodes to; a key can be incremented if that and `A` are numbers.
+ *
+ * Run as an Effect, a key reads itself, as `Session.get` does.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SessionKey<in out A, out Value = Option.Option<A>, out Encoded = unknown>
+  extends Effect.Effect<Value, ReadError, Session.Session>
+{
+  readonly [TypeId]: {
+    readonly _A: (value: A) => A
+    readonly _Encoded: (_: never) => Encoded
+  }
+  readonly name: string
+  readonly schema: Schema.Codec<A, unknown>
+
+  /** The name of the field in the store. @internal */
+  readonly field: string
+  /** @internal */
+  readonly encode: (value: A) => Exit.Exit<string, SessionValueError>
+  /** @internal */
+  readonly decode: (text: string) => Exit.Exit<A, SessionValueError>
+  /** What reading gives for a value that is there. @internal */
+  readonly present: (value: A) => Value
+  /** What reading gives where there is nothing. @internal */
+  readonly absent: () => Value
+  /** The value to go on from where there is none. @internal */
+  readonly initial: Option.Option<() => A>
+  /** Whether a stored value that does not fit counts as absent. @internal */
+  readonly ignoresInvalid: boolean
+}
+
+/**
+ * A key of whatever type.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+// A key is invariant in its values, so nothing narrower fits every key.
+// oxlint-disable-next-line typescript/no-explicit-any
+export type Any = SessionKey<any, unknown>
+
+/**
+ * A key whose values can be incremented: a number in the program and in the store.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Numeric<Value = unknown> = SessionKey<number, Value, number>
+
+const Prototype = {
+  ...Effectable.Prototype<Any>({
+    label: "SessionKey",
+    evaluate() {
+      return Session.get(this)
+    }
+  }),
+  [TypeId]: { _A: (value: unknown) => value, _Encoded: (value: never) => value },
+  toJSON(this: Any) {
+    return { _id: "SessionKey", name: this.name }
+  }
+}
+
+/**
+ * A key with a name and the schema of its values. Reading it gives an `Option`.
+ *
+ * **Details**
+ *
+ * Values are stored as JSON, through the schema's JSON codec: whatever the schema can express comes out as it went in,
+ * dates, maps and big integers too.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect, Option, Schema } from "effect"
+ * import { SessionKey } from "effect-session"
+ *
+ * const UserId = SessionKey.make("user_id", Schema.String)
+ *
+ * const greeting = Effect.gen(function*() {
+ *   const userId = yield* UserId // a key is an Effect that reads it
+ *   return Option.match(userId, { onNone: () => "Who are you?", onSome: (id) => `Hello, ${id}` })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <A, Encoded>(
+  name: string,
+  schema: Schema.Codec<A, Encoded>
+): SessionKey<A, Option.Option<A>, Encoded> =>
+  Object.assign(Object.create(Prototype), {
+    name,
+    schema,
+    field: fieldOfKey(name),
+    ...Codec.make(name, schema),
+    present: Option.some,
+    absent: Option.none,
+    initial: Option.none(),
+    ignoresInvalid: false
+  })
+
+/**
+ * The same key with a default: reading it gives the value itself.
+ *
+ * **Details**
+ *
+ * The default takes the place of a value that is not there. What is stored but does not fit the schema stays an error,
+ * unless `onInvalid` is `"default"`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Schema } from "effect"
+ * import { SessionKey } from "effect-session"
+ *
+ * const Theme = SessionKey.make("theme", Schema.Literals(["light", "dark"])).pipe(
+ *   SessionKey.withDefault(() => "light" as const, { onInvalid: "default" })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withDefault: {
+  /**
+   * The same key with a default: reading it gives the value itself.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  <A>(
+    value: () => NoInfer<A>,
+    options?: { readonly onInvalid?: "fail" | "default" }
+  ): <Value, Encoded>(self: SessionKey<A, Value, Encoded>) => SessionKey<A, A, Encoded>
+  /**
+   * The same key with a default: reading it gives the value itself.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  <A, Value, Encoded>(
+    self: SessionKey<A, Value, Encoded>,
+    value: () => NoInfer<A>,
+    options?: { readonly onInvalid?: "fail" | "default" }
+  ): SessionKey<A, A, Encoded>
+} = dual(
+  (parameters) => isSessionKey(parameters[0]),
+  <A, Value, Encoded>(
+    self: SessionKey<A, Value, Encoded>,
+    value: () => A,
+    options?: { readonly onInvalid?: "fail" | "default" }
+  ): SessionKey<A, A, Encoded> =>
+    Object.assign(Object.create(Prototype), self, {
+      present: (value: A) => value,
+      absent: value,
+      initial: Option.some(value),
+      ignoresInvalid: options?.onInvalid === "default"
+    })
+)
+
+/**
+ * @since 0.1.0
+ * @category guards
+ */
+export const isSessionKey = (value: unknown): value is Any => Predicate.hasProperty(value, TypeId)

@@ -1,0 +1,417 @@
+/**
+ * Where sessions are kept: the contract between sessions and their drivers.
+ *
+ * One contract serves stores that keep the record on a server and stores that hand it to the client in the cookie. Most
+ * drivers are a {@link Backend}, six operations on a hashed key, from which {@link fromBackend} makes the store: it does
+ * the token's protection, the hashing, the expiry, the retries and the time limits, so that a driver is a translation
+ * into its back end's commands and nothing else. Who has only the four functions read, write, destroy and touch takes
+ * {@link fromDriver}. A store of any other kind goes through {@link make}.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import type { Json } from "effect/Schema"
+import type { Change } from "./internal/change.ts"
+import * as DriverBackend from "./internal/driverBackend.ts"
+import type { SessionRecord, Times } from "./internal/record.ts"
+import * as ServerStore from "./internal/serverStore.ts"
+import { type drivers, SessionConfig } from "./SessionConfig.ts"
+import type { SessionConfigError, SessionStoreError, SessionTooLargeError, StoreOperation } from "./SessionError.ts"
+
+export type {
+  /**
+   * What one request did to a session. Each field is in at most one of `set`, `remove` and `increment`; `clear` comes
+   * before all of them.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Change,
+  /**
+   * Add `by` to a number; where there is none, begin at `initial`.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Increment
+} from "./internal/change.ts"
+export {
+  /**
+   * What is stored after a commit: the change, applied to what is stored now. For back ends that can't merge by
+   * themselves.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  merge
+} from "./internal/change.ts"
+export type {
+  /**
+   * The fields of a session by name, each value as JSON text.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Fields,
+  /**
+   * All that is stored of one session.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  SessionRecord,
+  /**
+   * The times of a session, in milliseconds since the epoch.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Times
+} from "./internal/record.ts"
+
+// -----------------------------------------------------------------------------
+// the contract
+// -----------------------------------------------------------------------------
+
+/**
+ * @since 0.1.0
+ * @category type IDs
+ */
+export const TypeId: TypeId = "~effect-session/SessionStore"
+
+/**
+ * @since 0.1.0
+ * @category type IDs
+ */
+export type TypeId = "~effect-session/SessionStore"
+
+/**
+ * Where sessions are kept.
+ *
+ * **Details**
+ *
+ * Loading takes the token from the cookie; from then on a session goes by its id, and whatever writes says which token
+ * the cookie shall carry from now on. No operation fails because of what a client sent: an error is for system faults
+ * only. Unknown, expired, malformed and tampered tokens are all the same to the client: no session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SessionStore {
+  readonly [TypeId]: TypeId
+
+  /** The name of the driver, for errors, metrics and spans. */
+  readonly driver: string
+
+  /** Whether the token itself holds the session, so that every change needs a new cookie. */
+  readonly stateless: boolean
+
+  /**
+   * The session of a token. `Superseded` is a session that another request has regenerated a moment ago: the request
+   * that asks is anonymous, its changes are dropped, and it sends no cookie.
+   */
+  readonly load: (token: Redacted.Redacted<string>) => Effect.Effect<Loaded, SessionStoreError>
+
+  /** A new session. Never overwrites: an id that is in use is `Taken`, and the caller draws another. */
+  readonly create: (
+    id: Redacted.Redacted<string>,
+    record: SessionRecord
+  ) => Effect.Effect<Written | Taken, SessionStoreError | SessionTooLargeError>
+
+  /**
+   * Applies the change to what is stored now, only if the session still exists. The record is the session as the request
+   * sees it, changes and times included: what a store keeps that can't merge.
+   */
+  readonly update: (
+    id: Redacted.Redacted<string>,
+    change: Change,
+    record: SessionRecord
+  ) => Effect.Effect<Written | Gone, SessionStoreError | SessionTooLargeError>
+
+  /** Extends the life of an existing session to the times of the record. */
+  readonly touch: (
+    id: Redacted.Redacted<string>,
+    record: SessionRecord
+  ) => Effect.Effect<Written | Gone, SessionStoreError | SessionTooLargeError>
+
+  /**
+   * The same session under a new id, with the change applied and with all that was committed under the old id before.
+   * The new one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while.
+   */
+  readonly regenerate: (
+    id: Redacted.Redacted<string>,
+    newId: Redacted.Redacted<string>,
+    change: Change,
+    record: SessionRecord
+  ) => Effect.Effect<Written | Gone | Taken, SessionStoreError | SessionTooLargeError>
+
+  /** Ends a session for good. Ending one that is not there is no error. */
+  readonly destroy: (id: Redacted.Redacted<string>, record: SessionRecord) => Effect.Effect<void, SessionStoreError>
+}
+
+/**
+ * What became of a token.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Loaded =
+  | {
+    readonly _tag: "Found"
+    readonly id: Redacted.Redacted<string>
+    readonly record: SessionRecord
+    /** A token to send instead, where the one that came was made with a secret that is being retired. */
+    readonly renewed: Redacted.Redacted<string> | undefined
+  }
+  | { readonly _tag: "NotFound"; readonly reason: NotFoundReason }
+  | { readonly _tag: "Superseded" }
+
+/**
+ * Why there is no session: the token has not the shape of one; it was not made here, or altered; nothing is stored for
+ * it; or its time is over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NotFoundReason = "malformed" | "tampered" | "unknown" | "expired"
+
+/**
+ * Written. The token is there when the client must get another one than it has.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Written {
+  readonly _tag: "Written"
+  readonly token: Redacted.Redacted<string> | undefined
+}
+
+/**
+ * The session does not exist any more; nothing was written.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Gone {
+  readonly _tag: "Gone"
+}
+
+/**
+ * The new id is in use; nothing was written.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Taken {
+  readonly _tag: "Taken"
+}
+
+/**
+ * The store of the application: each driver's Layer provides it.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const SessionStore: Context.Service<SessionStore, SessionStore> = Context.Service<SessionStore>(
+  "effect-session/SessionStore"
+)
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * The operations of a store before {@link make}: a failure of any kind becomes a `SessionStoreError` with it as the
+ * cause, but for a `SessionTooLargeError`, which stays what it is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Operations =
+  & Pick<SessionStore, "driver" | "stateless">
+  & {
+    readonly [Operation in StoreOperation]: SessionStore[Operation] extends
+      (...parameters: infer Parameters) => Effect.Effect<infer A, unknown>
+      ? (...parameters: Parameters) => Effect.Effect<A, unknown>
+      : never
+  }
+
+/**
+ * A store from its operations, which get the time limit (`timeLimit`) and the retries (`retries`, for the operations that
+ * can be repeated: load, touch and destroy) of the configuration.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: (
+  operations: Operations,
+  options?: {
+    /** Whether every operation answers at once, so that none needs a time limit. Default `false`. */
+    readonly immediate?: boolean
+  }
+) => Effect.Effect<SessionStore, never, SessionConfig> = ServerStore.make
+
+/**
+ * What a driver of a server-side store does: six operations on a key, which is the hash of a session's id. A failure of
+ * any kind becomes a `SessionStoreError` with it as the cause.
+ *
+ * **Details**
+ *
+ * A driver has no rules of its own: not for expiry, not for cookies, not for schemas. It may remove a record whose
+ * `expiresAt` has passed, whenever it likes. Where its back end can't merge, {@link merge} does it, but then reading and
+ * writing must not be divided by another update.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Backend {
+  /** The name of the driver. */
+  readonly driver: string
+
+  /** Whether every operation answers at once, so that none needs a time limit. Default `false`. */
+  readonly immediate?: boolean
+
+  /** What is stored under the key: a record, the mark of a superseded session, or nothing. */
+  readonly load: (key: string) => Effect.Effect<SessionRecord | "superseded" | undefined, unknown>
+
+  /** Stores a new record, unless there is anything under the key: then `false`. */
+  readonly create: (key: string, record: SessionRecord) => Effect.Effect<boolean, unknown>
+
+  /**
+   * Applies the change to the record under the key; `false` if there is none. If the change has `touch`, the times of
+   * `times` take the place of those that are stored where they are later.
+   */
+  readonly update: (key: string, change: Change, times: Times) => Effect.Effect<boolean, unknown>
+
+  /** Takes over the times where they are later than those that are stored; `false` if there is no record. */
+  readonly touch: (key: string, times: Times) => Effect.Effect<boolean, unknown>
+
+  /**
+   * Puts the mark of a superseded session in the place of the record, until then (in milliseconds since the epoch), and
+   * answers with the record that was there; `undefined` if there was none.
+   */
+  readonly supersede: (key: string, until: number) => Effect.Effect<SessionRecord | undefined, unknown>
+
+  /** Removes what is under the key, if anything. */
+  readonly destroy: (key: string) => Effect.Effect<void, unknown>
+}
+
+/**
+ * The store of a driver. Ids are protected as `id.protection` says, and the back end sees only their SHA-256.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromBackend: (backend: Backend) => Effect.Effect<SessionStore, SessionConfigError, SessionConfig> =
+  ServerStore.fromBackend
+
+/**
+ * The four functions of a driver as many frameworks know it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Driver {
+  /** The name of the driver. Default `"custom"`. */
+  readonly driver?: string
+
+  /** The values stored under an id, as they were given to `write`; `undefined` or `null` if there are none. */
+  readonly read: (id: string) => Effect.Effect<{ readonly [key: string]: Json } | null | undefined, unknown>
+
+  /** Stores the values, which can be forgotten once `expiresAt` (in milliseconds since the epoch) has passed. */
+  readonly write: (
+    id: string,
+    values: { readonly [key: string]: Json },
+    expiresAt: number
+  ) => Effect.Effect<void, unknown>
+
+  /** Removes what is stored under the id, if anything. */
+  readonly destroy: (id: string) => Effect.Effect<void, unknown>
+
+  /**
+   * Extends the life of what is stored: the same values but for the times in them. A driver with nothing better to do
+   * writes them.
+   */
+  readonly touch: (
+    id: string,
+    values: { readonly [key: string]: Json },
+    expiresAt: number
+  ) => Effect.Effect<void, unknown>
+}
+
+/**
+ * A store made of just four functions. The ids that they get are hashes already.
+ *
+ * **Gotchas**
+ *
+ * Such a store merges by reading and writing, one commit after another for each session. That holds within one process:
+ * of two processes that commit to one session in the same moment, one can lose its change. A back end that can do better
+ * is a {@link Backend}.
+ *
+ * **Example** (A driver on a Map)
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { SessionStore } from "effect-session"
+ *
+ * const values = new Map<string, Parameters<SessionStore.Driver["write"]>[1]>()
+ *
+ * const MapLayer = Layer.effect(
+ *   SessionStore.SessionStore,
+ *   SessionStore.fromDriver({
+ *     read: (id) => Effect.sync(() => values.get(id)),
+ *     write: (id, session) => Effect.sync(() => void values.set(id, session)),
+ *     destroy: (id) => Effect.sync(() => void values.delete(id)),
+ *     touch: (id, session) => Effect.sync(() => void values.set(id, session))
+ *   })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromDriver = (driver: Driver): Effect.Effect<SessionStore, SessionConfigError, SessionConfig> =>
+  fromBackend(DriverBackend.make(driver))
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
+
+// Imported when chosen, so that nobody loads the client of a driver that is not used.
+const builtIn: {
+  readonly [Type in typeof drivers[number]]: () => Promise<{
+    readonly layer: (options: object) => Layer.Layer<SessionStore, SessionConfigError, SessionConfig>
+  }>
+} = {
+  cookie: () => import("./CookieLayer.ts"),
+  memory: () => import("./MemoryLayer.ts")
+}
+
+/**
+ * The driver that the configuration names with `store.type` (the environment variable `SESSION_DRIVER`), with its own
+ * settings from `store`. By default the CookieLayer.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { SessionConfig, SessionStore } from "effect-session"
+ *
+ * const Sessions = SessionStore.layerConfig.pipe(
+ *   Layer.provideMerge(SessionConfig.layerConfig())
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig: Layer.Layer<SessionStore, SessionConfigError, SessionConfig> = Layer.unwrap(
+  Effect.gen(function*() {
+    const { type, ...options } = (yield* SessionConfig).store
+    const driver = yield* Effect.promise(builtIn[type])
+    return driver.layer(options)
+  })
+)

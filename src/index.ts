@@ -1,0 +1,14 @@
+/**
+ * Sessions for Effect HTTP servers.
+ *
+ * @since 0.1.0
+ */
+export * as CookieLayer from "./CookieLayer.ts"
+export * as MemoryLayer from "./MemoryLayer.ts"
+export * as Session from "./Session.ts"
+export * as SessionConfig from "./SessionConfig.ts"
+export * as SessionError from "./SessionError.ts"
+export * as SessionKey from "./SessionKey.ts"
+export * as SessionMiddleware from "./SessionMiddleware.ts"
+export * as Sessions from "./Sessions.ts"
+export * as SessionStore from "./SessionStore.ts"

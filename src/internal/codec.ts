@@ -1,0 +1,63 @@
+/**
+ * Between the values of a key and the JSON text that is stored, by the key's schema. An error says where and what was
+ * expected, never the value.
+ */
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { SessionValueError } from "../SessionError.ts"
+
+export interface Codec<A> {
+  readonly decode: (text: string) => Exit.Exit<A, SessionValueError>
+  readonly encode: (value: A) => Exit.Exit<string, SessionValueError>
+}
+
+export const make = <A>(key: string, schema: Schema.Codec<A, unknown>): Codec<A> => {
+  const json = Schema.toCodecJson(schema)
+  const decode = Schema.decodeUnknownResult(json)
+  const encode = Schema.encodeUnknownResult(json)
+  return {
+    decode: (text) => {
+      const value = parse(text)
+      if (value === unparsable) {
+        return Exit.fail(
+          new SessionValueError({ key, operation: "decode", path: [], expected: "Expected JSON text" })
+        )
+      }
+      const result = decode(value)
+      return Result.isSuccess(result)
+        ? Exit.succeed(result.success)
+        : Exit.fail(mismatch(key, "decode", result.failure))
+    },
+    encode: (value) => {
+      const result = encode(value)
+      return Result.isSuccess(result)
+        ? Exit.succeed(JSON.stringify(result.success))
+        : Exit.fail(mismatch(key, "encode", result.failure))
+    }
+  }
+}
+
+const unparsable = Symbol()
+
+const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return unparsable
+  }
+}
+
+// Issues carry no input unless the parser is told to report it.
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const mismatch = (key: string, operation: "decode" | "encode", { issue }: Schema.SchemaError): SessionValueError => {
+  const first = formatIssue(issue).issues[0]!
+  return new SessionValueError({
+    key,
+    operation,
+    path: (first.path ?? []).map(String),
+    expected: first.message
+  })
+}

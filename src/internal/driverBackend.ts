@@ -1,0 +1,63 @@
+/**
+ * A back end made of the four functions read, write, destroy and touch: it merges by reading and writing, one at a time
+ * for each key.
+ */
+import * as Effect from "effect/Effect"
+import type { Json, JsonObject } from "effect/Schema"
+import type { Backend, Driver } from "../SessionStore.ts"
+import * as Change from "./change.ts"
+import * as KeyLock from "./keyLock.ts"
+import type { SessionRecord, Times } from "./record.ts"
+
+export const make = (driver: Driver): Backend => {
+  const locked = KeyLock.make()
+
+  const load = (key: string) =>
+    Effect.map(driver.read(key), (values) => values == null ? undefined : fromValues(values))
+  const write = (key: string, record: SessionRecord) => driver.write(key, toValues(record), record.expiresAt)
+
+  /** Writes what `f` makes of the record, if there is one; the answer is the record that was there. */
+  const modify = (key: string, f: (record: SessionRecord) => Effect.Effect<void, unknown>) =>
+    locked(key)(Effect.flatMap(load(key), (stored) =>
+      stored === undefined || stored === "superseded"
+        ? Effect.succeed(undefined)
+        : Effect.as(f(stored), stored)))
+
+  const wasThere = Effect.map((stored: SessionRecord | undefined) => stored !== undefined)
+
+  return {
+    driver: driver.driver ?? "custom",
+    load,
+    create: (key, record) =>
+      locked(key)(
+        Effect.flatMap(driver.read(key), (values) =>
+          values == null ? Effect.as(write(key, record), true) : Effect.succeed(false))
+      ),
+    update: (key, change, times) => wasThere(modify(key, (stored) => write(key, Change.merge(stored, change, times)))),
+    touch: (key, times) =>
+      wasThere(modify(key, (stored) => {
+        const touched = Change.merge(stored, Change.onlyTouch, times)
+        return driver.touch(key, toValues(touched), touched.expiresAt)
+      })),
+    supersede: (key, until) => modify(key, () => driver.write(key, { superseded: until }, until)),
+    destroy: (key) => locked(key)(driver.destroy(key))
+  }
+}
+
+const toValues = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): { readonly [key: string]: Json } => ({
+  createdAt,
+  touchedAt,
+  expiresAt,
+  data: Object.fromEntries([...fields].map(([name, text]) => [name, JSON.parse(text)]))
+})
+
+const fromValues = (values: { readonly [key: string]: Json }): SessionRecord | "superseded" => {
+  if ("superseded" in values) return "superseded"
+  const { createdAt, data, expiresAt, touchedAt } = values as unknown as Times & { readonly data: JsonObject }
+  return {
+    createdAt,
+    touchedAt,
+    expiresAt,
+    fields: new Map(Object.entries(data).map(([name, value]) => [name, JSON.stringify(value)]))
+  }
+}

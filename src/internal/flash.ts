@@ -1,0 +1,59 @@
+/**
+ * Flash messages: what one request leaves for the next.
+ *
+ * All that one request flashes is one field with a name of its own. The request that finds such fields removes exactly
+ * those, so messages that another request leaves meanwhile are not lost, and nothing is shown twice.
+ */
+import type { Json, JsonObject } from "effect/Schema"
+import type { Fields } from "./record.ts"
+
+const prefix = "~flash:"
+
+/** A field name that sorts by time and that no other request draws. */
+export const fieldName = (now: number): string =>
+  `${prefix}${now.toString(36).padStart(9, "0")}${Math.random().toString(36).slice(2, 8)}`
+
+export const fieldsOf = (fields: Fields): ReadonlyArray<string> =>
+  [...fields.keys()].filter((field) => field.startsWith(prefix)).toSorted()
+
+/** The messages that are in these fields, later ones over earlier ones. */
+export const messagesIn = (fields: Fields, names: ReadonlyArray<string>): JsonObject =>
+  names.map((name) => JSON.parse(fields.get(name) ?? "{}") as JsonObject).reduce(assign, {})
+
+/** As a spread, but a key such as `__proto__` is a key like any other (as it is in a spread, unlike in an assignment). */
+export const assign = (messages: JsonObject, more: JsonObject): JsonObject => ({ ...messages, ...more })
+
+export const only = (messages: JsonObject, names: ReadonlyArray<string>): JsonObject =>
+  Object.fromEntries(Object.entries(messages).filter(([name]) => names.includes(name)))
+
+export const except = (messages: JsonObject, names: ReadonlyArray<string>): JsonObject =>
+  Object.fromEntries(Object.entries(messages).filter(([name]) => !names.includes(name)))
+
+/** The value at a path such as `errors.title` or `items.0.name`; a key that has the whole path as its name comes first. */
+export const at = (messages: Json, path: string): Json | undefined => {
+  if (typeof messages !== "object" || messages === null) return undefined
+  if (Object.hasOwn(messages, path)) return (messages as JsonObject)[path]
+  for (let dot = path.indexOf("."); dot !== -1; dot = path.indexOf(".", dot + 1)) {
+    const name = path.slice(0, dot)
+    if (Object.hasOwn(messages, name)) {
+      const found = at((messages as JsonObject)[name]!, path.slice(dot + 1))
+      if (found !== undefined) return found
+    }
+  }
+  return undefined
+}
+
+/** Leaves out, at any depth, the fields whose name contains one of `words`, whatever its case. */
+export const withoutNamed = (value: JsonObject, words: ReadonlyArray<string>): JsonObject => {
+  const lowered = words.map((word) => word.toLowerCase())
+  const strip = (value: Json): Json => {
+    if (Array.isArray(value)) return value.map(strip)
+    if (typeof value !== "object" || value === null) return value
+    return Object.fromEntries(
+      Object.entries(value as JsonObject)
+        .filter(([name]) => !lowered.some((word) => name.toLowerCase().includes(word)))
+        .map(([name, value]) => [name, strip(value)])
+    )
+  }
+  return strip(value) as JsonObject
+}

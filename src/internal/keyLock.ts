@@ -1,0 +1,23 @@
+/**
+ * One at a time for each key, within this process.
+ */
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+
+export type KeyLock = (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+export const make = (): KeyLock => {
+  const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
+  return (key) => (effect) =>
+    Effect.suspend(() => {
+      const lock = locks.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
+      locks.set(key, lock)
+      lock.users++
+      return Effect.ensuring(
+        Semaphore.withPermit(lock.semaphore, effect),
+        Effect.sync(() => {
+          if (--lock.users === 0) locks.delete(key)
+        })
+      )
+    })
+}

@@ -1,0 +1,84 @@
+/**
+ * What operators see: metrics, log events and spans. They name a session by its handle, never by its id.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
+import * as Tracer from "effect/Tracer"
+import type { StoreOperation } from "../SessionError.ts"
+
+const counter = (name: string, description: string) =>
+  Metric.counter(`effect_session_${name}`, { description, incremental: true })
+
+export const loads = counter("loads", "Sessions asked of the store")
+export const commits = counter("commits", "Changes written to the store")
+export const creations = counter("creations", "Sessions created")
+export const regenerations = counter("regenerations", "Sessions that got a new id")
+export const destructions = counter("destructions", "Sessions destroyed by the application")
+export const expiries = counter("expiries", "Tokens of expired sessions")
+export const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
+
+const rejected = counter("rejected_tokens", "Tokens that are no session, by reason")
+
+/** Why a token is no session; `duplicate`: two cookies of the name, with different values. */
+export type Rejection = "malformed" | "tampered" | "unknown" | "expired" | "superseded" | "duplicate"
+
+export const rejections: { readonly [Reason in Rejection]: Metric.Metric<number, unknown> } = {
+  malformed: Metric.withAttributes(rejected, { reason: "malformed" }),
+  tampered: Metric.withAttributes(rejected, { reason: "tampered" }),
+  unknown: Metric.withAttributes(rejected, { reason: "unknown" }),
+  expired: Metric.withAttributes(rejected, { reason: "expired" }),
+  superseded: Metric.withAttributes(rejected, { reason: "superseded" }),
+  duplicate: Metric.withAttributes(rejected, { reason: "duplicate" })
+}
+
+export const count = (metric: Metric.Metric<number, unknown>, fiber: Fiber.Fiber<unknown, unknown>): void =>
+  metric.updateUnsafe(1, fiber.context)
+
+/** The time that a driver's operations take, in milliseconds. */
+export const storeTime = (driver: string, operation: StoreOperation): Metric.Metric<number, unknown> =>
+  Metric.withAttributes(storeTimes, { driver, operation })
+
+const storeTimes = Metric.histogram("effect_session_store_time", {
+  description: "The time that operations of the store take, in milliseconds",
+  boundaries: Metric.exponentialBoundaries({ start: 0.0625, factor: 2, count: 18 })
+})
+
+/** Measures an operation of the store. */
+export const timed = <A, E>(
+  metric: Metric.Metric<number, unknown>,
+  context: Context.Context<never>,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    const start = performance.now()
+    return Effect.onExit(effect, () => {
+      metric.updateUnsafe(performance.now() - start, context)
+      return Effect.void
+    })
+  })
+
+/** A span, where there is a tracer that would see it. */
+export const spanned = <A, E>(
+  name: string,
+  driver: string,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
+    ? effect
+    : Effect.withSpan(effect, name, { attributes: { "session.driver": driver }, captureStackTrace: false })
+
+/** Puts the session's handle on the current span, where there is one that is seen. */
+export const annotateHandle = (fiber: Fiber.Fiber<unknown, unknown>, handle: () => string): Effect.Effect<void> =>
+  fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
+    ? Effect.void
+    : Effect.annotateCurrentSpan("session.handle", handle())
+
+/** A log event about a session. */
+export const event = (
+  level: "Debug" | "Warn",
+  message: string,
+  annotations: { readonly [name: string]: string } = {}
+): Effect.Effect<void> => Effect.annotateLogs(Effect.logWithLevel(level)(message), annotations)

@@ -1,0 +1,52 @@
+/**
+ * What is stored of one session: three times and the fields.
+ *
+ * A field's value is JSON text, not a parsed value: it is immutable, can't be shared by accident, is what most stores
+ * hold anyway, and is parsed only when somebody reads the key.
+ */
+
+/** Moments are milliseconds since the epoch. */
+export interface Times {
+  readonly createdAt: number
+  /** The last time a request extended the session's life. */
+  readonly touchedAt: number
+  /** From this moment on the session is gone. */
+  readonly expiresAt: number
+}
+
+/** The name of each field and the JSON text of its value. */
+export type Fields = ReadonlyMap<string, string>
+
+export interface SessionRecord extends Times {
+  readonly fields: Fields
+}
+
+/** The last moment that a `Date` can hold: what "never" means in a record. */
+export const endOfTime = 8_640_000_000_000_000
+
+// Names that begin with a tilde are the library's own, so a session key that does so gets a second one.
+
+export const fieldOfKey = (name: string): string => name.charCodeAt(0) === 126 ? `~${name}` : name
+
+export const keyOfField = (field: string): string | undefined =>
+  field.charCodeAt(0) !== 126 ? field : field.charCodeAt(1) === 126 ? field.slice(1) : undefined
+
+/** One line for the times, then a line for each field's name and one for its value: JSON text has no line breaks. */
+export const encode = (record: SessionRecord): string => {
+  let text = `${record.createdAt} ${record.touchedAt} ${record.expiresAt}`
+  for (const [name, value] of record.fields) {
+    text += `\n${JSON.stringify(name)}\n${value}`
+  }
+  return text
+}
+
+/** The inverse of {@link encode}, for text that this library wrote; anything else may throw. */
+export const decode = (text: string): SessionRecord => {
+  const lines = text.split("\n")
+  const [createdAt, touchedAt, expiresAt] = lines[0]!.split(" ").map(Number)
+  const fields = new Map<string, string>()
+  for (let index = 1; index < lines.length; index += 2) {
+    fields.set(JSON.parse(lines[index]!), lines[index + 1]!)
+  }
+  return { createdAt: createdAt!, touchedAt: touchedAt!, expiresAt: expiresAt!, fields }
+}

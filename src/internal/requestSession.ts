@@ -1,0 +1,516 @@
+/**
+ * The session of one request: loaded at its first use, changed in memory, and written at commit. It is the one place
+ * where it is decided whether and what to commit; it knows no HTTP but what {@link Client} offers.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type * as Metric from "effect/Metric"
+import * as Redacted from "effect/Redacted"
+import type { JsonObject } from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import type { Settings } from "../SessionConfig.ts"
+import {
+  SessionClosedError,
+  SessionReadonlyError,
+  type SessionStoreError,
+  type SessionTooLargeError,
+  type StoreOperation
+} from "../SessionError.ts"
+import type { Loaded, SessionStore, Written } from "../SessionStore.ts"
+import * as Change from "./change.ts"
+import type { Presented } from "./cookie.ts"
+import * as Expiry from "./expiry.ts"
+import * as Flash from "./flash.ts"
+import * as Identifier from "./identifier.ts"
+import { carryOut, type Intent } from "./intent.ts"
+import * as Observability from "./observability.ts"
+import type { Fields, SessionRecord } from "./record.ts"
+
+/** What all requests of an application share. */
+export interface Environment {
+  readonly settings: Settings
+  /** Where sessions are kept; `undefined` for a session that ends with its request. */
+  readonly store: SessionStore | undefined
+  readonly expiry: Expiry.Expiry
+  readonly generateId: Effect.Effect<string>
+  readonly storeTimes: { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
+}
+
+export const makeEnvironment = (
+  settings: Settings,
+  store: SessionStore | undefined,
+  generateId: Effect.Effect<string>
+): Environment => {
+  const time = (operation: StoreOperation) => Observability.storeTime(store?.driver ?? "none", operation)
+  return {
+    settings,
+    store: settings.enabled ? store : undefined,
+    expiry: Expiry.make(settings),
+    generateId,
+    storeTimes: {
+      load: time("load"),
+      create: time("create"),
+      update: time("update"),
+      touch: time("touch"),
+      regenerate: time("regenerate"),
+      destroy: time("destroy")
+    }
+  }
+}
+
+/** What a session asks of its request. */
+export interface Client {
+  readonly present: () => Presented
+  /** The fields of the request's body, for flashing a whole form. */
+  readonly input: Effect.Effect<JsonObject>
+}
+
+/** What the cookie shall do in the response. */
+export type Outgoing =
+  | { readonly _tag: "Send"; readonly token: Redacted.Redacted<string>; readonly expiresAt: number }
+  | { readonly _tag: "Clear" }
+
+/** What a commit came to; `Dropped`: the session was gone, and so are the changes. */
+export type Committed = "Done" | "Dropped"
+
+type Status =
+  /** Not looked at yet. */
+  | "unloaded"
+  /** There is none, or not yet. */
+  | "anonymous"
+  /** It is in the store. */
+  | "existing"
+  /** Another request has ended it or given it a new id: nothing of this request counts, not even its cookie. */
+  | "lost"
+
+type Phase =
+  /** The handler runs. */
+  | "open"
+  /** The headers are out and the body is being streamed. */
+  | "late"
+  /** Whatever comes now is lost. */
+  | "closed"
+
+const noFields: Fields = new Map()
+
+export class RequestSession {
+  readonly "~effect-session/Session" = "~effect-session/Session"
+  readonly #environment: Environment
+  readonly #client: Client
+  readonly isReadonly: boolean
+
+  #status: Status = "unloaded"
+  #phase: Phase = "open"
+  #ready: Effect.Effect<void, SessionStoreError> | undefined
+
+  #id: Redacted.Redacted<string> | undefined
+  #token: Redacted.Redacted<string> | undefined
+  #stored: SessionRecord | undefined
+  #fields: Fields = noFields
+  #change: Change.Change = Change.none
+  #newId: Redacted.Redacted<string> | undefined
+  #ended: { readonly id: Redacted.Redacted<string>; readonly record: SessionRecord } | undefined
+  #touchAsked = false
+  #isFresh = false
+
+  #presented = false
+  /** What the cookie shall do once the next commit has succeeded. */
+  #wanted: Outgoing | undefined
+  /** What the cookie shall do in the response: all that was committed. */
+  #outgoing: Outgoing | undefined
+  #flashed: JsonObject = {}
+  #flashing: { readonly field: string; readonly messages: JsonObject } | undefined
+  #onLateChange: Effect.Effect<void> | undefined
+  #turn: Semaphore.Semaphore | undefined
+
+  constructor(
+    environment: Environment,
+    client: Client,
+    options: { readonly readonly?: boolean; readonly fields?: Fields } = {}
+  ) {
+    this.#environment = environment
+    this.#client = client
+    this.isReadonly = options.readonly ?? false
+    this.#fields = options.fields ?? noFields
+  }
+
+  // ---------------------------------------------------------------------------
+  // loading
+  // ---------------------------------------------------------------------------
+
+  get isInitiated(): boolean {
+    return this.#status !== "unloaded"
+  }
+
+  /** Loads the session, once, however many fibers ask. A failure stays: the request has no session. */
+  get ready(): Effect.Effect<void, SessionStoreError> {
+    return this.#ready ??= this.#present()
+  }
+
+  #present(): Effect.Effect<void, SessionStoreError> {
+    const { store } = this.#environment
+    const presented = store === undefined ? undefined : this.#client.present()
+    if (store === undefined || presented === undefined || presented._tag === "None") return this.#begin()
+    this.#presented = true
+    if (presented._tag === "Duplicate") {
+      return Effect.withFiber((fiber) => {
+        this.#begin()
+        return this.#rejected(fiber, "duplicate")
+      })
+    }
+    const token = Redacted.make(presented.token)
+    const done = Deferred.makeUnsafe<void, SessionStoreError>()
+    return Effect.withFiber((fiber) => {
+      this.#ready = Deferred.await(done)
+      Observability.count(Observability.loads, fiber)
+      const load = Effect.flatMap(
+        Observability.timed(this.#environment.storeTimes.load, fiber.context, store.load(token)),
+        (loaded) => this.#loaded(loaded, token, fiber)
+      )
+      return Effect.onExit(Observability.spanned("Session.load", store.driver, fiber, load), (exit) => {
+        // Who waits for a fiber that was interrupted loads by itself.
+        const interrupted = Exit.hasInterrupts(exit)
+        this.#ready = interrupted ? undefined : exit
+        Deferred.doneUnsafe(done, interrupted ? Effect.suspend(() => this.ready) : exit)
+        return Effect.void
+      })
+    })
+  }
+
+  #begin(): Effect.Effect<void> {
+    this.#status = "anonymous"
+    this.#isFresh = true
+    return Exit.void
+  }
+
+  #loaded(loaded: Loaded, token: Redacted.Redacted<string>, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> {
+    switch (loaded._tag) {
+      case "Found": {
+        this.#status = "existing"
+        this.#id = loaded.id
+        this.#token = token
+        this.#adopt(loaded.record)
+        if (loaded.renewed !== undefined) {
+          this.#token = loaded.renewed
+          this.#wanted = { _tag: "Send", token: loaded.renewed, expiresAt: loaded.record.expiresAt }
+        }
+        return Observability.annotateHandle(fiber, () => Identifier.handle(Redacted.value(loaded.id)))
+      }
+      case "NotFound": {
+        this.#begin()
+        if (loaded.reason === "expired") Observability.count(Observability.expiries, fiber)
+        return this.#rejected(fiber, loaded.reason, token)
+      }
+      case "Superseded": {
+        this.#status = "lost"
+        return this.#rejected(fiber, "superseded", token)
+      }
+    }
+  }
+
+  /** Flash messages leave the session as soon as a request has them; a rollback puts them back. */
+  #adopt(record: SessionRecord): void {
+    this.#stored = record
+    this.#fields = record.fields
+    const fields = Flash.fieldsOf(record.fields)
+    if (fields.length === 0) return
+    this.#flashed = Flash.messagesIn(record.fields, fields)
+    if (!this.isReadonly) this.#apply(fields.reduce(Change.remove, Change.none))
+  }
+
+  #rejected(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    reason: Observability.Rejection,
+    token?: Redacted.Redacted<string>
+  ): Effect.Effect<void> {
+    Observability.count(Observability.rejections[reason], fiber)
+    const annotations = { reason, ...(token && { handle: Identifier.handle(Redacted.value(token)) }) }
+    return Observability.event(reason === "tampered" ? "Warn" : "Debug", "Session token rejected", annotations)
+  }
+
+  // ---------------------------------------------------------------------------
+  // reading; only after `ready`
+  // ---------------------------------------------------------------------------
+
+  get fields(): Fields {
+    return this.#fields
+  }
+
+  get flashed(): JsonObject {
+    return this.#flashed
+  }
+
+  get isFresh(): boolean {
+    return this.#isFresh
+  }
+
+  get times(): SessionRecord | undefined {
+    return this.#stored
+  }
+
+  get settings(): Settings {
+    return this.#environment.settings
+  }
+
+  get input(): Effect.Effect<JsonObject> {
+    return this.#client.input
+  }
+
+  /** The id, drawn now if there is none yet. */
+  get id(): Effect.Effect<Redacted.Redacted<string>> {
+    const id = this.#newId ?? this.#id
+    return id !== undefined ? Effect.succeed(id) : Effect.map(this.#drawId, (drawn) => this.#id ??= drawn)
+  }
+
+  get #drawId(): Effect.Effect<Redacted.Redacted<string>> {
+    return Effect.map(this.#environment.generateId, (id) => {
+      if (!Identifier.isWellFormed(id)) {
+        throw new Error("SessionConfig.GenerateId: an id must be 22 to 128 characters of base64url")
+      }
+      return Redacted.make(id)
+    })
+  }
+
+  // ---------------------------------------------------------------------------
+  // changing; only after `ready`
+  // ---------------------------------------------------------------------------
+
+  get isOpen(): boolean {
+    return this.#phase === "open"
+  }
+
+  /** Why a change is not possible now, if it is not. */
+  refusal(operation: string): SessionReadonlyError | SessionClosedError | undefined {
+    if (this.isReadonly) return new SessionReadonlyError({ operation })
+    if (this.#phase === "open") return undefined
+    // A change can still be saved if the client needs no other cookie for it than it has.
+    const isPossible = this.#phase === "late" && this.#status === "existing" && this.#newId === undefined &&
+      this.#environment.store?.stateless === false
+    return isPossible ? undefined : new SessionClosedError({ operation })
+  }
+
+  change(change: Change.Change): Effect.Effect<void> {
+    this.#apply(change)
+    const onLateChange = this.#phase === "late" ? this.#onLateChange : undefined
+    if (onLateChange === undefined) return Exit.void
+    this.#onLateChange = undefined
+    return onLateChange
+  }
+
+  #apply(change: Change.Change): void {
+    this.#change = Change.compose(this.#change, change)
+    this.#fields = Change.apply(this.#fields, change)
+  }
+
+  flash(messages: JsonObject, now: number): Effect.Effect<void> {
+    const field = this.#flashing?.field ?? Flash.fieldName(now)
+    this.#flashing = { field, messages: Flash.assign(this.#flashing?.messages ?? {}, messages) }
+    return this.change(Change.set(Change.none, field, JSON.stringify(this.#flashing.messages)))
+  }
+
+  clear(): Effect.Effect<void> {
+    this.#flashing = undefined
+    return this.change(Change.clear(Change.none))
+  }
+
+  touch(): Effect.Effect<void> {
+    this.#touchAsked = true
+    return this.change(Change.none)
+  }
+
+  get regenerate(): Effect.Effect<void> {
+    return Effect.map(this.#drawId, (id) => {
+      this.#isFresh = true
+      if (this.#status === "existing") this.#newId = id
+      else this.#id = id
+    })
+  }
+
+  /** Ends the session; what is put from now on goes to a new one. */
+  destroy(): void {
+    if (this.#status === "existing") {
+      this.#ended ??= { id: this.#id!, record: this.#stored! }
+    }
+    if (this.#status !== "lost") {
+      this.#status = "anonymous"
+      this.#wanted = this.#presented || this.#outgoing !== undefined ? { _tag: "Clear" } : undefined
+    }
+    this.#id = undefined
+    this.#newId = undefined
+    this.#token = undefined
+    this.#stored = undefined
+    this.#fields = noFields
+    this.#change = Change.none
+    this.#flashing = undefined
+    this.#isFresh = true
+  }
+
+  // ---------------------------------------------------------------------------
+  // committing
+  // ---------------------------------------------------------------------------
+
+  /** What the cookie shall do in the response, of all that was committed. */
+  get outgoing(): Outgoing | undefined {
+    return this.#status === "lost" ? undefined : this.#outgoing
+  }
+
+  /**
+   * Writes what has changed, if anything, in one operation of the store. It is not interrupted halfway, and commits of
+   * parallel fibers take turns. After a failure the changes are still there, for another try.
+   */
+  get commit(): Effect.Effect<Committed, CommitFailure> {
+    const { store } = this.#environment
+    if (store === undefined || this.isReadonly) return Effect.succeed("Done")
+    const turn = this.#turn ??= Semaphore.makeUnsafe(1)
+    const steps = Effect.suspend(() => this.#ended === undefined ? this.#save(store) : this.#endAndSave(store))
+    const committed = Effect.map(steps, (committed) => {
+      this.#outgoing = this.#wanted ?? this.#outgoing
+      this.#wanted = undefined
+      return committed
+    })
+    return Effect.uninterruptible(Semaphore.withPermit(turn, committed))
+  }
+
+  #endAndSave(store: SessionStore): Effect.Effect<Committed, CommitFailure> {
+    const { id, record } = this.#ended!
+    const destroy = Effect.flatMap(this.#storing("destroy", store, store.destroy(id, record)), () => {
+      this.#ended = undefined
+      return this.#happened("Session destroyed", Observability.destructions, id)
+    })
+    return Effect.andThen(destroy, Effect.suspend(() => this.#save(store)))
+  }
+
+  #save(store: SessionStore): Effect.Effect<Committed, CommitFailure> {
+    if (this.#status === "unloaded") return done
+    if (this.#status === "lost") return Change.isEmpty(this.#change) ? done : this.#drop()
+    return Effect.flatMap(this.#intent, (intent) => {
+      if (intent === undefined) return done
+      const pending = { change: this.#change, touchAsked: this.#touchAsked }
+      this.#change = Change.none
+      this.#touchAsked = false
+      return Effect.flatMap(
+        Effect.onError(
+          this.#storing(intent.operation, store, carryOut(store, intent, this.#drawId)),
+          () => {
+            this.#change = Change.compose(pending.change, this.#change)
+            this.#touchAsked ||= pending.touchAsked
+            return Effect.void
+          }
+        ),
+        (answer) => answer.outcome._tag === "Gone" ? this.#drop() : this.#saved(intent, answer.id, answer.outcome)
+      )
+    })
+  }
+
+  /** The one operation that brings the store up to date, if it is not. */
+  get #intent(): Effect.Effect<Intent | undefined> {
+    return Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Intent | undefined> => {
+      const { expiry, settings } = this.#environment
+      if (this.#status === "anonymous") {
+        // Who has just ended a session does not want an empty one in its place.
+        const isWanted = this.#fields.size > 0 || settings.saveUninitialized && this.#wanted?._tag !== "Clear"
+        if (!isWanted) return Effect.undefined
+        const record = { ...expiry.start(now), fields: this.#fields }
+        return Effect.map(this.id, (id) => ({ operation: "create", id, record }))
+      }
+      const id = this.#id!
+      const stored = this.#stored!
+      const touch = this.#touchAsked || expiry.isTouchDue(stored, now)
+      const record: SessionRecord = { ...(touch ? expiry.touch(stored, now) : stored), fields: this.#fields }
+      const change = { ...this.#change, touch }
+      return Effect.succeed(
+        this.#newId !== undefined
+          ? { operation: "regenerate", id, newId: this.#newId, record, change }
+          : !Change.isEmpty(change)
+          ? { operation: "update", id, record, change }
+          : touch
+          ? { operation: "touch", id, record }
+          : undefined
+      )
+    })
+  }
+
+  #saved({ operation, record }: Intent, id: Redacted.Redacted<string>, { token }: Written): Effect.Effect<Committed> {
+    const isExtended = record.expiresAt !== this.#stored?.expiresAt
+    this.#status = "existing"
+    this.#id = id
+    this.#stored = record
+    if (operation === "regenerate") this.#newId = undefined
+    if (token !== undefined) this.#send(token, record.expiresAt)
+    else if (isExtended && this.settings.cookie.persistence === "persistent") this.#send(this.#token!, record.expiresAt)
+    const happened = operation === "create"
+      ? this.#happened("Session created", Observability.creations, id)
+      : operation === "regenerate"
+      ? this.#happened("Session regenerated", Observability.regenerations, id)
+      : Effect.void
+    return Effect.as(happened, "Done")
+  }
+
+  #send(token: Redacted.Redacted<string>, expiresAt: number): void {
+    this.#token = token
+    this.#wanted = { _tag: "Send", token, expiresAt }
+  }
+
+  #drop(): Effect.Effect<Committed> {
+    this.#status = "lost"
+    this.#change = Change.none
+    return Effect.as(this.#happened("Session changes dropped, as it is gone", Observability.drops, this.#id), "Dropped")
+  }
+
+  // ---------------------------------------------------------------------------
+  // closing
+  // ---------------------------------------------------------------------------
+
+  /** Nothing more can be saved. */
+  close(): void {
+    this.#phase = "closed"
+  }
+
+  /** The headers are out, and only what needs no other cookie can still be saved; `onChange` runs at the first change. */
+  stayOpenLate(onChange: Effect.Effect<void>): void {
+    this.#phase = "late"
+    this.#onLateChange = onChange
+  }
+
+  // ---------------------------------------------------------------------------
+  // observing
+  // ---------------------------------------------------------------------------
+
+  #storing<A, E>(operation: StoreOperation, store: SessionStore, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.withFiber((fiber) => {
+      const timed = Observability.timed(this.#environment.storeTimes[operation], fiber.context, effect)
+      return Observability.spanned(
+        "Session.commit",
+        store.driver,
+        fiber,
+        Effect.tap(timed, () => {
+          Observability.count(Observability.commits, fiber)
+          return Observability.annotateHandle(fiber, () => this.#handle)
+        })
+      )
+    })
+  }
+
+  #happened(
+    message: string,
+    metric: Metric.Metric<number, unknown>,
+    id: Redacted.Redacted<string> | undefined
+  ): Effect.Effect<void> {
+    return Effect.withFiber((fiber) => {
+      Observability.count(metric, fiber)
+      return Observability.event("Debug", message, id && { handle: Identifier.handle(Redacted.value(id)) })
+    })
+  }
+
+  get #handle(): string {
+    const id = this.#newId ?? this.#id ?? this.#ended?.id
+    return id === undefined ? "" : Identifier.handle(Redacted.value(id))
+  }
+}
+
+type CommitFailure = SessionStoreError | SessionTooLargeError
+
+const done = Effect.succeed<Committed>("Done")

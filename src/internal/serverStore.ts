@@ -1,0 +1,172 @@
+/**
+ * What all stores on a server have in common: from the token to the key in the store, expiry, regeneration, retries and
+ * time limits.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { requireSecret, SessionConfig, type Settings } from "../SessionConfig.ts"
+import { SessionStoreError, SessionTooLargeError, type StoreOperation } from "../SessionError.ts"
+import type {
+  Backend,
+  Gone,
+  Loaded,
+  NotFoundReason,
+  Operations,
+  SessionStore,
+  Taken,
+  Written
+} from "../SessionStore.ts"
+import * as Change from "./change.ts"
+import * as Expiry from "./expiry.ts"
+import * as Identifier from "./identifier.ts"
+import * as KeyRing from "./keyRing.ts"
+import * as Protection from "./protection.ts"
+import { within } from "./timeLimit.ts"
+
+const TypeId = "~effect-session/SessionStore"
+
+export const gone: Gone = { _tag: "Gone" }
+export const taken: Taken = { _tag: "Taken" }
+export const superseded: Loaded = { _tag: "Superseded" }
+export const written = (token?: string): Written =>
+  token === undefined ? unchanged : { _tag: "Written", token: Redacted.make(token) }
+const unchanged: Written = { _tag: "Written", token: undefined }
+
+const notFoundBecause = (reason: NotFoundReason): Loaded => ({ _tag: "NotFound", reason })
+export const notFound: { readonly [Reason in NotFoundReason]: Loaded } = {
+  malformed: notFoundBecause("malformed"),
+  tampered: notFoundBecause("tampered"),
+  unknown: notFoundBecause("unknown"),
+  expired: notFoundBecause("expired")
+}
+
+// -----------------------------------------------------------------------------
+// time limits and retries
+// -----------------------------------------------------------------------------
+
+const repeatable: ReadonlySet<StoreOperation> = new Set(["load", "touch", "destroy"])
+
+type Guard = <A>(
+  operation: StoreOperation,
+  effect: Effect.Effect<A, unknown>
+) => Effect.Effect<A, SessionStoreError | SessionTooLargeError>
+
+const makeGuard =
+  (driver: string, { retries, timeLimit }: Settings, immediate: boolean): Guard => (operation, effect) => {
+    const failed = (cause: unknown) => new SessionStoreError({ driver, operation, cause })
+    const timedOut = () => failed(new Error(`No answer within ${Duration.format(timeLimit)}`))
+    const attempts = retries > 0 && repeatable.has(operation) ? Effect.retry(effect, { times: retries }) : effect
+    return Effect.mapError(
+      immediate ? effect : within(attempts, timeLimit, timedOut),
+      (error) => error instanceof SessionStoreError || error instanceof SessionTooLargeError ? error : failed(error)
+    )
+  }
+
+const guarded = (store: Operations, guard: Guard): SessionStore => ({
+  [TypeId]: TypeId,
+  driver: store.driver,
+  stateless: store.stateless,
+  load: (token) => onlyStoreError(guard("load", store.load(token))),
+  create: (id, record) => guard("create", store.create(id, record)),
+  update: (id, change, record) => guard("update", store.update(id, change, record)),
+  touch: (id, record) => guard("touch", store.touch(id, record)),
+  regenerate: (id, newId, change, record) => guard("regenerate", store.regenerate(id, newId, change, record)),
+  destroy: (id, record) => onlyStoreError(guard("destroy", store.destroy(id, record)))
+})
+
+// Nothing is too large to be loaded or destroyed.
+const onlyStoreError = <A>(effect: Effect.Effect<A, SessionStoreError | SessionTooLargeError>) =>
+  effect as Effect.Effect<A, SessionStoreError>
+
+export const make = (
+  store: Operations,
+  { immediate = false }: { readonly immediate?: boolean } = {}
+): Effect.Effect<SessionStore, never, SessionConfig> =>
+  Effect.map(SessionConfig, (settings) => guarded(store, makeGuard(store.driver, settings, immediate)))
+
+// -----------------------------------------------------------------------------
+// the store of a back end
+// -----------------------------------------------------------------------------
+
+export const fromBackend = Effect.fnUntraced(function*(backend: Backend) {
+  const settings = yield* SessionConfig
+  const protection = yield* makeProtection(settings)
+  return yield* make(operations(backend, protection, settings), backend)
+})
+
+const makeProtection = Effect.fnUntraced(function*(settings: Settings) {
+  const { cookie, id, secret } = settings
+  if (id.protection === "none") return Protection.none
+  if (settings.enabled) {
+    yield* requireSecret(settings, `id.protection ${JSON.stringify(id.protection)}`)
+  }
+  const keys = KeyRing.make(secret, id.protection === "signed" ? "sign-id" : "seal-id")
+  // Without a secret the sessions are switched off, and no token is ever looked at.
+  if (keys === undefined) return Protection.none
+  return id.protection === "signed" ? Protection.signed(keys, cookie.name) : Protection.encrypted(keys, cookie.name)
+})
+
+const operations = (
+  backend: Backend,
+  protection: Protection.Protection,
+  settings: Settings
+): Operations => {
+  const expiry = Expiry.make(settings)
+  const supersededFor = Duration.toMillis(settings.supersededFor)
+  const keyOf = (id: Redacted.Redacted<string>) => Identifier.hash(Redacted.value(id))
+  const tokenOf = (id: Redacted.Redacted<string>) => written(protection.protect(Redacted.value(id)))
+
+  const load = (token: Redacted.Redacted<string>) =>
+    Effect.suspend(() => {
+      const opened = protection.open(Redacted.value(token))
+      if (opened._tag === "Rejected") return Effect.succeed(notFound[opened.reason])
+      return Effect.flatMap(backend.load(Identifier.hash(opened.id)), (stored) => {
+        if (stored === undefined) return Effect.succeed(notFound.unknown)
+        if (stored === "superseded") return Effect.succeed(superseded)
+        return Effect.map(Clock.currentTimeMillis, (now): Loaded =>
+          expiry.isExpired(stored, now) ? notFound.expired : {
+            _tag: "Found",
+            id: Redacted.make(opened.id),
+            record: stored,
+            renewed: opened.outdated ? Redacted.make(protection.protect(opened.id)) : undefined
+          })
+      })
+    })
+
+  const regenerate = Effect.fnUntraced(function*(
+    id: Redacted.Redacted<string>,
+    newId: Redacted.Redacted<string>,
+    change: Change.Change,
+    record: Parameters<SessionStore["regenerate"]>[3]
+  ) {
+    const key = keyOf(newId)
+    if (!(yield* backend.create(key, record))) return taken
+    const now = yield* Clock.currentTimeMillis
+    const old = yield* backend.supersede(keyOf(id), Math.min(now + supersededFor, record.expiresAt))
+    if (old === undefined) {
+      yield* backend.destroy(key)
+      return gone
+    }
+    // What others committed between this request's load and now.
+    const missed = Change.difference(record.fields, Change.apply(old.fields, change))
+    if (!Change.isEmpty(missed)) yield* backend.update(key, missed, record)
+    return tokenOf(newId)
+  })
+
+  return {
+    driver: backend.driver,
+    stateless: false,
+    load,
+    create: (id, record) =>
+      Effect.map(Effect.suspend(() => backend.create(keyOf(id), record)), (created) => created ? tokenOf(id) : taken),
+    update: (id, change, record) => existing(Effect.suspend(() => backend.update(keyOf(id), change, record))),
+    touch: (id, record) => existing(Effect.suspend(() => backend.touch(keyOf(id), record))),
+    regenerate,
+    destroy: (id) => Effect.suspend(() => backend.destroy(keyOf(id)))
+  }
+}
+
+const existing = <E>(wasThere: Effect.Effect<boolean, E>) =>
+  Effect.map(wasThere, (wasThere) => wasThere ? unchanged : gone)
