@@ -109,7 +109,11 @@ const makeBackend = (entries: Map<string, Entry>, capacity: number): SessionStor
   return {
     driver: "memory",
     immediate: true,
-    load: (key) => Effect.sync(() => entries.get(key)?._tag === "Superseded" ? "superseded" : recordAt(key)),
+    load: (key) =>
+      Effect.sync(() => {
+        const entry = entries.get(key)
+        return entry?._tag === "Superseded" ? { supersededUntil: entry.expiresAt } : recordAt(key)
+      }),
     create: (key, record) =>
       Effect.suspend(() => {
         if (entries.has(key)) return Effect.succeed(false)

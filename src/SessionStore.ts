@@ -275,7 +275,7 @@ export interface Backend {
   readonly immediate?: boolean
 
   /** What is stored under the key: a record, the mark of a superseded session, or nothing. */
-  readonly load: (key: string) => Effect.Effect<SessionRecord | "superseded" | undefined, unknown>
+  readonly load: (key: string) => Effect.Effect<SessionRecord | SupersededRecord | undefined, unknown>
 
   /** Stores a new record, unless there is anything under the key: then `false`. */
   readonly create: (key: string, record: SessionRecord) => Effect.Effect<boolean, unknown>
@@ -297,6 +297,16 @@ export interface Backend {
 
   /** Removes what is under the key, if anything. */
   readonly destroy: (key: string) => Effect.Effect<void, unknown>
+}
+
+/**
+ * What is stored in the place of a session that was regenerated, until then, in milliseconds since the epoch.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SupersededRecord {
+  readonly supersededUntil: number
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Json, JsonObject } from "effect/Schema"
-import type { Backend, Driver } from "../SessionStore.ts"
+import type { Backend, Driver, SupersededRecord } from "../SessionStore.ts"
 import * as Change from "./change.ts"
 import * as KeyLock from "./keyLock.ts"
 import type { SessionRecord, Times } from "./record.ts"
@@ -19,7 +19,7 @@ export const make = (driver: Driver): Backend => {
   /** Writes what `f` makes of the record, if there is one; the answer is the record that was there. */
   const modify = (key: string, f: (record: SessionRecord) => Effect.Effect<void, unknown>) =>
     locked(key)(Effect.flatMap(load(key), (stored) =>
-      stored === undefined || stored === "superseded"
+      stored === undefined || "supersededUntil" in stored
         ? Effect.succeed(undefined)
         : Effect.as(f(stored), stored)))
 
@@ -39,7 +39,7 @@ export const make = (driver: Driver): Backend => {
         const touched = Change.merge(stored, Change.onlyTouch, times)
         return driver.touch(key, toValues(touched), touched.expiresAt)
       })),
-    supersede: (key, until) => modify(key, () => driver.write(key, { superseded: until }, until)),
+    supersede: (key, until) => modify(key, () => driver.write(key, { supersededUntil: until }, until)),
     destroy: (key) => locked(key)(driver.destroy(key))
   }
 }
@@ -51,8 +51,8 @@ const toValues = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): {
   data: Object.fromEntries([...fields].map(([name, text]) => [name, JSON.parse(text)]))
 })
 
-const fromValues = (values: { readonly [key: string]: Json }): SessionRecord | "superseded" => {
-  if ("superseded" in values) return "superseded"
+const fromValues = (values: { readonly [key: string]: Json }): SessionRecord | SupersededRecord => {
+  if ("supersededUntil" in values) return values as { readonly supersededUntil: number }
   const { createdAt, data, expiresAt, touchedAt } = values as unknown as Times & { readonly data: JsonObject }
   return {
     createdAt,

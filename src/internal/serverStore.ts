@@ -124,14 +124,12 @@ const operations = (
       if (opened._tag === "Rejected") return Effect.succeed(notFound[opened.reason])
       return Effect.flatMap(backend.load(Identifier.hash(opened.id)), (stored) => {
         if (stored === undefined) return Effect.succeed(notFound.unknown)
-        if (stored === "superseded") return Effect.succeed(superseded)
-        return Effect.map(Clock.currentTimeMillis, (now): Loaded =>
-          expiry.isExpired(stored, now) ? notFound.expired : {
-            _tag: "Found",
-            id: Redacted.make(opened.id),
-            record: stored,
-            renewed: opened.outdated ? Redacted.make(protection.protect(opened.id)) : undefined
-          })
+        return Effect.map(Clock.currentTimeMillis, (now): Loaded => {
+          if ("supersededUntil" in stored) return now < stored.supersededUntil ? superseded : notFound.unknown
+          if (expiry.isExpired(stored, now)) return notFound.expired
+          const renewed = opened.outdated ? Redacted.make(protection.protect(opened.id)) : undefined
+          return { _tag: "Found", id: Redacted.make(opened.id), record: stored, renewed }
+        })
       })
     })
 

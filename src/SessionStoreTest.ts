@@ -1,0 +1,592 @@
+/**
+ * The conformance suite: it holds any driver against the contract of {@link SessionStore}. It runs in vitest, with
+ * `@effect/vitest`, and is not part of the barrel, so that neither comes into production.
+ *
+ * @since 0.1.0
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
+import * as Change from "./internal/change.ts"
+import * as Expiry from "./internal/expiry.ts"
+import * as Identifier from "./internal/identifier.ts"
+import type { SessionRecord } from "./internal/record.ts"
+import * as SessionConfig from "./SessionConfig.ts"
+import { SessionTooLargeError } from "./SessionError.ts"
+import * as SessionStore from "./SessionStore.ts"
+
+/**
+ * What the suite needs of a driver.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<E> {
+  /** The driver. Every test builds it anew; what it stores may outlive that. */
+  readonly layer: Layer.Layer<SessionStore.SessionStore, E, SessionConfig.SessionConfig>
+
+  /** The laws that the driver does not promise, by name. Its documentation should say the same. */
+  readonly skip?: ReadonlyArray<Law>
+
+  /** All that the back end has stored, as one text: a test looks for ids and tokens in it. */
+  readonly dump?: Effect.Effect<string, unknown, SessionStore.SessionStore>
+}
+
+/**
+ * The laws of a store. A store that hands the record to the client (`stateless`) can neither merge nor know the sessions
+ * that others have, so for it the laws about merging and about ids in use are different ones.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Law = keyof typeof laws
+
+/**
+ * Registers the tests.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { MemoryLayer } from "effect-session"
+ * import * as SessionStoreTest from "effect-session/SessionStoreTest"
+ *
+ * SessionStoreTest.suite("MemoryLayer", { layer: MemoryLayer.layer() })
+ * ```
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const suite = <E>(name: string, options: Options<E>): void => {
+  describe(`${name} keeps the contract of SessionStore`, () => {
+    for (const [law, test] of Object.entries(laws) as Array<[Law, Test]>) {
+      const register = options.skip?.includes(law) ? it.effect.skip : it.effect
+      register(law, () => run(test, options.layer))
+    }
+    const { dump } = options
+    if (dump !== undefined) {
+      it.effect("what is stored holds neither ids nor tokens", () => run(holdsNoSecret(dump), options.layer))
+    }
+  })
+}
+
+// -----------------------------------------------------------------------------
+// the stage
+// -----------------------------------------------------------------------------
+
+type AnyLayer = Layer.Layer<SessionStore.SessionStore, unknown, SessionConfig.SessionConfig>
+
+/** A test gets the driver's Layer for building a second store. */
+type Test = (layer: AnyLayer) => Effect.Effect<void, unknown, SessionStore.SessionStore | SessionConfig.SessionConfig>
+
+const configuration = {
+  secret: "the conformance suite's own secret, long enough",
+  age: "1 hour",
+  absoluteAge: "3 hours",
+  touchEvery: "1 minute",
+  supersededFor: "30 seconds"
+} as const
+
+const minute = 60_000
+const hour = 60 * minute
+
+const provideStore = (layer: AnyLayer, options: SessionConfig.Options = {}) =>
+  // Local, or a second store with other settings would be the first one again.
+  Effect.provide(Layer.provideMerge(layer, SessionConfig.layer({ ...configuration, ...options })), { local: true })
+
+/** Begins at the time of day, as the expiry of a back end's own goes by the real clock. */
+const run = (test: Test, layer: AnyLayer): Effect.Effect<void, unknown> =>
+  Effect.flatMap(
+    TestClock.withLive(Clock.currentTimeMillis),
+    (now) => Effect.andThen(TestClock.setTime(now), provideStore(layer)(test(layer)))
+  )
+
+const newId = Effect.sync(() => Redacted.make(Identifier.random()))
+
+const fieldsOf = (values: { readonly [field: string]: Schema.Json }): ReadonlyMap<string, string> =>
+  new Map(Object.entries(values).map(([field, value]) => [field, JSON.stringify(value)]))
+
+const valuesOf = ({ fields }: SessionRecord) =>
+  Object.fromEntries([...fields].map(([field, text]) => [field, JSON.parse(text) as Schema.Json]))
+
+/** A session that a test can go on with as a request would. */
+interface Stored {
+  readonly id: Redacted.Redacted<string>
+  readonly token: Redacted.Redacted<string>
+  readonly record: SessionRecord
+}
+
+const recordOf = Effect.fnUntraced(function*(values: { readonly [field: string]: Schema.Json }) {
+  const expiry = Expiry.make(yield* SessionConfig.SessionConfig)
+  return { ...expiry.start(yield* Clock.currentTimeMillis), fields: fieldsOf(values) }
+})
+
+const create = Effect.fnUntraced(function*(values: { readonly [field: string]: Schema.Json } = { a: 1 }) {
+  const store = yield* SessionStore.SessionStore
+  const id = yield* newId
+  const record = yield* recordOf(values)
+  const written = yield* store.create(id, record)
+  assert(written._tag === "Written" && written.token !== undefined, "a new session is written and has a token")
+  const stored: Stored = { id, token: written.token, record }
+  return stored
+})
+
+const load = (token: Redacted.Redacted<string>) =>
+  Effect.flatMap(SessionStore.SessionStore, (store) => store.load(token))
+
+const loadFound = Effect.fnUntraced(function*(token: Redacted.Redacted<string>) {
+  const loaded = yield* load(token)
+  assert(loaded._tag === "Found", `the session is found, not ${describeLoaded(loaded)}`)
+  return loaded
+})
+
+const describeLoaded = (loaded: SessionStore.Loaded) =>
+  loaded._tag === "NotFound" ? `NotFound (${loaded.reason})` : loaded._tag
+
+const expectNone = Effect.fnUntraced(function*(token: Redacted.Redacted<string>) {
+  const loaded = yield* load(token)
+  assert(loaded._tag !== "Found", "there is no session")
+  return loaded
+})
+
+const set = (field: string, value: Schema.Json) => Change.set(Change.none, field, JSON.stringify(value))
+const increment = (field: string, by: number) => Change.increment(Change.none, field, { by, initial: 0 })
+
+/** Commits as a request that has loaded `stored`; the token to go on with, or nothing if the session is gone. */
+const commit = Effect.fnUntraced(function*({ id, record, token }: Stored, change: Change.Change) {
+  const store = yield* SessionStore.SessionStore
+  const answer = yield* store.update(id, change, { ...record, fields: Change.apply(record.fields, change) })
+  return answer._tag === "Gone" ? undefined : answer.token ?? token
+})
+
+const expectCommit = Effect.fnUntraced(function*(stored: Stored, change: Change.Change) {
+  const token = yield* commit(stored, change)
+  assert(token !== undefined, "the session is still there")
+  return token
+})
+
+const touch = Effect.fnUntraced(function*({ id, record, token }: Stored) {
+  const store = yield* SessionStore.SessionStore
+  const expiry = Expiry.make(yield* SessionConfig.SessionConfig)
+  const times = expiry.touch(record, yield* Clock.currentTimeMillis)
+  const touched = { ...record, ...times }
+  const answer = yield* store.touch(id, touched)
+  return answer._tag === "Gone" ? undefined : { id, record: touched, token: answer.token ?? token }
+})
+
+const regenerate = Effect.fnUntraced(function*({ id, record }: Stored, change: Change.Change = Change.none) {
+  const store = yield* SessionStore.SessionStore
+  const id_ = yield* newId
+  const changed = { ...record, fields: Change.apply(record.fields, change) }
+  const answer = yield* store.regenerate(id, id_, change, changed)
+  if (answer._tag !== "Written") return undefined
+  assert(answer.token !== undefined, "a new id comes with a new token")
+  const stored: Stored = { id: id_, token: answer.token, record: changed }
+  return stored
+})
+
+const expectRegenerate = Effect.fnUntraced(function*(stored: Stored, change?: Change.Change) {
+  const regenerated = yield* regenerate(stored, change)
+  assert(regenerated !== undefined, "the session gets a new id")
+  return regenerated
+})
+
+const destroy = ({ id, record }: Stored) =>
+  Effect.flatMap(SessionStore.SessionStore, (store) => store.destroy(id, record))
+
+// -----------------------------------------------------------------------------
+// the laws
+// -----------------------------------------------------------------------------
+
+const laws = {
+  "a session is loaded as it was created": () =>
+    Effect.gen(function*() {
+      const { id, record, token } = yield* create({ name: "Ada", visits: 3 })
+      const loaded = yield* loadFound(token)
+      assert.deepStrictEqual(loaded.record, record)
+      assert.strictEqual(Redacted.value(loaded.id), Redacted.value(id))
+    }),
+
+  "sessions do not mix": () =>
+    Effect.gen(function*() {
+      const stored = yield* Effect.forEach(
+        Array.from({ length: 50 }, (_, index) => index),
+        (index) => create({ index })
+      )
+      yield* Effect.forEach(
+        stored,
+        ({ token }, index) =>
+          Effect.map(loadFound(token), ({ record }) => assert.deepStrictEqual(valuesOf(record), { index }))
+      )
+    }),
+
+  "values of every JSON shape come out as they went in": () =>
+    Effect.gen(function*() {
+      const values = Object.fromEntries<Schema.Json>([
+        ["null", null],
+        ["false", false],
+        ["zero", 0],
+        ["negative", -1.5e-7],
+        ["large", 1.7976931348623157e308],
+        ["empty", ""],
+        ["unicode", "Zoë 日本語 👩‍👩‍👧 \u0000 \u2028 \ud800"],
+        ["lines", "a\nb\r\n\tc"],
+        ["quotes", "\"'\\`$${}"],
+        ["list", [1, [2, [3, {}]], []]],
+        ["object", Object.fromEntries([["__proto__", 1], ["a.b", { c: [null] }], ["", "nameless"]])]
+      ])
+      const { token } = yield* create(values)
+      assert.deepStrictEqual(valuesOf((yield* loadFound(token)).record), values)
+    }),
+
+  "fields may have any name": () =>
+    Effect.gen(function*() {
+      const names = [
+        "__proto__",
+        "constructor",
+        "toString",
+        "",
+        " ",
+        "a.b",
+        "$x",
+        "#n",
+        "key",
+        "~flash:1",
+        "line\nbreak",
+        "日本",
+        "0"
+      ]
+      const values = Object.fromEntries(names.map((name, index) => [name, index]))
+      const stored = yield* create({ first: true })
+      const change = names.reduce((change, name, index) => Change.set(change, name, `${index}`), Change.none)
+      const token = yield* expectCommit(stored, change)
+      assert.deepStrictEqual(valuesOf((yield* loadFound(token)).record), { first: true, ...values })
+    }),
+
+  "a session of 100 kB is kept whole, or refused with both sizes": () =>
+    Effect.gen(function*() {
+      const store = yield* SessionStore.SessionStore
+      const record = yield* recordOf({ text: "ü€".repeat(20_000) })
+      const id = yield* newId
+      const written = yield* Effect.result(store.create(id, record))
+      if (Result.isFailure(written)) {
+        assert.instanceOf(written.failure, SessionTooLargeError)
+        assert.isAbove((written.failure as SessionTooLargeError).size, (written.failure as SessionTooLargeError).limit)
+        return
+      }
+      assert(written.success._tag === "Written" && written.success.token !== undefined, "it is written")
+      assert.deepStrictEqual((yield* loadFound(written.success.token)).record, record)
+    }),
+
+  "creating never overwrites": () =>
+    Effect.gen(function*() {
+      const store = yield* SessionStore.SessionStore
+      const { id, token } = yield* create({ owner: "first" })
+      const answer = yield* store.create(id, yield* recordOf({ owner: "second" }))
+      if (!store.stateless) assert.strictEqual(answer._tag, "Taken")
+      assert.deepStrictEqual(valuesOf((yield* loadFound(token)).record), { owner: "first" })
+    }),
+
+  "a commit sets, removes and clears": () =>
+    Effect.gen(function*() {
+      const stored = yield* create({ a: 1, b: 2, c: 3 })
+      const token = yield* expectCommit(stored, Change.compose(set("a", 10), Change.remove(Change.none, "b")))
+      assert.deepStrictEqual(valuesOf((yield* loadFound(token)).record), { a: 10, c: 3 })
+      const { record } = yield* loadFound(token)
+      const cleared = yield* expectCommit(
+        { ...stored, token, record },
+        Change.compose(Change.clear(Change.none), set("d", 4))
+      )
+      assert.deepStrictEqual(valuesOf((yield* loadFound(cleared)).record), { d: 4 })
+    }),
+
+  "commits of parallel requests merge": () =>
+    Effect.gen(function*() {
+      const { stateless } = yield* SessionStore.SessionStore
+      const stored = yield* create({ kept: true })
+      const names = Array.from({ length: 50 }, (_, index) => `field${index}`)
+      const tokens = yield* Effect.forEach(names, (name, index) => expectCommit(stored, set(name, index)), {
+        concurrency: "unbounded"
+      })
+      const all = { kept: true, ...Object.fromEntries(names.map((name, index) => [name, index])) }
+      if (!stateless) return assert.deepStrictEqual(valuesOf((yield* loadFound(stored.token)).record), all)
+      // Each token holds what its own request has seen.
+      yield* Effect.forEach(tokens, (token, index) =>
+        Effect.map(loadFound(token), ({ record }) =>
+          assert.deepStrictEqual(valuesOf(record), { kept: true, [names[index]!]: index })))
+    }),
+
+  "increments of parallel requests add up": () =>
+    Effect.gen(function*() {
+      const { stateless } = yield* SessionStore.SessionStore
+      const stored = yield* create({ count: 7, half: 0.5 })
+      const change = Change.compose(
+        increment("count", 2),
+        Change.compose(increment("half", -0.25), increment("new", 1))
+      )
+      const tokens = yield* Effect.replicateEffect(expectCommit(stored, change), 50, { concurrency: "unbounded" })
+      const times = stateless ? 1 : 50
+      assert.deepStrictEqual(
+        valuesOf((yield* loadFound(tokens.at(-1)!)).record),
+        { count: 7 + 2 * times, half: 0.5 - 0.25 * times, new: times }
+      )
+    }),
+
+  "an increment begins at its initial value where there is no number": () =>
+    Effect.gen(function*() {
+      const stored = yield* create({ other: 1 })
+      const token = yield* expectCommit(stored, Change.increment(Change.none, "count", { by: 2, initial: 40 }))
+      assert.deepStrictEqual(valuesOf((yield* loadFound(token)).record), { other: 1, count: 42 })
+    }),
+
+  "the idle timeout holds to the millisecond": () =>
+    Effect.gen(function*() {
+      const { token } = yield* create()
+      yield* TestClock.adjust(hour - 1)
+      yield* loadFound(token)
+      yield* TestClock.adjust(1)
+      yield* expectNone(token)
+    }),
+
+  "a touch extends the life of a session": () =>
+    Effect.gen(function*() {
+      const stored = yield* create()
+      yield* TestClock.adjust(hour - minute)
+      const touched = yield* touch(stored)
+      assert(touched !== undefined, "the session is still there")
+      yield* TestClock.adjust(hour - 1)
+      const { record } = yield* loadFound(touched.token)
+      assert.deepStrictEqual(record, touched.record)
+      yield* TestClock.adjust(1)
+      yield* expectNone(touched.token)
+    }),
+
+  "nothing extends the absolute timeout": () =>
+    Effect.gen(function*() {
+      const created = yield* create()
+      let stored = created
+      for (let elapsed = 0; elapsed < 3 * hour - 30 * minute; elapsed += 30 * minute) {
+        yield* TestClock.adjust(30 * minute)
+        const touched = yield* touch(stored)
+        assert(touched !== undefined, "the session is still there")
+        const regenerated = yield* expectRegenerate(touched, increment("round", 1))
+        const token = yield* expectCommit(regenerated, { ...set("written", elapsed), touch: true })
+        stored = { ...regenerated, token, record: (yield* loadFound(token)).record }
+        assert.strictEqual(stored.record.createdAt, created.record.createdAt)
+      }
+      yield* TestClock.adjust(30 * minute - 1)
+      yield* loadFound(stored.token)
+      yield* TestClock.adjust(1)
+      yield* expectNone(stored.token)
+    }),
+
+  "a slow request does not shorten what a faster one has extended": () =>
+    Effect.gen(function*() {
+      const { stateless } = yield* SessionStore.SessionStore
+      const stored = yield* create()
+      const slow = {
+        ...stored.record,
+        touchedAt: stored.record.touchedAt + minute,
+        expiresAt: stored.record.expiresAt + minute
+      }
+      yield* TestClock.adjust(30 * minute)
+      const fast = yield* touch(stored)
+      assert(fast !== undefined, "the session is still there")
+      yield* expectCommit({ ...stored, record: slow }, { ...set("slow", true), touch: true })
+      // A token that is out keeps its own times.
+      const { record } = yield* loadFound(fast.token)
+      assert.strictEqual(record.expiresAt, fast.record.expiresAt)
+      if (!stateless) assert.strictEqual(valuesOf(record)["slow"], true)
+    }),
+
+  "gone is gone: nothing brings a destroyed session back": () =>
+    Effect.gen(function*() {
+      const stored = yield* create()
+      yield* destroy(stored)
+      yield* expectNone(stored.token)
+      assert.isUndefined(yield* commit(stored, set("a", 2)), "a commit finds nothing")
+      assert.isUndefined(yield* commit(stored, increment("a", 2)), "an increment finds nothing")
+      assert.isUndefined(yield* touch(stored), "a touch finds nothing")
+      assert.isUndefined(yield* regenerate(stored), "regenerating finds nothing")
+      yield* expectNone(stored.token)
+    }),
+
+  "gone is gone, in whatever order parallel requests come": () =>
+    Effect.gen(function*() {
+      yield* Effect.forEach(Array.from({ length: 10 }), () =>
+        Effect.gen(function*() {
+          const stored = yield* create()
+          const token = yield* Effect.map(
+            Effect.all(
+              [commit(stored, set("a", 2)), destroy(stored), touch(stored), commit(stored, increment("a", 1))],
+              {
+                concurrency: "unbounded"
+              }
+            ),
+            ([token]) => token
+          )
+          yield* expectNone(stored.token)
+          if (token !== undefined) yield* expectNone(token)
+        }))
+    }),
+
+  "destroying what is not there is no error": () =>
+    Effect.gen(function*() {
+      const store = yield* SessionStore.SessionStore
+      const stored = yield* create()
+      yield* destroy(stored)
+      yield* destroy(stored)
+      yield* store.destroy(yield* newId, yield* recordOf({}))
+    }),
+
+  "nothing is updated that was never created": () =>
+    Effect.gen(function*() {
+      const store = yield* SessionStore.SessionStore
+      if (store.stateless) return
+      const stranger = { id: yield* newId, token: Redacted.make(""), record: yield* recordOf({}) }
+      assert.isUndefined(yield* commit(stranger, set("a", 1)))
+      assert.isUndefined(yield* touch(stranger))
+      assert.isUndefined(yield* regenerate(stranger))
+    }),
+
+  "regenerating keeps the session and its times under a new id": () =>
+    Effect.gen(function*() {
+      const stored = yield* create({ cart: [1, 2] })
+      const regenerated = yield* expectRegenerate(stored, set("user", "ada"))
+      const { record } = yield* loadFound(regenerated.token)
+      assert.deepStrictEqual(valuesOf(record), { cart: [1, 2], user: "ada" })
+      assert.deepStrictEqual({ ...record, fields: undefined }, { ...stored.record, fields: undefined })
+      assert.notStrictEqual(Redacted.value(regenerated.token), Redacted.value(stored.token))
+    }),
+
+  "the old token of a regenerated session is dead at once": () =>
+    Effect.gen(function*() {
+      const stored = yield* create()
+      yield* expectRegenerate(stored)
+      assert.strictEqual((yield* load(stored.token))._tag, "Superseded")
+      assert.isUndefined(yield* commit(stored, set("a", 2)), "a commit finds nothing")
+      assert.isUndefined(yield* touch(stored), "a touch finds nothing")
+      assert.isUndefined(yield* regenerate(stored), "regenerating again finds nothing")
+      yield* destroy(stored)
+      yield* expectNone(stored.token)
+    }),
+
+  "that a session was regenerated is forgotten after a while, and it stays dead": () =>
+    Effect.gen(function*() {
+      const stored = yield* create()
+      yield* expectRegenerate(stored)
+      yield* TestClock.adjust(30_000)
+      yield* Effect.repeat(
+        Effect.gen(function*() {
+          yield* TestClock.adjust(minute)
+          assert.strictEqual((yield* load(stored.token))._tag, "NotFound")
+          assert.isUndefined(yield* commit(stored, set("a", 2)))
+        }),
+        { times: 3 }
+      )
+    }),
+
+  "a session can be destroyed after it was regenerated": () =>
+    Effect.gen(function*() {
+      const regenerated = yield* Effect.flatMap(create(), expectRegenerate)
+      yield* destroy(regenerated)
+      yield* expectNone(regenerated.token)
+    }),
+
+  "what was committed before regenerating is in the new session": () =>
+    Effect.gen(function*() {
+      const { stateless } = yield* SessionStore.SessionStore
+      if (stateless) return
+      const stored = yield* create({ removed: true, kept: true })
+      yield* expectCommit(stored, Change.compose(set("meanwhile", 1), Change.remove(Change.none, "removed")))
+      const regenerated = yield* expectRegenerate(stored, set("login", true))
+      assert.deepStrictEqual(
+        valuesOf((yield* loadFound(regenerated.token)).record),
+        { kept: true, meanwhile: 1, login: true }
+      )
+    }),
+
+  "regenerating does not take an id that is in use": () =>
+    Effect.gen(function*() {
+      const store = yield* SessionStore.SessionStore
+      if (store.stateless) return
+      const stored = yield* create({ mine: true })
+      const other = yield* create({ other: true })
+      assert.deepStrictEqual(yield* store.regenerate(stored.id, other.id, Change.none, stored.record), {
+        _tag: "Taken"
+      })
+      assert.deepStrictEqual(valuesOf((yield* loadFound(stored.token)).record), { mine: true })
+      assert.deepStrictEqual(valuesOf((yield* loadFound(other.token)).record), { other: true })
+    }),
+
+  "a malformed token is no session, and no error": () =>
+    Effect.gen(function*() {
+      const { token } = yield* create()
+      const good = Redacted.value(token)
+      const tokens = [
+        "",
+        " ",
+        ".",
+        "..",
+        "../../etc/passwd",
+        "__proto__",
+        "null",
+        "%00",
+        "\u0000",
+        "*",
+        "a".repeat(100_000),
+        "日本語",
+        "\ud800",
+        good.slice(0, 10),
+        `${good} `,
+        `${good}${good}`,
+        `${good}=`,
+        encodeURIComponent(`${good}.`)
+      ]
+      yield* Effect.forEach(tokens, (text) =>
+        Effect.map(load(Redacted.make(text)), (loaded) =>
+          assert.strictEqual(loaded._tag, "NotFound", `${JSON.stringify(text.slice(0, 50))} is no session`)))
+      yield* loadFound(token)
+    }),
+
+  "a token with any character altered is no session": () =>
+    Effect.gen(function*() {
+      const good = Redacted.value((yield* create()).token)
+      yield* Effect.forEach([...good], (character, index) =>
+        Effect.gen(function*() {
+          const altered = good.slice(0, index) + (character === "A" ? "B" : "A") + good.slice(index + 1)
+          assert.strictEqual((yield* load(Redacted.make(altered)))._tag, "NotFound")
+        }))
+    }),
+
+  "a token of another secret or another cookie is no session": (layer) =>
+    Effect.gen(function*() {
+      const { token } = yield* create()
+      const expectForeign = Effect.map(load(token), (loaded) =>
+        assert.deepStrictEqual(loaded, { _tag: "NotFound", reason: "tampered" }))
+      yield* provideStore(layer, { secret: "another secret, just as long as the first one" })(expectForeign)
+      yield* provideStore(layer, { cookie: { name: "another" } })(expectForeign)
+    }),
+
+  "a token of no protection is not taken where ids are protected": () =>
+    Effect.gen(function*() {
+      const { id } = yield* create()
+      assert.strictEqual((yield* load(id))._tag, "NotFound")
+    })
+} satisfies { readonly [law: string]: Test }
+
+const holdsNoSecret = (dump: Effect.Effect<string, unknown, SessionStore.SessionStore>): Test => () =>
+  Effect.gen(function*() {
+    const stored = yield* create({ name: "Ada" })
+    const regenerated = yield* expectRegenerate(yield* create({ name: "Grace" }))
+    const text = yield* dump
+    assert.include(text, "Ada", "the dump shows what is stored")
+    for (const { id, token } of [stored, regenerated]) {
+      assert.notInclude(text, Redacted.value(id))
+      assert.notInclude(text, Redacted.value(token))
+    }
+  })

@@ -1,0 +1,31 @@
+import { Effect, Layer } from "effect"
+import { CookieLayer, MemoryLayer, SessionStore } from "effect-session"
+import * as SessionStoreTest from "effect-session/SessionStoreTest"
+import { KeyValueStore, Persistence } from "effect/persistence"
+
+SessionStoreTest.suite("MemoryLayer", { layer: MemoryLayer.layer() })
+
+SessionStoreTest.suite("CookieLayer", { layer: CookieLayer.layer() })
+
+SessionStoreTest.suite("CookieLayer.layerShared", {
+  layer: CookieLayer.layerShared.pipe(
+    Layer.provide(Persistence.layerBackingKvs),
+    Layer.provide(KeyValueStore.layerMemory)
+  )
+})
+
+const values = new Map<string, Parameters<SessionStore.Driver["write"]>[1]>()
+
+SessionStoreTest.suite("fromDriver", {
+  layer: Layer.effect(
+    SessionStore.SessionStore,
+    SessionStore.fromDriver({
+      // Each call gives way to the others, as a store on a network does.
+      read: (id) => Effect.andThen(Effect.yieldNow, Effect.sync(() => values.get(id))),
+      write: (id, session) => Effect.andThen(Effect.yieldNow, Effect.sync(() => void values.set(id, session))),
+      destroy: (id) => Effect.andThen(Effect.yieldNow, Effect.sync(() => void values.delete(id))),
+      touch: (id, session) => Effect.andThen(Effect.yieldNow, Effect.sync(() => void values.set(id, session)))
+    })
+  ),
+  dump: Effect.sync(() => JSON.stringify([...values]))
+})
