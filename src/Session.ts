@@ -24,7 +24,7 @@ import type { Json, JsonObject } from "effect/Schema"
 import * as Change from "./internal/change.ts"
 import * as FlashMessage from "./internal/flash.ts"
 import * as Identifier from "./internal/identifier.ts"
-import { endOfTime, fieldOfKey, type Fields, keyOfField } from "./internal/record.ts"
+import { endOfTime, fieldOfKey, type Fields, keyOfField, parse } from "./internal/record.ts"
 import { makeEnvironment, RequestSession } from "./internal/requestSession.ts"
 import * as SessionConfig from "./SessionConfig.ts"
 import {
@@ -182,17 +182,22 @@ export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreErr
  * @since 0.1.0
  * @category reading
  */
-export const all: Effect.Effect<JsonObject, SessionStoreError, Session> = reading((session) =>
-  Exit.succeed(allOf(session.fields))
-)
+export const all: Effect.Effect<JsonObject, ReadError, Session> = reading((session) => allOf(session.fields))
 
-const allOf = (fields: Fields): JsonObject =>
-  Object.fromEntries(
-    [...fields].flatMap(([field, text]) => {
-      const name = keyOfField(field)
-      return name === undefined ? [] : [[name, JSON.parse(text) as Json]]
-    })
-  )
+const allOf = (fields: Fields): Exit.Exit<JsonObject, SessionValueError> => {
+  const entries: Array<[string, Json]> = []
+  for (const [field, text] of fields) {
+    const name = keyOfField(field)
+    if (name === undefined) continue
+    const value = parse(text)
+    if (value === undefined) {
+      const error = { key: name, operation: "decode", path: [], expected: "Expected JSON text" } as const
+      return Exit.fail(new SessionValueError(error))
+    }
+    entries.push([name, value])
+  }
+  return Exit.succeed(Object.fromEntries(entries))
+}
 
 /**
  * A read-only view of the session, for rendering: plain functions, no Effects.
@@ -204,6 +209,7 @@ export interface SessionView {
   /** As `Session.get`. Throws a `SessionValueError` where that would fail with one. */
   readonly get: <A, Value, Encoded>(key: SessionKey.SessionKey<A, Value, Encoded>) => Value
   readonly has: (key: SessionKey.Any) => boolean
+  /** As `Session.all`. Throws a `SessionValueError` where that would fail with one. */
   readonly all: () => JsonObject
   readonly flashMessages: FlashMessages
 }
@@ -230,16 +236,17 @@ export interface SessionView {
  */
 export const view: Effect.Effect<SessionView, SessionStoreError, Session> = reading(({ fields, flashed }) =>
   Exit.succeed({
-    get: (key) => {
-      const value = valueOf(fields, key)
-      if (Exit.isSuccess(value)) return value.value
-      throw Cause.squash(value.cause)
-    },
+    get: (key) => getOrThrow(valueOf(fields, key)),
     has: (key) => fields.has(key.field),
-    all: () => allOf(fields),
+    all: () => getOrThrow(allOf(fields)),
     flashMessages: flashMessagesOf(flashed)
   })
 )
+
+const getOrThrow = <A>(exit: Exit.Exit<A, SessionValueError>): A => {
+  if (Exit.isSuccess(exit)) return exit.value
+  throw Cause.squash(exit.cause)
+}
 
 // -----------------------------------------------------------------------------
 // changing

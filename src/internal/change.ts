@@ -2,7 +2,7 @@
  * What one request did to a session, as data, and the one pure function that merges it into what is stored now.
  * Drivers whose back end can't merge by itself call {@link merge}.
  */
-import type { Fields, SessionRecord, Times } from "./record.ts"
+import { type Fields, parse, type SessionRecord, type Times } from "./record.ts"
 
 /** Add `by` to a number; where there is none, begin at `initial`. */
 export interface Increment {
@@ -99,7 +99,7 @@ export const difference = (before: Fields, after: Fields): Change => ({
 })
 
 const addTo = (value: string | undefined, { by, initial }: Increment): string => {
-  const number = value === undefined ? initial : JSON.parse(value)
+  const number = value === undefined ? initial : parse(value)
   return JSON.stringify((typeof number === "number" ? number : initial) + by)
 }
 

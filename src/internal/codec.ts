@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { SessionValueError } from "../SessionError.ts"
+import { parse } from "./record.ts"
 
 export interface Codec<A> {
   readonly decode: (text: string) => Exit.Exit<A, SessionValueError>
@@ -20,7 +21,7 @@ export const make = <A>(key: string, schema: Schema.Codec<A, unknown>): Codec<A>
   return {
     decode: (text) => {
       const value = parse(text)
-      if (value === unparsable) {
+      if (value === undefined) {
         return Exit.fail(
           new SessionValueError({ key, operation: "decode", path: [], expected: "Expected JSON text" })
         )
@@ -36,16 +37,6 @@ export const make = <A>(key: string, schema: Schema.Codec<A, unknown>): Codec<A>
         ? Exit.succeed(JSON.stringify(result.success))
         : Exit.fail(mismatch(key, "encode", result.failure))
     }
-  }
-}
-
-const unparsable = Symbol()
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return unparsable
   }
 }
 

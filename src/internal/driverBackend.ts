@@ -3,11 +3,11 @@
  * for each key.
  */
 import * as Effect from "effect/Effect"
-import type { Json, JsonObject } from "effect/Schema"
+import * as Schema from "effect/Schema"
 import type { Backend, Driver, SupersededRecord } from "../SessionStore.ts"
 import * as Change from "./change.ts"
 import * as KeyLock from "./keyLock.ts"
-import type { SessionRecord, Times } from "./record.ts"
+import type { SessionRecord } from "./record.ts"
 
 export const make = (driver: Driver): Backend => {
   const locked = KeyLock.make()
@@ -44,20 +44,31 @@ export const make = (driver: Driver): Backend => {
   }
 }
 
-const toValues = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): { readonly [key: string]: Json } => ({
+const toValues = (
+  { createdAt, expiresAt, fields, touchedAt }: SessionRecord
+): { readonly [key: string]: Schema.Json } => ({
   createdAt,
   touchedAt,
   expiresAt,
   data: Object.fromEntries([...fields].map(([name, text]) => [name, JSON.parse(text)]))
 })
 
-const fromValues = (values: { readonly [key: string]: Json }): SessionRecord | SupersededRecord => {
-  if ("supersededUntil" in values) return values as { readonly supersededUntil: number }
-  const { createdAt, data, expiresAt, touchedAt } = values as unknown as Times & { readonly data: JsonObject }
-  return {
-    createdAt,
-    touchedAt,
-    expiresAt,
-    fields: new Map(Object.entries(data).map(([name, value]) => [name, JSON.stringify(value)]))
-  }
+// What somebody else has damaged is no session.
+const fromValues = (values: { readonly [key: string]: Schema.Json }): SessionRecord | SupersededRecord | undefined => {
+  if (isSuperseded(values)) return values
+  if (!isStored(values)) return undefined
+  const { createdAt, data, expiresAt, touchedAt } = values
+  const fields = new Map(Object.entries(data).map(([name, value]) => [name, JSON.stringify(value)]))
+  return { createdAt, touchedAt, expiresAt, fields }
 }
+
+const isSuperseded = Schema.is(Schema.Struct({ supersededUntil: Schema.Number }))
+
+const isStored = Schema.is(
+  Schema.Struct({
+    createdAt: Schema.Number,
+    touchedAt: Schema.Number,
+    expiresAt: Schema.Number,
+    data: Schema.JsonObject
+  })
+)

@@ -5,7 +5,7 @@
  * those, so messages that another request leaves meanwhile are not lost, and nothing is shown twice.
  */
 import type { Json, JsonObject } from "effect/Schema"
-import type { Fields } from "./record.ts"
+import { type Fields, parse } from "./record.ts"
 
 const prefix = "~flash:"
 
@@ -18,7 +18,11 @@ export const fieldsOf = (fields: Fields): ReadonlyArray<string> =>
 
 /** The messages that are in these fields, later ones over earlier ones. */
 export const messagesIn = (fields: Fields, names: ReadonlyArray<string>): JsonObject =>
-  names.map((name) => JSON.parse(fields.get(name) ?? "{}") as JsonObject).reduce(assign, {})
+  names.map((name) => parse(fields.get(name) ?? "{}")).filter(isObject).reduce(assign, {})
+
+// What somebody else has damaged is no message.
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** As a spread, but a key such as `__proto__` is a key like any other (as it is in a spread, unlike in an assignment). */
 export const assign = (messages: JsonObject, more: JsonObject): JsonObject => ({ ...messages, ...more })

@@ -4,6 +4,7 @@
  * A field's value is JSON text, not a parsed value: it is immutable, can't be shared by accident, is what most stores
  * hold anyway, and is parsed only when somebody reads the key.
  */
+import type { Json } from "effect/Schema"
 
 /** Moments are milliseconds since the epoch. */
 export interface Times {
@@ -30,6 +31,15 @@ export const fieldOfKey = (name: string): string => name.charCodeAt(0) === 126 ?
 
 export const keyOfField = (field: string): string | undefined =>
   field.charCodeAt(0) !== 126 ? field : field.charCodeAt(1) === 126 ? field.slice(1) : undefined
+
+/** The value of a field's text; nothing if that is not JSON, as somebody has damaged it. */
+export const parse = (text: string): Json | undefined => {
+  try {
+    return JSON.parse(text) as Json
+  } catch {
+    return undefined
+  }
+}
 
 /** One line for the times, then a line for each field's name and one for its value: JSON text has no line breaks. */
 export const encode = (record: SessionRecord): string => {

@@ -2,6 +2,7 @@
  * What all stores on a server have in common: from the token to the key in the store, expiry, regeneration, retries and
  * time limits.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -58,10 +59,13 @@ const makeGuard =
     const failed = (cause: unknown) => new SessionStoreError({ driver, operation, cause })
     const timedOut = () => failed(new Error(`No answer within ${Duration.format(timeLimit)}`))
     const attempts = retries > 0 && repeatable.has(operation) ? Effect.retry(effect, { times: retries }) : effect
-    return Effect.mapError(
-      immediate ? effect : within(attempts, timeLimit, timedOut),
-      (error) => error instanceof SessionStoreError || error instanceof SessionTooLargeError ? error : failed(error)
-    )
+    return Effect.catchCause(immediate ? effect : within(attempts, timeLimit, timedOut), (cause) => {
+      if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+      // A driver that throws has failed as well.
+      const error = Cause.squash(cause)
+      const isOurs = error instanceof SessionStoreError || error instanceof SessionTooLargeError
+      return Effect.fail(isOurs ? error : failed(error))
+    })
   }
 
 const guarded = (store: Operations, guard: Guard): SessionStore => ({

@@ -9,6 +9,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as String from "effect/String"
@@ -75,9 +76,10 @@ export const integer = (bounds: { readonly minimum: number; readonly maximum: nu
 
 export const duration = (standard: Duration.Input) => withDefault(anyDuration, Duration.fromInputUnsafe(standard))
 
-const howToWriteDuration = "Write a duration with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or \"never\""
+const howToWriteDuration =
+  "Write a duration longer than zero with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or else \"never\""
 
-const durationPattern = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d|w|milli|second|minute|hour|day|week)s?$/
+const durationPattern = /^(\d+(?:\.\d+)?) ?(?:(ms|s|m|h|d|w)|(milli|second|minute|hour|day|week)s?)$/
 
 const milliseconds: Record<string, number> = {
   ms: 1,
@@ -98,8 +100,8 @@ const parseDuration = (written: unknown): Duration.Duration | undefined => {
   if (Duration.isDuration(written)) return written
   if (written === "never") return Duration.infinity
   if (typeof written === "string") {
-    const [, amount, unit] = durationPattern.exec(written.trim()) ?? []
-    return amount === undefined ? undefined : Duration.millis(Number(amount) * milliseconds[unit!]!)
+    const [, amount, short, long] = durationPattern.exec(written.trim()) ?? []
+    return amount === undefined ? undefined : Duration.millis(Number(amount) * milliseconds[short ?? long!]!)
   }
   return undefined
 }
@@ -150,69 +152,172 @@ export const howToMakeSecret =
   "Of several secrets, the first one is for new sessions and all of them are accepted"
 
 /** Settings that belong together; each has its own default. */
-export const group = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
-  Schema.Struct(fields).pipe(Schema.withDecodingDefault(Effect.succeed({} as never)))
+export const group = <Fields extends Schema.Struct.Fields>(fields: Fields) => {
+  const settings = Schema.Struct(fields)
+  return settings.pipe(Schema.withDecodingDefaultTypeKey(Schema.decodeUnknownEffect(settings)({})))
+}
 
 // -----------------------------------------------------------------------------
 // decoding
 // -----------------------------------------------------------------------------
 
-/** Decodes a document, all mistakes at once. `prefix` is where the document stands among the settings. */
+/**
+ * Decodes a document, all mistakes at once. `prefix` is where the document stands among the settings, `known` are the
+ * paths of all settings that there are.
+ */
 export const decode = <A>(
   schema: Schema.Codec<A, unknown>,
   document: unknown,
-  prefix: ReadonlyArray<string> = []
+  prefix: ReadonlyArray<string> = [],
+  known: ReadonlyArray<ReadonlyArray<string>> = pathsIn(schema.ast).map((path) => [...prefix, ...path])
 ): Result.Result<A, SessionConfigError> =>
   Result.mapError(
-    Schema.decodeUnknownResult(schema, { errors: "all", onExcessProperty: "error" })(document),
-    ({ issue }) =>
-      new SessionConfigError({
-        mistakes: formatIssue(issue).issues.map(({ message, path }) => {
-          const keys = (path ?? []).map((segment) => globalThis.String(segment))
-          return mistake([...prefix, ...keys], valueAt(document, keys), message)
-        })
+    Schema.decodeUnknownResult(schema, { errors: "all", onExcessProperty: "error" })(withoutUndefined(document)),
+    ({ issue }) => {
+      const mistakes = formatIssue(issue).issues.map(({ message, path = [] }) => {
+        const keys = path.map((segment) => globalThis.String(segment))
+        const at = [...prefix, ...keys]
+        const found = valueAt(document, keys)
+        return message === noSuchSetting
+          ? unknownSetting(at, found, known)
+          : message === notAnObject
+          ? mistake(at, found, writeSettingsBelow(at, known))
+          : mistake(at, found, message)
       })
+      return new SessionConfigError({ mistakes })
+    }
   )
+
+const noSuchSetting = "There is no such setting"
+const notAnObject = "Not an object"
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
   leafHook: (issue) =>
     issue._tag === "UnexpectedKey"
-      ? "There is no such setting; README has the table of all settings"
+      ? noSuchSetting
       : issue._tag === "InvalidType"
-      ? "Write an object with settings"
+      ? notAnObject
       : SchemaIssue.defaultLeafHook(issue)
 })
 
-/** One mistake, at a setting, with what was found there. */
-export const mistake = (path: ReadonlyArray<string>, found: unknown, write: string): ConfigMistake => ({
-  setting: path.length === 0 ? "the configuration" : `${path.join(".")} (${environmentName(path)})`,
-  found: path[0] === "secret" ? describeSecret(found) : describe(found),
-  write
-})
+/** What is `undefined` was not written: it may be an environment variable that is not there. */
+const withoutUndefined = (document: unknown): unknown =>
+  isPlainObject(document)
+    ? Object.fromEntries(
+      Object.entries(document).filter(([, value]) => value !== undefined).map((
+        [name, value]
+      ) => [name, withoutUndefined(value)])
+    )
+    : document
 
-const describe = (found: unknown): string => {
-  if (found === undefined) return "nothing"
-  // What is not plain data may hold anything, a password for instance.
-  const text = Predicate.isObjectOrArray(found) ? (Array.isArray(found) ? "a list" : "an object") : show(found)
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text
-}
+const isPlainObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
 
-const show = (found: unknown): string => typeof found === "string" ? JSON.stringify(found) : globalThis.String(found)
+/** The path of every setting in a schema. */
+const pathsIn = (ast: SchemaAST.AST): ReadonlyArray<ReadonlyArray<string>> =>
+  SchemaAST.isObjects(ast)
+    ? ast.propertySignatures.flatMap(({ name, type }) =>
+      pathsIn(type).map((path) => [globalThis.String(name), ...path])
+    )
+    : [[]]
 
-const describeSecret = (found: unknown): string => {
-  const list = (Array.isArray(found) ? found : [found]).map((one) =>
-    Redacted.isRedacted(one) ? Redacted.value(one) : one
-  )
-  if (list.every((one) => one === undefined)) return "nothing"
-  return list.map((one) => typeof one === "string" ? `a text of ${one.length} characters` : `a ${typeof one}`)
-    .join(", ")
-}
-
-const valueAt = (document: unknown, path: ReadonlyArray<string>): unknown =>
+export const valueAt = (document: unknown, path: ReadonlyArray<string>): unknown =>
   path.reduce<unknown>(
     (value, key) => Predicate.isObjectOrArray(value) ? (value as Record<string, unknown>)[key] : undefined,
     document
   )
+
+// -----------------------------------------------------------------------------
+// mistakes
+// -----------------------------------------------------------------------------
+
+/** One mistake, at a setting, with what was found there. */
+export const mistake = (path: ReadonlyArray<string>, found: unknown, write: string): ConfigMistake => ({
+  setting: path.length === 0 ? "the configuration" : nameOf(path),
+  found: mayBeSecret.test(path.join(".")) ? shapeOf(found) : describe(found),
+  write
+})
+
+/** Somebody meant another setting, perhaps a secret: what is there is never shown. */
+const unknownSetting = (
+  path: ReadonlyArray<string>,
+  found: unknown,
+  known: ReadonlyArray<ReadonlyArray<string>>
+): ConfigMistake => {
+  const isGroup = known.some((other) => isBelow(other, path))
+  return {
+    setting: nameOf(path),
+    found: shapeOf(found),
+    write: isGroup ? writeSettingsBelow(path, known) : `${noSuchSetting}. ${whatThereIs(path, known)}`
+  }
+}
+
+const whatThereIs = (path: ReadonlyArray<string>, known: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const meant = nearest(path, known)
+  if (meant !== undefined) return `Did you mean ${nameOf(meant)}?`
+  const siblings = known.filter((other) => isBelow(other, path.slice(0, -1)))
+    .map((other) => other.slice(0, path.length).join("."))
+  return `The settings are ${[...new Set(siblings)].join(", ")}`
+}
+
+const writeSettingsBelow = (path: ReadonlyArray<string>, known: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const below = known.filter((other) => path.length > 0 && isBelow(other, path))
+  return below.length === 0
+    ? "Write an object with settings"
+    : `Write its settings one by one: ${below.map(nameOf).join(", ")}`
+}
+
+const isBelow = (path: ReadonlyArray<string>, group: ReadonlyArray<string>): boolean =>
+  group.length < path.length &&
+  group.every((segment, index) => canonicalName([segment]) === canonicalName([path[index]!]))
+
+const nameOf = (path: ReadonlyArray<string>): string => `${path.join(".")} (${environmentName(path)})`
+
+// A URL may have a password in it.
+const mayBeSecret = /secret|pass|token|credential|key|ur[il]/i
+
+const describe = (found: unknown): string => {
+  if (typeof found !== "string") return Predicate.isObjectOrArray(found) ? shapeOf(found) : globalThis.String(found)
+  return JSON.stringify(found.length > 80 ? `${found.slice(0, 77)}…` : found)
+}
+
+const shapeOf = (found: unknown): string => {
+  if (found === undefined) return "nothing"
+  if (found === null) return "null"
+  if (typeof found === "string") return `a text of ${found.length} character${found.length === 1 ? "" : "s"}`
+  if (Redacted.isRedacted(found)) return shapeOf(Redacted.value(found))
+  if (!Array.isArray(found)) return typeof found === "object" ? "an object" : `a ${typeof found}`
+  return found.length === 0 ? "an empty list" : `a list of ${found.map(shapeOf).join(", ")}`
+}
+
+/** The setting whose name is the same but for case and separators, or differs in two letters at most. */
+const nearest = (
+  path: ReadonlyArray<string>,
+  known: ReadonlyArray<ReadonlyArray<string>>
+): ReadonlyArray<string> | undefined => {
+  const distances = known.map((other) => ({
+    other,
+    distance: lettersOf(other.slice(-1)) === lettersOf(path.slice(-1))
+      ? 0
+      : editDistance(lettersOf(other), lettersOf(path))
+  }))
+  return distances.filter(({ distance }) => distance <= 2).toSorted((a, b) => a.distance - b.distance)[0]?.other
+}
+
+const lettersOf = (path: ReadonlyArray<string>): string => path.join("").toLowerCase().replace(/[^a-z]/g, "")
+
+/** How many letters have to be inserted, removed or replaced (Levenshtein). */
+const editDistance = (one: string, other: string): number => {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (let i = 0; i < one.length; i++) {
+    const next = [i + 1]
+    for (let j = 0; j < other.length; j++) {
+      next.push(Math.min(row[j + 1]! + 1, next[j]! + 1, row[j]! + (one[i] === other[j] ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[other.length]!
+}
 
 // -----------------------------------------------------------------------------
 // ConfigProvider
@@ -224,70 +329,107 @@ export const environmentName = (path: ReadonlyArray<string>): string => {
   return name === "STORE_TYPE" ? "SESSION_DRIVER" : `SESSION_${name}`
 }
 
-const canonicalName = (path: ReadonlyArray<string>): string => path.map(String.configCase).join("_")
+// What is all capitals comes from the environment, and stays as it is.
+const canonicalName = (path: ReadonlyArray<string>): string =>
+  path.map((segment) => /^[A-Z0-9_]*$/.test(segment) ? segment : String.configCase(segment)).join("_")
 
 // Desktops set SESSION_MANAGER, which has nothing to do with HTTP.
 const foreign = new Set(["MANAGER"])
 
 /**
- * The document of settings that a provider holds: all there is under `session` (a JSON or YAML file) or `SESSION_` (the
- * environment). What has no setting stays in the document under its own name, so that decoding reports it.
+ * The documents of settings that a provider holds, the later over the earlier: what there is under `session` (a JSON or
+ * YAML file), and the variables that begin with `SESSION_`. What has no setting stays in the document under its own name,
+ * so that decoding reports it.
  */
-export const documentFrom = Effect.fnUntraced(function*(
+export const documentsFrom = Effect.fnUntraced(function*(
   provider: ConfigProvider.ConfigProvider,
   known: ReadonlyArray<ReadonlyArray<string>>
 ) {
-  const leaves = [
-    ...(yield* leavesBelow(provider, ["session"], [])),
-    ...(yield* leavesBelow(provider, ["SESSION"], []))
+  const document = yield* treeAt(provider, ["session"])
+  const environment = yield* treeAt(provider, ["SESSION"])
+  // A provider that makes capitals of all names gives the same answer twice.
+  const isSame = JSON.stringify(document) === JSON.stringify(environment)
+  const settings = new Map(known.map((path) => [canonicalName(path), path])).set("DRIVER", ["store", "type"])
+  return [
+    isSame || document === undefined ? {} : inDocument(settings, document),
+    environment === undefined ? {} : inEnvironment(settings, environment)
   ]
-  const pathOf = new Map(known.map((path) => [canonicalName(path), path]))
-  pathOf.set("DRIVER", ["store", "type"])
-  return leaves.reduce<Document>((document, { path, value }) => {
-    const name = canonicalName(path)
-    if (foreign.has(name)) return document
-    if (/^SECRET_\d+$/.test(name)) return insert(document, ["secret"], [...secretsIn(document), value])
-    if (name === "SECRET") return insert(document, ["secret"], [value, ...secretsIn(document)])
-    const storeSetting = /^STORE_(.+)$/.exec(name)?.[1]
-    return insert(
-      document,
-      pathOf.get(name) ?? (storeSetting ? ["store", String.camelCase(storeSetting)] : path),
-      value
-    )
-  }, {})
 })
+
+/** What a provider holds at a place: a value, what is below it, or both. */
+interface Tree {
+  readonly value: string | undefined
+  readonly isList: boolean
+  readonly below: ReadonlyArray<readonly [name: string, tree: Tree]>
+}
+
+const treeAt: (
+  provider: ConfigProvider.ConfigProvider,
+  path: ReadonlyArray<string | number>
+) => Effect.Effect<Tree | undefined, ConfigProvider.SourceError> = Effect.fnUntraced(function*(provider, path) {
+  const node = yield* provider.load(path)
+  if (node === undefined) return undefined
+  const names = node._tag === "Record"
+    ? [...node.keys]
+    : node._tag === "Array"
+    ? Array.from({ length: node.length }, (_, index) => index)
+    : []
+  const trees = yield* Effect.forEach(names, (name) => treeAt(provider, [...path, name]))
+  return {
+    value: node.value,
+    isList: node._tag === "Array",
+    below: names.flatMap((name, index) => trees[index] === undefined ? [] : [[`${name}`, trees[index]] as const])
+  }
+})
+
+type Settings = ReadonlyMap<string, ReadonlyArray<string>>
 
 interface Document {
   readonly [key: string]: unknown
 }
 
-const secretsIn = (document: Document): ReadonlyArray<unknown> => (document["secret"] as Array<unknown>) ?? []
+/** A document has the form that decoding expects, but its names may be written in another case. */
+const inDocument = (settings: Settings, document: Tree): unknown => {
+  const place = (into: Document, path: ReadonlyArray<string>, tree: Tree): Document => {
+    const setting = settings.get(canonicalName(path))
+    if (setting !== undefined) return insert(into, setting, plain(tree))
+    return tree.isList || tree.below.length === 0 || path[0] === "store" && path.length > 1
+      ? insert(into, path, plain(tree))
+      : tree.below.reduce((into, [name, tree]) => place(into, [...path, name], tree), into)
+  }
+  return document.below.length === 0 || document.isList ? plain(document) : place({}, [], document)
+}
+
+/** In the environment, only the known settings tell whether an underscore divides two words or a group and a setting. */
+const inEnvironment = (settings: Settings, environment: Tree): Document => {
+  const place = (into: Document, path: ReadonlyArray<string>, tree: Tree): Document => {
+    const name = canonicalName(path)
+    const setting = settings.get(name)
+    const elements = setting === undefined ? [] : tree.below.filter(([name]) => /^\d+$/.test(name))
+    const values = [tree.value, ...elements.map(([, element]) => plain(element))].filter((value) => value !== undefined)
+    const rest = tree.below.filter((entry) => !elements.includes(entry))
+    const start = values.length === 0 || name === "" || foreign.has(name)
+      ? into
+      : insert(into, setting ?? unknownPath(settings, name), elements.length === 0 ? values[0] : values)
+    return rest.reduce((into, [name, tree]) => place(into, [...path, name], tree), start)
+  }
+  return place({}, [], environment)
+}
+
+/** The driver's own settings are for the driver to know. */
+const unknownPath = (settings: Settings, name: string): ReadonlyArray<string> => {
+  const [, group, setting] = /^([A-Z]+)_(.+)$/.exec(name) ?? []
+  if (group === "STORE") return ["store", String.camelCase(setting!)]
+  const isGroup = [...settings.values()].some((path) => path.length > 1 && canonicalName(path.slice(0, 1)) === group)
+  return isGroup ? [group!.toLowerCase(), setting!] : [name]
+}
+
+const plain = (tree: Tree): unknown =>
+  tree.isList
+    ? tree.below.map(([, element]) => plain(element))
+    : tree.value ?? Object.fromEntries(tree.below.map(([name, tree]) => [name, plain(tree)]))
 
 const insert = (document: Document, [key, ...rest]: ReadonlyArray<string>, value: unknown): Document => ({
   ...document,
   [key!]: rest.length === 0 ? value : insert((document[key!] ?? {}) as Document, rest, value)
 })
-
-interface Leaf {
-  readonly path: ReadonlyArray<string>
-  readonly value: string
-}
-
-const leavesBelow: (
-  provider: ConfigProvider.ConfigProvider,
-  root: ReadonlyArray<string>,
-  path: ReadonlyArray<string | number>
-) => Effect.Effect<ReadonlyArray<Leaf>, ConfigProvider.SourceError> = Effect.fnUntraced(
-  function*(provider, root, path) {
-    const node = yield* provider.load([...root, ...path])
-    if (node === undefined) return []
-    const own = node.value === undefined ? [] : [{ path: path.map(globalThis.String), value: node.value }]
-    const children = node._tag === "Record"
-      ? [...node.keys]
-      : node._tag === "Array"
-      ? Array.from({ length: node.length }, (_, index) => index)
-      : []
-    const below = yield* Effect.forEach(children, (child) => leavesBelow(provider, root, [...path, child]))
-    return [...own, ...below.flat()]
-  }
-)
