@@ -3,6 +3,7 @@
  *
  *     node scripts/setup.mjs dependencies            the packages that package-lock.json names
  *     node scripts/setup.mjs dependencies browser    and a Chromium for the browser tests
+ *     node scripts/setup.mjs redis                   a redis-server for the tests of the Redis driver
  *
  * This runs before anything is installed, so it is plain JavaScript for the Node.js that npm came with (20 or later).
  * Among the packages is the Node.js that the project itself runs on: from then on, npm's scripts find that one first.
@@ -52,9 +53,27 @@ const browser = () => {
   if (!canInstallDebianPackages()) {
     stop("The browser tests need Chromium or Chrome: install one, or name its file in CHROMIUM_PATH.")
   }
-  console.log("Installing Chromium …")
+  installDebianPackage("chromium")
+}
+
+const redis = () => {
+  if (isCommand("redis-server")) {
+    return
+  }
+  if (!canInstallDebianPackages()) {
+    stop("The tests of the Redis driver need redis-server and redis-cli: install Redis, version 7 or later.")
+  }
+  installDebianPackage("redis-server")
+}
+
+/** @param {string} name */
+const isCommand = (name) => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0
+
+/** @param {string} name */
+const installDebianPackage = (name) => {
+  console.log(`Installing ${name} …`)
   run("apt-get", ["update", "-qq"])
-  run("apt-get", ["install", "-qq", "--yes", "--no-install-recommends", "chromium"])
+  run("apt-get", ["install", "-qq", "--yes", "--no-install-recommends", name])
 }
 
 const canInstallDebianPackages = () =>
@@ -90,7 +109,7 @@ const stop = (message) => {
 }
 
 /** @type {Record<string, () => void>} */
-const steps = { dependencies, browser }
+const steps = { dependencies, browser, redis }
 
 for (const name of process.argv.slice(2)) {
   const step = steps[name] ?? stop(`No such step: ${name}. There are: ${Object.keys(steps).join(", ")}.`)

@@ -18,6 +18,7 @@ import * as Schema from "effect/Schema"
 import * as Crypto from "node:crypto"
 import * as Identifier from "./internal/identifier.ts"
 import * as Setting from "./internal/settings.ts"
+import { documentsFrom } from "./internal/settingsSource.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
 
 // -----------------------------------------------------------------------------
@@ -30,7 +31,7 @@ import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
  * @since 0.1.0
  * @category models
  */
-export const drivers = ["cookie", "memory"] as const
+export const drivers = ["cookie", "file", "memory", "redis"] as const
 
 const idFields = {
   protection: Setting.oneOf(["signed", "encrypted", "none"], "signed")
@@ -40,12 +41,12 @@ const cookieFields = {
   // A token of RFC 9110; the length leaves room for a signed id in 4,096 bytes with much to spare.
   name: Setting.textOr(
     /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/,
-    "Write a name of letters, digits and !#$%&'*+-.^_`|~ only, such as \"session\" (RFC 6265)",
+    "Write a name such as \"session\", of at most 256 letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)",
     "session"
   ),
   path: Setting.textOr(
     /^\/[\x20-\x3a\x3c-\x7e]{0,1023}$/,
-    "Write a path that begins with \"/\", without \";\", of at most 1,024 bytes",
+    "Write a path that begins with \"/\", of at most 1,024 ASCII characters, without \";\"",
     "/"
   ),
   domain: Schema.optionalKey(
@@ -118,11 +119,9 @@ export interface Settings extends Required<typeof Written.Type> {
  * @since 0.1.0
  * @category models
  */
-export type DurationInput =
-  | Duration.Duration
-  | `${number} ${Duration.Unit}`
-  | `${number}${"ms" | "s" | "m" | "h" | "d" | "w"}`
-  | "never"
+export type DurationInput = Duration.Duration | `${number}${"" | " "}${Unit}` | "never"
+
+type Unit = "ms" | "s" | "m" | "h" | "d" | "w" | `${"milli" | "second" | "minute" | "hour" | "day" | "week"}${"" | "s"}`
 
 /**
  * The settings as they are written in code. All are optional, but `secret` is needed wherever something is signed or
@@ -192,21 +191,30 @@ export const decode = (document: unknown): Effect.Effect<Settings, SessionConfig
   Effect.fromResult(decodeDocument(document))
 
 const decodeDocument = (document: unknown): Result.Result<Settings, SessionConfigError> => {
-  const { store, ...written } = isDocument(document) ? document : { store: undefined, written: document }
-  const own = Setting.decode(Written, isDocument(document) ? written : document)
-  const driver = Setting.decode(Schema.Struct(storeFields), isDocument(store) ? pickType(store) : store ?? {}, [
-    "store"
-  ])
+  const { store = {}, ...written } = isDocument(document) ? document : {}
+  const own = Setting.decode(Written, isDocument(document) ? written : document, [], settingPaths)
+  const driver = decodeStore(store)
   if (Result.isFailure(own) || Result.isFailure(driver)) {
     return Result.fail(new SessionConfigError({ mistakes: [...mistakesOf(own), ...mistakesOf(driver)] }))
   }
   const settings: Settings = {
     ...own.success,
     touchEvery: own.success.touchEvery ?? defaultTouchEvery(own.success.age),
-    store: { ...(store as object), type: driver.success.type }
+    store: driver.success
   }
-  const mistakes = contradictions(settings)
+  const mistakes = contradictions(settings, document)
   return mistakes.length === 0 ? Result.succeed(settings) : Result.fail(new SessionConfigError({ mistakes }))
+}
+
+/** Only the type: the other settings are for the driver to decode. */
+const decodeStore = (store: unknown): Result.Result<Settings["store"], SessionConfigError> => {
+  const { type, ...options } = isDocument(store) ? store : {}
+  if (type === undefined && Object.keys(options).length > 0) {
+    const write = `The settings of a driver need its name. ${Setting.writeOneOf(drivers)}`
+    return Result.fail(new SessionConfigError({ mistakes: [Setting.mistake(["store", "type"], type, write)] }))
+  }
+  const driver = Setting.decode(Schema.Struct(storeFields), isDocument(store) ? { type } : store, ["store"])
+  return Result.map(driver, ({ type }) => ({ ...options, type }))
 }
 
 const mistakesOf = (result: Result.Result<unknown, SessionConfigError>): ReadonlyArray<ConfigMistake> =>
@@ -215,55 +223,56 @@ const mistakesOf = (result: Result.Result<unknown, SessionConfigError>): Readonl
 const isDocument = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const pickType = (store: Record<string, unknown>) => "type" in store ? { type: store["type"] } : {}
-
 /** A tenth of `age`, a minute at most. */
 const defaultTouchEvery = (age: Duration.Duration): Duration.Duration =>
   Duration.min(Duration.minutes(1), Duration.times(age, 0.1))
 
 /** What is wrong only together: the rules of RFC 6265bis for prefixes and attributes, and timeouts that can't both hold. */
-const contradictions = ({ absoluteAge, age, cookie, touchEvery }: Settings): ReadonlyArray<ConfigMistake> => {
+const contradictions = (
+  { absoluteAge, age, cookie, touchEvery }: Settings,
+  document: unknown
+): ReadonlyArray<ConfigMistake> => {
   const name = cookie.name.toLowerCase()
-  const rules: ReadonlyArray<readonly [broken: boolean, path: ReadonlyArray<string>, found: unknown, write: string]> = [
+  const rules: ReadonlyArray<readonly [broken: boolean, path: ReadonlyArray<string>, write: string]> = [
     [
       cookie.sameSite === "none" && !cookie.secure,
       ["cookie", "sameSite"],
-      cookie.sameSite,
       "Browsers refuse it without cookie.secure: set cookie.secure to true, or write \"lax\""
     ],
     [
       cookie.partitioned && !cookie.secure,
       ["cookie", "partitioned"],
-      true,
-      "Browsers refuse it without cookie.secure: set cookie.secure to true"
+      "Browsers refuse it without cookie.secure: set cookie.secure to true, or write false"
     ],
     [
       (name.startsWith("__secure-") || name.startsWith("__host-")) && !cookie.secure,
       ["cookie", "name"],
-      cookie.name,
       "A name with this prefix needs cookie.secure: set it to true, or write another name such as \"session\""
     ],
     [
       name.startsWith("__host-") && (cookie.path !== "/" || cookie.domain !== undefined),
       ["cookie", "name"],
-      cookie.name,
-      "A name that begins with \"__Host-\" needs cookie.path \"/\" and no cookie.domain"
+      "A name that begins with \"__Host-\" needs cookie.path \"/\" and no cookie.domain. " +
+      "Change them, or write another name such as \"session\""
     ],
     [
       Duration.isGreaterThan(age, absoluteAge),
       ["age"],
-      Duration.format(age),
-      `The idle timeout can't be longer than absoluteAge (${Duration.format(absoluteAge)})`
+      `An age of ${show(age)} is longer than absoluteAge, which is ${show(absoluteAge)}. ` +
+      "Write a shorter age, or a longer absoluteAge (SESSION_ABSOLUTE_AGE)"
     ],
     [
       Duration.isGreaterThanOrEqualTo(touchEvery, age),
       ["touchEvery"],
-      Duration.format(touchEvery),
-      `Write less than age (${Duration.format(age)}), or sessions in use would expire`
+      `Write less than age, which is ${show(age)}, or sessions in use would expire`
     ]
   ]
-  return rules.flatMap(([broken, path, found, write]) => broken ? [Setting.mistake(path, found, write)] : [])
+  return rules.flatMap(([broken, path, write]) =>
+    broken ? [Setting.mistake(path, Setting.valueAt(document, path), write)] : []
+  )
 }
+
+const show = (duration: Duration.Duration): string => Duration.isFinite(duration) ? Duration.format(duration) : "never"
 
 // -----------------------------------------------------------------------------
 // layers
@@ -312,8 +321,8 @@ export const layerConfig = (
     SessionConfig,
     Effect.gen(function*() {
       const provider = yield* ConfigProvider.ConfigProvider
-      const document = yield* Setting.documentFrom(provider, settingPaths)
-      return yield* decode(overlay(defaults as Record<string, unknown>, document))
+      const documents = yield* documentsFrom(provider, settingPaths)
+      return yield* decode(documents.reduce(overlay, defaults))
     })
   )
 
@@ -323,15 +332,17 @@ const settingPaths: ReadonlyArray<ReadonlyArray<string>> = [
   ...Object.entries(groups).flatMap(([group, fields]) => Object.keys(fields).map((name) => [group, name]))
 ]
 
-const overlay = (below: Record<string, unknown>, above: Record<string, unknown>): Record<string, unknown> => ({
-  ...below,
-  ...above,
-  ...Object.fromEntries(
-    Object.keys(groups)
-      .filter((name) => isDocument(below[name]) && isDocument(above[name]))
-      .map((name) => [name, { ...(below[name] as object), ...(above[name] as object) }])
-  )
-})
+const overlay = (below: unknown, above: unknown): unknown => {
+  if (!isDocument(below) || !isDocument(above)) return isDocument(below) ? above : below
+  const merged = Object.keys(groups).flatMap((name) => {
+    const [lower, upper] = [below[name], above[name]]
+    // What was set for one driver is nothing to another.
+    const isOther = name === "store" && isDocument(upper) && "type" in upper && isDocument(lower) &&
+      lower["type"] !== upper["type"]
+    return isDocument(lower) && isDocument(upper) && !isOther ? [[name, { ...lower, ...upper }]] : []
+  })
+  return { ...below, ...above, ...Object.fromEntries(merged) }
+}
 
 // -----------------------------------------------------------------------------
 // secrets

@@ -11,7 +11,9 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import type * as Path from "effect/Path"
 import type * as Redacted from "effect/Redacted"
 import type { Json } from "effect/Schema"
 import type { Change } from "./internal/change.ts"
@@ -392,17 +394,24 @@ export const fromDriver = (driver: Driver): Effect.Effect<SessionStore, SessionC
 
 // Imported when chosen, so that nobody loads the client of a driver that is not used.
 const builtIn: {
-  readonly [Type in typeof drivers[number]]: () => Promise<{
-    readonly layer: (options: object) => Layer.Layer<SessionStore, SessionConfigError, SessionConfig>
+  readonly [Type in (typeof drivers)[number]]: () => Promise<{
+    readonly layer: (options: never) => Layer.Layer<
+      SessionStore,
+      SessionConfigError,
+      SessionConfig | FileSystem.FileSystem | Path.Path
+    >
   }>
 } = {
   cookie: () => import("./CookieLayer.ts"),
-  memory: () => import("./MemoryLayer.ts")
+  file: () => import("./FileLayer.ts"),
+  memory: () => import("./MemoryLayer.ts"),
+  redis: () => import("./RedisLayer.ts")
 }
 
 /**
  * The driver that the configuration names with `store.type` (the environment variable `SESSION_DRIVER`), with its own
- * settings from `store`. By default the CookieLayer.
+ * settings from `store`. By default the CookieLayer. The file system, which only the FileLayer uses, comes with any
+ * platform's HTTP server.
  *
  * **Example**
  *
@@ -418,10 +427,14 @@ const builtIn: {
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig: Layer.Layer<SessionStore, SessionConfigError, SessionConfig> = Layer.unwrap(
+export const layerConfig: Layer.Layer<
+  SessionStore,
+  SessionConfigError,
+  SessionConfig | FileSystem.FileSystem | Path.Path
+> = Layer.unwrap(
   Effect.gen(function*() {
     const { type, ...options } = (yield* SessionConfig).store
     const driver = yield* Effect.promise(builtIn[type])
-    return driver.layer(options)
+    return driver.layer(options as never)
   })
 )

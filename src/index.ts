@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 export * as CookieLayer from "./CookieLayer.ts"
+export * as FileLayer from "./FileLayer.ts"
 export * as MemoryLayer from "./MemoryLayer.ts"
+export * as RedisLayer from "./RedisLayer.ts"
 export * as Session from "./Session.ts"
 export * as SessionConfig from "./SessionConfig.ts"
 export * as SessionError from "./SessionError.ts"

@@ -2,7 +2,6 @@
  * Decoding settings: the same schemas whether they come from code, from a JSON document or from a ConfigProvider, and
  * for each mistake a sentence that says what was found and what to write.
  */
-import type * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -58,21 +57,27 @@ export const oneOf = <const Choices extends ReadonlyArray<string>>(choices: Choi
     kind<Choices[number]>(Schema.Literals(choices), (written) =>
       choices.includes(written as string)
         ? Result.succeed(written as Choices[number])
-        : Result.fail(`Write one of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}`)),
+        : Result.fail(writeOneOf(choices))),
     standard
   )
 
-export const integer = (bounds: { readonly minimum: number; readonly maximum: number }, standard: number) =>
-  withDefault(
-    kind(Schema.Int, (written) => {
-      const number = typeof written === "string" && written.trim() !== "" ? Number(written) : written
-      return typeof number === "number" && Number.isInteger(number) &&
-          number >= bounds.minimum && number <= bounds.maximum
-        ? Result.succeed(number)
-        : Result.fail(`Write a whole number from ${bounds.minimum} to ${bounds.maximum}`)
-    }),
-    standard
-  )
+export const writeOneOf = (choices: ReadonlyArray<string>): string =>
+  `Write one of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}`
+
+interface Bounds {
+  readonly minimum: number
+  readonly maximum: number
+}
+
+export const integer = (bounds: Bounds, standard: number) => withDefault(anyInteger(bounds), standard)
+
+export const anyInteger = ({ maximum, minimum }: Bounds) =>
+  kind(Schema.Int, (written) => {
+    const number = typeof written === "string" && written.trim() !== "" ? Number(written) : written
+    return typeof number === "number" && Number.isInteger(number) && number >= minimum && number <= maximum
+      ? Result.succeed(number)
+      : Result.fail(`Write a whole number from ${minimum} to ${maximum}`)
+  })
 
 export const duration = (standard: Duration.Input) => withDefault(anyDuration, Duration.fromInputUnsafe(standard))
 
@@ -107,11 +112,10 @@ const parseDuration = (written: unknown): Duration.Duration | undefined => {
 }
 
 export const anyDuration = kind(Schema.Duration, (written) => {
-  if (
-    Predicate.isNumber(written) || Predicate.isBigInt(written) || (Predicate.isString(written) && /^\d+$/.test(written))
-  ) {
-    return Result.fail(`A bare number does not say its unit. ${howToWriteDuration}`)
-  }
+  const isBare = typeof written === "string"
+    ? /^[+-]?[\d.]+$/.test(written.trim())
+    : Predicate.isNumber(written) || Predicate.isBigInt(written)
+  if (isBare) return Result.fail(`A bare number does not say its unit. ${howToWriteDuration}`)
   const parsed = parseDuration(written)
   return parsed !== undefined && Duration.isPositive(parsed) ? Result.succeed(parsed) : Result.fail(howToWriteDuration)
 })
@@ -124,16 +128,24 @@ export const text = (pattern: RegExp, write: string) =>
 
 export const textOr = (pattern: RegExp, write: string, standard: string) => withDefault(text(pattern, write), standard)
 
+/** Texts of one form; in an environment variable, with commas between them. */
+export const list = (pattern: RegExp, write: string) =>
+  kind<ReadonlyArray<string>>(Schema.Array(Schema.String), (written) => {
+    const list = typeof written === "string" ? written.split(",").map((text) => text.trim()) : written
+    return Array.isArray(list) && list.every((text) => typeof text === "string" && pattern.test(text))
+      ? Result.succeed(list)
+      : Result.fail(write)
+  })
+
 export const words = (standard: ReadonlyArray<string>) =>
-  withDefault(
-    kind<ReadonlyArray<string>>(Schema.Array(Schema.String), (written) => {
-      const list = typeof written === "string" ? written.split(",").map((word) => word.trim()) : written
-      return Array.isArray(list) && list.every((word) => typeof word === "string" && word !== "")
-        ? Result.succeed(list)
-        : Result.fail("Write a list of names (in an environment variable, with commas between them)")
-    }),
-    standard
-  )
+  withDefault(list(/./, "Write a list of names (in an environment variable, with commas between them)"), standard)
+
+export const password = kind<Redacted.Redacted<string>>(Schema.Redacted(Schema.String), (written) => {
+  const password = Redacted.isRedacted(written) ? Redacted.value(written) : written
+  return typeof password === "string" && password !== ""
+    ? Result.succeed(Redacted.make(password))
+    : Result.fail("Write a password, or leave it out")
+})
 
 export const secrets = withDefault(
   kind<ReadonlyArray<Redacted.Redacted<string>>>(Schema.Array(Schema.Redacted(Schema.String)), (written) => {
@@ -181,7 +193,7 @@ export const decode = <A>(
         return message === noSuchSetting
           ? unknownSetting(at, found, known)
           : message === notAnObject
-          ? mistake(at, found, writeSettingsBelow(at, known))
+          ? { ...mistake(at, undefined, writeSettingsBelow(at, known)), found: shapeOf(found) }
           : mistake(at, found, message)
       })
       return new SessionConfigError({ mistakes })
@@ -195,8 +207,10 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
   leafHook: (issue) =>
     issue._tag === "UnexpectedKey"
       ? noSuchSetting
-      : issue._tag === "InvalidType"
+      : issue._tag === "InvalidType" && SchemaAST.isObjects(issue.ast)
       ? notAnObject
+      : issue._tag === "MissingKey"
+      ? "This setting has no default"
       : SchemaIssue.defaultLeafHook(issue)
 })
 
@@ -204,9 +218,7 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
 const withoutUndefined = (document: unknown): unknown =>
   isPlainObject(document)
     ? Object.fromEntries(
-      Object.entries(document).filter(([, value]) => value !== undefined).map((
-        [name, value]
-      ) => [name, withoutUndefined(value)])
+      Object.entries(document).flatMap(([name, value]) => value === undefined ? [] : [[name, withoutUndefined(value)]])
     )
     : document
 
@@ -256,8 +268,11 @@ const whatThereIs = (path: ReadonlyArray<string>, known: ReadonlyArray<ReadonlyA
   const meant = nearest(path, known)
   if (meant !== undefined) return `Did you mean ${nameOf(meant)}?`
   const siblings = known.filter((other) => isBelow(other, path.slice(0, -1)))
-    .map((other) => other.slice(0, path.length).join("."))
-  return `The settings are ${[...new Set(siblings)].join(", ")}`
+    .map((other) => other.slice(0, path.length))
+  const group = nearest(path, siblings)
+  return group !== undefined
+    ? `Did you mean ${group.join(".")}?`
+    : `The settings are: ${[...new Set(siblings.map((path) => path.join(".")))].join(", ")}`
 }
 
 const writeSettingsBelow = (path: ReadonlyArray<string>, known: ReadonlyArray<ReadonlyArray<string>>): string => {
@@ -271,13 +286,25 @@ const isBelow = (path: ReadonlyArray<string>, group: ReadonlyArray<string>): boo
   group.length < path.length &&
   group.every((segment, index) => canonicalName([segment]) === canonicalName([path[index]!]))
 
+/** The environment variable of a setting: `cookie.sameSite` is `SESSION_COOKIE_SAME_SITE`. */
+export const environmentName = (path: ReadonlyArray<string>): string => {
+  const name = canonicalName(path)
+  return name === "STORE_TYPE" ? "SESSION_DRIVER" : `SESSION_${name}`
+}
+
+// What is all capitals comes from the environment, and stays as it is.
+export const canonicalName = (path: ReadonlyArray<string>): string =>
+  path.map((segment) => /^[A-Z0-9_]*$/.test(segment) ? segment : String.configCase(segment)).join("_")
+
 const nameOf = (path: ReadonlyArray<string>): string => `${path.join(".")} (${environmentName(path)})`
 
 // A URL may have a password in it.
 const mayBeSecret = /secret|pass|token|credential|key|ur[il]/i
 
 const describe = (found: unknown): string => {
-  if (typeof found !== "string") return Predicate.isObjectOrArray(found) ? shapeOf(found) : globalThis.String(found)
+  if (Duration.isDuration(found)) return Duration.format(found)
+  if (found === undefined || Predicate.isObjectOrArray(found)) return shapeOf(found)
+  if (typeof found !== "string") return globalThis.String(found)
   return JSON.stringify(found.length > 80 ? `${found.slice(0, 77)}…` : found)
 }
 
@@ -295,13 +322,14 @@ const nearest = (
   path: ReadonlyArray<string>,
   known: ReadonlyArray<ReadonlyArray<string>>
 ): ReadonlyArray<string> | undefined => {
+  const letters = lettersOf(path)
+  const last = lettersOf(path.slice(-1))
   const distances = known.map((other) => ({
     other,
-    distance: lettersOf(other.slice(-1)) === lettersOf(path.slice(-1))
-      ? 0
-      : editDistance(lettersOf(other), lettersOf(path))
+    distance: lettersOf(other.slice(-1)) === last ? 0 : editDistance(lettersOf(other), letters)
   }))
-  return distances.filter(({ distance }) => distance <= 2).toSorted((a, b) => a.distance - b.distance)[0]?.other
+  return distances.filter(({ distance }) => distance <= 2 && distance * 3 <= letters.length)
+    .toSorted((one, other) => one.distance - other.distance)[0]?.other
 }
 
 const lettersOf = (path: ReadonlyArray<string>): string => path.join("").toLowerCase().replace(/[^a-z]/g, "")
@@ -318,118 +346,3 @@ const editDistance = (one: string, other: string): number => {
   }
   return row[other.length]!
 }
-
-// -----------------------------------------------------------------------------
-// ConfigProvider
-// -----------------------------------------------------------------------------
-
-/** The environment variable of a setting: `cookie.sameSite` is `SESSION_COOKIE_SAME_SITE`. */
-export const environmentName = (path: ReadonlyArray<string>): string => {
-  const name = canonicalName(path)
-  return name === "STORE_TYPE" ? "SESSION_DRIVER" : `SESSION_${name}`
-}
-
-// What is all capitals comes from the environment, and stays as it is.
-const canonicalName = (path: ReadonlyArray<string>): string =>
-  path.map((segment) => /^[A-Z0-9_]*$/.test(segment) ? segment : String.configCase(segment)).join("_")
-
-// Desktops set SESSION_MANAGER, which has nothing to do with HTTP.
-const foreign = new Set(["MANAGER"])
-
-/**
- * The documents of settings that a provider holds, the later over the earlier: what there is under `session` (a JSON or
- * YAML file), and the variables that begin with `SESSION_`. What has no setting stays in the document under its own name,
- * so that decoding reports it.
- */
-export const documentsFrom = Effect.fnUntraced(function*(
-  provider: ConfigProvider.ConfigProvider,
-  known: ReadonlyArray<ReadonlyArray<string>>
-) {
-  const document = yield* treeAt(provider, ["session"])
-  const environment = yield* treeAt(provider, ["SESSION"])
-  // A provider that makes capitals of all names gives the same answer twice.
-  const isSame = JSON.stringify(document) === JSON.stringify(environment)
-  const settings = new Map(known.map((path) => [canonicalName(path), path])).set("DRIVER", ["store", "type"])
-  return [
-    isSame || document === undefined ? {} : inDocument(settings, document),
-    environment === undefined ? {} : inEnvironment(settings, environment)
-  ]
-})
-
-/** What a provider holds at a place: a value, what is below it, or both. */
-interface Tree {
-  readonly value: string | undefined
-  readonly isList: boolean
-  readonly below: ReadonlyArray<readonly [name: string, tree: Tree]>
-}
-
-const treeAt: (
-  provider: ConfigProvider.ConfigProvider,
-  path: ReadonlyArray<string | number>
-) => Effect.Effect<Tree | undefined, ConfigProvider.SourceError> = Effect.fnUntraced(function*(provider, path) {
-  const node = yield* provider.load(path)
-  if (node === undefined) return undefined
-  const names = node._tag === "Record"
-    ? [...node.keys]
-    : node._tag === "Array"
-    ? Array.from({ length: node.length }, (_, index) => index)
-    : []
-  const trees = yield* Effect.forEach(names, (name) => treeAt(provider, [...path, name]))
-  return {
-    value: node.value,
-    isList: node._tag === "Array",
-    below: names.flatMap((name, index) => trees[index] === undefined ? [] : [[`${name}`, trees[index]] as const])
-  }
-})
-
-type Settings = ReadonlyMap<string, ReadonlyArray<string>>
-
-interface Document {
-  readonly [key: string]: unknown
-}
-
-/** A document has the form that decoding expects, but its names may be written in another case. */
-const inDocument = (settings: Settings, document: Tree): unknown => {
-  const place = (into: Document, path: ReadonlyArray<string>, tree: Tree): Document => {
-    const setting = settings.get(canonicalName(path))
-    if (setting !== undefined) return insert(into, setting, plain(tree))
-    return tree.isList || tree.below.length === 0 || path[0] === "store" && path.length > 1
-      ? insert(into, path, plain(tree))
-      : tree.below.reduce((into, [name, tree]) => place(into, [...path, name], tree), into)
-  }
-  return document.below.length === 0 || document.isList ? plain(document) : place({}, [], document)
-}
-
-/** In the environment, only the known settings tell whether an underscore divides two words or a group and a setting. */
-const inEnvironment = (settings: Settings, environment: Tree): Document => {
-  const place = (into: Document, path: ReadonlyArray<string>, tree: Tree): Document => {
-    const name = canonicalName(path)
-    const setting = settings.get(name)
-    const elements = setting === undefined ? [] : tree.below.filter(([name]) => /^\d+$/.test(name))
-    const values = [tree.value, ...elements.map(([, element]) => plain(element))].filter((value) => value !== undefined)
-    const rest = tree.below.filter((entry) => !elements.includes(entry))
-    const start = values.length === 0 || name === "" || foreign.has(name)
-      ? into
-      : insert(into, setting ?? unknownPath(settings, name), elements.length === 0 ? values[0] : values)
-    return rest.reduce((into, [name, tree]) => place(into, [...path, name], tree), start)
-  }
-  return place({}, [], environment)
-}
-
-/** The driver's own settings are for the driver to know. */
-const unknownPath = (settings: Settings, name: string): ReadonlyArray<string> => {
-  const [, group, setting] = /^([A-Z]+)_(.+)$/.exec(name) ?? []
-  if (group === "STORE") return ["store", String.camelCase(setting!)]
-  const isGroup = [...settings.values()].some((path) => path.length > 1 && canonicalName(path.slice(0, 1)) === group)
-  return isGroup ? [group!.toLowerCase(), setting!] : [name]
-}
-
-const plain = (tree: Tree): unknown =>
-  tree.isList
-    ? tree.below.map(([, element]) => plain(element))
-    : tree.value ?? Object.fromEntries(tree.below.map(([name, tree]) => [name, plain(tree)]))
-
-const insert = (document: Document, [key, ...rest]: ReadonlyArray<string>, value: unknown): Document => ({
-  ...document,
-  [key!]: rest.length === 0 ? value : insert((document[key!] ?? {}) as Document, rest, value)
-})

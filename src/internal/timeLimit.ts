@@ -20,9 +20,10 @@ export const within = <A, E, E2, R>(
     return Effect.callback<A, E | E2>((resume) => {
       const timer: Fiber.Fiber<void> = Effect.runForkWith(parent.context)(
         Effect.map(Effect.sleep(limit), () => {
+          // Before the interruption, whose exit would otherwise be the answer.
+          resume(Effect.fail(onTimeout()))
           // Not awaited: what hangs may not let itself be interrupted either.
           fiber.interruptUnsafe()
-          resume(Effect.fail(onTimeout()))
         })
       )
       fiber.addObserver((exit) => {

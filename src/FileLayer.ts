@@ -1,0 +1,136 @@
+/**
+ * Sessions in files: for servers on one machine, also of several processes. What is in a session can be read with any
+ * editor.
+ *
+ * **Details**
+ *
+ * A session is a folder in `location`, named after the hash of its id, with one JSON file in it. A change is written to a
+ * temporary file, synchronized to the disk, and linked to its final name, so a process that is killed at any moment
+ * leaves no half a file and no lock behind. Commits of several processes merge. A file that does not parse is put aside,
+ * with a warning, and is no session. A sweeper removes what has expired.
+ *
+ * **Gotchas**
+ *
+ * `location` must be on a file system with hard links, as all those are that Linux and macOS use for themselves.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as FileBackend from "./internal/fileBackend.ts"
+import * as Setting from "./internal/settings.ts"
+import type { DurationInput, SessionConfig } from "./SessionConfig.ts"
+import { SessionConfigError } from "./SessionError.ts"
+import * as SessionStore from "./SessionStore.ts"
+
+/**
+ * The settings of the file store.
+ *
+ * - `location`: the folder for the sessions, which must exist and be writable. Nothing else should be in it.
+ * - `sweepEvery`: how often expired sessions are removed, default 10 minutes. They are gone for everybody before that.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly location: string
+  readonly sweepEvery?: DurationInput
+}
+
+const Options = Schema.Struct({
+  location: Setting.text(/^[^\0]+$/, "Write the path of a folder for the sessions, such as \"./tmp/sessions\""),
+  sweepEvery: Setting.duration("10 minutes")
+})
+
+/**
+ * A store in files, with a sweeper that runs as long as the scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: (options: Options) => Effect.Effect<
+  SessionStore.SessionStore,
+  SessionConfigError,
+  SessionConfig | FileSystem.FileSystem | Path.Path | Scope.Scope
+> = Effect.fnUntraced(function*(options) {
+  const { location, sweepEvery } = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const folder = path.resolve(location)
+  yield* expectWritable(fs, path, folder)
+  const backend = FileBackend.make(fs, path, folder)
+  const sweep = Effect.catch(
+    Effect.flatMap(Clock.currentTimeMillis, backend.sweep),
+    (error) => Effect.logWarning("Expired sessions could not be removed", error)
+  )
+  yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepEvery)))
+  return yield* SessionStore.fromBackend(backend)
+})
+
+/** Tried out, as rights alone do not tell: the disk may be read-only, and root may do anything. */
+const expectWritable = (fs: FileSystem.FileSystem, path: Path.Path, location: string) =>
+  Effect.gen(function*() {
+    const info = yield* fs.stat(location)
+    if (info.type !== "Directory") return yield* Effect.fail("It is not a folder")
+    const file = yield* fs.makeTempFile({ directory: location, prefix: "." })
+    yield* fs.remove(path.dirname(file), { recursive: true })
+  }).pipe(
+    Effect.mapError((error) => {
+      const reason = typeof error === "string" ? error : reasons[error.reason._tag] ?? error.message
+      const write = `${reason}. Write the path of a folder that exists and that this process may write to`
+      return new SessionConfigError({ mistakes: [Setting.mistake(["store", "location"], location, write)] })
+    })
+  )
+
+const reasons: { readonly [reason: string]: string } = {
+  NotFound: "There is no such folder",
+  PermissionDenied: "This process may not write there"
+}
+
+/**
+ * Sessions in files.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { NodeServices } from "@effect/platform-node"
+ * import { Layer } from "effect"
+ * import { FileLayer, SessionConfig } from "effect-session"
+ *
+ * const Sessions = FileLayer.layer({ location: "./tmp/sessions" }).pipe(
+ *   Layer.provide(NodeServices.layer), // a NodeHttpServer provides them too
+ *   Layer.provideMerge(SessionConfig.layerConfig())
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<
+  SessionStore.SessionStore,
+  SessionConfigError,
+  SessionConfig | FileSystem.FileSystem | Path.Path
+> => Layer.effect(SessionStore.SessionStore, make(options))
+
+/**
+ * As {@link layer}, with each setting from a `Config`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<
+  SessionStore.SessionStore,
+  SessionConfigError | Config.ConfigError,
+  SessionConfig | FileSystem.FileSystem | Path.Path
+> => Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))

@@ -1,0 +1,193 @@
+/**
+ * Sessions in Redis (or Valkey): for any number of servers.
+ *
+ * **Details**
+ *
+ * A session is one hash: a field for each key of the session, with its value as JSON, and three of the library's own for
+ * the times. Its key is the prefix and the hash of the session's id. These are the commands, each of them one round trip:
+ *
+ * | operation  | commands |
+ * | ---------- | -------- |
+ * | load       | `HGETALL` |
+ * | create     | `EVALSHA`: stores the hash, unless the key exists |
+ * | update     | `EVALSHA`: sets, removes and adds to fields, if the session exists |
+ * | touch      | `EVALSHA`: moves the times forward, if the session exists |
+ * | regenerate | `EVALSHA` to create the new one, `EVALSHA` to put the mark of a superseded session in the place of the old one; a third one if another request has committed to it meanwhile |
+ * | destroy    | `UNLINK` |
+ *
+ * A script that Redis does not know (any more) is sent with `EVAL`, once. Every script has one key, so all of this works
+ * on a Cluster. `PEXPIREAT`, inside the scripts, only tidies up: whether a session has expired is decided by the times in
+ * it. No command works with a pattern.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Redis } from "effect/persistence/Redis"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as IoRedis from "./internal/ioRedis.ts"
+import * as RedisBackend from "./internal/redisBackend.ts"
+import * as Setting from "./internal/settings.ts"
+import { SessionConfig } from "./SessionConfig.ts"
+import { SessionConfigError } from "./SessionError.ts"
+import * as SessionStore from "./SessionStore.ts"
+
+/**
+ * The settings of the Redis store. All are optional.
+ *
+ * - `prefix`: what every key begins with, default `"sessions:"`.
+ * - `url`: default `"redis://localhost:6379/0"`; `rediss://` for TLS. Or `host`, `port` (6379), `username`, `password`, `db`
+ *   and `tls`.
+ * - `cluster`: the addresses of some nodes of a Cluster, as `"host:port"`.
+ * - `sentinels`: the addresses of the Sentinels, as `"host:port"`; `sentinelName`: the name of the master, default
+ *   `"mymaster"`; `sentinelPassword`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly prefix?: string
+  readonly url?: string
+  readonly host?: string
+  readonly port?: number
+  readonly username?: string
+  readonly password?: string | Redacted.Redacted<string>
+  readonly db?: number
+  readonly tls?: boolean
+  readonly cluster?: ReadonlyArray<string>
+  readonly sentinels?: ReadonlyArray<string>
+  readonly sentinelName?: string
+  readonly sentinelPassword?: string | Redacted.Redacted<string>
+}
+
+const prefixField = {
+  prefix: Setting.textOr(/^[^\0]{0,256}$/, "Write a text of at most 256 characters, such as \"sessions:\"", "sessions:")
+}
+
+const OptionsWithClient = Schema.Struct(prefixField)
+
+const address = /^[^\s,]+:\d{1,5}$/
+const howToWriteAddresses =
+  "Write addresses such as \"localhost:6379\" (in an environment variable, with commas between)"
+
+const Options = Schema.Struct({
+  ...prefixField,
+  url: Schema.optionalKey(Setting.text(/^(rediss?|unix):\/\/\S+$/, "Write a URL such as \"redis://localhost:6379/0\"")),
+  host: Schema.optionalKey(Setting.text(/^\S+$/, "Write a host name or an address")),
+  port: Schema.optionalKey(Setting.anyInteger({ minimum: 1, maximum: 65_535 })),
+  username: Schema.optionalKey(Setting.text(/^\S+$/, "Write a user name")),
+  password: Schema.optionalKey(Setting.password),
+  db: Schema.optionalKey(Setting.anyInteger({ minimum: 0, maximum: 1_000_000 })),
+  tls: Setting.flag(false),
+  cluster: Schema.optionalKey(Setting.list(address, howToWriteAddresses)),
+  sentinels: Schema.optionalKey(Setting.list(address, howToWriteAddresses)),
+  sentinelName: Schema.optionalKey(Setting.text(/^\S+$/, "Write the name of the master that the Sentinels watch")),
+  sentinelPassword: Schema.optionalKey(Setting.password)
+})
+
+/**
+ * A store on a client of its own, which is connected when the store is made and closed with the scope. Needs ioredis.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: (
+  options?: Options
+) => Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
+  function*(options = {}) {
+    const { timeLimit } = yield* SessionConfig
+    const { prefix, ...connection } = yield* decode(options)
+    return yield* SessionStore.fromBackend(RedisBackend.make(yield* IoRedis.connect(connection, timeLimit), prefix))
+  }
+)
+
+const decode = Effect.fnUntraced(function*(options: Options) {
+  const decoded = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
+  const ways = (["url", "host", "cluster", "sentinels"] as const).filter((way) => decoded[way] !== undefined)
+  if (ways.length > 1) {
+    const write = `It contradicts store.${ways[0]!}: write one of url, host, cluster and sentinels`
+    return yield* new SessionConfigError({
+      mistakes: ways.slice(1).map((way) => Setting.mistake(["store", way], decoded[way], write))
+    })
+  }
+  return { ...absent, ...decoded }
+})
+
+const absent = {
+  url: undefined,
+  host: undefined,
+  port: undefined,
+  username: undefined,
+  password: undefined,
+  db: undefined,
+  cluster: undefined,
+  sentinels: undefined,
+  sentinelName: undefined,
+  sentinelPassword: undefined
+}
+
+/**
+ * Sessions in Redis, through ioredis, which must be installed. If Redis can't be reached when the Layer is built, that is
+ * a `SessionConfigError`; later it is a `SessionStoreError` for each request that needs its session, until it is back.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { RedisLayer, SessionConfig } from "effect-session"
+ *
+ * const Sessions = RedisLayer.layer({ url: "redis://localhost:6379", prefix: "sess:" }).pipe(
+ *   Layer.provideMerge(SessionConfig.layerConfig())
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options?: Options
+): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
+  Layer.effect(SessionStore.SessionStore, make(options))
+
+/**
+ * As {@link layer}, with each setting from a `Config`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<SessionStore.SessionStore, SessionConfigError | Config.ConfigError, SessionConfig> =>
+  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+
+/**
+ * Sessions in Redis, through the `Redis` service of `effect/persistence`, such as `NodeRedis` of `@effect/platform-node`
+ * provides it. Its commands cost a third of those of ioredis.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerRedis = (
+  options: Pick<Options, "prefix"> = {}
+): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | Redis> =>
+  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Redis, (redis) => makeWith(redis, options)))
+
+/**
+ * Sessions in Redis, through a client of ioredis (single, Sentinel or Cluster) that the caller makes and closes.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerClient = (
+  client: IoRedis.IoRedis,
+  options: Pick<Options, "prefix"> = {}
+): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
+  Layer.effect(SessionStore.SessionStore, makeWith(IoRedis.fromClient(client), options))
+
+const makeWith = Effect.fnUntraced(function*(client: RedisBackend.Client, options: Pick<Options, "prefix">) {
+  const { prefix } = yield* Effect.fromResult(Setting.decode(OptionsWithClient, options, ["store"]))
+  return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix))
+})

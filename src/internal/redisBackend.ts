@@ -1,0 +1,180 @@
+/**
+ * The back end on Redis: one hash for each session, and scripts that change one only if it exists.
+ */
+import * as Effect from "effect/Effect"
+import type { Redis, RedisError } from "effect/persistence/Redis"
+import * as Crypto from "node:crypto"
+import type { Backend, SupersededRecord } from "../SessionStore.ts"
+import type { Change } from "./change.ts"
+import type { Fields, SessionRecord, Times } from "./record.ts"
+
+/** All that the driver needs of a client. */
+export type Client = Pick<Redis["Service"], "send">
+
+export const make = (client: Client, prefix: string): Backend => {
+  const run = <A>(script: Script, key: string, ...parameters: ReadonlyArray<string | number>) =>
+    evaluate<A>(client, script, prefix + key, parameters.map(String))
+  return {
+    driver: "redis",
+    load: (key) =>
+      Effect.catchIf(
+        Effect.map(client.send<Hash>("HGETALL", prefix + key), fromHash),
+        // Something else is stored under the key: it is not ours, and no session.
+        (error) => String((error as RedisError).cause).includes("WRONGTYPE"),
+        () => Effect.undefined
+      ),
+    create: (key, record) => Effect.map(run(create, key, removeAt(record.expiresAt), ...toHash(record)), isOne),
+    update: (key, change, times) => Effect.map(run(update, key, ...toParameters(change, times)), isOne),
+    touch: (key, times) =>
+      Effect.map(run(touch, key, times.touchedAt, times.expiresAt, removeAt(times.expiresAt)), isOne),
+    supersede: (key, until) =>
+      Effect.map(run<ReadonlyArray<string>>(supersede, key, until, removeAt(until)), (hash) => {
+        const record = fromHash(hash)
+        return record === undefined || "supersededUntil" in record ? undefined : record
+      }),
+    destroy: (key) => client.send("UNLINK", prefix + key)
+  }
+}
+
+const isOne = (answer: unknown): boolean => Number(answer) === 1
+
+// -----------------------------------------------------------------------------
+// records
+// -----------------------------------------------------------------------------
+
+/** As the client gives it: names and values in turn, or an object, or a Map. */
+type Hash = ReadonlyArray<string> | { readonly [field: string]: string } | ReadonlyMap<string, string>
+
+const entriesOf = (hash: Hash): ReadonlyArray<readonly [string, string]> => {
+  if (hash instanceof Map) return [...hash]
+  if (!Array.isArray(hash)) return Object.entries(hash as { readonly [field: string]: string })
+  return Array.from({ length: hash.length / 2 }, (_, index) => [hash[2 * index]!, hash[2 * index + 1]!])
+}
+
+// A client that makes an object of a hash loses a field of this name; no other field begins with "~_".
+const toName = (field: string): string => field === "__proto__" ? "~__proto__" : field
+const toField = (name: string): string => name === "~__proto__" ? "__proto__" : name
+
+const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
+  const fields = new Map(entriesOf(hash).map(([name, value]) => [toField(name), value]))
+  const take = (name: string) => {
+    const text = fields.get(name)
+    fields.delete(name)
+    return text === undefined ? Number.NaN : Number(text)
+  }
+  const supersededUntil = take("~supersededUntil")
+  if (!Number.isNaN(supersededUntil)) return { supersededUntil }
+  const record = { createdAt: take("~createdAt"), touchedAt: take("~touchedAt"), expiresAt: take("~expiresAt"), fields }
+  // Without its times, which somebody must have damaged, it is no session.
+  return Number.isNaN(record.createdAt + record.touchedAt + record.expiresAt) ? undefined : record
+}
+
+const toHash = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): ReadonlyArray<string | number> => [
+  "~createdAt",
+  createdAt,
+  "~touchedAt",
+  touchedAt,
+  "~expiresAt",
+  expiresAt,
+  ...namesAndValues(fields)
+]
+
+const namesAndValues = (fields: Fields) => [...fields].flatMap(([field, value]) => [toName(field), value])
+
+const toParameters = (change: Change, { expiresAt, touchedAt }: Times): ReadonlyArray<string | number> => [
+  ...(change.touch ? [touchedAt, expiresAt, removeAt(expiresAt)] : [0, 0, 0]),
+  change.clear ? 1 : 0,
+  change.remove.size,
+  ...[...change.remove].map(toName),
+  change.set.size,
+  ...namesAndValues(change.set),
+  ...[...change.increment].flatMap(([field, { by, initial }]) => [toName(field), by, initial])
+]
+
+/** Redis removes a session a while after it has expired, as its clock is not ours. */
+const removeAt = (expiresAt: number): number => expiresAt + 60_000
+
+// -----------------------------------------------------------------------------
+// scripts
+// -----------------------------------------------------------------------------
+
+interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+const script = (text: string): Script => ({ text, sha: Crypto.createHash("sha1").update(text).digest("hex") })
+
+/**
+ * Runs a script. Not with `Redis.eval`, which loads a script that is missing into one node of a Cluster, and then asks
+ * another one for it; EVAL goes to the node that has the key.
+ */
+const evaluate = <A>(client: Client, { sha, text }: Script, key: string, parameters: ReadonlyArray<string>) =>
+  Effect.catchIf(
+    client.send<A>("EVALSHA", sha, "1", key, ...parameters),
+    (error) => String(error.cause).includes("NOSCRIPT"),
+    () => client.send<A>("EVAL", text, "1", key, ...parameters)
+  )
+
+const create = script(`
+if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+for index = 2, #ARGV, 2 do
+  redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
+end
+redis.call("PEXPIREAT", KEYS[1], ARGV[1])
+return 1
+`)
+
+// A session has ~expiresAt; the mark of a superseded one has not.
+const moveTimes = `
+local times = redis.call("HMGET", KEYS[1], "~touchedAt", "~expiresAt")
+local touchedAt, expiresAt = tonumber(times[1] or ""), tonumber(times[2] or "")
+if not touchedAt or not expiresAt then return 0 end
+if tonumber(ARGV[1]) > touchedAt then redis.call("HSET", KEYS[1], "~touchedAt", ARGV[1]) end
+if tonumber(ARGV[2]) > expiresAt then
+  redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2])
+  redis.call("PEXPIREAT", KEYS[1], ARGV[3])
+end
+`
+
+const touch = script(`${moveTimes}
+return 1
+`)
+
+const update = script(`${moveTimes}
+if ARGV[4] == "1" then
+  for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
+    if field ~= "~createdAt" and field ~= "~touchedAt" and field ~= "~expiresAt" then
+      redis.call("HDEL", KEYS[1], field)
+    end
+  end
+end
+local index = 5
+local function count()
+  index = index + 1
+  return tonumber(ARGV[index - 1])
+end
+for _ = 1, count() do
+  redis.call("HDEL", KEYS[1], ARGV[index])
+  index = index + 1
+end
+for _ = 1, count() do
+  redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
+  index = index + 2
+end
+while index <= #ARGV do
+  local number = tonumber(redis.call("HGET", KEYS[1], ARGV[index]) or "") or tonumber(ARGV[index + 2])
+  redis.call("HSET", KEYS[1], ARGV[index], string.format("%.17g", number + tonumber(ARGV[index + 1])))
+  index = index + 3
+end
+return 1
+`)
+
+const supersede = script(`
+if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {} end
+local hash = redis.call("HGETALL", KEYS[1])
+redis.call("DEL", KEYS[1])
+redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1])
+redis.call("PEXPIREAT", KEYS[1], ARGV[2])
+return hash
+`)
