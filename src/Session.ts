@@ -211,6 +211,8 @@ export interface SessionView {
   readonly has: (key: SessionKey.Any) => boolean
   /** As `Session.all`. Throws a `SessionValueError` where that would fail with one. */
   readonly all: () => JsonObject
+  /** As `Session.flashed`. Throws a `SessionValueError` where that would fail with one. */
+  readonly flashed: <A, Value, Encoded>(key: SessionKey.SessionKey<A, Value, Encoded>) => Value
   readonly flashMessages: FlashMessages
 }
 
@@ -239,6 +241,7 @@ export const view: Effect.Effect<SessionView, SessionStoreError, Session> = read
     get: (key) => getOrThrow(valueOf(fields, key)),
     has: (key) => fields.has(key.field),
     all: () => getOrThrow(allOf(fields)),
+    flashed: (key) => getOrThrow(flashedOf(flashed, key)),
     flashMessages: flashMessagesOf(flashed)
   })
 )
@@ -524,7 +527,8 @@ export const createdAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreE
 )
 
 /**
- * When the session ends if nobody uses it any more; none if it is not stored yet, or never ends.
+ * When the session ends if nobody uses it any more, not counting this request; none if it is not stored yet, or never
+ * ends.
  *
  * @since 0.1.0
  * @category life
@@ -649,10 +653,13 @@ export const flashMessages: Effect.Effect<FlashMessages, SessionStoreError, Sess
  */
 export const flashed = <A, Value, Encoded>(
   key: SessionKey.SessionKey<A, Value, Encoded>
-): Effect.Effect<Value, ReadError, Session> =>
-  reading(({ flashed }) =>
-    decoded(Object.hasOwn(flashed, key.name) ? JSON.stringify(flashed[key.name]) : undefined, key)
-  )
+): Effect.Effect<Value, ReadError, Session> => reading(({ flashed }) => flashedOf(flashed, key))
+
+const flashedOf = <A, Value, Encoded>(
+  messages: JsonObject,
+  key: SessionKey.SessionKey<A, Value, Encoded>
+): Exit.Exit<Value, SessionValueError> =>
+  decoded(Object.hasOwn(messages, key.name) ? JSON.stringify(messages[key.name]) : undefined, key)
 
 /**
  * Leaves a message for the next request that uses the session, and only for that: one by name or by key, or several as

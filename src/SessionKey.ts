@@ -77,6 +77,25 @@ export interface SessionKey<in out A, out Value = Option.Option<A>, out Encoded 
 export type Any = SessionKey<any, unknown>
 
 /**
+ * The type of a key's values.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Schema } from "effect"
+ * import { SessionKey } from "effect-session"
+ *
+ * const Cart = SessionKey.make("cart", Schema.Record(Schema.String, Schema.Int))
+ *
+ * const total = (cart: SessionKey.Type<typeof Cart>) => Object.values(cart).reduce((sum, count) => sum + count, 0)
+ * ```
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type Type<Key extends Any> = Key["schema"]["Type"]
+
+/**
  * A key whose values can be incremented: a number in the program and in the store.
  *
  * @since 0.1.0

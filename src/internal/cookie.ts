@@ -4,6 +4,7 @@
  * The rules are those of RFC 6265bis: name and value together take at most 4,096 bytes, an attribute at most 1,024, and
  * a cookie lives for at most 400 days.
  */
+import * as Duration from "effect/Duration"
 import * as Cookies from "effect/http/Cookies"
 import type { Settings } from "../SessionConfig.ts"
 import { SessionTooLargeError } from "../SessionError.ts"
@@ -51,14 +52,12 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
   }
   const expired = { ...attributes, maxAge: 0, expires: new Date(0) }
 
-  const lifetime = (expiresAt: number, now: number) =>
-    settings.persistence === "browser"
-      ? attributes
-      // Effect counts a bare number in milliseconds and writes whole seconds, rounded down.
-      : {
-        ...attributes,
-        maxAge: Math.max(0, Math.min(expiresAt === endOfTime ? maximumAge : expiresAt - now, maximumAge))
-      }
+  const lifetime = (expiresAt: number, now: number) => {
+    if (settings.persistence === "browser") return attributes
+    const milliseconds = expiresAt === endOfTime ? maximumAge : Math.min(expiresAt - now, maximumAge)
+    // Rounded up to whole seconds: rounded down, most cookies would live a second less than their sessions.
+    return { ...attributes, maxAge: Duration.seconds(Math.max(0, Math.ceil(milliseconds / 1000))) }
+  }
 
   const expire = (name: string) => Cookies.makeCookieUnsafe(name, "", expired)
 

@@ -1,0 +1,57 @@
+/**
+ * A small shop with sessions: a visit counter, a login, a cart, and messages that are shown once.
+ *
+ *     npm start
+ *     SESSION_DRIVER=memory PORT=8080 npm start
+ *
+ * Read it in this order:
+ *
+ * 1. keys.ts      what the shop keeps in a session
+ * 2. cart.ts      what can be done with a cart: no HTTP, and no word of where sessions are stored
+ * 3. routes.ts    which request does what
+ * 4. pages.ts     what the pages look like (with html.ts and style.css)
+ * 5. main.ts      this file: puts it all together and starts the server
+ */
+import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import { Config, Effect, Layer, Option, Schema } from "effect"
+import { SessionConfig, SessionStore } from "effect-session"
+import { HttpRouter } from "effect/http"
+import { createServer } from "node:http"
+import { Routes } from "./routes.ts"
+
+// Session cookies are protected with a secret that only the server knows. A real shop has one in its environment; here a
+// new one will do, so that there is nothing to prepare before "npm start".
+const secret = Effect.gen(function*() {
+  const fromEnvironment = yield* Config.option(Config.Redacted("SESSION_SECRET"))
+  if (Option.isSome(fromEnvironment)) return fromEnvironment.value
+  yield* Effect.logWarning("Sessions end when the server stops; set SESSION_SECRET to keep them")
+  return yield* SessionConfig.generateSecret
+})
+
+// The settings of sessions. Whatever the environment says wins over what is written here: SESSION_AGE="30 minutes".
+const SessionSettings = Layer.unwrap(
+  Effect.map(secret, (secret) =>
+    SessionConfig.layerConfig({
+      secret,
+      // The shop runs on plain http, where browsers such as Safari refuse a Secure cookie even from localhost. Never
+      // switch this off on the web: without it the cookie travels over http too, for everybody on the way to read.
+      cookie: { secure: false }
+    }))
+)
+
+// Where sessions are stored: in the cookie itself, unless SESSION_DRIVER names another driver. Nothing else in the shop
+// knows.
+const Sessions = SessionStore.layerConfig.pipe(Layer.provideMerge(SessionSettings))
+
+const Server = NodeHttpServer.layerConfig(createServer, {
+  host: Config.succeed("127.0.0.1"),
+  // 0 is any port that is free.
+  port: Config.schema(Schema.Port, "PORT").pipe(Config.withDefault(3000))
+})
+
+HttpRouter.serve(Routes).pipe(
+  Layer.provide(Sessions),
+  Layer.provide(Server),
+  Layer.launch,
+  NodeRuntime.runMain
+)

@@ -1,0 +1,190 @@
+/**
+ * Which request does what.
+ *
+ * The session of a request is loaded when a handler first uses it, and what was changed is saved just before the response
+ * goes out. A handler neither loads nor saves anything.
+ */
+import { DateTime, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
+import { Session, SessionMiddleware } from "effect-session"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { fileURLToPath } from "node:url"
+import * as Cart from "./cart.ts"
+import type { Html } from "./html.ts"
+import { Customer, Visits } from "./keys.ts"
+import * as Pages from "./pages.ts"
+import { products } from "./products.ts"
+
+// -----------------------------------------------------------------------------
+// responses
+// -----------------------------------------------------------------------------
+
+/** A page shows the session as it is now: for that, it takes a view, which it can read without Effects. */
+const page = (render: (session: Session.SessionView) => Html) =>
+  Effect.map(Session.view, (session) => HttpServerResponse.html(render(session).source))
+
+/** After a form, the browser is sent on to a page, which can then be loaded again without sending the form twice. */
+const seeOther = (path: string) => HttpServerResponse.redirect(path, { status: 303 })
+
+/** What a schema complains about, by the name of the field. */
+const errorsByField = ({ issue }: Schema.SchemaError): Record<string, string> =>
+  Object.fromEntries(formatIssue(issue).issues.map(({ message, path }) => [path?.join(".") ?? "", message]))
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+// -----------------------------------------------------------------------------
+// home and login
+// -----------------------------------------------------------------------------
+
+const home = Effect.gen(function*() {
+  // "increment" and not "read, add, write": visits in two tabs at the same time are both counted, wherever the store is
+  // on the server.
+  yield* Session.increment(Visits)
+  return yield* page(Pages.home)
+})
+
+const LoginForm = Schema.Struct({
+  name: Schema.Trim.check(
+    Schema.isNonEmpty({ message: "Please write your name." }),
+    Schema.isMaxLength(40, { message: "Please write at most 40 characters." })
+  ),
+  password: Schema.String.check(Schema.isMinLength(8, { message: "A password has at least 8 characters." }))
+})
+
+const login = Effect.gen(function*() {
+  // A real shop would look the customer up and check the password here.
+  const { name } = yield* HttpServerRequest.schemaBodyUrlParams(LoginForm, { errors: "all" })
+  yield* Session.put(Customer, { name, loggedInAt: yield* DateTime.now })
+  // A new id for the session at every login: whoever knew the old one (session fixation) has no use for it.
+  yield* Session.regenerate
+  yield* Session.flash("message", `Welcome, ${name}.`)
+  const { count } = yield* Cart.contents
+  return seeOther(count > 0 ? "/cart" : "/")
+}).pipe(
+  Effect.catchTag("SchemaError", (error) =>
+    Effect.gen(function*() {
+      yield* Session.flash("errors", errorsByField(error))
+      // What was written into the form, to fill it in again; but never what is called a password.
+      yield* Session.flashAll()
+      return seeOther("/login")
+    }))
+)
+
+const logout = Effect.gen(function*() {
+  // The session is over for good: a copy of its cookie is worth nothing from now on. The message begins a new one.
+  yield* Session.destroy
+  yield* Session.flash("message", "You are logged out.")
+  return seeOther("/")
+})
+
+// -----------------------------------------------------------------------------
+// cart
+// -----------------------------------------------------------------------------
+
+/** A product in a form is its id. A form with any other id is none of ours, and is answered with 400 Bad Request. */
+const ProductForm = Schema.Struct({ product: Schema.Literals(products.map(({ id }) => id)) })
+
+const productInForm = HttpServerRequest.schemaBodyUrlParams(ProductForm).pipe(
+  Effect.map((form) => products.find(({ id }) => id === form.product)!)
+)
+
+const addToCart = Effect.gen(function*() {
+  const product = yield* productInForm
+  yield* Cart.add(product)
+  yield* Session.flash("message", `${product.name} is in your cart.`)
+  return seeOther("/cart")
+})
+
+const removeFromCart = Effect.gen(function*() {
+  const product = yield* productInForm
+  yield* Cart.remove(product)
+  yield* Session.flash("message", `${product.name} is no longer in your cart.`)
+  return seeOther("/cart")
+})
+
+const QuantityForm = Schema.Struct({
+  quantity: Schema.String.check(
+    Schema.isPattern(/^\d{1,2}$/, { message: "Please write a whole number from 0 to 99." })
+  ).pipe(Schema.decodeTo(Schema.FiniteFromString))
+})
+
+const changeQuantity = Effect.gen(function*() {
+  const product = yield* productInForm
+  yield* HttpServerRequest.schemaBodyUrlParams(QuantityForm).pipe(
+    Effect.flatMap(({ quantity }) => Cart.setQuantity(product, quantity)),
+    Effect.catchTag("SchemaError", (error) => Session.flash("errors", { [product.id]: errorsByField(error) }))
+  )
+  return seeOther("/cart")
+})
+
+const order = Effect.gen(function*() {
+  const { customer, total } = yield* Cart.order
+  yield* Session.flash("message", `Thank you, ${customer}. Your order comes to ${Pages.money(total)}.`)
+  return seeOther("/")
+}).pipe(
+  Effect.catchTags({
+    NotLoggedIn: () => Effect.as(Session.flash("message", "Please log in to order."), seeOther("/login")),
+    CartIsEmpty: () => Effect.succeed(seeOther("/cart"))
+  })
+)
+
+// -----------------------------------------------------------------------------
+// what is in the session
+// -----------------------------------------------------------------------------
+
+const session = Effect.gen(function*() {
+  const facts = {
+    // The name of the session for logs and lists. The id itself is a secret.
+    handle: yield* Session.handle,
+    createdAt: Option.getOrUndefined(yield* Session.createdAt),
+    expiresAt: Option.getOrUndefined(yield* Session.expiresAt),
+    fresh: yield* Session.fresh
+  }
+  return yield* page((session) => Pages.session(session, facts))
+})
+
+// -----------------------------------------------------------------------------
+// routes
+// -----------------------------------------------------------------------------
+
+const ShownPages = Layer.mergeAll(
+  HttpRouter.add("GET", "/", home),
+  HttpRouter.add("GET", "/login", page(Pages.login)),
+  HttpRouter.add("GET", "/cart", page(Pages.cart)),
+  HttpRouter.add("GET", "/session", session)
+)
+
+/**
+ * Another site can't post a form in the customer's name (CSRF), as browsers do not send the cookie along with it: it is
+ * SameSite=Lax, the default. What is left is a form that logs the customer in under another's name, so forms of other
+ * sites are refused altogether; browsers say where a request comes from.
+ */
+const OwnFormsOnly = HttpRouter.middleware((route) =>
+  Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    ({ headers }) =>
+      (headers["sec-fetch-site"] ?? "same-origin") === "same-origin"
+        ? route
+        : Effect.succeed(HttpServerResponse.text("This form is on another site.", { status: 403 }))
+  )
+)
+
+const PostedForms = Layer.mergeAll(
+  HttpRouter.add("POST", "/login", login),
+  HttpRouter.add("POST", "/logout", logout),
+  HttpRouter.add("POST", "/cart/add", addToCart),
+  HttpRouter.add("POST", "/cart/remove", removeFromCart),
+  HttpRouter.add("POST", "/cart/quantity", changeQuantity),
+  HttpRouter.add("POST", "/cart/order", order)
+).pipe(Layer.provide(OwnFormsOnly.layer))
+
+const Style = HttpRouter.add(
+  "GET",
+  "/style.css",
+  HttpServerResponse.file(fileURLToPath(new URL("style.css", import.meta.url)), { contentType: "text/css" })
+)
+
+export const Routes = Layer.mergeAll(ShownPages, PostedForms).pipe(
+  // Without this line the shop does not compile: the routes need a session, and nobody gives them one.
+  Layer.provide(SessionMiddleware.layer),
+  Layer.merge(Style)
+)
