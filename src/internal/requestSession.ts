@@ -96,6 +96,8 @@ type Phase =
 
 const noFields: Fields = new Map()
 
+const nothing: Presented = { _tag: "None" }
+
 export class RequestSession {
   readonly "~effect-session/Session" = "~effect-session/Session"
   readonly #environment: Environment
@@ -115,6 +117,8 @@ export class RequestSession {
   #ended: { readonly id: Redacted.Redacted<string>; readonly record: SessionRecord } | undefined
   #touchAsked = false
   #isFresh = false
+  /** How often the session was ended: what was saved of an earlier life must be ended as well. */
+  #life = 0
 
   #presented = false
   /** What the cookie shall do once the next commit has succeeded. */
@@ -147,36 +151,38 @@ export class RequestSession {
 
   /** Loads the session, once, however many fibers ask. A failure stays: the request has no session. */
   get ready(): Effect.Effect<void, SessionStoreError> {
-    return this.#ready ??= this.#present()
+    return this.#ready ?? Effect.withFiber((fiber) => this.#ready ?? this.#present(fiber))
   }
 
-  #present(): Effect.Effect<void, SessionStoreError> {
+  #present(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void, SessionStoreError> {
     const { store } = this.#environment
-    const presented = store === undefined ? undefined : this.#client.present()
-    if (store === undefined || presented === undefined || presented._tag === "None") return this.#begin()
-    this.#presented = true
-    if (presented._tag === "Duplicate") {
-      return Effect.withFiber((fiber) => {
-        this.#begin()
-        return this.#rejected(fiber, "duplicate")
-      })
+    const presented = store === undefined ? nothing : this.#client.present()
+    this.#presented = presented._tag !== "None"
+    if (store !== undefined && presented._tag === "Token") {
+      return this.#load(store, Redacted.make(presented.token), fiber)
     }
-    const token = Redacted.make(presented.token)
+    this.#ready = this.#begin()
+    return presented._tag === "Duplicate" ? this.#rejected(fiber, "duplicate") : this.#ready
+  }
+
+  #load(
+    store: SessionStore,
+    token: Redacted.Redacted<string>,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Effect.Effect<void, SessionStoreError> {
     const done = Deferred.makeUnsafe<void, SessionStoreError>()
-    return Effect.withFiber((fiber) => {
-      this.#ready = Deferred.await(done)
-      Observability.count(Observability.loads, fiber)
-      const load = Effect.flatMap(
-        Observability.timed(this.#environment.storeTimes.load, fiber.context, store.load(token)),
-        (loaded) => this.#loaded(loaded, token, fiber)
-      )
-      return Effect.onExit(Observability.spanned("Session.load", store.driver, fiber, load), (exit) => {
-        // Who waits for a fiber that was interrupted loads by itself.
-        const interrupted = Exit.hasInterrupts(exit)
-        this.#ready = interrupted ? undefined : exit
-        Deferred.doneUnsafe(done, interrupted ? Effect.suspend(() => this.ready) : exit)
-        return Effect.void
-      })
+    this.#ready = Deferred.await(done)
+    Observability.count(Observability.loads, fiber)
+    const load = Effect.flatMap(
+      Observability.timed(this.#environment.storeTimes.load, fiber.context, store.load(token)),
+      (loaded) => this.#loaded(loaded, token, fiber)
+    )
+    return Effect.onExit(Observability.spanned("Session.load", store.driver, fiber, load), (exit) => {
+      // Who waits for a fiber that was interrupted loads by itself.
+      const interrupted = Exit.hasInterrupts(exit)
+      this.#ready = interrupted ? undefined : exit
+      Deferred.doneUnsafe(done, interrupted ? Effect.suspend(() => this.ready) : exit)
+      return Effect.void
     })
   }
 
@@ -338,6 +344,7 @@ export class RequestSession {
       this.#status = "anonymous"
       this.#wanted = this.#presented || this.#outgoing !== undefined ? { _tag: "Clear" } : undefined
     }
+    this.#life++
     this.#id = undefined
     this.#newId = undefined
     this.#token = undefined
@@ -388,6 +395,7 @@ export class RequestSession {
     if (this.#status === "lost") return Change.isEmpty(this.#change) ? done : this.#drop()
     return Effect.flatMap(this.#intent, (intent) => {
       if (intent === undefined) return done
+      const life = this.#life
       const pending = { change: this.#change, touchAsked: this.#touchAsked }
       this.#change = Change.none
       this.#touchAsked = false
@@ -395,12 +403,19 @@ export class RequestSession {
         Effect.onError(
           this.#storing(intent.operation, store, carryOut(store, intent, this.#drawId)),
           () => {
+            if (life !== this.#life) return Effect.void
             this.#change = Change.compose(pending.change, this.#change)
             this.#touchAsked ||= pending.touchAsked
             return Effect.void
           }
         ),
-        (answer) => answer.outcome._tag === "Gone" ? this.#drop() : this.#saved(intent, answer.id, answer.outcome)
+        ({ id, outcome }) => {
+          if (life !== this.#life) {
+            this.#ended = { id, record: intent.record }
+            return done
+          }
+          return outcome._tag === "Gone" ? this.#drop() : this.#saved(intent, id, outcome)
+        }
       )
     })
   }
