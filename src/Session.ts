@@ -163,7 +163,8 @@ export const getOrElse: {
   ): Effect.Effect<A | B, ReadError, Session> =>
     reading((session): Effect.Effect<A | B, SessionValueError> => {
       const text = session.fields.get(self.field)
-      return text === undefined ? Effect.sync(orElse) : self.decode(text)
+      const value = text === undefined ? undefined : self.decode(text)
+      return value === undefined || Exit.isFailure(value) && self.ignoresInvalid ? Effect.sync(orElse) : value
     })
 )
 
@@ -624,7 +625,7 @@ export interface FlashMessages {
 const flashMessagesOf = (messages: JsonObject): FlashMessages => {
   const get = (path: string, ...orElse: ReadonlyArray<unknown>) => {
     const value = FlashMessage.at(messages, path)
-    if (orElse.length > 0) return value ?? orElse[0]
+    if (orElse.length > 0) return value === undefined ? orElse[0] : value
     return Option.fromUndefinedOr(value)
   }
   return {

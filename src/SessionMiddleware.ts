@@ -16,18 +16,22 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as HttpApiError from "effect/http-api/HttpApiError"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Cookies from "effect/http/Cookies"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { unhandled } from "effect/Types"
 import * as Cookie from "./internal/cookie.ts"
 import * as RequestBody from "./internal/requestBody.ts"
@@ -81,14 +85,33 @@ export const make: Effect.Effect<
   >,
   never,
   SessionStore | SessionConfig
-> = Effect.gen(function*() {
+> = Effect.suspend(() => makeWith(withText))
+
+/** The response to a commit that failed. */
+type ErrorResponse = (status: 500 | 503) => HttpServerResponse.HttpServerResponse
+
+const withText: ErrorResponse = (status) =>
+  HttpServerResponse.text(status === 503 ? "Service Unavailable" : "Internal Server Error", { status })
+
+// As the errors of an HttpApi are declared: a client of it does not accept a body.
+const withoutBody: ErrorResponse = (status) => HttpServerResponse.empty({ status })
+
+const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
   const settings = yield* SessionConfig
   const environment = makeEnvironment(settings, yield* SessionStore, yield* GenerateId)
   const cookie = Cookie.make(settings.cookie)
-  return (app) =>
-    Effect.withFiber((fiber) =>
-      Effect.provideService(app, Session, begin(environment, cookie, fiber.context as Context.Context<RequestServices>))
-    )
+  return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    Effect.withFiber<HttpServerResponse.HttpServerResponse, E, Exclude<R, Session> | RequestServices>((fiber) => {
+      const context = fiber.context as Context.Context<RequestServices>
+      const outer = Context.getOrUndefined(fiber.context as Context.Context<never>, Session) as
+        | RequestSession
+        | undefined
+      // Where the middleware stands twice, as for a router and for one of its routes, the session is still one.
+      const session = outer?.settings.cookie.name === settings.cookie.name
+        ? outer
+        : begin(environment, cookie, errorResponse, context)
+      return Effect.provideService(app, Session, session)
+    })
 })
 
 type RequestServices = HttpServerRequest | Scope.Scope
@@ -97,18 +120,32 @@ type RequestServices = HttpServerRequest | Scope.Scope
 const begin = (
   environment: Environment,
   cookie: Cookie.SessionCookie,
+  errorResponse: ErrorResponse,
   context: Context.Context<RequestServices>
 ): RequestSession => {
   const request = Context.get(context, HttpServerRequest)
+  const scope = Context.get(context, Scope.Scope)
   const session = new RequestSession(environment, {
     present: () => cookie.read(request.headers["cookie"]),
-    input: Effect.suspend(() => RequestBody.fieldsOf(request, context))
+    // From the request as the handler has it: a router may have made another one of it, and a body is read only once.
+    input: Effect.withFiber((fiber) => {
+      const current = Context.add(Context.merge(context, fiber.context), Scope.Scope, scope)
+      return RequestBody.fieldsOf(Context.get(current, HttpServerRequest), current)
+    })
   })
-  HttpEffect.appendPreResponseHandlerUnsafe(
-    context,
-    (_, response) => finish(session, cookie, Context.get(context, Scope.Scope), request.headers["cookie"], response)
-  )
+  const exchange = { session, cookie, header: request.headers["cookie"], scope, errorResponse }
+  HttpEffect.appendPreResponseHandlerUnsafe(context, (_, response) => finish(exchange, response))
   return session
+}
+
+/** What it takes to answer a request. */
+interface Exchange {
+  readonly session: RequestSession
+  readonly cookie: Cookie.SessionCookie
+  /** The Cookie header of the request. */
+  readonly header: string | undefined
+  readonly scope: Scope.Scope
+  readonly errorResponse: ErrorResponse
 }
 
 /**
@@ -116,31 +153,21 @@ const begin = (
  * for ever.
  */
 const finish = (
-  session: RequestSession,
-  cookie: Cookie.SessionCookie,
-  scope: Scope.Scope,
-  header: string | undefined,
+  exchange: Exchange,
   response: HttpServerResponse.HttpServerResponse
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
-  if (rollsBack(response.status)) {
-    session.close()
-    return withCookie(session, cookie, header, response)
-  }
+  const { session } = exchange
+  // What a fiber of the handler's still does from now on could not be part of the commit.
+  session.close()
+  if (rollsBack(response.status)) return withCookie(exchange, response)
   const { rolling, saveUninitialized } = session.settings
   const isUsed = session.isInitiated
   if (!isUsed && !saveUninitialized && rolling !== "always") {
-    leaveOpen(session, scope, response)
-    return Effect.succeed(response)
+    return Effect.succeed(stayingOpenLate(exchange, response))
   }
   return Effect.matchCauseEffect(isUsed ? session.commit : Effect.andThen(session.ready, session.commit), {
-    onSuccess: () => {
-      leaveOpen(session, scope, response)
-      return withCookie(session, cookie, header, response)
-    },
-    onFailure: (cause) => {
-      session.close()
-      return Effect.flatMap(failed(cause), (response) => withCookie(session, cookie, header, response))
-    }
+    onSuccess: () => withCookie(exchange, stayingOpenLate(exchange, response)),
+    onFailure: (cause) => Effect.flatMap(failed(exchange, cause), (response) => withCookie(exchange, response))
   })
 }
 
@@ -148,36 +175,53 @@ const finish = (
 const rollsBack = (status: number): boolean => status >= 500 || status === 499
 
 /** While a body is being streamed, what needs no other cookie can still be saved when the request's scope closes. */
-const leaveOpen = (
-  session: RequestSession,
-  scope: Scope.Scope,
+const stayingOpenLate = (
+  { scope, session }: Exchange,
   response: HttpServerResponse.HttpServerResponse
-): void => {
-  if (response.body._tag !== "Stream") return session.close()
+): HttpServerResponse.HttpServerResponse => {
+  const { body } = response
+  if (body._tag !== "Stream") return response
   const commitLate = Effect.catchCause(session.commit, (cause) => Effect.logError("Session commit failed", cause))
+  let isBroken = false
   session.stayOpenLate(
     Scope.addFinalizerExit(scope, (exit) => {
       session.close()
-      return Exit.isSuccess(exit) ? commitLate : Effect.void
+      return Exit.isSuccess(exit) && !isBroken ? commitLate : Effect.void
     })
+  )
+  // The scope's exit alone does not tell: where requests are logged, it is a success even if the body has failed.
+  const stream = Stream.onExit(body.stream, (exit) => Effect.sync(() => void (isBroken = Exit.isFailure(exit))))
+  return withItsHeaders(
+    response,
+    HttpServerResponse.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))
   )
 }
 
+/** Another body or other cookies would bring back the headers of the body, over those that the application has set. */
+const withItsHeaders = (
+  response: HttpServerResponse.HttpServerResponse,
+  changed: HttpServerResponse.HttpServerResponse
+): HttpServerResponse.HttpServerResponse => HttpServerResponse.setHeaders(changed, response.headers)
+
 /** The answer to a commit that failed: what went wrong is for the log, not for the client. */
-const failed = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+const failed = (
+  { errorResponse }: Exchange,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.as(
     Effect.logError("Session commit failed", cause),
-    cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof SessionStoreError)
-      ? HttpServerResponse.text("Service Unavailable", { status: 503 })
-      : HttpServerResponse.text("Internal Server Error", { status: 500 })
+    errorResponse(
+      cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof SessionStoreError)
+        ? 503
+        : 500
+    )
   )
 
 const withCookie = (
-  session: RequestSession,
-  cookie: Cookie.SessionCookie,
-  header: string | undefined,
+  exchange: Exchange,
   response: HttpServerResponse.HttpServerResponse
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  const { cookie, header, session } = exchange
   const outgoing = session.outgoing
   if (outgoing === undefined) return Effect.succeed(response)
   return Effect.catchCause(
@@ -185,11 +229,10 @@ const withCookie = (
       const cookies = outgoing._tag === "Clear"
         ? cookie.clear(header)
         : cookie.write(Redacted.value(outgoing.token), outgoing.expiresAt, now, header)
-      return notCached(
-        HttpServerResponse.updateCookies(response, (others) => cookies.reduce(setCookie, others))
-      )
+      const updated = HttpServerResponse.updateCookies(response, (others) => cookies.reduce(setCookie, others))
+      return notCached(withItsHeaders(response, updated))
     }),
-    failed
+    (cause) => failed(exchange, cause)
   )
 }
 
@@ -230,7 +273,8 @@ const makeForRouter = Effect.map(
  * @category layers
  */
 export const layer: Layer.Layer<HttpRouter.Request<"Requires", Session>, never, SessionStore | SessionConfig> =
-  HttpRouter.middleware<{ provides: Session }>()(makeForRouter).layer
+  // Built anew wherever it is provided: one that is shared would give all routes the session of the first.
+  Layer.fresh(HttpRouter.middleware<{ provides: Session }>()(makeForRouter).layer)
 
 /**
  * The session for all routes of a router, and for requests that no route answers.
@@ -285,14 +329,17 @@ const apiErrors = [
   SessionStoreError.pipe(HttpApiSchema.asNoContent({
     decode: () => new SessionStoreError({ driver: "remote", operation: "load", cause: undefined })
   })),
-  SessionValueError.pipe(HttpApiSchema.asNoContent({
-    decode: () => new SessionValueError({ key: "", operation: "decode", path: [], expected: "" })
-  })),
-  SessionReadonlyError.pipe(HttpApiSchema.asNoContent({ decode: () => new SessionReadonlyError({ operation: "" }) })),
-  SessionClosedError.pipe(HttpApiSchema.asNoContent({ decode: () => new SessionClosedError({ operation: "" }) })),
-  SessionTooLargeError.pipe(HttpApiSchema.asNoContent({
-    decode: () => new SessionTooLargeError({ driver: "remote", size: 0, limit: 0 })
-  })),
+  // A client can't tell these from each other, nor from any other failure of the server.
+  Schema.Union([
+    SessionValueError,
+    SessionReadonlyError,
+    SessionClosedError,
+    SessionTooLargeError,
+    HttpApiError.InternalServerError
+  ]).pipe(
+    HttpApiSchema.asNoContent({ decode: () => new HttpApiError.InternalServerError() }),
+    HttpApiSchema.status(500)
+  ),
   SessionGoneError.pipe(HttpApiSchema.asNoContent({ decode: () => new SessionGoneError({}) }))
 ] as const
 
@@ -359,7 +406,7 @@ export const layerApiOf = <Self>(
           "with SessionMiddleware.apiOptions({ cookieName })"
         return yield* new SessionConfigError({ mistakes: [Setting.mistake(["cookie", "name"], cookie.name, write)] })
       }
-      const withSession = yield* make
+      const withSession = yield* makeWith(withoutBody)
       return { session: (endpoint) => withSession(endpoint) }
     })
   )

@@ -3,21 +3,24 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
+import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
 import type { StoreOperation } from "../SessionError.ts"
+import * as Identifier from "./identifier.ts"
 
 const counter = (name: string, description: string) =>
   Metric.counter(`effect_session_${name}`, { description, incremental: true })
 
 export const loads = counter("loads", "Sessions asked of the store")
-export const commits = counter("commits", "Changes written to the store")
-export const creations = counter("creations", "Sessions created")
-export const regenerations = counter("regenerations", "Sessions that got a new id")
-export const destructions = counter("destructions", "Sessions destroyed by the application")
+const commits = counter("commits", "Changes written to the store")
+const creations = counter("creations", "Sessions created")
+const regenerations = counter("regenerations", "Sessions that got a new id")
+const destructions = counter("destructions", "Sessions destroyed by the application")
 export const expiries = counter("expiries", "Tokens of expired sessions")
-export const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
+const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
 
 const rejected = counter("rejected_tokens", "Tokens that are no session, by reason")
 
@@ -35,6 +38,28 @@ export const rejections: { readonly [Reason in Rejection]: Metric.Metric<number,
 
 export const count = (metric: Metric.Metric<number, unknown>, fiber: Fiber.Fiber<unknown, unknown>): void =>
   metric.updateUnsafe(1, fiber.context)
+
+/** What a commit may come to: what it counts as, and its log event, if it is worth one. */
+const happenings = {
+  create: { counters: [commits, creations], event: "Session created" },
+  update: { counters: [commits], event: undefined },
+  touch: { counters: [commits], event: undefined },
+  regenerate: { counters: [commits, regenerations], event: "Session regenerated" },
+  destroy: { counters: [commits, destructions], event: "Session destroyed" },
+  drop: { counters: [drops], event: "Session changes dropped, as it is gone" }
+}
+
+/** Makes known what has become of a session. */
+export const happened = (
+  what: keyof typeof happenings,
+  id: Redacted.Redacted<string> | undefined
+): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    const { counters, event: message } = happenings[what]
+    for (const counter of counters) count(counter, fiber)
+    if (message === undefined) return Exit.void
+    return event("Debug", message, id && { handle: Identifier.handle(Redacted.value(id)) })
+  })
 
 /** The time that a driver's operations take, in milliseconds. */
 export const storeTime = (driver: string, operation: StoreOperation): Metric.Metric<number, unknown> =>

@@ -312,6 +312,8 @@ export class RequestSession {
   }
 
   flash(messages: JsonObject, now: number): Effect.Effect<void> {
+    // Nothing to flash is no reason to create a session.
+    if (Object.keys(messages).length === 0) return Exit.void
     const field = this.#flashing?.field ?? Flash.fieldName(now)
     this.#flashing = { field, messages: Flash.assign(this.#flashing?.messages ?? {}, messages) }
     return this.change(Change.set(Change.none, field, JSON.stringify(this.#flashing.messages)))
@@ -385,14 +387,14 @@ export class RequestSession {
     const { id, record } = this.#ended!
     const destroy = Effect.flatMap(this.#storing("destroy", store, store.destroy(id, record)), () => {
       this.#ended = undefined
-      return this.#happened("Session destroyed", Observability.destructions, id)
+      return Observability.happened("destroy", id)
     })
     return Effect.andThen(destroy, Effect.suspend(() => this.#save(store)))
   }
 
   #save(store: SessionStore): Effect.Effect<Committed, CommitFailure> {
     if (this.#status === "unloaded") return done
-    if (this.#status === "lost") return Change.isEmpty(this.#change) ? done : this.#drop()
+    if (this.#status === "lost") return Change.isEmpty(this.#change) && this.#life === 0 ? done : this.#drop()
     return Effect.flatMap(this.#intent, (intent) => {
       if (intent === undefined) return done
       const life = this.#life
@@ -456,12 +458,7 @@ export class RequestSession {
     if (operation === "regenerate") this.#newId = undefined
     if (token !== undefined) this.#send(token, record.expiresAt)
     else if (isExtended && this.settings.cookie.persistence === "persistent") this.#send(this.#token!, record.expiresAt)
-    const happened = operation === "create"
-      ? this.#happened("Session created", Observability.creations, id)
-      : operation === "regenerate"
-      ? this.#happened("Session regenerated", Observability.regenerations, id)
-      : Effect.void
-    return Effect.as(happened, "Done")
+    return Effect.as(Observability.happened(operation, id), "Done")
   }
 
   #send(token: Redacted.Redacted<string>, expiresAt: number): void {
@@ -472,7 +469,8 @@ export class RequestSession {
   #drop(): Effect.Effect<Committed> {
     this.#status = "lost"
     this.#change = Change.none
-    return Effect.as(this.#happened("Session changes dropped, as it is gone", Observability.drops, this.#id), "Dropped")
+    this.#life = 0
+    return Effect.as(Observability.happened("drop", this.#id), "Dropped")
   }
 
   // ---------------------------------------------------------------------------
@@ -501,22 +499,8 @@ export class RequestSession {
         "Session.commit",
         store.driver,
         fiber,
-        Effect.tap(timed, () => {
-          Observability.count(Observability.commits, fiber)
-          return Observability.annotateHandle(fiber, () => this.#handle)
-        })
+        Effect.tap(timed, () => Observability.annotateHandle(fiber, () => this.#handle))
       )
-    })
-  }
-
-  #happened(
-    message: string,
-    metric: Metric.Metric<number, unknown>,
-    id: Redacted.Redacted<string> | undefined
-  ): Effect.Effect<void> {
-    return Effect.withFiber((fiber) => {
-      Observability.count(metric, fiber)
-      return Observability.event("Debug", message, id && { handle: Identifier.handle(Redacted.value(id)) })
     })
   }
 

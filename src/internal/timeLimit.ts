@@ -12,12 +12,13 @@ export const within = <A, E, E2, R>(
   onTimeout: () => E2
 ): Effect.Effect<A, E | E2, R> => {
   if (!Duration.isFinite(limit)) return self
-  return Effect.withFiber<A, E | E2, R>((parent) => {
-    // A fiber of its own, which can be interrupted even if the caller can't.
-    const fiber = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>)
-    const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return exit
-    return Effect.callback<A, E | E2>((resume) => {
+  return Effect.withFiber<A, E | E2, R>((parent) =>
+    // All in one step, as the caller may be interrupted between two.
+    Effect.callback<A, E | E2>((resume) => {
+      // A fiber of its own, which can be interrupted even if the caller can't.
+      const fiber = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>)
+      const exit = fiber.pollUnsafe()
+      if (exit !== undefined) return resume(exit)
       const timer: Fiber.Fiber<void> = Effect.runForkWith(parent.context)(
         Effect.map(Effect.sleep(limit), () => {
           // Before the interruption, whose exit would otherwise be the answer.
@@ -35,5 +36,5 @@ export const within = <A, E, E2, R>(
         fiber.interruptUnsafe()
       })
     })
-  })
+  )
 }

@@ -1,0 +1,119 @@
+/**
+ * A store that a test watches and disturbs: it counts the calls of each operation, and makes one fail, hang or wait. It is
+ * made by `SessionStore.make`, so that the time limit of the configuration holds.
+ */
+import { Deferred, Effect, Layer } from "effect"
+import { MemoryLayer, SessionStore } from "effect-session"
+import type { SessionConfig, SessionError } from "effect-session"
+import type * as Scope from "effect/Scope"
+import type { StoreLayer } from "./server.ts"
+
+export type Operation = SessionError.StoreOperation
+
+export const operations: ReadonlyArray<Operation> = ["load", "create", "update", "touch", "regenerate", "destroy"]
+
+/** What a driver's client may say when it fails; nobody outside shall read it. */
+export const breakdown = "ECONNREFUSED redis://operator:hunter2@10.0.0.5:6379"
+
+export interface WatchedStore {
+  readonly layer: StoreLayer
+  /** The operations that were called, in order. */
+  readonly calls: ReadonlyArray<Operation>
+  /** The calls since the last time it was asked. */
+  readonly newCalls: () => ReadonlyArray<Operation>
+  /** What happens before an operation from now on; the Effect waits for the next call of it. */
+  readonly before: (operation: Operation, effect: Effect.Effect<void, unknown>) => Effect.Effect<void>
+  readonly fails: (operation: Operation) => void
+  /** The next call of the operation waits until it is released. */
+  readonly holds: (operation: Operation) => Hold
+  /** Nothing is disturbed any more. */
+  readonly works: () => void
+}
+
+export interface Hold {
+  /** Waits for the operation to be called. */
+  readonly reached: Effect.Effect<void>
+  readonly release: Effect.Effect<void>
+}
+
+type MakeStore = Effect.Effect<
+  SessionStore.SessionStore,
+  SessionError.SessionConfigError,
+  SessionConfig.SessionConfig | Scope.Scope
+>
+
+/** Watches a store, by default one in memory. */
+export const watchStore = (store: MakeStore = MemoryLayer.make()): WatchedStore => {
+  const calls: Array<Operation> = []
+  const disturbances = new Map<Operation, Effect.Effect<void, unknown>>()
+  let seen = 0
+
+  const called = <A, E>(operation: Operation, effect: Effect.Effect<A, E>): Effect.Effect<A, unknown> =>
+    Effect.suspend(() => {
+      calls.push(operation)
+      return Effect.andThen(disturbances.get(operation) ?? Effect.void, effect)
+    })
+
+  const before: WatchedStore["before"] = (operation, effect) => {
+    const reached = Deferred.makeUnsafe<void>()
+    disturbances.set(operation, Effect.andThen(Deferred.succeed(reached, undefined), effect))
+    return Deferred.await(reached)
+  }
+
+  const holds: WatchedStore["holds"] = (operation) => {
+    const released = Deferred.makeUnsafe<void>()
+    const hold = Effect.suspend(() => {
+      disturbances.delete(operation)
+      return Deferred.await(released)
+    })
+    return { reached: before(operation, hold), release: Effect.asVoid(Deferred.succeed(released, undefined)) }
+  }
+
+  return {
+    layer: Layer.effect(
+      SessionStore.SessionStore,
+      Effect.flatMap(store, (store) =>
+        SessionStore.make({
+          driver: store.driver,
+          stateless: store.stateless,
+          load: (token) => called("load", store.load(token)),
+          create: (id, record) => called("create", store.create(id, record)),
+          update: (id, change, record) => called("update", store.update(id, change, record)),
+          touch: (id, record) => called("touch", store.touch(id, record)),
+          regenerate: (id, newId, change, record) => called("regenerate", store.regenerate(id, newId, change, record)),
+          destroy: (id, record) => called("destroy", store.destroy(id, record))
+        }))
+    ),
+    calls,
+    newCalls: () => {
+      const since = calls.slice(seen)
+      seen = calls.length
+      return since
+    },
+    before,
+    fails: (operation) => void before(operation, Effect.fail(new Error(breakdown))),
+    holds,
+    works: () => disturbances.clear()
+  }
+}
+
+/** A store on a Map that counts what reaches its back end. */
+export const countedBackend = () => {
+  const values = new Map<string, Parameters<SessionStore.Driver["write"]>[1]>()
+  const calls: Array<string> = []
+  const counted = <A>(name: string, f: () => A) =>
+    Effect.sync(() => {
+      calls.push(name)
+      return f()
+    })
+  const layer: StoreLayer = Layer.effect(
+    SessionStore.SessionStore,
+    SessionStore.fromDriver({
+      read: (id) => counted("read", () => values.get(id)),
+      write: (id, session) => counted("write", () => void values.set(id, session)),
+      destroy: (id) => counted("destroy", () => void values.delete(id)),
+      touch: (id, session) => counted("touch", () => void values.set(id, session))
+    })
+  )
+  return { layer, calls, values }
+}
