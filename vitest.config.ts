@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config"
 
 export default defineConfig({
   // "effect-session" leads to src, see "exports" in package.json.
-  ssr: { resolve: { conditions: ["effect-session/source", "module", "node"] } },
+  ssr: { resolve: { conditions: ["effect-session/source", "node"] } },
   test: {
     reporters: ["default"],
     projects: [

@@ -4,6 +4,7 @@
  *     node scripts/setup.mjs dependencies            the packages that package-lock.json names
  *     node scripts/setup.mjs dependencies browser    and a Chromium for the browser tests
  *     node scripts/setup.mjs redis                   a redis-server for the tests of the Redis driver
+ *     node scripts/setup.mjs postgres                a PostgreSQL for the tests of the SQL driver
  *
  * This runs before anything is installed, so it is plain JavaScript for the Node.js that npm came with (20 or later).
  * Among the packages is the Node.js that the project itself runs on: from then on, npm's scripts find that one first.
@@ -12,6 +13,7 @@ import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { findChromium } from "./chromium.mjs"
+import { findPostgresql } from "./postgresql.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
@@ -66,6 +68,18 @@ const redis = () => {
   installDebianPackage("redis-server")
 }
 
+const postgres = () => {
+  if (findPostgresql() !== undefined) {
+    return
+  }
+  if (!canInstallDebianPackages()) {
+    stop(
+      "The tests of the SQL driver need initdb and postgres: install PostgreSQL, or name its folder in POSTGRESQL_BIN."
+    )
+  }
+  installDebianPackage("postgresql")
+}
+
 /** @param {string} name */
 const isCommand = (name) => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0
 
@@ -109,7 +123,7 @@ const stop = (message) => {
 }
 
 /** @type {Record<string, () => void>} */
-const steps = { dependencies, browser, redis }
+const steps = { dependencies, browser, redis, postgres }
 
 for (const name of process.argv.slice(2)) {
   const step = steps[name] ?? stop(`No such step: ${name}. There are: ${Object.keys(steps).join(", ")}.`)

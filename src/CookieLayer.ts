@@ -15,8 +15,9 @@
  *
  * **Gotchas**
  *
- * Commits do not merge: of two requests that change the session at the same time, the browser keeps the cookie of the
- * one whose response comes last. Who needs both takes a store on the server.
+ * Commits do not merge: of two requests that use the session at the same time, the browser keeps the cookie of the one
+ * whose response comes last, also if that one has only read and extended the session's life. Who needs both takes a store
+ * on the server.
  *
  * @since 0.1.0
  */
@@ -45,7 +46,7 @@ import * as SessionStore from "./SessionStore.ts"
 /**
  * The settings of the cookie store.
  *
- * - `revocations`: the most destroyed and regenerated sessions that {@link layer} remembers in memory, some 150 bytes
+ * - `revocations`: the most destroyed and regenerated sessions that {@link layer} remembers in memory, some 200 bytes
  *   each, default `1_000_000`. When it is full, destroying a session is a `SessionStoreError`.
  *
  * @since 0.1.0
@@ -207,12 +208,25 @@ const operations = (
   const update = (id: Redacted.Redacted<string>, record: Record.SessionRecord) =>
     unlessRevoked(id, Effect.suspend(() => seal(id, record)))
 
-  const revoke = (id: Redacted.Redacted<string>, record: Record.SessionRecord, supersededFor: number) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      revocations.add(
-        keyOf(id),
-        { supersededUntil: now + supersededFor },
-        expiry.latest(record.createdAt, now)
+  // As long as any cookie of the session can be accepted, also by a server whose clock is behind.
+  const remember = (key: string, record: Record.SessionRecord, revocation: Revocations.Revocation) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const until = Math.max(record.expiresAt, expiry.latest(record.createdAt, now)) + clockSkew
+      return revocations.add(key, revocation, Math.min(until, Record.endOfTime))
+    })
+
+  const supersede = (id: Redacted.Redacted<string>, newId: Redacted.Redacted<string>, record: Record.SessionRecord) =>
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => remember(keyOf(id), record, { supersededUntil: now + supersededFor, successor: keyOf(newId) })
+    )
+
+  /** Who ends a session that another request has just given a new id means that one as well. */
+  const destroy = (key: string, record: Record.SessionRecord): Effect.Effect<void, unknown> =>
+    Effect.flatMap(revocations.find(key), (revocation) =>
+      Effect.andThen(
+        revocation?.successor === undefined ? Effect.void : destroy(revocation.successor, record),
+        remember(key, record, { supersededUntil: 0 })
       ))
 
   const load = (redacted: Redacted.Redacted<string>) =>
@@ -238,10 +252,12 @@ const operations = (
     update: (id, _, record) => update(id, record),
     touch: update,
     regenerate: (id, newId, _, record) =>
-      unlessRevoked(id, Effect.tap(Effect.suspend(() => seal(newId, record)), () => revoke(id, record, supersededFor))),
-    destroy: (id, record) => revoke(id, record, 0)
+      unlessRevoked(id, Effect.tap(Effect.suspend(() => seal(newId, record)), () => supersede(id, newId, record))),
+    destroy: (id, record) => Effect.suspend(() => destroy(keyOf(id), record))
   }
 }
+
+const clockSkew = 5 * 60_000
 
 // Base64url, and long enough for a seal around nothing.
 const shape = /^[A-Za-z0-9_-]{44,}$/

@@ -4,14 +4,16 @@
  *
  * **Details**
  *
- * A session is a folder in `location`, named after the hash of its id, with one JSON file in it. A change is written to a
- * temporary file, synchronized to the disk, and linked to its final name, so a process that is killed at any moment
- * leaves no half a file and no lock behind. Commits of several processes merge. A file that does not parse is put aside,
- * with a warning, and is no session. A sweeper removes what has expired.
+ * A session is a folder in `location`, named after the hash of its id, with one JSON file in it, and an empty file whose
+ * name says until when. What a request changes is written to a temporary file, synchronized to the disk, and put in its
+ * place by renaming, so a process that is killed at any moment leaves no half a file and no lock behind. Commits of
+ * several processes merge. A file that does not parse is put aside, with a warning, and is no session. A sweeper removes
+ * what has expired, and what killed processes have left behind.
  *
  * **Gotchas**
  *
- * `location` must be on a file system with hard links, as all those are that Linux and macOS use for themselves.
+ * `location` belongs on a disk of the machine: on a network file system, a process may see the files as they were a
+ * while ago, and take its session for gone.
  *
  * @since 0.1.0
  */
@@ -21,19 +23,21 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as FileBackend from "./internal/fileBackend.ts"
+import { inert } from "./internal/serverStore.ts"
 import * as Setting from "./internal/settings.ts"
-import type { DurationInput, SessionConfig } from "./SessionConfig.ts"
+import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
  * The settings of the file store.
  *
- * - `location`: the folder for the sessions, which must exist and be writable. Nothing else should be in it.
+ * - `location`: the folder for the sessions, which must exist and be writable.
  * - `sweepEvery`: how often expired sessions are removed, default 10 minutes. They are gone for everybody before that.
  *
  * @since 0.1.0
@@ -61,37 +65,31 @@ export const make: (options: Options) => Effect.Effect<
   SessionConfig | FileSystem.FileSystem | Path.Path | Scope.Scope
 > = Effect.fnUntraced(function*(options) {
   const { location, sweepEvery } = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
-  const fs = yield* FileSystem.FileSystem
+  if (!(yield* SessionConfig).enabled) return inert("file")
   const path = yield* Path.Path
-  const folder = path.resolve(location)
-  yield* expectWritable(fs, path, folder)
-  const backend = FileBackend.make(fs, path, folder)
-  const sweep = Effect.catch(
-    Effect.flatMap(Clock.currentTimeMillis, backend.sweep),
-    (error) => Effect.logWarning("Expired sessions could not be removed", error)
+  const backend = FileBackend.make(yield* FileSystem.FileSystem, path, path.resolve(location))
+  yield* Effect.mapError(backend.tryOut, (error) => {
+    const write = `${reasonOf(error)}. Write the path of a folder that exists and that this process may write to`
+    return new SessionConfigError({ mistakes: [Setting.mistake(["store", "location"], location, write)] })
+  })
+  const sweep = Effect.flatMap(Clock.currentTimeMillis, backend.sweep).pipe(
+    Effect.catch((error) => Effect.logWarning("Expired sessions could not be removed", error))
   )
   yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepEvery)))
   return yield* SessionStore.fromBackend(backend)
 })
 
-/** Tried out, as rights alone do not tell: the disk may be read-only, and root may do anything. */
-const expectWritable = (fs: FileSystem.FileSystem, path: Path.Path, location: string) =>
-  Effect.gen(function*() {
-    const info = yield* fs.stat(location)
-    if (info.type !== "Directory") return yield* Effect.fail("It is not a folder")
-    const file = yield* fs.makeTempFile({ directory: location, prefix: "." })
-    yield* fs.remove(path.dirname(file), { recursive: true })
-  }).pipe(
-    Effect.mapError((error) => {
-      const reason = typeof error === "string" ? error : reasons[error.reason._tag] ?? error.message
-      const write = `${reason}. Write the path of a folder that exists and that this process may write to`
-      return new SessionConfigError({ mistakes: [Setting.mistake(["store", "location"], location, write)] })
-    })
-  )
-
-const reasons: { readonly [reason: string]: string } = {
-  NotFound: "There is no such folder",
-  PermissionDenied: "This process may not write there"
+const reasonOf = ({ message, reason }: PlatformError): string => {
+  switch (reason._tag) {
+    case "BadResource":
+      return "It is not a folder"
+    case "NotFound":
+      return "There is no such folder"
+    case "PermissionDenied":
+      return "This process may not write there"
+    default:
+      return reason.cause instanceof Error ? reason.cause.message : message
+  }
 }
 
 /**

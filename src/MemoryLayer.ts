@@ -91,7 +91,7 @@ export const layerConfig = (
 // A record is kept as one text: a Map for each of a million sessions would take several times what is in it.
 type Entry =
   | { readonly _tag: "Record"; readonly expiresAt: number; readonly text: string }
-  | { readonly _tag: "Superseded"; readonly expiresAt: number }
+  | { readonly _tag: "Superseded"; readonly expiresAt: number; readonly mark: SessionStore.SupersededRecord }
 
 const makeBackend = (entries: Map<string, Entry>, capacity: number): SessionStore.Backend => {
   const recordAt = (key: string) => {
@@ -112,7 +112,7 @@ const makeBackend = (entries: Map<string, Entry>, capacity: number): SessionStor
     load: (key) =>
       Effect.sync(() => {
         const entry = entries.get(key)
-        return entry?._tag === "Superseded" ? { supersededUntil: entry.expiresAt } : recordAt(key)
+        return entry?._tag === "Superseded" ? entry.mark : recordAt(key)
       }),
     create: (key, record) =>
       Effect.suspend(() => {
@@ -123,13 +123,18 @@ const makeBackend = (entries: Map<string, Entry>, capacity: number): SessionStor
       }),
     update: (key, change, times) => Effect.sync(() => mergeInto(key, change, times)),
     touch: (key, times) => Effect.sync(() => mergeInto(key, Change.onlyTouch, times)),
-    supersede: (key, until) =>
+    supersede: (key, mark) =>
       Effect.sync(() => {
         const stored = recordAt(key)
-        if (stored !== undefined) entries.set(key, { _tag: "Superseded", expiresAt: until })
+        if (stored !== undefined) entries.set(key, { _tag: "Superseded", expiresAt: mark.supersededUntil, mark })
         return stored
       }),
-    destroy: (key) => Effect.sync(() => void entries.delete(key))
+    destroy: (key) =>
+      Effect.sync(() => {
+        const entry = entries.get(key)
+        entries.delete(key)
+        return entry?._tag === "Superseded" ? entry.mark : undefined
+      })
   }
 }
 

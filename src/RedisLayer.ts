@@ -13,7 +13,8 @@
  * | update     | `EVALSHA`: sets, removes and adds to fields, if the session exists |
  * | touch      | `EVALSHA`: moves the times forward, if the session exists |
  * | regenerate | `EVALSHA` to create the new one, `EVALSHA` to put the mark of a superseded session in the place of the old one; a third one if another request has committed to it meanwhile |
- * | destroy    | `UNLINK` |
+ * | destroy    | `EVALSHA`: removes the hash; another one if it was the mark of a superseded session, for the one that followed |
+ * | start      | `UNLINK` of a key that is never there, to see whether Redis takes changes |
  *
  * A script that Redis does not know (any more) is sent with `EVAL`, once. Every script has one key, so all of this works
  * on a Cluster. `PEXPIREAT`, inside the scripts, only tidies up: whether a session has expired is decided by the times in
@@ -30,20 +31,21 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as IoRedis from "./internal/ioRedis.ts"
 import * as RedisBackend from "./internal/redisBackend.ts"
+import { inert } from "./internal/serverStore.ts"
 import * as Setting from "./internal/settings.ts"
 import { SessionConfig } from "./SessionConfig.ts"
-import { SessionConfigError } from "./SessionError.ts"
+import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
  * The settings of the Redis store. All are optional.
  *
  * - `prefix`: what every key begins with, default `"sessions:"`.
- * - `url`: default `"redis://localhost:6379/0"`; `rediss://` for TLS. Or `host`, `port` (6379), `username`, `password`, `db`
- *   and `tls`.
- * - `cluster`: the addresses of some nodes of a Cluster, as `"host:port"`.
- * - `sentinels`: the addresses of the Sentinels, as `"host:port"`; `sentinelName`: the name of the master, default
- *   `"mymaster"`; `sentinelPassword`.
+ * - Where Redis is, in one of four ways: `url`, default `"redis://localhost:6379/0"`, with `rediss://` for TLS and `unix://`
+ *   for a socket; or `host` (`"localhost"`) and `port` (6379); or `cluster`, the addresses of some nodes of a Cluster as
+ *   `"host:port"`; or `sentinels`, the addresses of the Sentinels as `"host:port"`, with `sentinelName`, the name of the
+ *   master (`"mymaster"`), and `sentinelPassword`.
+ * - `username`, `password` and `db` (0), unless they are in the URL; `tls` (false) for all connections.
  *
  * @since 0.1.0
  * @category models
@@ -69,14 +71,17 @@ const prefixField = {
 
 const OptionsWithClient = Schema.Struct(prefixField)
 
-const address = /^[^\s,]+:\d{1,5}$/
+const address = /^[^\s,/@]+:\d{1,5}$/
 const howToWriteAddresses =
   "Write addresses such as \"localhost:6379\" (in an environment variable, with commas between)"
 
+const howToWriteUrl = "Write a URL such as \"redis://localhost:6379/0\", with special characters of a user name or a " +
+  "password percent-encoded (\"/\" is \"%2F\")"
+
 const Options = Schema.Struct({
   ...prefixField,
-  url: Schema.optionalKey(Setting.text(/^(rediss?|unix):\/\/\S+$/, "Write a URL such as \"redis://localhost:6379/0\"")),
-  host: Schema.optionalKey(Setting.text(/^\S+$/, "Write a host name or an address")),
+  url: Schema.optionalKey(Setting.text(/^(rediss?:\/\/|unix:\/\/\/)\S+$/, howToWriteUrl)),
+  host: Schema.optionalKey(Setting.text(/^[^\s/@]+$/, "Write a host name or an address")),
   port: Schema.optionalKey(Setting.anyInteger({ minimum: 1, maximum: 65_535 })),
   username: Schema.optionalKey(Setting.text(/^\S+$/, "Write a user name")),
   password: Schema.optionalKey(Setting.password),
@@ -98,23 +103,64 @@ export const make: (
   options?: Options
 ) => Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options = {}) {
-    const { timeLimit } = yield* SessionConfig
+    const { enabled, timeLimit } = yield* SessionConfig
     const { prefix, ...connection } = yield* decode(options)
-    return yield* SessionStore.fromBackend(RedisBackend.make(yield* IoRedis.connect(connection, timeLimit), prefix))
+    if (!enabled) return inert("redis")
+    const client = yield* IoRedis.connect(connection, timeLimit, `${prefix}none`)
+    return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix))
   }
 )
 
 const decode = Effect.fnUntraced(function*(options: Options) {
   const decoded = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
-  const ways = (["url", "host", "cluster", "sentinels"] as const).filter((way) => decoded[way] !== undefined)
-  if (ways.length > 1) {
-    const write = `It contradicts store.${ways[0]!}: write one of url, host, cluster and sentinels`
-    return yield* new SessionConfigError({
-      mistakes: ways.slice(1).map((way) => Setting.mistake(["store", way], decoded[way], write))
-    })
-  }
+  const mistakes = contradictions(decoded)
+  if (mistakes.length > 0) return yield* new SessionConfigError({ mistakes })
   return { ...absent, ...decoded }
 })
+
+type Name = keyof Options
+
+/** Where Redis is can be written in one of these ways. */
+const ways: ReadonlyArray<ReadonlyArray<Name>> = [["url"], ["host", "port"], ["cluster"], ["sentinels"]]
+
+/** What is wrong only together: no setting goes unheeded because of another one. */
+const contradictions = (options: typeof Options.Type): ReadonlyArray<ConfigMistake> => {
+  const isWritten = (name: Name) => options[name] !== undefined
+  const inUrl = options.url === undefined ? [] : partsOf(options.url)
+  if (inUrl === undefined) return [Setting.mistake(["store", "url"], options.url, howToWriteUrl)]
+  const [[way] = [], ...others] = ways.map((names) => names.filter(isWritten)).filter(({ length }) => length > 0)
+  const pairs: ReadonlyArray<readonly [Name, Name]> = [
+    ...others.flat().map((name) => [way!, name] as const),
+    ...inUrl.map((part) => ["url", part] as const),
+    // It has a single database.
+    ["cluster", "db"]
+  ]
+  const forSentinels = (["sentinelName", "sentinelPassword"] as const).filter(isWritten)
+  return [
+    ...pairs.filter((pair) => pair.every(isWritten)).map(([one, other]) =>
+      Setting.mistake(["store", other], options[other], `It contradicts store.${one}: write only one of them`)
+    ),
+    ...isWritten("sentinels") ?
+      [] :
+      forSentinels.map((name) => Setting.mistake(["store", name], options[name], "It is for store.sentinels only"))
+  ]
+}
+
+/** The settings that a URL has in it; `undefined` if it is none that a client can read. */
+const partsOf = (url: string): ReadonlyArray<Name> | undefined => {
+  if (url.startsWith("unix:")) return []
+  try {
+    const { password, pathname, username } = new URL(url)
+    decodeURIComponent(username + password)
+    if (!/^\/?\d*$/.test(pathname)) return undefined
+    return [
+      ...username || password ? ["username", "password"] as const : [],
+      ...pathname.length > 1 ? ["db"] as const : []
+    ]
+  } catch {
+    return undefined
+  }
+}
 
 const absent = {
   url: undefined,

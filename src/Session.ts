@@ -270,7 +270,7 @@ export const put: {
    * @category changing
    */
   <A>(
-    value: A
+    value: NoInfer<A>
   ): <Value, Encoded>(self: SessionKey.SessionKey<A, Value, Encoded>) => Effect.Effect<void, ChangeError, Session>
   /**
    * Puts a value under a key.
@@ -330,7 +330,7 @@ export const modify: {
    * @category changing
    */
   <A, Value>(
-    f: (value: Value) => A
+    f: (value: Value) => NoInfer<A>
   ): <Encoded>(self: SessionKey.SessionKey<A, Value, Encoded>) => Effect.Effect<A, ChangeError, Session>
   /**
    * Puts what a function makes of the value, and gives it back.
@@ -593,6 +593,11 @@ export const touch: Effect.Effect<
  * request, and for handling the errors of the store. The cookie still goes out with the response. There may be more
  * changes afterwards, and more commits.
  *
+ * **Gotchas**
+ *
+ * After a `SessionStoreError` nobody knows whether the store has got the changes. They are still there for another commit,
+ * which puts the same values again, but adds increments once more.
+ *
  * @since 0.1.0
  * @category life
  */
@@ -722,11 +727,11 @@ const flashing = (
   values: JsonObject | undefined,
   pick: (values: JsonObject, session: RequestSession) => JsonObject
 ) =>
-  changing(operation, (session, now) =>
-    Effect.flatMap(
-      values === undefined ? session.input : Effect.succeed(values),
-      (values) => session.flash(pick(values, session), now)
-    ))
+  // The body may take a while to arrive: whether a change is still possible is asked afterwards.
+  Effect.flatMap(
+    values === undefined ? reading((session) => session.input) : Effect.succeed(values),
+    (values) => changing(operation, (session, now) => session.flash(pick(values, session), now))
+  )
 
 /**
  * Flashes these values, or else the fields of the request's body (a form or JSON), to fill a form again after a

@@ -31,7 +31,7 @@ import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
  * @since 0.1.0
  * @category models
  */
-export const drivers = ["cookie", "file", "memory", "redis"] as const
+export const drivers = ["cookie", "dynamodb", "file", "memory", "redis"] as const
 
 const idFields = {
   protection: Setting.oneOf(["signed", "encrypted", "none"], "signed")
@@ -64,7 +64,27 @@ const cookieFields = {
 }
 
 const flashFields = {
-  except: Setting.words(["pass", "secret", "token", "csrf", "credit", "card", "cvv", "cvc", "pin"])
+  except: Setting.words([
+    "password",
+    "passwd",
+    "pwd",
+    "pass",
+    "passphrase",
+    "passcode",
+    "secret",
+    "token",
+    "csrf",
+    "xsrf",
+    "otp",
+    "pin",
+    "cvv",
+    "cvc",
+    "card",
+    "cardnumber",
+    "ssn",
+    "apikey",
+    "authorization"
+  ])
 }
 
 const storeFields = {
@@ -109,8 +129,14 @@ export type Rolling = "onUse" | "always" | "never"
  * @category models
  */
 export interface Settings extends Required<typeof Written.Type> {
-  /** The driver that `SessionStore.layerConfig` builds, with its own settings, which it decodes itself. */
-  readonly store: { readonly type: typeof drivers[number]; readonly [setting: string]: unknown }
+  /**
+   * The driver that `SessionStore.layerConfig` builds, and its own settings as they were written: the driver decodes them.
+   * They are Redacted, as a password may be among them.
+   */
+  readonly store: {
+    readonly type: typeof drivers[number]
+    readonly options: Redacted.Redacted<{ readonly [setting: string]: unknown }>
+  }
 }
 
 /**
@@ -214,7 +240,7 @@ const decodeStore = (store: unknown): Result.Result<Settings["store"], SessionCo
     return Result.fail(new SessionConfigError({ mistakes: [Setting.mistake(["store", "type"], type, write)] }))
   }
   const driver = Setting.decode(Schema.Struct(storeFields), isDocument(store) ? { type } : store, ["store"])
-  return Result.map(driver, ({ type }) => ({ ...options, type }))
+  return Result.map(driver, ({ type }) => ({ type, options: Redacted.make(options) }))
 }
 
 const mistakesOf = (result: Result.Result<unknown, SessionConfigError>): ReadonlyArray<ConfigMistake> =>
@@ -339,10 +365,24 @@ const overlay = (below: unknown, above: unknown): unknown => {
     // What was set for one driver is nothing to another.
     const isOther = name === "store" && isDocument(upper) && "type" in upper && isDocument(lower) &&
       lower["type"] !== upper["type"]
-    return isDocument(lower) && isDocument(upper) && !isOther ? [[name, { ...lower, ...upper }]] : []
+    return isDocument(lower) && isDocument(upper) && !isOther ? [[name, combine(lower, upper)]] : []
   })
   return { ...below, ...above, ...Object.fromEntries(merged) }
 }
+
+/** The settings of a group, the later over the earlier; a driver may have groups within its own. */
+const combine = (below: Record<string, unknown>, above: Record<string, unknown>): Record<string, unknown> => ({
+  ...below,
+  ...Object.fromEntries(
+    Object.entries(above).map(([name, upper]) => {
+      const lower = below[name]
+      return [name, isGroup(lower) && isGroup(upper) ? combine(lower, upper) : upper]
+    })
+  )
+})
+
+const isGroup = (value: unknown): value is Record<string, unknown> =>
+  isDocument(value) && Object.getPrototypeOf(value) === Object.prototype
 
 // -----------------------------------------------------------------------------
 // secrets

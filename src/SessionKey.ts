@@ -122,7 +122,7 @@ const Prototype = {
  * **Details**
  *
  * Values are stored as JSON, through the schema's JSON codec: whatever the schema can express comes out as it went in,
- * dates, maps and big integers too.
+ * dates, maps and big integers too. The schema must encode and decode at once, without asynchronous steps.
  *
  * **Example**
  *

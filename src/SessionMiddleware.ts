@@ -103,18 +103,42 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
   return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
     Effect.withFiber<HttpServerResponse.HttpServerResponse, E, Exclude<R, Session> | RequestServices>((fiber) => {
       const context = fiber.context as Context.Context<RequestServices>
-      const outer = Context.getOrUndefined(fiber.context as Context.Context<never>, Session) as
-        | RequestSession
-        | undefined
-      // Where the middleware stands twice, as for a router and for one of its routes, the session is still one.
-      const session = outer?.settings.cookie.name === settings.cookie.name
-        ? outer
-        : begin(environment, cookie, errorResponse, context)
+      const outer = Context.getOrUndefined(fiber.context as Context.Context<never>, Session)
+      const session = sessionOf(
+        Context.get(context, Scope.Scope),
+        settings.cookie.name,
+        outer,
+        () => begin(environment, cookie, errorResponse, context)
+      )
       return Effect.provideService(app, Session, session)
     })
 })
 
 type RequestServices = HttpServerRequest | Scope.Scope
+
+// By the scope of the request, and by the name of the cookie.
+const sessions = new WeakMap<Scope.Scope, Map<string, RequestSession>>()
+
+/**
+ * A request has one session for each cookie: where the middleware stands twice, as for a router and for one of its
+ * routes, the inner one takes the outer one's. Where it runs again, as in a retry, what came before does not count.
+ */
+const sessionOf = (
+  scope: Scope.Scope,
+  cookieName: string,
+  outer: Session | undefined,
+  begin: () => RequestSession
+): RequestSession => {
+  const ofRequest = sessions.get(scope) ?? new Map<string, RequestSession>()
+  const before = ofRequest.get(cookieName)
+  if (before !== undefined && (before === outer || [...ofRequest.values()].includes(outer as RequestSession))) {
+    return before
+  }
+  before?.abandon()
+  const session = begin()
+  sessions.set(scope, ofRequest.set(cookieName, session))
+  return session
+}
 
 /** The session of a request. Nothing is loaded, but the hook is set: registered any later, it would not run. */
 const begin = (
@@ -162,11 +186,9 @@ const finish = (
   if (rollsBack(response.status)) return withCookie(exchange, response)
   const { rolling, saveUninitialized } = session.settings
   const isUsed = session.isInitiated
-  if (!isUsed && !saveUninitialized && rolling !== "always") {
-    return Effect.succeed(stayingOpenLate(exchange, response))
-  }
+  if (!isUsed && !saveUninitialized && rolling !== "always") return stayingOpenLate(exchange, response)
   return Effect.matchCauseEffect(isUsed ? session.commit : Effect.andThen(session.ready, session.commit), {
-    onSuccess: () => withCookie(exchange, stayingOpenLate(exchange, response)),
+    onSuccess: () => Effect.flatMap(stayingOpenLate(exchange, response), (response) => withCookie(exchange, response)),
     onFailure: (cause) => Effect.flatMap(failed(exchange, cause), (response) => withCookie(exchange, response))
   })
 }
@@ -178,23 +200,20 @@ const rollsBack = (status: number): boolean => status >= 500 || status === 499
 const stayingOpenLate = (
   { scope, session }: Exchange,
   response: HttpServerResponse.HttpServerResponse
-): HttpServerResponse.HttpServerResponse => {
+): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
   const { body } = response
-  if (body._tag !== "Stream") return response
-  const commitLate = Effect.catchCause(session.commit, (cause) => Effect.logError("Session commit failed", cause))
+  if (body._tag !== "Stream") return Effect.succeed(response)
+  session.stayOpenLate()
   let isBroken = false
-  session.stayOpenLate(
-    Scope.addFinalizerExit(scope, (exit) => {
-      session.close()
-      return Exit.isSuccess(exit) && !isBroken ? commitLate : Effect.void
-    })
-  )
+  const close = Scope.addFinalizerExit(scope, (exit) => {
+    session.close()
+    if (Exit.isFailure(exit) || isBroken || session.isStateless) return Effect.void
+    return Effect.catchCause(session.commit, (cause) => log("Session commit failed", cause))
+  })
   // The scope's exit alone does not tell: where requests are logged, it is a success even if the body has failed.
   const stream = Stream.onExit(body.stream, (exit) => Effect.sync(() => void (isBroken = Exit.isFailure(exit))))
-  return withItsHeaders(
-    response,
-    HttpServerResponse.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))
-  )
+  const streamed = HttpServerResponse.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))
+  return Effect.as(close, withItsHeaders(response, streamed))
 }
 
 /** Another body or other cookies would bring back the headers of the body, over those that the application has set. */
@@ -209,13 +228,17 @@ const failed = (
   cause: Cause.Cause<unknown>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.as(
-    Effect.logError("Session commit failed", cause),
+    log("Session commit failed", cause),
     errorResponse(
       cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof SessionStoreError)
         ? 503
         : 500
     )
   )
+
+/** A logger that fails must not keep the client waiting. */
+const log = (message: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.catchCause(Effect.logError(message, cause), () => Effect.void)
 
 const withCookie = (
   exchange: Exchange,

@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import type { Json } from "effect/Schema"
 import type { Change } from "./internal/change.ts"
 import * as DriverBackend from "./internal/driverBackend.ts"
@@ -112,7 +112,7 @@ export interface SessionStore {
   readonly stateless: boolean
 
   /**
-   * The session of a token. `Superseded` is a session that another request has regenerated a moment ago: the request
+   * The session of a token. A token consists of letters, digits, `-`, `_` and `.`. `Superseded` is a session that another request has regenerated a moment ago: the request
    * that asks is anonymous, its changes are dropped, and it sends no cookie.
    */
   readonly load: (token: Redacted.Redacted<string>) => Effect.Effect<Loaded, SessionStoreError>
@@ -292,23 +292,27 @@ export interface Backend {
   readonly touch: (key: string, times: Times) => Effect.Effect<boolean, unknown>
 
   /**
-   * Puts the mark of a superseded session in the place of the record, until then (in milliseconds since the epoch), and
-   * answers with the record that was there; `undefined` if there was none.
+   * Puts the mark of a superseded session in the place of the record, and answers with the record that was there;
+   * `undefined` if there was none.
    */
-  readonly supersede: (key: string, until: number) => Effect.Effect<SessionRecord | undefined, unknown>
+  readonly supersede: (key: string, mark: SupersededRecord) => Effect.Effect<SessionRecord | undefined, unknown>
 
-  /** Removes what is under the key, if anything. */
-  readonly destroy: (key: string) => Effect.Effect<void, unknown>
+  /** Removes what is under the key, if anything, and answers with it if it was the mark of a superseded session. */
+  readonly destroy: (key: string) => Effect.Effect<SupersededRecord | undefined, unknown>
 }
 
 /**
- * What is stored in the place of a session that was regenerated, until then, in milliseconds since the epoch.
+ * What is stored in the place of a session that was regenerated.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SupersededRecord {
+  /** Until then, in milliseconds since the epoch, the mark stays. */
   readonly supersededUntil: number
+
+  /** The key of the session under its new id: who destroys the old one means this one. */
+  readonly successor: string
 }
 
 /**
@@ -360,8 +364,8 @@ export interface Driver {
  * **Gotchas**
  *
  * Such a store merges by reading and writing, one commit after another for each session. That holds within one process:
- * of two processes that commit to one session in the same moment, one can lose its change. A back end that can do better
- * is a {@link Backend}.
+ * of two processes that change one session in the same moment, one can lose its change, even if it has destroyed the
+ * session. A back end that can do better is a {@link Backend}.
  *
  * **Example** (A driver on a Map)
  *
@@ -403,6 +407,7 @@ const builtIn: {
   }>
 } = {
   cookie: () => import("./CookieLayer.ts"),
+  dynamodb: () => import("./DynamoLayer.ts"),
   file: () => import("./FileLayer.ts"),
   memory: () => import("./MemoryLayer.ts"),
   redis: () => import("./RedisLayer.ts")
@@ -433,8 +438,8 @@ export const layerConfig: Layer.Layer<
   SessionConfig | FileSystem.FileSystem | Path.Path
 > = Layer.unwrap(
   Effect.gen(function*() {
-    const { type, ...options } = (yield* SessionConfig).store
+    const { options, type } = (yield* SessionConfig).store
     const driver = yield* Effect.promise(builtIn[type])
-    return driver.layer(options as never)
+    return driver.layer(Redacted.value(options) as never)
   })
 )

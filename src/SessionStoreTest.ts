@@ -497,6 +497,30 @@ const laws = {
       yield* expectNone(regenerated.token)
     }),
 
+  "destroying a session that was just regenerated ends it under its new id": () =>
+    Effect.gen(function*() {
+      const stored = yield* create()
+      const once = yield* expectRegenerate(stored)
+      const twice = yield* expectRegenerate(once)
+      yield* destroy(stored)
+      yield* expectNone(stored.token)
+      yield* expectNone(once.token)
+      yield* expectNone(twice.token)
+      assert.isUndefined(yield* commit(twice, set("a", 2)), "a commit finds nothing")
+    }),
+
+  "what others have extended stays extended when it is regenerated": () =>
+    Effect.gen(function*() {
+      const { stateless } = yield* SessionStore.SessionStore
+      if (stateless) return
+      const stored = yield* create()
+      yield* TestClock.adjust(30 * minute)
+      const touched = yield* touch(stored)
+      assert(touched !== undefined, "the session is still there")
+      const regenerated = yield* expectRegenerate(stored)
+      assert.strictEqual((yield* loadFound(regenerated.token)).record.expiresAt, touched.record.expiresAt)
+    }),
+
   "what was committed before regenerating is in the new session": () =>
     Effect.gen(function*() {
       const { stateless } = yield* SessionStore.SessionStore

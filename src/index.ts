@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 export * as CookieLayer from "./CookieLayer.ts"
+export * as DynamoLayer from "./DynamoLayer.ts"
 export * as FileLayer from "./FileLayer.ts"
+export * as KeyValueLayer from "./KeyValueLayer.ts"
 export * as MemoryLayer from "./MemoryLayer.ts"
 export * as RedisLayer from "./RedisLayer.ts"
 export * as Session from "./Session.ts"
@@ -14,3 +16,4 @@ export * as SessionKey from "./SessionKey.ts"
 export * as SessionMiddleware from "./SessionMiddleware.ts"
 export * as Sessions from "./Sessions.ts"
 export * as SessionStore from "./SessionStore.ts"
+export * as SqlLayer from "./SqlLayer.ts"

@@ -18,25 +18,35 @@ export const make = <A>(key: string, schema: Schema.Codec<A, unknown>): Codec<A>
   const json = Schema.toCodecJson(schema)
   const decode = Schema.decodeUnknownResult(json)
   const encode = Schema.encodeUnknownResult(json)
+  const failed = (operation: "decode" | "encode", expected: string) =>
+    Exit.fail(new SessionValueError({ key, operation, path: [], expected }))
   return {
     decode: (text) => {
       const value = parse(text)
-      if (value === undefined) {
-        return Exit.fail(
-          new SessionValueError({ key, operation: "decode", path: [], expected: "Expected JSON text" })
-        )
-      }
-      const result = decode(value)
+      if (value === undefined) return failed("decode", "Expected JSON text")
+      const result = attempt(() => decode(value))
+      if (result === undefined) return failed("decode", howToWriteSchema)
       return Result.isSuccess(result)
         ? Exit.succeed(result.success)
         : Exit.fail(mismatch(key, "decode", result.failure))
     },
     encode: (value) => {
-      const result = encode(value)
-      return Result.isSuccess(result)
-        ? Exit.succeed(JSON.stringify(result.success))
-        : Exit.fail(mismatch(key, "encode", result.failure))
+      const result = attempt(() => Result.map(encode(value), (encoded) => JSON.stringify(encoded)))
+      if (result === undefined) return failed("encode", howToWriteSchema)
+      if (Result.isFailure(result)) return Exit.fail(mismatch(key, "encode", result.failure))
+      return result.success === undefined ? failed("encode", howToWriteSchema) : Exit.succeed(result.success)
     }
+  }
+}
+
+const howToWriteSchema = "Expected a schema that encodes to JSON and decodes from it, at once and without throwing"
+
+/** Nothing, if it throws: as for a schema that does not decode at once, or a value that is no JSON. */
+const attempt = <A>(f: () => A): A | undefined => {
+  try {
+    return f()
+  } catch {
+    return undefined
   }
 }
 

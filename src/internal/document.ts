@@ -14,11 +14,16 @@ export const fromRecord = ({ createdAt, expiresAt, fields, touchedAt }: SessionR
   data: Object.fromEntries([...fields].map(([name, text]) => [name, JSON.parse(text) as Schema.Json]))
 })
 
-export const superseded = (until: number): Document => ({ supersededUntil: toIso(until) })
+export const fromMark = ({ successor, supersededUntil }: SupersededRecord): Document => ({
+  supersededUntil: toIso(supersededUntil),
+  successor
+})
 
 /** What somebody else has damaged is no session. */
 export const toRecord = (document: unknown): SessionRecord | SupersededRecord | undefined => {
-  if (isSuperseded(document)) return { supersededUntil: Date.parse(document.supersededUntil) }
+  if (isMark(document)) {
+    return { supersededUntil: Date.parse(document.supersededUntil), successor: document.successor }
+  }
   if (!isSession(document)) return undefined
   const times = {
     createdAt: Date.parse(document.createdAt),
@@ -34,7 +39,7 @@ export const toRecord = (document: unknown): SessionRecord | SupersededRecord | 
 
 const toIso = (moment: number): string => new Date(moment).toISOString()
 
-const isSuperseded = Schema.is(Schema.Struct({ supersededUntil: Schema.String }))
+const isMark = Schema.is(Schema.Struct({ supersededUntil: Schema.String, successor: Schema.String }))
 
 const isSession = Schema.is(
   Schema.Struct({

@@ -9,9 +9,7 @@ import * as Document from "./document.ts"
 import * as KeyLock from "./keyLock.ts"
 import type { SessionRecord } from "./record.ts"
 
-export const make = (driver: Driver): Backend => {
-  const locked = KeyLock.make()
-
+export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): Backend => {
   const load = (key: string) =>
     Effect.map(driver.read(key), (document) => document == null ? undefined : Document.toRecord(document))
   const write = (key: string, record: SessionRecord) => driver.write(key, Document.fromRecord(record), record.expiresAt)
@@ -41,7 +39,11 @@ export const make = (driver: Driver): Backend => {
         const touched = Change.merge(stored, Change.onlyTouch, times)
         return driver.touch(key, Document.fromRecord(touched), touched.expiresAt)
       })),
-    supersede: (key, until) => modify(key, () => driver.write(key, Document.superseded(until), until)),
-    destroy: (key) => locked(key)(driver.destroy(key))
+    supersede: (key, mark) => modify(key, () => driver.write(key, Document.fromMark(mark), mark.supersededUntil)),
+    destroy: (key) =>
+      locked(key)(
+        Effect.flatMap(load(key), (stored) =>
+          Effect.as(driver.destroy(key), stored !== undefined && "successor" in stored ? stored : undefined))
+      )
   }
 }

@@ -1,10 +1,14 @@
 /**
- * The back end on files. A session is a folder, named after its key, with one JSON file in it, named after its version:
- * `<key>/7.json`.
+ * The back end on files. A session is a folder, named after its key, with two files in it: the session as JSON, named
+ * after its version, and an empty one, the pointer, whose name says which version counts, and until when:
  *
- * A change writes the next version to a temporary file and links that to its name, which fails if another process was
- * faster; then it reads and merges again. So there is no lock that a crashed process could leave behind, no reader ever
- * sees half a file, and a session whose folder was taken away can't come back.
+ *     <key>/<version>.json
+ *     <key>/<version>.expires-<milliseconds since the epoch>
+ *
+ * A change writes the next version beside the present one and then renames the pointer; ending a session begins with
+ * renaming the pointer to something that is none. No version ever comes twice, so of all that go on from the same version
+ * only one can do that; the others look again. There is no lock that a crashed process could leave behind, no reader ever
+ * sees half a file, and as nothing but creating makes a pointer, what is gone can't come back.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -14,106 +18,119 @@ import * as Crypto from "node:crypto"
 import type { Backend, SupersededRecord } from "../SessionStore.ts"
 import * as Change from "./change.ts"
 import * as Document from "./document.ts"
+import * as Identifier from "./identifier.ts"
 import * as KeyLock from "./keyLock.ts"
 import type { SessionRecord } from "./record.ts"
 
 export interface FileBackend extends Backend {
-  /** Removes what has expired, and what a crashed process has left behind. */
+  /** Fails if nothing can be written. Rights alone do not tell: the disk may be read-only, and root may do anything. */
+  readonly tryOut: Effect.Effect<void, PlatformError>
+
+  /** Removes what has expired, and what a crashed process has left behind. What it can't remove doesn't stop it. */
   readonly sweep: (now: number) => Effect.Effect<void, PlatformError>
 }
 
-interface Version {
-  readonly number: number
+/** A session as it was read. */
+interface Stored {
+  readonly pointer: Pointer
   readonly record: SessionRecord | SupersededRecord
-}
-
-/** Another process was faster. */
-class Conflict {
-  readonly _tag = "Conflict"
 }
 
 export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: string): FileBackend => {
   // Within a process there is no need to collide.
   const locked = KeyLock.make()
-  const folderOf = (key: string) => path.join(location, key)
-  const fileOf = (key: string, version: number) => path.join(location, key, `${version}.json`)
-  const temporary = (...folder: ReadonlyArray<string>) => path.join(location, ...folder, `.${Crypto.randomUUID()}`)
+  const pathOf = (...names: ReadonlyArray<string>) => path.join(location, ...names)
+  const temporary = (...folder: ReadonlyArray<string>) => pathOf(...folder, `.${Crypto.randomUUID()}`)
 
   const remove = (file: string) => Effect.ignore(fs.remove(file, { recursive: true, force: true }))
 
-  const read = (key: string, isSecondLook = false): Effect.Effect<Version | undefined, PlatformError> =>
-    Effect.flatMap(unlessMissing(fs.readDirectory(folderOf(key))), (names) => {
+  // ---------------------------------------------------------------------------
+  // reading
+  // ---------------------------------------------------------------------------
+
+  const read = (key: string, seen?: string): Effect.Effect<Stored | undefined, PlatformError> =>
+    Effect.flatMap(unlessMissing(fs.readDirectory(pathOf(key))), (names) => {
       if (names === undefined) return Effect.undefined
-      const number = latestOf(names)
-      // A listing that is made while one version takes the place of another may show neither.
-      if (number === undefined) return isSecondLook ? Effect.undefined : read(key, true)
-      return Effect.flatMap(unlessMissing(fs.readFileString(fileOf(key, number))), (text) => {
-        // Another process has just put the next version in its place, or taken the session away.
-        if (text === undefined) return read(key)
+      const pointer = pointerIn(names)
+      const name = pointer?.name ?? ""
+      // Another process may just be moving the pointer. One that stays, without a file or not there at all, is no session.
+      const again = Effect.suspend(() => name === seen ? Effect.undefined : read(key, name))
+      if (pointer === undefined) return again
+      return Effect.flatMap(unlessMissing(fs.readFileString(pathOf(key, fileOf(pointer.version)))), (text) => {
+        if (text === undefined) return again
         const record = parse(text)
-        return record === undefined ? Effect.as(putAside(key), undefined) : Effect.succeed({ number, record })
+        return record === undefined ? Effect.as(putAside(key), undefined) : Effect.succeed({ pointer, record })
       })
     })
 
-  const putAside = (key: string) =>
-    Effect.andThen(
-      Effect.logWarning("A session file does not parse. It was put aside, and is no session"),
-      Effect.ignore(fs.rename(folderOf(key), path.join(location, `.damaged-${key}-${Crypto.randomUUID()}`)))
+  const putAside = (key: string) => {
+    const folder = `.damaged-${key}-${Crypto.randomUUID()}`
+    return Effect.andThen(
+      Effect.annotateLogs(
+        Effect.logWarning("A session file does not parse. It is put aside, and is no session"),
+        { folder }
+      ),
+      Effect.ignore(fs.rename(pathOf(key), pathOf(folder)))
     )
+  }
 
-  /** Writes a version of a session, whole or not at all; `false` if the session's folder is gone. */
-  const write = (key: string, version: number, document: Document.Document, expiresAt: number) => {
+  // ---------------------------------------------------------------------------
+  // writing; none of it is interrupted halfway, as it has to know what became of each step
+  // ---------------------------------------------------------------------------
+
+  /** A file that is there with all of its content, or not at all. */
+  const write = (key: string, version: string, document: Document.Document) => {
     const file = temporary(key)
     const content = new TextEncoder().encode(`${JSON.stringify(document, undefined, 2)}\n`)
-    const store = Effect.scoped(
+    return Effect.scoped(
       Effect.flatMap(
         fs.open(file, { flag: "wx", mode: 0o600 }),
         (handle) => Effect.andThen(handle.writeAll(content), handle.sync)
       )
-    )
-    // The sweeper sees by the file's time whether it has to look inside.
-    const date = new Date(Math.min(expiresAt, latestFileTime))
-    const publish = Effect.andThen(fs.utimes(file, date, date), fs.link(file, fileOf(key, version)))
-    return Effect.andThen(store, publish).pipe(
-      Effect.ensuring(remove(file)),
-      Effect.andThen(onlyLatest(key, version)),
-      Effect.as(true),
-      Effect.catchIf(isMissing, () => Effect.succeed(false)),
-      Effect.mapError((error) => isTaken(error) ? new Conflict() : error)
+    ).pipe(
+      Effect.andThen(fs.rename(file, pathOf(key, fileOf(version)))),
+      Effect.onError(() => remove(file))
     )
   }
 
-  /**
-   * Removes the versions before this one. If there is one after it, this one came too late: its name was free only
-   * because others have gone through it already.
-   */
-  const onlyLatest = Effect.fnUntraced(function*(key: string, version: number) {
-    const versions = versionsIn(yield* fs.readDirectory(folderOf(key)))
-    const isLate = versions.some((other) => other > version)
-    yield* Effect.forEach(
-      versions.filter((other) => isLate ? other === version : other < version),
-      (other) => remove(fileOf(key, other)),
-      { discard: true }
+  const create = (key: string, record: SessionRecord) => {
+    const version = Crypto.randomUUID()
+    const pointer = pathOf(key, pointerTo(version, record.expiresAt))
+    const fill = Effect.andThen(
+      write(key, version, Document.fromRecord(record)),
+      fs.writeFile(pointer, new Uint8Array(), { flag: "wx", mode: 0o600 })
     )
-    if (isLate) return yield* Effect.fail(new Conflict())
-  })
+    return fs.makeDirectory(pathOf(key), { mode: 0o700 }).pipe(
+      Effect.andThen(Effect.onError(fill, () => remove(pathOf(key)))),
+      Effect.as(true),
+      Effect.catchIf(isTaken, () => Effect.succeed(false)),
+      Effect.uninterruptible
+    )
+  }
+
+  /** Puts the next version in the place of one; fails with NotFound if another process was faster, or the session is gone. */
+  const follow = (key: string, present: Pointer, document: Document.Document, expiresAt: number) => {
+    const version = Crypto.randomUUID()
+    const next = fs.rename(pathOf(key, present.name), pathOf(key, pointerTo(version, expiresAt)))
+    return write(key, version, document).pipe(
+      Effect.andThen(Effect.onError(next, () => remove(pathOf(key, fileOf(version))))),
+      Effect.andThen(remove(pathOf(key, fileOf(present.version)))),
+      Effect.uninterruptible
+    )
+  }
 
   /** Puts the next version in the place of the record, if there is one; the answer is the record that was there. */
   const replace = (
     key: string,
     f: (record: SessionRecord) => readonly [document: Document.Document, expiresAt: number]
-  ): Effect.Effect<SessionRecord | undefined, unknown> =>
-    Effect.flatMap(read(key), (version) => {
-      if (version === undefined || "supersededUntil" in version.record) return Effect.succeed(undefined)
-      const { number, record } = version
-      return Effect.flatMap(write(key, number + 1, ...f(record)), (isWritten) =>
-        Effect.succeed(isWritten ? record : undefined))
+  ): Effect.Effect<SessionRecord | undefined, PlatformError> =>
+    Effect.flatMap(read(key), (stored) => {
+      if (stored === undefined || "supersededUntil" in stored.record) return Effect.succeed(undefined)
+      const { pointer, record } = stored
+      return Effect.as(follow(key, pointer, ...f(record)), record)
     }).pipe(
       // One of those that collide has always won, so this comes to an end.
-      Effect.retry({
-        while: (error) =>
-          error instanceof Conflict
-      }),
+      Effect.retry({ while: isMissing }),
       locked(key)
     )
 
@@ -126,66 +143,104 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       (record) => record !== undefined
     )
 
-  /** Out of sight in one step, so that nobody writes to a session that is half removed. */
-  const destroy = (key: string) => {
+  /**
+   * Takes the pointer away, so that nobody can follow any more, and then the rest; fails with NotFound if another process
+   * was faster.
+   */
+  const end = (key: string, { name }: Pointer) => {
     const rubbish = temporary()
-    return Effect.andThen(unlessMissing(fs.rename(folderOf(key), rubbish)), remove(rubbish))
+    const clearUp = Effect.andThen(Effect.ignore(fs.rename(pathOf(key), rubbish)), remove(rubbish))
+    return Effect.uninterruptible(Effect.andThen(fs.rename(pathOf(key, name), temporary(key)), clearUp))
   }
 
-  const sweepSession = Effect.fnUntraced(function*(key: string, now: number) {
-    const names = (yield* unlessMissing(fs.readDirectory(folderOf(key)))) ?? []
-    yield* Effect.forEach(names.filter(isHidden), (name) => removeIfOld(path.join(folderOf(key), name), now))
-    const number = latestOf(names)
-    if (number === undefined) return yield* removeIfOld(folderOf(key), now)
-    const info = yield* unlessMissing(fs.stat(fileOf(key, number)))
-    if (info === undefined || modifiedAt(info) > now) return
-    const version = yield* read(key)
-    if (version === undefined) return
-    const { record } = version
-    const end = "supersededUntil" in record ? record.supersededUntil : record.expiresAt
-    if (end <= now) yield* destroy(key)
-  })
+  const destroy = (key: string): Effect.Effect<SupersededRecord | undefined, PlatformError> =>
+    Effect.flatMap(read(key), (stored) => {
+      if (stored === undefined) return Effect.succeed(undefined)
+      const { pointer, record } = stored
+      return Effect.as(end(key, pointer), "supersededUntil" in record ? record : undefined)
+    }).pipe(
+      Effect.retry({ while: isMissing }),
+      locked(key)
+    )
 
-  /** What a process that crashed has left behind. What is younger may belong to one that is just at work. */
-  const removeIfOld = (file: string, now: number) =>
+  // ---------------------------------------------------------------------------
+  // sweeping
+  // ---------------------------------------------------------------------------
+
+  const sweepSession = (key: string, now: number) =>
+    Effect.flatMap(unlessMissing(fs.readDirectory(pathOf(key))), (names = []) => {
+      const pointer = pointerIn(names)
+      if (pointer === undefined) return removeIfOld(now, key)
+      // If the pointer has moved meanwhile, a request has extended the session's life.
+      if (pointer.until <= now) return unlessMissing(end(key, pointer))
+      const others = names.filter((name) => name !== pointer.name && name !== fileOf(pointer.version))
+      return Effect.forEach(others, (name) => removeIfOld(now, key, name), { discard: true })
+    })
+
+  /** What is younger may belong to a process that is just at work. */
+  const removeIfOld = (now: number, ...names: ReadonlyArray<string>) =>
     Effect.flatMap(
-      unlessMissing(fs.stat(file)),
-      (info) => info !== undefined && modifiedAt(info) < now - 3_600_000 ? remove(file) : Effect.void
+      unlessMissing(fs.stat(pathOf(...names))),
+      (info) => info !== undefined && modifiedAt(info) < now - hour ? remove(pathOf(...names)) : Effect.void
     )
 
   return {
     driver: "file",
-    load: (key) => Effect.map(read(key), (version) => version?.record),
-    create: (key, record) =>
-      fs.makeDirectory(folderOf(key), { mode: 0o700 }).pipe(
-        Effect.andThen(write(key, 1, Document.fromRecord(record), record.expiresAt)),
-        Effect.catchIf((error) => error instanceof Conflict || isTaken(error), () => Effect.succeed(false))
-      ),
+    load: (key) => Effect.map(read(key), (stored) => stored?.record),
+    create,
     update: merge,
     touch: (key, times) => merge(key, Change.onlyTouch, times),
-    supersede: (key, until) => replace(key, () => [Document.superseded(until), until]),
+    supersede: (key, mark) => replace(key, () => [Document.fromMark(mark), mark.supersededUntil]),
     destroy,
+    tryOut: Effect.suspend(() => {
+      const folder = temporary()
+      return Effect.andThen(fs.makeDirectory(folder, { mode: 0o700 }), fs.remove(folder, { recursive: true }))
+    }),
     sweep: (now) =>
       Effect.flatMap(fs.readDirectory(location), (names) =>
-        Effect.forEach(
-          names.filter((name) => !name.startsWith(".damaged")),
-          (name) => isHidden(name) ? removeIfOld(path.join(location, name), now) : sweepSession(name, now),
-          { discard: true }
+        Effect.mapError(
+          Effect.validate(
+            // What somebody else has put there stays.
+            names.filter((name) => Identifier.isHash(name) || isTemporary(name)),
+            (name): Effect.Effect<void, PlatformError> =>
+              Identifier.isHash(name) ? sweepSession(name, now) : removeIfOld(now, name),
+            { discard: true }
+          ),
+          ([first]) => first
         ))
   }
 }
 
-const latestFileTime = 253_402_300_799_000
+// -----------------------------------------------------------------------------
+// names
+// -----------------------------------------------------------------------------
 
-const isHidden = (name: string): boolean => name.startsWith(".")
-
-const versionsIn = (names: ReadonlyArray<string>): ReadonlyArray<number> =>
-  names.flatMap((name) => /^\d+\.json$/.test(name) ? [Number.parseInt(name, 10)] : [])
-
-const latestOf = (names: ReadonlyArray<string>): number | undefined => {
-  const versions = versionsIn(names)
-  return versions.length === 0 ? undefined : Math.max(...versions)
+/** Which version of a session counts, and until when. */
+interface Pointer {
+  readonly name: string
+  readonly version: string
+  readonly until: number
 }
+
+const pointerTo = (version: string, until: number): string => `${version}.expires-${Math.ceil(until)}`
+
+const pointerIn = (names: ReadonlyArray<string>): Pointer | undefined => {
+  for (const name of names) {
+    const [, version, until] = /^([0-9a-f-]{36})\.expires-(\d+)$/.exec(name) ?? []
+    if (version !== undefined) return { name, version, until: Number(until) }
+  }
+  return undefined
+}
+
+const fileOf = (version: string): string => `${version}.json`
+
+const isTemporary = (name: string): boolean => /^\.[0-9a-f-]{36}$/.test(name)
+
+// -----------------------------------------------------------------------------
+// files
+// -----------------------------------------------------------------------------
+
+const hour = 3_600_000
 
 const modifiedAt = ({ mtime }: FileSystem.File.Info): number => mtime._tag === "Some" ? mtime.value.getTime() : 0
 
@@ -197,11 +252,9 @@ const parse = (text: string): SessionRecord | SupersededRecord | undefined => {
   }
 }
 
-const isMissing = (error: unknown): boolean => reasonOf(error) === "NotFound"
+const isMissing = (error: PlatformError): boolean => error.reason._tag === "NotFound"
 
-const isTaken = (error: unknown): boolean => reasonOf(error) === "AlreadyExists"
-
-const reasonOf = (error: unknown): string | undefined => (error as Partial<PlatformError>).reason?._tag
+const isTaken = (error: PlatformError): boolean => error.reason._tag === "AlreadyExists"
 
 const unlessMissing = <A, R>(
   effect: Effect.Effect<A, PlatformError, R>

@@ -47,17 +47,25 @@ export const at = (messages: Json, path: string): Json | undefined => {
   return undefined
 }
 
-/** Leaves out, at any depth, the fields whose name contains one of `words`, whatever its case. */
+/**
+ * Leaves out, at any depth, the fields whose name has one of these words in it, such as `newPassword` or `csrf_token` for
+ * "password" and "token".
+ */
 export const withoutNamed = (value: JsonObject, words: ReadonlyArray<string>): JsonObject => {
-  const lowered = words.map((word) => word.toLowerCase())
+  const isMeant = new Set(words.map((word) => word.toLowerCase()))
+  const isKept = (name: string) => !wordsOf(name).some((word) => isMeant.has(word))
   const strip = (value: Json): Json => {
     if (Array.isArray(value)) return value.map(strip)
     if (typeof value !== "object" || value === null) return value
     return Object.fromEntries(
-      Object.entries(value as JsonObject)
-        .filter(([name]) => !lowered.some((word) => name.toLowerCase().includes(word)))
-        .map(([name, value]) => [name, strip(value)])
+      Object.entries(value as JsonObject).filter(([name]) => isKept(name)).map(([name, value]) => [name, strip(value)])
     )
   }
   return strip(value) as JsonObject
+}
+
+/** The words of a name, in whatever way it joins them, and each pair of neighbours as one word (`pass_word`). */
+const wordsOf = (name: string): ReadonlyArray<string> => {
+  const words = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase().split(/[^a-z0-9]+/)
+  return [...words, ...words.slice(1).map((word, index) => words[index] + word)]
 }

@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { RedisError } from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
+import type * as IoRedisModule from "ioredis"
 import { type ConfigMistake, SessionConfigError } from "../SessionError.ts"
 import type { Client } from "./redisBackend.ts"
 import * as Setting from "./settings.ts"
@@ -33,12 +34,18 @@ export const fromClient = (client: IoRedis): Client => ({
   send: <A>(command: string, ...parameters: ReadonlyArray<string>) =>
     Effect.tryPromise({
       try: () => client.call(command, ...parameters) as Promise<A>,
-      catch: (cause) => new RedisError({ cause })
+      catch: (cause) => new RedisError({ cause: withoutCommand(cause) })
     })
 })
 
-/** A client for as long as the scope. */
-export const connect = Effect.fnUntraced(function*(connection: Connection, timeLimit: Duration.Duration) {
+/** ioredis hangs the command on its errors, with all that is in it: passwords, and what users have in their sessions. */
+const withoutCommand = (error: unknown): unknown => {
+  if (error instanceof Error) Reflect.deleteProperty(error, "command")
+  return error
+}
+
+/** A client for as long as the scope. `key` is one that nothing is ever stored under. */
+export const connect = Effect.fnUntraced(function*(connection: Connection, timeLimit: Duration.Duration, key: string) {
   const ioredis = yield* Effect.tryPromise({
     try: () => import("ioredis"),
     catch: () =>
@@ -49,60 +56,100 @@ export const connect = Effect.fnUntraced(function*(connection: Connection, timeL
       })
   })
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
-  const client = yield* Effect.acquireRelease(
-    Effect.sync(() => makeClient(ioredis, connection, Duration.toMillis(timeLimit))),
-    (client) => Effect.sync(() => client.disconnect())
-  )
-  // Without a listener ioredis prints. It tries again by itself, and says so each time: once per outage is enough.
-  let isUp = false
+  let status: "starting" | "up" | "down" | "over" = "starting"
+  const hasStarted = () => status === "up" || status === "down"
   let lastError: unknown
+  const client = yield* Effect.acquireRelease(
+    // While it starts, one try is enough: a wrong setting is told at once.
+    Effect.sync(() => makeClient(ioredis, connection, timeLimit, hasStarted)),
+    (client) =>
+      Effect.sync(() => {
+        status = "over"
+        client.disconnect()
+      })
+  )
+  // Without a listener ioredis prints them all; each reason is told once in an outage.
   client.on("error", (error: unknown) => {
-    lastError = error
-    if (isUp) runFork(Effect.logWarning("The connection to Redis was lost", error))
-    isUp = false
+    const isNew = reasonOf(error) !== reasonOf(lastError)
+    lastError = withoutCommand(error)
+    if (isNew && hasStarted()) runFork(Effect.logWarning("Redis can't be reached", lastError))
+  })
+  client.on("close", () => {
+    if (status !== "up") return
+    status = "down"
+    runFork(Effect.logWarning("The connection to Redis is lost"))
   })
   client.on("ready", () => {
-    if (!isUp && lastError !== undefined) runFork(Effect.logInfo("The connection to Redis is back"))
-    isUp = true
+    lastError = undefined
+    if (status !== "down") return
+    status = "up"
+    runFork(Effect.logInfo("The connection to Redis is back"))
   })
-  yield* Effect.tryPromise(async () => {
-    await client.connect()
-    await client.call("PING")
-    if (connection.cluster === undefined && connection.db !== undefined) await client.call("SELECT", `${connection.db}`)
+  yield* Effect.tryPromise({
+    try: async () => {
+      await client.connect()
+      // Where there is no such database, ioredis says so in an event, and goes on with the first one.
+      if (client instanceof ioredis.Redis && client.options.db) await client.call("SELECT", `${client.options.db}`)
+      await client.call("UNLINK", key)
+    },
+    catch: (error) => lastError ?? error
   }).pipe(
-    Effect.timeout(timeLimit),
-    Effect.mapError((error) => new SessionConfigError({ mistakes: [explain(connection, lastError ?? error)] }))
+    Effect.timeoutOrElse({
+      duration: timeLimit,
+      orElse: () => Effect.fail(lastError ?? new Error(`no answer within ${Duration.format(timeLimit)}`))
+    }),
+    Effect.mapError((error) => new SessionConfigError({ mistakes: [explain(connection, error)] }))
   )
-  lastError = undefined
+  status = "up"
   return fromClient(client)
 })
 
-type Module = Pick<typeof import("ioredis"), "Cluster" | "Redis">
+type Module = Pick<typeof IoRedisModule, "Cluster" | "Redis">
 
-const makeClient = ({ Cluster, Redis }: Module, connection: Connection, timeLimit: number) => {
+const makeClient = (
+  { Cluster, Redis }: Module,
+  connection: Connection,
+  timeLimit: Duration.Duration,
+  hasStarted: () => boolean
+) => {
   const { cluster, db, host, password, port, sentinelName, sentinelPassword, sentinels, tls, url, username } =
     connection
+  // What Node.js takes for a timer; "never" is left to ioredis.
+  const limit = Duration.isFinite(timeLimit) ? Math.min(Duration.toMillis(timeLimit), 2 ** 31 - 1) : undefined
+  // Of several addresses, some that do not answer leave time for the others.
+  const limitOfEach = limit && Math.ceil(limit / (1 + Math.min(3, (cluster ?? sentinels ?? []).length)))
+  const retry = (times: number) => hasStarted() ? Math.min(1000, 50 * 2 ** times) : null
   const options = {
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password: Redacted.value(password) }),
     ...(db !== undefined && { db }),
     ...(tls && { tls: {} }),
     lazyConnect: true,
-    connectTimeout: timeLimit,
-    commandTimeout: timeLimit,
+    ...(limit !== undefined && {
+      connectTimeout: (sentinels && limitOfEach) ?? limit,
+      commandTimeout: limit,
+      // A connection that has fallen silent gives way to a new one: nobody may ever close it.
+      socketTimeout: limit
+    }),
     // While there is no server, a command fails at once: the client is told, and nothing is written behind its back.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    retryStrategy: (times: number) => Math.min(1000, 50 * 2 ** times)
+    retryStrategy: retry,
+    // A master that has become a replica: the address may lead to the new one by now.
+    reconnectOnError: (error: Error) => error.message.includes("READONLY")
   }
   if (cluster !== undefined) {
-    const { lazyConnect: _, ...redisOptions } = options
+    const { enableOfflineQueue, lazyConnect, retryStrategy: _, ...redisOptions } = options
     return new Cluster(cluster.map(parseAddress), {
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      slotsRefreshTimeout: timeLimit,
-      clusterRetryStrategy: options.retryStrategy,
+      lazyConnect,
+      enableOfflineQueue,
+      ...(limitOfEach !== undefined && { slotsRefreshTimeout: limitOfEach }),
+      clusterRetryStrategy: retry,
+      // Without it, commands that were on their way when a connection broke would be sent again, and done twice.
+      clusterNodeRetryStrategy: (times: number) => times <= 3 ? retry(times) : null,
+      // Names are for the connections to resolve: one that is wrong leaves the others, and certificates are for names.
+      dnsLookup: (name, resolved) => resolved(null, name),
       redisOptions
     })
   }
@@ -112,12 +159,13 @@ const makeClient = ({ Cluster, Redis }: Module, connection: Connection, timeLimi
       sentinels: sentinels.map(parseAddress),
       name: sentinelName ?? "mymaster",
       ...(sentinelPassword !== undefined && { sentinelPassword: Redacted.value(sentinelPassword) }),
-      sentinelRetryStrategy: options.retryStrategy
+      ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: {} }),
+      ...(limitOfEach !== undefined && { sentinelCommandTimeout: limitOfEach }),
+      sentinelRetryStrategy: retry
     })
   }
-  return host === undefined
-    ? new Redis(url ?? "redis://localhost:6379/0", options)
-    : new Redis({ ...options, host, port: port ?? 6379 })
+  if (url === undefined) return new Redis({ ...options, host: host ?? "localhost", port: port ?? 6379 })
+  return new Redis(url.replace(/^unix:\/\//, ""), options)
 }
 
 const parseAddress = (address: string): { readonly host: string; readonly port: number } => {
@@ -127,26 +175,36 @@ const parseAddress = (address: string): { readonly host: string; readonly port: 
 
 /** Which setting to look at when the first connection fails. */
 const explain = (connection: Connection, error: unknown): ConfigMistake => {
-  const reason = error instanceof Error ? error.message : String(error)
-  const at = connection.cluster !== undefined
-    ? "cluster"
-    : connection.sentinels !== undefined
-    ? "sentinels"
-    : connection.host !== undefined
-    ? "host"
-    : "url"
-  const place = (setting: keyof Connection) => ["store", setting]
-  if (/WRONGPASS|NOAUTH|invalid username-password|without any password/.test(reason)) {
-    const setting = connection.password === undefined ? at : "password"
-    return Setting.mistake(place(setting), connection[setting], "Redis does not accept this user name and password")
-  }
-  if (/DB index/.test(reason)) {
-    const setting = connection.db === undefined ? at : "db"
-    return Setting.mistake(
-      place(setting),
-      connection[setting],
-      "Redis has no database of this number (there are 16, unless configured)"
-    )
-  }
-  return Setting.mistake(place(at), connection[at] ?? "redis://localhost:6379/0", `No Redis answers there: ${reason}`)
+  const reason = reasonOf(error)
+  const at = (["host", "port", "cluster", "sentinels"] as const).find((way) => connection[way] !== undefined) ?? "url"
+  const own = (setting: "password" | "db") => connection[setting] === undefined && connection.url ? "url" : setting
+  const hints: ReadonlyArray<readonly [pattern: RegExp, setting: keyof Connection, write: string]> = [
+    [/sentinels.*(NOAUTH|WRONGPASS)/, "sentinelPassword", "The Sentinels ask for another password"],
+    [/NOAUTH/, "password", "Redis asks for a password"],
+    [
+      /WRONGPASS|invalid username-password|without any password/,
+      own("password"),
+      "Redis does not accept this user name and password"
+    ],
+    [/DB index/, own("db"), "Redis has no database of this number (there are 16, unless configured)"],
+    [/No such master/, "sentinelName", "The Sentinels watch no master of this name"],
+    [/MOVED/, "cluster", "The server is a node of a Cluster: write its address here, and nowhere else"],
+    [
+      /cluster support disabled/,
+      "cluster",
+      "The server is not part of a Cluster: write store.url or store.host instead"
+    ],
+    [/READONLY/, at, "The server is a replica, which takes no changes: write the address of its master"],
+    [/^[A-Z]+ /, at, `Redis refuses: ${reason}`]
+  ]
+  const [, setting, write] = hints.find(([pattern]) => pattern.test(reason)) ??
+    [undefined, at, `No Redis answers there: ${reason}`]
+  return Setting.mistake(["store", setting], connection[setting], write)
+}
+
+const reasonOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  // Of a Cluster, what its last node said.
+  if ("lastNodeError" in error && error.lastNodeError !== undefined) return reasonOf(error.lastNodeError)
+  return error.message
 }

@@ -106,4 +106,6 @@ export const event = (
   level: "Debug" | "Warn",
   message: string,
   annotations: { readonly [name: string]: string } = {}
-): Effect.Effect<void> => Effect.annotateLogs(Effect.logWithLevel(level)(message), annotations)
+): Effect.Effect<void> =>
+  // A logger that fails does not undo what has happened.
+  Effect.catchCause(Effect.annotateLogs(Effect.logWithLevel(level)(message), annotations), () => Effect.void)

@@ -27,12 +27,19 @@ export const make = (client: Client, prefix: string): Backend => {
     update: (key, change, times) => Effect.map(run(update, key, ...toParameters(change, times)), isOne),
     touch: (key, times) =>
       Effect.map(run(touch, key, times.touchedAt, times.expiresAt, removeAt(times.expiresAt)), isOne),
-    supersede: (key, until) =>
-      Effect.map(run<ReadonlyArray<string>>(supersede, key, until, removeAt(until)), (hash) => {
-        const record = fromHash(hash)
-        return record === undefined || "supersededUntil" in record ? undefined : record
-      }),
-    destroy: (key) => client.send("UNLINK", prefix + key)
+    supersede: (key, { successor, supersededUntil }) =>
+      Effect.map(
+        run<ReadonlyArray<string>>(supersede, key, supersededUntil, successor, removeAt(supersededUntil)),
+        (hash) => {
+          const record = fromHash(hash)
+          return record === undefined || "successor" in record ? undefined : record
+        }
+      ),
+    destroy: (key) =>
+      Effect.map(run<ReadonlyArray<string>>(destroy, key), (hash) => {
+        const mark = fromHash(hash)
+        return mark !== undefined && "successor" in mark ? mark : undefined
+      })
   }
 }
 
@@ -63,7 +70,7 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
     return text === undefined ? Number.NaN : Number(text)
   }
   const supersededUntil = take("~supersededUntil")
-  if (!Number.isNaN(supersededUntil)) return { supersededUntil }
+  if (!Number.isNaN(supersededUntil)) return { supersededUntil, successor: fields.get("~successor") ?? "" }
   const record = { createdAt: take("~createdAt"), touchedAt: take("~touchedAt"), expiresAt: take("~expiresAt"), fields }
   // Without its times, which somebody must have damaged, it is no session.
   return Number.isNaN(record.createdAt + record.touchedAt + record.expiresAt) ? undefined : record
@@ -174,7 +181,15 @@ const supersede = script(`
 if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {} end
 local hash = redis.call("HGETALL", KEYS[1])
 redis.call("DEL", KEYS[1])
-redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1])
-redis.call("PEXPIREAT", KEYS[1], ARGV[2])
+redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1], "~successor", ARGV[2])
+redis.call("PEXPIREAT", KEYS[1], ARGV[3])
 return hash
+`)
+
+const destroy = script(`
+local mark = redis.call("TYPE", KEYS[1]).ok == "hash"
+  and redis.call("HMGET", KEYS[1], "~supersededUntil", "~successor") or {}
+redis.call("UNLINK", KEYS[1])
+if not mark[1] then return {} end
+return {"~supersededUntil", mark[1], "~successor", mark[2] or ""}
 `)

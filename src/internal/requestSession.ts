@@ -116,7 +116,10 @@ export class RequestSession {
   #newId: Redacted.Redacted<string> | undefined
   #ended: { readonly id: Redacted.Redacted<string>; readonly record: SessionRecord } | undefined
   #touchAsked = false
+  /** The client must get the token, though it is the same session. */
+  #isRenewed = false
   #isFresh = false
+  #hasEnded = false
   /** How often the session was ended: what was saved of an earlier life must be ended as well. */
   #life = 0
 
@@ -127,7 +130,6 @@ export class RequestSession {
   #outgoing: Outgoing | undefined
   #flashed: JsonObject = {}
   #flashing: { readonly field: string; readonly messages: JsonObject } | undefined
-  #onLateChange: Effect.Effect<void> | undefined
   #turn: Semaphore.Semaphore | undefined
 
   constructor(
@@ -201,7 +203,9 @@ export class RequestSession {
         this.#adopt(loaded.record)
         if (loaded.renewed !== undefined) {
           this.#token = loaded.renewed
-          this.#wanted = { _tag: "Send", token: loaded.renewed, expiresAt: loaded.record.expiresAt }
+          // It goes out with the next write: that finds out whether the session is still there.
+          this.#isRenewed = true
+          this.#touchAsked = true
         }
         return Observability.annotateHandle(fiber, () => Identifier.handle(Redacted.value(loaded.id)))
       }
@@ -224,7 +228,7 @@ export class RequestSession {
     const fields = Flash.fieldsOf(record.fields)
     if (fields.length === 0) return
     this.#flashed = Flash.messagesIn(record.fields, fields)
-    if (!this.isReadonly) this.#apply(fields.reduce(Change.remove, Change.none))
+    if (!this.isReadonly) this.change(fields.reduce(Change.remove, Change.none))
   }
 
   #rejected(
@@ -255,6 +259,11 @@ export class RequestSession {
 
   get times(): SessionRecord | undefined {
     return this.#stored
+  }
+
+  /** Whether the cookie itself holds the session. */
+  get isStateless(): boolean {
+    return this.#environment.store?.stateless === true
   }
 
   get settings(): Settings {
@@ -299,16 +308,9 @@ export class RequestSession {
   }
 
   change(change: Change.Change): Effect.Effect<void> {
-    this.#apply(change)
-    const onLateChange = this.#phase === "late" ? this.#onLateChange : undefined
-    if (onLateChange === undefined) return Exit.void
-    this.#onLateChange = undefined
-    return onLateChange
-  }
-
-  #apply(change: Change.Change): void {
     this.#change = Change.compose(this.#change, change)
     this.#fields = Change.apply(this.#fields, change)
+    return Exit.void
   }
 
   flash(messages: JsonObject, now: number): Effect.Effect<void> {
@@ -355,6 +357,8 @@ export class RequestSession {
     this.#change = Change.none
     this.#flashing = undefined
     this.#isFresh = true
+    this.#hasEnded = true
+    this.#isRenewed = false
   }
 
   // ---------------------------------------------------------------------------
@@ -394,7 +398,26 @@ export class RequestSession {
 
   #save(store: SessionStore): Effect.Effect<Committed, CommitFailure> {
     if (this.#status === "unloaded") return done
-    if (this.#status === "lost") return Change.isEmpty(this.#change) && this.#life === 0 ? done : this.#drop()
+    if (this.#status === "lost") return Change.isEmpty(this.#change) && !this.#hasEnded ? done : this.#drop()
+    return Effect.flatMap(this.#stillThere(store), (isThere) => isThere ? this.#write(store) : this.#drop())
+  }
+
+  /** A request may take longer than the session has to live; whether another one has extended it, the store knows. */
+  #stillThere(store: SessionStore): Effect.Effect<boolean, SessionStoreError> {
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (this.#status !== "existing" || !this.#environment.expiry.isExpired(this.#stored!, now)) {
+        return Effect.succeed(true)
+      }
+      return Effect.map(store.load(this.#token!), (loaded) => {
+        if (loaded._tag !== "Found") return false
+        const { createdAt, expiresAt, touchedAt } = loaded.record
+        this.#stored = { ...this.#stored!, createdAt, expiresAt, touchedAt }
+        return true
+      })
+    })
+  }
+
+  #write(store: SessionStore): Effect.Effect<Committed, CommitFailure> {
     return Effect.flatMap(this.#intent, (intent) => {
       if (intent === undefined) return done
       const life = this.#life
@@ -428,7 +451,7 @@ export class RequestSession {
       const { expiry, settings } = this.#environment
       if (this.#status === "anonymous") {
         // Who has just ended a session does not want an empty one in its place.
-        const isWanted = this.#fields.size > 0 || settings.saveUninitialized && this.#wanted?._tag !== "Clear"
+        const isWanted = this.#fields.size > 0 || settings.saveUninitialized && !this.#hasEnded
         if (!isWanted) return Effect.undefined
         const record = { ...expiry.start(now), fields: this.#fields }
         return Effect.map(this.id, (id) => ({ operation: "create", id, record }))
@@ -450,14 +473,16 @@ export class RequestSession {
     })
   }
 
-  #saved({ operation, record }: Intent, id: Redacted.Redacted<string>, { token }: Written): Effect.Effect<Committed> {
-    const isExtended = record.expiresAt !== this.#stored?.expiresAt
+  #saved(intent: Intent, id: Redacted.Redacted<string>, { token }: Written): Effect.Effect<Committed> {
+    const { operation, record } = intent
+    const isExtended = record.touchedAt !== this.#stored?.touchedAt && this.settings.cookie.persistence === "persistent"
     this.#status = "existing"
     this.#id = id
     this.#stored = record
-    if (operation === "regenerate") this.#newId = undefined
     if (token !== undefined) this.#send(token, record.expiresAt)
-    else if (isExtended && this.settings.cookie.persistence === "persistent") this.#send(this.#token!, record.expiresAt)
+    else if (isExtended || this.#isRenewed) this.#send(this.#token!, record.expiresAt)
+    this.#isRenewed = false
+    if (intent.operation === "regenerate" && this.#newId === intent.newId) this.#newId = undefined
     return Effect.as(Observability.happened(operation, id), "Done")
   }
 
@@ -469,7 +494,7 @@ export class RequestSession {
   #drop(): Effect.Effect<Committed> {
     this.#status = "lost"
     this.#change = Change.none
-    this.#life = 0
+    this.#hasEnded = false
     return Effect.as(Observability.happened("drop", this.#id), "Dropped")
   }
 
@@ -482,10 +507,17 @@ export class RequestSession {
     this.#phase = "closed"
   }
 
-  /** The headers are out, and only what needs no other cookie can still be saved; `onChange` runs at the first change. */
-  stayOpenLate(onChange: Effect.Effect<void>): void {
+  /** The headers are out, and only what needs no other cookie can still be saved. */
+  stayOpenLate(): void {
     this.#phase = "late"
-    this.#onLateChange = onChange
+  }
+
+  /** This is not the request's session any more: nothing of it counts. */
+  abandon(): void {
+    this.#phase = "closed"
+    this.#status = "lost"
+    this.#change = Change.none
+    this.#hasEnded = false
   }
 
   // ---------------------------------------------------------------------------

@@ -10,8 +10,10 @@ import * as Schedule from "effect/Schedule"
 import { endOfTime } from "./record.ts"
 
 export interface Revocation {
-  /** Until then the session counts as regenerated a moment ago; zero for one that was destroyed. */
+  /** Until then the session counts as regenerated a moment ago. */
   readonly supersededUntil: number
+  /** The key of the session under its new id, if it was regenerated: who destroys the old one means this one. */
+  readonly successor?: string | undefined
 }
 
 /** Keys are hashes of ids, moments are milliseconds since the epoch. */
@@ -29,9 +31,12 @@ interface Entry extends Revocation {
  */
 export const inMemory = Effect.fnUntraced(function*(capacity: number) {
   const entries = new Map<string, Entry>()
-  const sweep = Effect.map(Clock.currentTimeMillis, (now) => {
+  const sweep = Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    let seen = 0
     for (const [key, { until }] of entries) {
       if (until <= now) entries.delete(key)
+      if (++seen % 5_000 === 0) yield* Effect.yieldNow
     }
   })
   yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced("1 minute")))

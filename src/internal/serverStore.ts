@@ -146,16 +146,27 @@ const operations = (
     const key = keyOf(newId)
     if (!(yield* backend.create(key, record))) return taken
     const now = yield* Clock.currentTimeMillis
-    const old = yield* backend.supersede(keyOf(id), Math.min(now + supersededFor, record.expiresAt))
+    const supersededUntil = Math.min(now + supersededFor, record.expiresAt)
+    const old = yield* backend.supersede(keyOf(id), { supersededUntil, successor: key })
     if (old === undefined) {
       yield* backend.destroy(key)
       return gone
     }
-    // What others committed between this request's load and now.
+    // What others committed between this request's load and now; only this request knows of it any more.
     const missed = Change.difference(record.fields, Change.apply(old.fields, change))
-    if (!Change.isEmpty(missed)) yield* backend.update(key, missed, record)
+    const touch = old.expiresAt > record.expiresAt
+    if (touch || !Change.isEmpty(missed)) {
+      yield* Effect.retry(backend.update(key, { ...missed, touch }, old), { times: 2 })
+    }
     return tokenOf(newId)
   })
+
+  /** Who ends a session that another request has just given a new id means that one as well. */
+  const destroy = (key: string): Effect.Effect<void, unknown> =>
+    Effect.flatMap(
+      backend.destroy(key),
+      (mark) => mark !== undefined && Identifier.isHash(mark.successor) ? destroy(mark.successor) : Effect.void
+    )
 
   return {
     driver: backend.driver,
@@ -166,9 +177,26 @@ const operations = (
     update: (id, change, record) => existing(Effect.suspend(() => backend.update(keyOf(id), change, record))),
     touch: (id, record) => existing(Effect.suspend(() => backend.touch(keyOf(id), record))),
     regenerate,
-    destroy: (id) => Effect.suspend(() => backend.destroy(keyOf(id)))
+    destroy: (id) => Effect.suspend(() => destroy(keyOf(id)))
   }
 }
 
 const existing = <E>(wasThere: Effect.Effect<boolean, E>) =>
   Effect.map(wasThere, (wasThere) => wasThere ? unchanged : gone)
+
+// -----------------------------------------------------------------------------
+// sessions that are switched off
+// -----------------------------------------------------------------------------
+
+/** Where sessions are switched off (`enabled: false`), nothing asks the store, so none is connected. */
+export const inert = (driver: string): SessionStore => ({
+  [TypeId]: TypeId,
+  driver,
+  stateless: false,
+  load: () => Effect.succeed(notFound.unknown),
+  create: () => Effect.succeed(unchanged),
+  update: () => Effect.succeed(gone),
+  touch: () => Effect.succeed(gone),
+  regenerate: () => Effect.succeed(gone),
+  destroy: () => Effect.void
+})

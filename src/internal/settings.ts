@@ -106,7 +106,10 @@ const parseDuration = (written: unknown): Duration.Duration | undefined => {
   if (written === "never") return Duration.infinity
   if (typeof written === "string") {
     const [, amount, short, long] = durationPattern.exec(written.trim()) ?? []
-    return amount === undefined ? undefined : Duration.millis(Number(amount) * milliseconds[short ?? long!]!)
+    // In whole milliseconds, as clocks and stores count.
+    return amount === undefined
+      ? undefined
+      : Duration.millis(Math.round(Number(amount) * milliseconds[short ?? long!]!))
   }
   return undefined
 }
@@ -124,7 +127,7 @@ export const text = (pattern: RegExp, write: string) =>
   kind(
     Schema.String,
     (written) => typeof written === "string" && pattern.test(written) ? Result.succeed(written) : Result.fail(write)
-  )
+  ).pipe(Schema.annotateKey({ messageMissingKey: write }))
 
 export const textOr = (pattern: RegExp, write: string, standard: string) => withDefault(text(pattern, write), standard)
 
@@ -140,12 +143,13 @@ export const list = (pattern: RegExp, write: string) =>
 export const words = (standard: ReadonlyArray<string>) =>
   withDefault(list(/./, "Write a list of names (in an environment variable, with commas between them)"), standard)
 
-export const password = kind<Redacted.Redacted<string>>(Schema.Redacted(Schema.String), (written) => {
-  const password = Redacted.isRedacted(written) ? Redacted.value(written) : written
-  return typeof password === "string" && password !== ""
-    ? Result.succeed(Redacted.make(password))
-    : Result.fail("Write a password, or leave it out")
-})
+export const hidden = (write: string) =>
+  kind<Redacted.Redacted<string>>(Schema.Redacted(Schema.String), (written) => {
+    const text = Redacted.isRedacted(written) ? Redacted.value(written) : written
+    return typeof text === "string" && text !== "" ? Result.succeed(Redacted.make(text)) : Result.fail(write)
+  })
+
+export const password = hidden("Write a password, or leave it out")
 
 export const secrets = withDefault(
   kind<ReadonlyArray<Redacted.Redacted<string>>>(Schema.Array(Schema.Redacted(Schema.String)), (written) => {
@@ -209,8 +213,6 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
       ? noSuchSetting
       : issue._tag === "InvalidType" && SchemaAST.isObjects(issue.ast)
       ? notAnObject
-      : issue._tag === "MissingKey"
-      ? "This setting has no default"
       : SchemaIssue.defaultLeafHook(issue)
 })
 
@@ -298,13 +300,15 @@ export const canonicalName = (path: ReadonlyArray<string>): string =>
 
 const nameOf = (path: ReadonlyArray<string>): string => `${path.join(".")} (${environmentName(path)})`
 
-// A URL may have a password in it.
+// A URL may have a password in it, wherever somebody wrote it.
 const mayBeSecret = /secret|pass|token|credential|key|ur[il]/i
+const urlWithPassword = /:\/\/[^/]*@/
 
 const describe = (found: unknown): string => {
   if (Duration.isDuration(found)) return Duration.format(found)
   if (found === undefined || Predicate.isObjectOrArray(found)) return shapeOf(found)
   if (typeof found !== "string") return globalThis.String(found)
+  if (urlWithPassword.test(found)) return shapeOf(found)
   return JSON.stringify(found.length > 80 ? `${found.slice(0, 77)}…` : found)
 }
 

@@ -90,10 +90,15 @@ const inEnvironment = (settings: Settings, environment: Tree): Document => {
   return place({}, [], environment)
 }
 
-/** The driver's own settings are for the driver to know. */
+/** The driver's own settings are for the driver to know, but for the name of the one group that one of them has. */
 const unknownPath = (settings: Settings, name: string): ReadonlyArray<string> => {
   const [, group, setting] = /^([A-Z]+)_(.+)$/.exec(name) ?? []
-  if (group === "STORE") return ["store", String.camelCase(setting!)]
+  if (group === "STORE") {
+    const [, inner, rest] = /^(AWS)_(.+)$/.exec(setting!) ?? []
+    return inner === undefined
+      ? ["store", String.camelCase(setting!)]
+      : ["store", inner.toLowerCase(), String.camelCase(rest!)]
+  }
   const isGroup = [...settings.values()].some((path) => path.length > 1 && canonicalName(path.slice(0, 1)) === group)
   return isGroup ? [group!.toLowerCase(), setting!] : [name]
 }

@@ -1,0 +1,200 @@
+import { Effect, type Option, Schema } from "effect"
+import { Session, type SessionError, SessionKey } from "effect-session"
+import type { Json, JsonObject } from "effect/Schema"
+import { describe, expect, it } from "tstyche"
+
+type Service = Session.Session
+type ReadError = SessionError.ReadError
+type ChangeError = SessionError.ChangeError
+/** What an operation can fail with that has no value to encode or decode. */
+type PlainChangeError =
+  | SessionError.SessionStoreError
+  | SessionError.SessionReadonlyError
+  | SessionError.SessionClosedError
+
+const Name = SessionKey.make("name", Schema.String)
+const Count = SessionKey.make("count", Schema.Number)
+const Total = Count.pipe(SessionKey.withDefault(() => 0))
+const Percent = SessionKey.make("percent", Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 })))
+const FromText = SessionKey.make("from_text", Schema.NumberFromString)
+const Since = SessionKey.make("since", Schema.Date)
+const MaybeCount = SessionKey.make("maybe", Schema.NullOr(Schema.Number))
+const Theme = SessionKey.make("theme", Schema.Literals(["light", "dark"]))
+const Profile = SessionKey.make("profile", Schema.Struct({ name: Schema.String, since: Schema.Date }))
+
+describe("reading", () => {
+  it("gives an Option, or the value where the key has a default", () => {
+    expect(Session.get(Name)).type.toBe<Effect.Effect<Option.Option<string>, ReadError, Service>>()
+    expect(Session.get(Total)).type.toBe<Effect.Effect<number, ReadError, Service>>()
+    expect(Session.get(Since)).type.toBe<Effect.Effect<Option.Option<Date>, ReadError, Service>>()
+    expect(Session.flashed(Name)).type.toBe<Effect.Effect<Option.Option<string>, ReadError, Service>>()
+    expect(Session.flashed(Total)).type.toBe<Effect.Effect<number, ReadError, Service>>()
+  })
+
+  it("gives the value or something else", () => {
+    expect(Session.getOrElse(Name, () => null)).type.toBe<Effect.Effect<string | null, ReadError, Service>>()
+    expect(Name.pipe(Session.getOrElse(() => 5))).type.toBe<Effect.Effect<string | number, ReadError, Service>>()
+    expect(Session.getOrElse(Total, () => "none")).type.toBe<Effect.Effect<number | string, ReadError, Service>>()
+  })
+
+  it("fails with what reading can fail with, and no more", () => {
+    expect<ReadError>().type.toBe<SessionError.SessionStoreError | SessionError.SessionValueError>()
+    expect(Session.all).type.toBe<Effect.Effect<JsonObject, ReadError, Service>>()
+    type Plain<A> = Effect.Effect<A, SessionError.SessionStoreError, Service>
+    expect(Session.has(Name)).type.toBe<Plain<boolean>>()
+    expect(Session.view).type.toBe<Plain<Session.SessionView>>()
+    expect(Session.handle).type.toBe<Plain<string>>()
+    expect(Session.fresh).type.toBe<Plain<boolean>>()
+    expect(Session.flashMessages).type.toBe<Plain<Session.FlashMessages>>()
+    expect(Session.initiated).type.toBe<Effect.Effect<boolean, never, Service>>()
+    expect(Session.readonly).type.toBe<Effect.Effect<boolean, never, Service>>()
+  })
+
+  it("has a view with plain functions", () => {
+    const view = {} as Session.SessionView
+    expect(view.get(Name)).type.toBe<Option.Option<string>>()
+    expect(view.get(Total)).type.toBe<number>()
+    expect(view).type.not.toHaveProperty("put")
+  })
+})
+
+describe("changing", () => {
+  it("puts values of the key's type only", () => {
+    expect(Session.put).type.toBeCallableWith(Name, "Ada")
+    expect(Session.put).type.toBeCallableWith(Since, new Date())
+    expect(Session.put).type.toBeCallableWith(Profile, { name: "Ada", since: new Date() })
+    expect(Session.put).type.toBeCallableWith(Theme, "dark")
+    expect(Session.put).type.toBeCallableWith(Total, 5)
+    expect(Session.put).type.not.toBeCallableWith(Name, 5)
+    expect(Session.put).type.not.toBeCallableWith(Since, "2026-01-01")
+    expect(Session.put).type.not.toBeCallableWith(Profile, { name: "Ada" })
+    expect(Session.put).type.not.toBeCallableWith(Theme, "blue")
+    expect(Session.put).type.not.toBeCallableWith(Count, undefined)
+    expect(Session.put).type.not.toBeCallableWith("name", "Ada")
+    expect(Session.put).type.not.toBeCallableWith()
+  })
+
+  it("puts values of the key's type only, also at the end of a pipe", () => {
+    expect(Name.pipe(Session.put("Ada"))).type.toBe<Effect.Effect<void, ChangeError, Service>>()
+    expect(Theme.pipe(Session.put("dark"))).type.toBe<Effect.Effect<void, ChangeError, Service>>()
+    expect(Name.pipe).type.not.toBeCallableWith(Session.put(5))
+    expect(Theme.pipe).type.not.toBeCallableWith(Session.put("blue"))
+  })
+
+  it("modifies with the value that reading gives", () => {
+    expect(Session.modify(Total, (total) => {
+      expect(total).type.toBe<number>()
+      return total + 1
+    })).type.toBe<Effect.Effect<number, ChangeError, Service>>()
+    expect(Session.modify(Name, (name) => {
+      expect(name).type.toBe<Option.Option<string>>()
+      return "Ada"
+    })).type.toBe<Effect.Effect<string, ChangeError, Service>>()
+    expect(Total.pipe(Session.modify((total: number) => total + 1))).type.toBe<
+      Effect.Effect<number, ChangeError, Service>
+    >()
+    expect(Session.modify).type.not.toBeCallableWith(Name, () => 5)
+    expect(Session.modify).type.not.toBeCallableWith(Name, (name: string) => name)
+    expect(Session.modify((name: string) => name)).type.not.toBeCallableWith(Name)
+  })
+
+  it("increments numbers only: in the program and in the store", () => {
+    expect(Session.increment).type.toBeCallableWith(Count)
+    expect(Session.increment).type.toBeCallableWith(Count, 5)
+    expect(Session.increment).type.toBeCallableWith(Total)
+    expect(Session.increment).type.toBeCallableWith(Percent, 5)
+    expect(Session.increment).type.not.toBeCallableWith(Name)
+    expect(Session.increment).type.not.toBeCallableWith(Name, 5)
+    expect(Session.increment).type.not.toBeCallableWith(FromText)
+    expect(Session.increment).type.not.toBeCallableWith(Since)
+    expect(Session.increment).type.not.toBeCallableWith(MaybeCount)
+    expect(Session.increment).type.not.toBeCallableWith(Count, "5")
+    expect(Session.increment(5)).type.toBeCallableWith(Count)
+    expect(Session.increment(5)).type.not.toBeCallableWith(Name)
+    expect(Session.increment(5)).type.not.toBeCallableWith(FromText)
+    expect(Session.increment(Count)).type.toBe<Effect.Effect<number, ChangeError, Service>>()
+  })
+
+  it("decrements numbers only", () => {
+    expect(Session.decrement).type.toBeCallableWith(Total, 5)
+    expect(Session.decrement).type.not.toBeCallableWith(Name)
+    expect(Session.decrement).type.not.toBeCallableWith(FromText)
+    expect(Session.decrement(5)).type.toBeCallableWith(Percent)
+    expect(Session.decrement(5)).type.not.toBeCallableWith(Since)
+    expect(Count.pipe(Session.decrement(5))).type.toBe<Effect.Effect<number, ChangeError, Service>>()
+  })
+
+  it("fails with what changing can fail with, and no more", () => {
+    expect<ChangeError>().type.toBe<
+      ReadError | SessionError.SessionReadonlyError | SessionError.SessionClosedError
+    >()
+    expect(Session.put(Name, "Ada")).type.toBe<Effect.Effect<void, ChangeError, Service>>()
+    expect(Session.pull(Name)).type.toBe<Effect.Effect<Option.Option<string>, ChangeError, Service>>()
+    expect(Session.pull(Total)).type.toBe<Effect.Effect<number, ChangeError, Service>>()
+    expect(Session.forget(Name)).type.toBe<Effect.Effect<void, PlainChangeError, Service>>()
+    expect(Session.clear).type.toBe<Effect.Effect<void, PlainChangeError, Service>>()
+    expect(Session.regenerate).type.toBe<Effect.Effect<void, PlainChangeError, Service>>()
+    expect(Session.destroy).type.toBe<Effect.Effect<void, PlainChangeError, Service>>()
+    expect(Session.touch).type.toBe<Effect.Effect<void, PlainChangeError, Service>>()
+  })
+
+  it("commits, and fails with what the store and its limits can fail with", () => {
+    expect(Session.commit).type.toBe<Effect.Effect<void, SessionError.CommitError, Service>>()
+    expect<SessionError.CommitError>().type.toBe<
+      PlainChangeError | SessionError.SessionTooLargeError | SessionError.SessionGoneError
+    >()
+  })
+})
+
+describe("flash messages", () => {
+  it("come by key, by name or as an object", () => {
+    expect(Session.flash).type.toBeCallableWith(Name, "Ada")
+    expect(Session.flash).type.toBeCallableWith(Since, new Date())
+    expect(Session.flash).type.toBeCallableWith("message", "Saved")
+    expect(Session.flash).type.toBeCallableWith("errors", { title: ["too short"] })
+    expect(Session.flash).type.toBeCallableWith({ message: "Saved", errors: { title: 1 } })
+    expect(Session.flash).type.not.toBeCallableWith(Name, 5)
+    expect(Session.flash).type.not.toBeCallableWith("message")
+    expect(Session.flash).type.not.toBeCallableWith("message", undefined)
+    expect(Session.flash).type.not.toBeCallableWith("since", new Date())
+    expect(Session.flash).type.not.toBeCallableWith({ since: new Date() })
+    expect(Session.flash).type.not.toBeCallableWith({ size: 5n })
+    expect(Session.flash).type.not.toBeCallableWith(["message"])
+    expect(Session.flash).type.not.toBeCallableWith()
+  })
+
+  it("are read by paths", () => {
+    const messages = {} as Session.FlashMessages
+    expect(messages.get("errors.title")).type.toBe<Option.Option<Json>>()
+    expect(messages.get("errors.title", undefined)).type.toBe<Json | undefined>()
+    expect(messages.get("errors.title", new Date())).type.toBe<Json | Date>()
+    expect(messages.isEmpty).type.toBe<boolean>()
+    expect(messages.all()).type.toBe<JsonObject>()
+  })
+
+  it("fail with what changing can fail with", () => {
+    type Change = Effect.Effect<void, ChangeError, Service>
+    expect(Session.flash("a", 1)).type.toBe<Change>()
+    expect(Session.flashAll()).type.toBe<Change>()
+    expect(Session.flashAll({ a: 1 })).type.toBe<Change>()
+    expect(Session.flashOnly(["a"])).type.toBe<Change>()
+    expect(Session.flashExcept(["a"], { a: 1 })).type.toBe<Change>()
+    expect(Session.reflash).type.toBe<Change>()
+    expect(Session.reflashOnly(["a"])).type.toBe<Change>()
+    expect(Session.reflashExcept(["a"])).type.toBe<Change>()
+  })
+})
+
+describe("the session", () => {
+  it("can't be made by hand", () => {
+    expect<Service>().type.not.toBeAssignableFrom<{}>()
+    expect<keyof Service>().type.toBe<typeof Session.TypeId>()
+  })
+
+  it("for tests needs nothing", () => {
+    expect(Effect.provide(Session.increment(Count), Session.layerTest({ count: 1 }))).type.toBe<
+      Effect.Effect<number, ChangeError>
+    >()
+    expect(Session.layerTest).type.not.toBeCallableWith({ since: new Date() })
+  })
+})

@@ -1,0 +1,107 @@
+import { Effect, Layer, Schema } from "effect"
+import { MemoryLayer, Session, SessionConfig, SessionKey, SessionMiddleware, type SessionStore } from "effect-session"
+import { HttpRouter, type HttpServer, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import type { Scope } from "effect/Scope"
+import { describe, expect, it } from "tstyche"
+
+const Count = SessionKey.make("count", Schema.Number)
+const handler = Effect.map(Session.all, HttpServerResponse.jsonUnsafe)
+const route = HttpRouter.add("POST", "/count", Effect.as(Session.increment(Count), HttpServerResponse.empty()))
+
+type Needs<L> = L extends Layer.Layer<infer _A, infer _E, infer R> ? R : never
+
+/** What an application does last: it runs what needs nothing any more. */
+const run = <A, E>(_: Effect.Effect<A, E>): void => {}
+const server = {} as Layer.Layer<HttpServer.HttpServer>
+const launch = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
+  layer.pipe(
+    Layer.provide(MemoryLayer.layer()),
+    Layer.provide(SessionConfig.layer()),
+    Layer.provide(server),
+    Layer.launch
+  )
+
+describe("a handler that uses the session", () => {
+  it("does not compile when served without the middleware", () => {
+    expect<Session.Session>().type.toBeAssignableTo<Needs<ReturnType<typeof serveBare>>>()
+    expect(run).type.not.toBeCallableWith(launch(serveBare()))
+  })
+
+  it("says so already as a route", () => {
+    expect<HttpRouter.Request<"Requires", Session.Session>>().type.toBeAssignableTo<Needs<typeof route>>()
+  })
+
+  it("compiles with the middleware", () => {
+    const served = HttpRouter.serve(route.pipe(Layer.provide(SessionMiddleware.layer)))
+    expect<Needs<typeof served>>().type.toBe<
+      HttpServer.HttpServer | SessionStore.SessionStore | SessionConfig.SessionConfig
+    >()
+    expect(run).type.toBeCallableWith(launch(served))
+  })
+
+  it("compiles with the middleware for all routes", () => {
+    const served = HttpRouter.serve(route.pipe(Layer.provide(SessionMiddleware.layerGlobal)))
+    expect<Needs<typeof served>>().type.toBe<
+      HttpServer.HttpServer | SessionStore.SessionStore | SessionConfig.SessionConfig
+    >()
+  })
+
+  it("does not compile where only another route has the middleware", () => {
+    const other = HttpRouter.add("GET", "/", handler).pipe(Layer.provide(SessionMiddleware.layer))
+    const served = HttpRouter.serve(Layer.mergeAll(route, other))
+    expect<Session.Session>().type.toBeAssignableTo<Needs<typeof served>>()
+    expect(run).type.not.toBeCallableWith(launch(served))
+  })
+})
+
+const serveBare = () => HttpRouter.serve(route)
+
+describe("the middleware", () => {
+  it("needs a store and the settings", () => {
+    expect(SessionMiddleware.layer).type.toBe<
+      Layer.Layer<
+        HttpRouter.Request<"Requires", Session.Session>,
+        never,
+        SessionStore.SessionStore | SessionConfig.SessionConfig
+      >
+    >()
+  })
+
+  it("provides the session to any HTTP effect, and leaves its errors and other needs", () => {
+    class Database {
+      readonly _ = 1
+    }
+    const app = {} as Effect.Effect<HttpServerResponse.HttpServerResponse, "error", Session.Session | Database>
+    const served = Effect.flatMap(SessionMiddleware.make, (withSession) => withSession(app))
+    expect(served).type.toBe<
+      Effect.Effect<
+        HttpServerResponse.HttpServerResponse,
+        "error",
+        | SessionStore.SessionStore
+        | SessionConfig.SessionConfig
+        | Database
+        | HttpServerRequest.HttpServerRequest
+        | Scope
+      >
+    >()
+  })
+})
+
+describe("an HttpApi", () => {
+  const Total = HttpApiEndpoint.get("total", "/total", { success: Schema.Number })
+  const total = Effect.map(Session.increment(Count), (count) => count)
+
+  it("provides the session to its handlers where it has the middleware", () => {
+    const Api = HttpApi.make("shop").add(HttpApiGroup.make("cart").add(Total)).middleware(SessionMiddleware.Api)
+    const group = HttpApiBuilder.group(Api, "cart", (handlers) => handlers.handle("total", () => total))
+    expect<Session.Session>().type.not.toBeAssignableTo<Needs<typeof group>>()
+    expect<SessionMiddleware.Api>().type.toBeAssignableTo<Needs<typeof group>>()
+  })
+
+  it("does not where it has none", () => {
+    const Api = HttpApi.make("shop").add(HttpApiGroup.make("cart").add(Total))
+    const group = HttpApiBuilder.group(Api, "cart", (handlers) => handlers.handle("total", () => Effect.orDie(total)))
+    expect<HttpRouter.Request<"Requires", Session.Session>>().type.toBeAssignableTo<Needs<typeof group>>()
+  })
+})

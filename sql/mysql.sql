@@ -1,0 +1,11 @@
+-- The table of effect-session's SqlLayer for MySQL, as SqlLayer.migration() makes it. Moments are milliseconds since the epoch;
+-- `fields` is a JSON object. It is a text, because the type JSON would sort and round what is in it.
+CREATE TABLE IF NOT EXISTS `effect_sessions` (
+  `key` VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+  created_at BIGINT NOT NULL,
+  touched_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  superseded_until BIGINT,
+  fields LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  INDEX `idx_effect_sessions_expires_at` (expires_at)
+) ENGINE = InnoDB;

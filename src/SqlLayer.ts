@@ -1,0 +1,208 @@
+/**
+ * Sessions in a SQL database: for any number of servers. Works with PostgreSQL, MySQL and SQLite, through the `SqlClient` of
+ * `effect/sql` that the application has anyway.
+ *
+ * **Details**
+ *
+ * A session is one row: the hash of its id as the key, its times in milliseconds since the epoch, and its fields as a JSON
+ * object. {@link migration} makes the table, or a file in the folder `sql` of this package. These are the statements, where
+ * each is one round trip:
+ *
+ * | operation  | statements |
+ * | ---------- | ---------- |
+ * | load       | `SELECT` |
+ * | create     | `INSERT … ON CONFLICT DO NOTHING RETURNING` |
+ * | update     | `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` |
+ * | touch      | `UPDATE … RETURNING` |
+ * | regenerate | those of create for the new one; `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` to put the mark of a superseded session in the place of the old one; those of update if another request has committed to it meanwhile |
+ * | destroy    | `DELETE … RETURNING` |
+ *
+ * An update of a session that is gone, or superseded, has no `UPDATE`. SQLite has no `FOR UPDATE`: there a transaction begins
+ * with `BEGIN IMMEDIATE`. MySQL has no `RETURNING`: there create is an `INSERT` that fails if there is a row, touch an `UPDATE`
+ * and a `SELECT` after it, and destroy a `DELETE` in a transaction like that of update. This is tested on PostgreSQL and on
+ * SQLite; on MySQL it follows the same statements.
+ *
+ * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what has expired more than a
+ * minute ago, as the clocks of several servers differ.
+ *
+ * **Gotchas**
+ *
+ * A session takes no part in a transaction of the application (`sql.withTransaction`): what a request has committed of its
+ * session stays, even if the transaction is rolled back. So inside of one, loading or committing the session takes a second
+ * connection of the pool, and waits if there is none, as long as the time limit of the configuration allows. Give the pool
+ * more connections than there are transactions at a time, use the session before the transaction, or provide this Layer with
+ * a client of its own.
+ *
+ * A client of SQLite has one connection for all. There the session can be read inside a transaction of the application, but
+ * `Session.commit` is a `SessionStoreError`, at once: commit before the transaction, or after it. The commit just before the
+ * response goes out comes after it anyway.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { SqlClient } from "effect/sql/SqlClient"
+import { SqlError } from "effect/sql/SqlError"
+import { inert } from "./internal/serverStore.ts"
+import * as Setting from "./internal/settings.ts"
+import * as SqlBackend from "./internal/sqlBackend.ts"
+import * as SqlDialect from "./internal/sqlDialect.ts"
+import { within } from "./internal/timeLimit.ts"
+import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
+import { SessionConfigError } from "./SessionError.ts"
+import * as SessionStore from "./SessionStore.ts"
+
+/**
+ * The settings of the SQL store. All are optional.
+ *
+ * - `table`: the name of the table, default `"effect_sessions"`. Before a dot is the schema: `"auth.sessions"`. It is always
+ *   quoted, and no name transformation of the client applies.
+ * - `sweepEvery`: how often expired sessions are deleted, default 10 minutes; `"never"` if something else does it. They are
+ *   gone for everybody before that.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly table?: string
+  readonly sweepEvery?: DurationInput
+}
+
+const tableField = {
+  table: Setting.textOr(
+    /^[^\0]{1,128}$/,
+    "Write the name of a table, such as \"effect_sessions\" or, with a schema, \"auth.sessions\"",
+    "effect_sessions"
+  )
+}
+
+const OptionsOfMigration = Schema.Struct(tableField)
+
+const Options = Schema.Struct({ ...tableField, sweepEvery: Setting.duration("10 minutes") })
+
+/**
+ * A store in a SQL database, with a sweeper that runs as long as the scope. The table must be there.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: (
+  options?: Options
+) => Effect.Effect<
+  SessionStore.SessionStore,
+  SessionConfigError,
+  SessionConfig | SqlClient | Scope.Scope
+> = Effect.fnUntraced(function*(options = {}) {
+  const { sweepEvery, table } = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
+  const { enabled, timeLimit } = yield* SessionConfig
+  if (!enabled) return inert("sql")
+  const client = yield* SqlClient
+  const backend = SqlBackend.make(client, yield* dialectOf(client), table)
+  const timedOut = () => new Error(`No answer within ${Duration.format(timeLimit)}`)
+  yield* Effect.mapError(
+    within(backend.tryOut, timeLimit, timedOut),
+    (error) => new SessionConfigError({ mistakes: [Setting.mistake(["store", "table"], table, explain(error))] })
+  )
+  const sweep = Effect.catchCause(
+    Effect.flatMap(Clock.currentTimeMillis, (now) => backend.sweep(now - differenceOfClocks)),
+    (cause) => Effect.logWarning("Expired sessions could not be deleted", cause)
+  )
+  if (Duration.isFinite(sweepEvery)) yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepEvery)))
+  return yield* SessionStore.fromBackend(backend)
+})
+
+const differenceOfClocks = 60_000
+
+const dialectOf = (client: SqlClient): Effect.Effect<SqlDialect.Dialect, SessionConfigError> => {
+  const dialect = SqlDialect.of(client)
+  const write = "The SQL driver knows PostgreSQL, MySQL and SQLite: provide a SqlClient of one of these"
+  return dialect === undefined
+    ? Effect.fail(new SessionConfigError({ mistakes: [Setting.mistake(["store", "type"], client.driver, write)] }))
+    : Effect.succeed(dialect)
+}
+
+const explain = (error: SqlError | Error): string => {
+  const reason = error instanceof SqlError && error.reason.cause instanceof Error ? error.reason.cause : error
+  return error instanceof SqlError && error.reason._tag !== "SqlSyntaxError" &&
+      !/no such (table|column)/.test(reason.message)
+    ? `The database can't read it: ${reason.message}`
+    : `It is not there, or not a table of sessions: ${reason.message}. ` +
+      "Run the migration, SqlLayer.migration(), or the file for this database in the folder sql of effect-session"
+}
+
+/**
+ * Sessions in a SQL database.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { PgClient } from "@effect/sql-pg"
+ * import { Config, Layer } from "effect"
+ * import { SessionConfig, SqlLayer } from "effect-session"
+ *
+ * const Sql = PgClient.layerConfig({ url: Config.redacted("DATABASE_URL") })
+ *
+ * const Sessions = SqlLayer.layer({ table: "effect_sessions" }).pipe(
+ *   Layer.provide(Sql),
+ *   Layer.provideMerge(SessionConfig.layerConfig())
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options?: Options
+): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | SqlClient> =>
+  Layer.effect(SessionStore.SessionStore, make(options))
+
+/**
+ * As {@link layer}, with each setting from a `Config`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<SessionStore.SessionStore, SessionConfigError | Config.ConfigError, SessionConfig | SqlClient> =>
+  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+
+/**
+ * Makes the table and its index, if they are not there: a migration for the `Migrator` of `effect/sql`, or something to run
+ * when the server starts.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { PgMigrator } from "@effect/sql-pg"
+ * import { SqlLayer } from "effect-session"
+ *
+ * const Migrations = PgMigrator.layer({
+ *   loader: PgMigrator.fromRecord({
+ *     "0001_sessions": SqlLayer.migration()
+ *   })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category migrations
+ */
+export const migration = (
+  { table }: Pick<Options, "table"> = {}
+): Effect.Effect<void, SessionConfigError | SqlError, SqlClient> =>
+  Effect.gen(function*() {
+    const decoded = yield* Effect.fromResult(Setting.decode(OptionsOfMigration, { table }, ["store"]))
+    const client = yield* SqlClient
+    const statements = (yield* dialectOf(client)).create(client.withoutTransforms(), decoded.table)
+    const create = client.withTransaction(
+      Effect.forEach(statements, (statement) => statement.withoutTransform, { discard: true })
+    )
+    // If several servers do it at the same time, PostgreSQL lets one through and fails for the others.
+    yield* Effect.retry(create, { times: 1 })
+  })

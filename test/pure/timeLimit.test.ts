@@ -1,0 +1,172 @@
+/**
+ * The time limit of store calls: it holds where interruption is not possible, and cuts nothing in half.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { within } from "../../src/internal/timeLimit.ts"
+
+const limit = Duration.seconds(5)
+const late = () => "too late" as const
+
+/** Something that goes on until it is released, and what became of it. */
+const job = Effect.gen(function*() {
+  const started = yield* Deferred.make<void>()
+  const released = yield* Deferred.make<string, string>()
+  const ended = yield* Deferred.make<Exit.Exit<string, string>>()
+  const run = Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(released)).pipe(
+    Effect.onExit((exit) => Deferred.succeed(ended, exit))
+  )
+  return { started: Deferred.await(started), released, ended: Deferred.await(ended), run }
+})
+
+describe("within the limit", () => {
+  it.effect("the answer is the answer, whether it comes at once or later", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* within(Effect.succeed("now"), limit, late), "now")
+      assert.strictEqual(yield* Effect.flip(within(Effect.fail("down"), limit, late)), "down")
+      const { released, run, started } = yield* job
+      const fiber = yield* Effect.forkChild(within(run, limit, late))
+      yield* started
+      yield* TestClock.adjust("4999 millis")
+      yield* Deferred.succeed(released, "later")
+      assert.strictEqual(yield* Fiber.join(fiber), "later")
+    }))
+
+  it.effect("a defect stays a defect, and an error an error", () =>
+    Effect.gen(function*() {
+      const exits = [
+        yield* Effect.exit(within(Effect.die("bug"), limit, late)),
+        yield* Effect.exit(within(Effect.andThen(Effect.yieldNow, Effect.die("bug")), limit, late)),
+        yield* Effect.exit(within(Effect.andThen(Effect.yieldNow, Effect.fail("down")), limit, late)),
+        yield* Effect.exit(within(
+          Effect.suspend((): Effect.Effect<void> => {
+            throw new Error("bug")
+          }),
+          limit,
+          late
+        ))
+      ]
+      assert.deepStrictEqual(exits.slice(0, 3), [Exit.die("bug"), Exit.die("bug"), Exit.fail("down")])
+      assert.isTrue(Exit.hasDies(exits[3]!))
+    }))
+
+  it.effect("leaves no timer behind", () =>
+    Effect.gen(function*() {
+      let timedOut = 0
+      const counting = () => {
+        timedOut++
+        return "too late"
+      }
+      const answers = Effect.andThen(Effect.yieldNow, Effect.succeed("answer"))
+      yield* Effect.replicateEffect(within(answers, limit, counting), 100)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(timedOut, 0)
+    }))
+
+  it.effect("sees the services and the clock of its caller", () =>
+    Effect.gen(function*() {
+      const Name = Context.Reference("Name", { defaultValue: () => "nobody" })
+      yield* TestClock.setTime(12_345)
+      const seen = Effect.andThen(Effect.yieldNow, Effect.all([Name, Clock.currentTimeMillis]))
+      assert.deepStrictEqual(yield* Effect.provideService(within(seen, limit, late), Name, "Ada"), ["Ada", 12_345])
+    }))
+
+  it.effect("is for ever where the limit is never", () =>
+    Effect.gen(function*() {
+      const { released, run } = yield* job
+      const fiber = yield* Effect.forkChild(within(run, Duration.infinity, late))
+      yield* TestClock.adjust("10000 days")
+      yield* Deferred.succeed(released, "at last")
+      assert.strictEqual(yield* Fiber.join(fiber), "at last")
+    }))
+})
+
+describe("beyond the limit", () => {
+  it.effect("fails at the limit and not before, and interrupts what hangs", () =>
+    Effect.gen(function*() {
+      const { ended, run, started } = yield* job
+      const fiber = yield* Effect.forkChild(within(run, limit, late))
+      yield* started
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* Effect.flip(Fiber.join(fiber)), "too late")
+      assert.isTrue(Exit.hasInterrupts(yield* ended))
+    }))
+
+  it.effect("fails where the caller can't be interrupted", () =>
+    Effect.gen(function*() {
+      const { ended, run, started } = yield* job
+      const fiber = yield* Effect.forkChild(Effect.uninterruptible(within(run, limit, late)))
+      yield* started
+      yield* TestClock.adjust(limit)
+      assert.strictEqual(yield* Effect.flip(Fiber.join(fiber)), "too late")
+      assert.isTrue(Exit.hasInterrupts(yield* ended))
+    }))
+
+  it.effect("fails even if what hangs can't be interrupted, which then goes on by itself", () =>
+    Effect.gen(function*() {
+      const { ended, released, run, started } = yield* job
+      const fiber = yield* Effect.forkChild(within(Effect.uninterruptible(run), limit, late))
+      yield* started
+      yield* TestClock.adjust(limit)
+      assert.strictEqual(yield* Effect.flip(Fiber.join(fiber)), "too late")
+      yield* Deferred.succeed(released, "nobody listens")
+      assert.deepStrictEqual(yield* ended, Exit.succeed("nobody listens"))
+    }))
+
+  it.effect("an answer that comes after the limit changes nothing any more", () =>
+    Effect.gen(function*() {
+      const { released, run, started } = yield* job
+      const fiber = yield* Effect.forkChild(Effect.exit(within(Effect.uninterruptible(run), limit, late)))
+      yield* started
+      yield* TestClock.adjust(limit)
+      yield* Deferred.fail(released, "down")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail("too late"))
+    }))
+
+  it.effect("each call has its own limit, also many at once", () =>
+    Effect.gen(function*() {
+      const limits = Array.from({ length: 50 }, (_, index) => Duration.millis(index + 1))
+      const fibers = yield* Effect.forEach(limits, (limit) =>
+        Effect.forkChild(Effect.exit(within(Effect.never, limit, late))))
+      yield* Effect.yieldNow
+      for (const [index, fiber] of fibers.entries()) {
+        assert.isUndefined(fiber.pollUnsafe(), `limit ${index + 1}`)
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail("too late"))
+      }
+    }))
+})
+
+describe("a caller that is interrupted", () => {
+  it.effect("interrupts the call, and the timer with it", () =>
+    Effect.gen(function*() {
+      let timedOut = false
+      const { ended, run, started } = yield* job
+      const fiber = yield* Effect.forkChild(within(run, limit, () => {
+        timedOut = true
+        return "too late"
+      }))
+      yield* started
+      yield* Fiber.interrupt(fiber)
+      assert.isTrue(Exit.hasInterrupts(yield* ended))
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+      yield* TestClock.adjust("1 hour")
+      assert.isFalse(timedOut)
+    }))
+
+  it.effect("while it can't be, as during a commit, does not cut the call in half", () =>
+    Effect.gen(function*() {
+      const { ended, released, run, started } = yield* job
+      const fiber = yield* Effect.forkChild(Effect.uninterruptible(within(run, limit, late)))
+      yield* started
+      const interruption = yield* Effect.forkChild(Fiber.interrupt(fiber))
+      yield* Effect.yieldNow
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* Deferred.succeed(released, "whole")
+      assert.deepStrictEqual(yield* ended, Exit.succeed("whole"))
+      yield* Fiber.join(interruption)
+    }))
+})

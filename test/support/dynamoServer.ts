@@ -1,0 +1,220 @@
+/**
+ * A DynamoDB of the tests' own: dynalite behind a server that counts the requests and disturbs some of them. As dynalite
+ * has no time to live, the server answers for that itself.
+ */
+import { type AttributeValue, DynamoDB } from "@aws-sdk/client-dynamodb"
+import { Deferred, Effect } from "effect"
+import type { DynamoLayer } from "effect-session"
+import * as Http from "node:http"
+import { createRequire } from "node:module"
+import type { AddressInfo } from "node:net"
+import { Readable } from "node:stream"
+
+// It comes without types.
+const dynalite: (options: { readonly createTableMs: number }) => Http.Server = createRequire(import.meta.url)(
+  "dynalite"
+)
+
+export interface Sent {
+  readonly operation: string
+  readonly body: Record<string, unknown>
+  /** The id of the key, and the region. */
+  readonly signedFor: string
+}
+
+/** What becomes of a request. */
+export type Disturbance =
+  | "works"
+  /** Nobody answers. */
+  | "hangs"
+  /** It is carried out, and the connection breaks before the answer. */
+  | "loses the answer"
+  /** As well, but something else happens before the connection breaks. */
+  | { readonly losesTheAnswerAfter: Effect.Effect<unknown, unknown> }
+  | { readonly code: string; readonly message?: string; readonly status?: number }
+
+export interface DynamoServer {
+  readonly url: string
+  /** The settings of the driver that lead here. */
+  readonly options: DynamoLayer.Options
+  /** The requests since the last time it was asked. */
+  readonly newRequests: () => ReadonlyArray<Sent>
+  /** Their operations. */
+  readonly newOperations: () => ReadonlyArray<string>
+  /** What becomes of the next requests of the operation, one after the other. */
+  readonly disturbs: (operation: string, ...disturbances: ReadonlyArray<Disturbance>) => void
+  /** What becomes of all requests, from now on. */
+  readonly breaks: (disturbance: Disturbance) => void
+  /** The next request of the operation waits until it is released. */
+  readonly holds: (operation: string) => Hold
+  /** How many there are. */
+  readonly connections: () => number
+  /** Nobody listens any more. */
+  readonly stop: Effect.Effect<void>
+  /** Asks past the driver. */
+  readonly ask: <A>(question: (dynamo: DynamoDB) => Promise<A>) => Effect.Effect<A>
+  /** All items of a table. */
+  readonly items: (table?: string) => Effect.Effect<ReadonlyArray<Record<string, AttributeValue>>>
+}
+
+export interface Hold {
+  /** Waits for the request to arrive. */
+  readonly reached: Effect.Effect<void>
+  readonly release: Effect.Effect<void>
+  /** Waits for the client to break it off. */
+  readonly broken: Effect.Effect<void>
+}
+
+/** The keys of Amazon's documentation. The SDK puts marks of its own on the object that it is given. */
+export const keys = { accessKeyId: "AKIAIOSFODNN7EXAMPLE", secretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" }
+
+export const table = "sessions-test"
+
+/** Starts a server that has the table, and stops it with the scope. */
+export const startDynamo = Effect.fnUntraced(function*() {
+  const server = yield* startDynamoWithoutTable()
+  yield* makeTable(server, table)
+  server.newRequests()
+  return server
+})
+
+/** Past the driver, with a hash key of any name. */
+export const makeTable = (server: DynamoServer, TableName: string, AttributeName = "id"): Effect.Effect<void> =>
+  Effect.asVoid(server.ask((dynamo) =>
+    dynamo.createTable({
+      TableName,
+      AttributeDefinitions: [{ AttributeName, AttributeType: "S" }],
+      KeySchema: [{ AttributeName, KeyType: "HASH" }],
+      BillingMode: "PAY_PER_REQUEST"
+    })
+  ))
+
+export interface Options {
+  /** How long it takes to make a table. */
+  readonly createTableMs?: number
+  /** Whether it has a time to live. */
+  readonly ttl?: boolean
+}
+
+export const startDynamoWithoutTable = Effect.fnUntraced(function*({ createTableMs = 0, ttl = true }: Options = {}) {
+  const requests: Array<Sent> = []
+  const disturbances = new Map<string, Array<Disturbance>>()
+  const holds = new Map<string, { readonly wait: (response: Http.ServerResponse) => Promise<void> }>()
+  let breakdown: Disturbance | undefined
+  const carryOut = makeDynalite(createTableMs, ttl)
+
+  const http = Http.createServer(async (request, response) => {
+    const received = await receive(request)
+    const { operation } = received
+    requests.push(received)
+    const hold = holds.get(operation)
+    holds.delete(operation)
+    await hold?.wait(response)
+    const disturbance = breakdown ?? disturbances.get(operation)?.shift() ?? "works"
+    if (disturbance === "hangs") return
+    if (disturbance === "works") return carryOut(received, response)
+    if (typeof disturbance === "object" && "code" in disturbance) return refuse(response, disturbance)
+    const last = disturbance === "loses the answer" ? Effect.void : disturbance.losesTheAnswerAfter
+    response.end = () => {
+      Effect.runFork(Effect.ensuring(last, Effect.sync(() => response.destroy())))
+      return response
+    }
+    carryOut(received, response)
+  })
+  let connections = 0
+  http.on("connection", (socket) => {
+    connections++
+    socket.on("close", () => connections--)
+  })
+  const stop = Effect.callback<void>((resume) => {
+    http.close(() => resume(Effect.void))
+    http.closeAllConnections()
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => void http.listen(0, "127.0.0.1", () => resume(Effect.void))),
+    () => stop
+  )
+  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+  const client = yield* Effect.acquireRelease(
+    Effect.sync(() => new DynamoDB({ region: "eu-west-1", endpoint: url, credentials: { ...keys } })),
+    (client) => Effect.sync(() => client.destroy())
+  )
+
+  const newRequests = () => requests.splice(0)
+  const server: DynamoServer = {
+    url,
+    options: { table, endpoint: url, aws: { region: "eu-west-1", ...keys } },
+    newRequests,
+    newOperations: () => newRequests().map(({ operation }) => operation),
+    disturbs: (operation, ...more) => void disturbances.set(operation, [...more]),
+    breaks: (disturbance) => void (breakdown = disturbance),
+    holds: (operation) => {
+      const [reached, released, broken] = [
+        Deferred.makeUnsafe<void>(),
+        Deferred.makeUnsafe<void>(),
+        Deferred.makeUnsafe<void>()
+      ]
+      const wait = (response: Http.ServerResponse) => {
+        response.on("close", () => Deferred.doneUnsafe(broken, Effect.void))
+        Deferred.doneUnsafe(reached, Effect.void)
+        return Effect.runPromise(Deferred.await(released))
+      }
+      holds.set(operation, { wait })
+      return {
+        reached: Deferred.await(reached),
+        release: Effect.asVoid(Deferred.succeed(released, undefined)),
+        broken: Deferred.await(broken)
+      }
+    },
+    connections: () => connections,
+    stop,
+    ask: (question) => Effect.promise(() => question(client)),
+    items: (TableName = table) => Effect.promise(async () => (await client.scan({ TableName })).Items ?? [])
+  }
+  return server
+})
+
+interface Received extends Sent {
+  /** The request once more, for a listener that has not seen it. */
+  readonly again: () => Http.IncomingMessage
+}
+
+const receive = async (request: Http.IncomingMessage): Promise<Received> => {
+  const { headers, method, url } = request
+  const chunks: Array<Buffer> = []
+  for await (const chunk of request) chunks.push(chunk)
+  const bytes = Buffer.concat(chunks)
+  const [, key, region] = /Credential=([^/]+)\/\d+\/([^/]+)/.exec(headers.authorization ?? "") ?? []
+  return {
+    operation: String(headers["x-amz-target"]).replace(/^.*\./, ""),
+    body: JSON.parse(bytes.toString()),
+    signedFor: `${key} ${region}`,
+    again: () => Object.assign(Readable.from([bytes]), { headers, method, url }) as Http.IncomingMessage
+  }
+}
+
+const makeDynalite = (createTableMs: number, ttl: boolean) => {
+  const [listener] = dynalite({ createTableMs }).listeners("request") as [(...parameters: Array<unknown>) => void]
+  const ttls = new Map<unknown, object>()
+  return ({ again, body, operation }: Received, response: Http.ServerResponse): void => {
+    const { TableName, TimeToLiveSpecification } = body
+    if (ttl && operation === "UpdateTimeToLive") {
+      ttls.set(TableName, { ...TimeToLiveSpecification as object, TimeToLiveStatus: "ENABLED" })
+      return send(response, 200, { TimeToLiveSpecification })
+    }
+    const TimeToLiveDescription = ttls.get(TableName)
+    return operation === "DescribeTimeToLive" && TimeToLiveDescription !== undefined
+      ? send(response, 200, { TimeToLiveDescription })
+      : listener(again(), response)
+  }
+}
+
+const refuse = (
+  response: Http.ServerResponse,
+  { code, message = "as the test wants it", status = 400 }: Extract<Disturbance, { readonly code: string }>
+): void => send(response, status, { __type: `com.amazonaws.dynamodb.v20120810#${code}`, message })
+
+const send = (response: Http.ServerResponse, status: number, body: object): void => {
+  response.writeHead(status, { "content-type": "application/x-amz-json-1.0" })
+  response.end(JSON.stringify(body))
+}
