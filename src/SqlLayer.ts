@@ -146,7 +146,7 @@ const explain = (error: SqlError | Error): string => {
  * import { Config, Layer } from "effect"
  * import { SessionConfig, SqlLayer } from "effect-session"
  *
- * const Sql = PgClient.layerConfig({ url: Config.redacted("DATABASE_URL") })
+ * const Sql = PgClient.layerConfig({ url: Config.Redacted("DATABASE_URL") })
  *
  * const Sessions = SqlLayer.layer({ table: "effect_sessions" }).pipe(
  *   Layer.provide(Sql),

@@ -190,7 +190,7 @@ describe("defaults", () => {
         persistence: "persistent",
         chunks: 1
       })
-      expect([enabled, id.protection, store]).toEqual([true, "signed", { type: "cookie" }])
+      expect([enabled, id.protection, store.type]).toEqual([true, "signed", "cookie"])
     }))
 
   it.effect("a session in use is touched each minute, and more often where its age is short", () =>
