@@ -213,6 +213,13 @@ export const layerConfig = (
  * Sessions in Redis, through the `Redis` service of `effect/persistence`, such as `NodeRedis` of `@effect/platform-node`
  * provides it. Its commands cost a third of those of ioredis.
  *
+ * **Gotchas**
+ *
+ * What becomes of commands in an outage is up to the client. By default, node-redis keeps those that come while there is
+ * no connection, and sends them later, when their clients have been told 503 (`disableOfflineQueue: true` prevents that);
+ * and it waits for ever on a connection that has fallen silent, unless `socket` has both a `socketTimeout` and a
+ * `reconnectStrategy`.
+ *
  * @since 0.1.0
  * @category layers
  */
@@ -223,6 +230,13 @@ export const layerRedis = (
 
 /**
  * Sessions in Redis, through a client of ioredis (single, Sentinel or Cluster) that the caller makes and closes.
+ *
+ * **Gotchas**
+ *
+ * By default, ioredis repeats commands that were on their way when a connection broke, so that an increment can be made
+ * twice, and waits for ever on a connection that has fallen silent. Give it `autoResendUnfulfilledCommands: false`,
+ * `maxRetriesPerRequest: 0`, `enableOfflineQueue: false` and a `socketTimeout`; a Cluster also needs a
+ * `clusterNodeRetryStrategy`. {@link layer} does so.
  *
  * @since 0.1.0
  * @category layers

@@ -199,7 +199,7 @@ export const migration = (
   Effect.gen(function*() {
     const decoded = yield* Effect.fromResult(Setting.decode(OptionsOfMigration, { table }, ["store"]))
     const client = yield* SqlClient
-    const statements = (yield* dialectOf(client)).create(client.withoutTransforms(), decoded.table)
+    const statements = (yield* dialectOf(client)).create(client, decoded.table)
     const create = client.withTransaction(
       Effect.forEach(statements, (statement) => statement.withoutTransform, { discard: true })
     )

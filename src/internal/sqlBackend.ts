@@ -29,15 +29,14 @@ interface Row {
   readonly fields: string
 }
 
-export const make = (client: SqlClient, dialect: Dialect, name: string): SqlBackend => {
-  const sql = client.withoutTransforms()
+export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend => {
   const table = sql(name)
   const keyColumn = sql("key")
   const columns = sql.literal("created_at, touched_at, expires_at, superseded_until, fields")
   const greatest = sql.literal(dialect.greatest)
   const isSession = (key: string) => sql`${keyColumn} = ${key} AND superseded_until IS NULL`
 
-  // A client that transforms only the names in its queries would do so even now.
+  // The names are what they are, also for a client that transforms those of the application.
   const run = <A>(statement: Statement<A>) => statement.withoutTransform
   const some = <A>(statement: Statement<A>) => Effect.map(run(statement), (rows) => rows.length > 0)
 
@@ -48,12 +47,11 @@ export const make = (client: SqlClient, dialect: Dialect, name: string): SqlBack
   const apart = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Error> =>
     dialect.hasOneConnection
       ? Effect.flatMap(
-        Effect.serviceOption(client.transactionService),
+        Effect.serviceOption(sql.transactionService),
         (transaction): Effect.Effect<A, E | Error> =>
           Option.isNone(transaction) ? effect : Effect.fail(new Error(noWayPast))
       )
-      : Effect.updateContext(effect, (context: Context.Context<never>) =>
-        Context.omit(client.transactionService)(context))
+      : Effect.updateContext(effect, (context: Context.Context<never>) => Context.omit(sql.transactionService)(context))
 
   const write = <A>(effect: Effect.Effect<A, SqlError>) => apart(untilUndisturbed(effect))
 

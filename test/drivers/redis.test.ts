@@ -294,6 +294,29 @@ describe.each(clients)("damage done by hand, through $client", ({ store }) => {
       assert.strictEqual(cookieOf(ended), "")
     }))
 
+  it.effect("in the middle of a request: a change is refused, and the user can log out all the same", () =>
+    Effect.gen(function*() {
+      const damage = Effect.flatMap(
+        onlyKey,
+        (key) => Effect.andThen(redis().command("DEL", key), redis().command("SET", key, "text"))
+      )
+      const late = (path: "/late/count" | "/late/logout", work: typeof Session.destroy) =>
+        HttpRouter.add("POST", path, Effect.as(Effect.all([Session.has(Name), damage, work]), ok))
+      const changing = Effect.asVoid(Session.put(Name, "Grace")) as typeof Session.destroy
+      const server = yield* serve(
+        Layer.mergeAll(basicRoutes, late("/late/count", changing), late("/late/logout", Session.destroy)),
+        { store: store(""), logger: false }
+      )
+      for (const [path, status, left] of [["/late/count", 503, 1], ["/late/logout", 200, 0]] as const) {
+        yield* setTimeOfDay
+        yield* empty
+        const cookie = cookieOf(yield* server.post("/count"))
+        assert.strictEqual((yield* server.post(path, { cookie })).status, status)
+        assert.strictEqual((yield* keys).length, left)
+        assert.strictEqual((yield* server.get("/", { cookie })).body, "{}")
+      }
+    }).pipe(Effect.provide(observe().layer)))
+
   it.effect("a field that is no JSON: an error for the key, or its default, and the others are there", () =>
     Effect.gen(function*() {
       const { cookie, key, server } = yield* filled

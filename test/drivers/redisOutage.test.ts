@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { RedisLayer, Session, SessionKey } from "effect-session"
 import { HttpRouter } from "effect/http"
+import { Redis } from "ioredis"
 import { loadRoutes, startLoad } from "../support/load.ts"
 import { observe } from "../support/observe.ts"
 import { eventually, freePort, type RedisServer, startRedis, temporaryFolder } from "../support/redisServer.ts"
@@ -84,19 +85,59 @@ describe.each(clients)("under load, through $client", ({ client, store }) => {
     }))
 })
 
-describe("the wire to Redis", () => {
-  const countOn = Effect.fnUntraced(function*(redis: RedisServer) {
-    const wire = yield* layWire(yield* freePort, redis.port)
-    const server = yield* serveOn(RedisLayer.layer({ url: `redis://127.0.0.1:${wire.port}` }))
-    const cookie = cookieOf(yield* server.post("/count"))
-    // From now on Redis knows the scripts.
-    yield* server.post("/count", { cookie })
-    return { wire, server, cookie }
-  })
+// As the doc comments of `layerClient` and `layerRedis` tell their callers to.
+const carefulClients: typeof clients = [
+  clients[0]!,
+  {
+    client: "a client of the caller's",
+    store: (url) =>
+      Layer.unwrap(Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() =>
+            new Redis(url, {
+              autoResendUnfulfilledCommands: false,
+              maxRetriesPerRequest: 0,
+              enableOfflineQueue: false,
+              socketTimeout: 1000
+            })
+          ),
+          (client) => Effect.sync(() => client.disconnect())
+        ),
+        (client) => {
+          client.on("error", () => {})
+          return RedisLayer.layerClient(client)
+        }
+      ))
+  },
+  {
+    client: "node-redis",
+    store: (url) => {
+      const socket = { socketTimeout: 1000, reconnectStrategy: 50 }
+      const redis = Layer.orDie(NodeRedis.layer({ url, socket, disableOfflineQueue: true }))
+      return Layer.provide(RedisLayer.layerRedis(), redis)
+    }
+  }
+]
 
+const countOn = Effect.fnUntraced(function*(redis: RedisServer, store: (url: string) => StoreLayer) {
+  const wire = yield* layWire(yield* freePort, redis.port)
+  const server = yield* serveOn(store(`redis://127.0.0.1:${wire.port}`))
+  const count = eventually(
+    Effect.map(server.post("/count"), (answer) => {
+      assert.strictEqual(answer.status, 200)
+      return cookieOf(answer)
+    })
+  )
+  const cookie = yield* count
+  // From now on Redis knows the scripts.
+  yield* server.post("/count", { cookie })
+  return { wire, server, cookie }
+})
+
+describe.each(carefulClients)("the wire to Redis, through $client,", ({ store }) => {
   it.live("that breaks before the answer comes: 503, and the change is not made twice", () =>
     Effect.gen(function*() {
-      const { cookie, server, wire } = yield* countOn(yield* startRedis())
+      const { cookie, server, wire } = yield* countOn(yield* startRedis(), store)
       const lost = wire.loseAnswerTo("EVALSHA")
       assert.strictEqual((yield* server.post("/count", { cookie })).status, 503)
       yield* lost
@@ -106,17 +147,22 @@ describe("the wire to Redis", () => {
 
   it.live("that falls silent without being closed: a new connection takes its place", () =>
     Effect.gen(function*() {
-      const { cookie, server, wire } = yield* countOn(yield* startRedis())
+      const { cookie, server, wire } = yield* countOn(yield* startRedis(), store)
       wire.fallSilent()
       assert.strictEqual((yield* server.post("/count", { cookie })).status, 503)
       yield* eventually(Effect.map(server.get("/", { cookie }), ({ status }) => assert.strictEqual(status, 200)))
       assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":2}`)
     }).pipe(Effect.provide(observe().layer)))
+})
 
+describe("the wire to Redis", () => {
   it.live("that leads to a master that became a replica: a new connection finds the new master", () =>
     Effect.gen(function*() {
-      const [old, next] = yield* Effect.all([startRedis(), startRedis()])
-      const { cookie, server, wire } = yield* countOn(old)
+      const [old, next] = yield* Effect.all([
+        startRedis({ parameters: ["--repl-diskless-sync-delay", "0"] }),
+        startRedis()
+      ])
+      const { cookie, server, wire } = yield* countOn(old, clients[0]!.store)
       yield* next.command("REPLICAOF", "127.0.0.1", `${old.port}`)
       yield* eventually(
         Effect.map(next.command<string>("INFO", "replication"), (info) => assert.include(info, "master_link_status:up"))
