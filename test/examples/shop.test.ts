@@ -3,11 +3,13 @@
  * off in that browser, as the shop has none.
  */
 import { afterAll, assert, beforeAll, beforeEach, describe, it, onTestFinished } from "@effect/vitest"
+import { Effect, Exit, Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core"
 import { findChromium } from "../../scripts/chromium.mjs"
+import { startRedis, temporaryFolder } from "../support/redisServer.ts"
 
 // -----------------------------------------------------------------------------
 // the shop
@@ -113,7 +115,19 @@ const sessionCookie = async (context: BrowserContext) => {
   return cookies[0]!
 }
 
-describe.each(["cookie", "memory"])("the shop, with the %s driver", (driver) => {
+/** What each driver needs beside its name. */
+const drivers: ReadonlyArray<{
+  readonly driver: string
+  readonly settings: Effect.Effect<Record<string, string>, never, Scope.Scope>
+}> = [
+  { driver: "cookie", settings: Effect.succeed({}) },
+  { driver: "memory", settings: Effect.succeed({}) },
+  { driver: "file", settings: Effect.map(temporaryFolder, (location) => ({ SESSION_STORE_LOCATION: location })) },
+  { driver: "redis", settings: Effect.map(startRedis(), ({ url }) => ({ SESSION_STORE_URL: url })) }
+]
+
+describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings }) => {
+  const scope = Scope.makeUnsafe()
   let shop: Shop | undefined
   let context: BrowserContext
   let page: Page
@@ -126,10 +140,13 @@ describe.each(["cookie", "memory"])("the shop, with the %s driver", (driver) => 
   }
 
   beforeAll(async () => {
-    shop = await start({ SESSION_DRIVER: driver })
+    shop = await start({ SESSION_DRIVER: driver, ...await Effect.runPromise(Scope.provide(settings, scope)) })
   })
 
-  afterAll(() => stop(shop))
+  afterAll(async () => {
+    await stop(shop)
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  })
 
   beforeEach(async () => {
     context = await newContext()
