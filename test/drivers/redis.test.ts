@@ -296,6 +296,7 @@ describe.each(clients)("damage done by hand, through $client", ({ store }) => {
 
   it.effect("in the middle of a request: a change is refused, and the user can log out all the same", () =>
     Effect.gen(function*() {
+      yield* setTimeOfDay
       const damage = Effect.flatMap(
         onlyKey,
         (key) => Effect.andThen(redis().command("DEL", key), redis().command("SET", key, "text"))
@@ -308,7 +309,6 @@ describe.each(clients)("damage done by hand, through $client", ({ store }) => {
         { store: store(""), logger: false }
       )
       for (const [path, status, left] of [["/late/count", 503, 1], ["/late/logout", 200, 0]] as const) {
-        yield* setTimeOfDay
         yield* empty
         const cookie = cookieOf(yield* server.post("/count"))
         assert.strictEqual((yield* server.post(path, { cookie })).status, status)
