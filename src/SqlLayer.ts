@@ -128,12 +128,14 @@ const dialectOf = (client: SqlClient): Effect.Effect<SqlDialect.Dialect, Session
 }
 
 const explain = (error: SqlError | Error): string => {
-  const reason = error instanceof SqlError && error.reason.cause instanceof Error ? error.reason.cause : error
-  return error instanceof SqlError && error.reason._tag !== "SqlSyntaxError" &&
-      !/no such (table|column)/.test(reason.message)
-    ? `The database can't read it: ${reason.message}`
-    : `It is not there, or not a table of sessions: ${reason.message}. ` +
+  const { message } = error instanceof SqlError && error.reason.cause instanceof Error ? error.reason.cause : error
+  const isMissing = error instanceof SqlError &&
+    // Where a client does not tell one error of SQLite from another.
+    (error.reason._tag === "SqlSyntaxError" || /no such (table|column)/.test(message))
+  return isMissing
+    ? `It is not there, or not a table of sessions: ${message}. ` +
       "Run the migration, SqlLayer.migration(), or the file for this database in the folder sql of effect-session"
+    : `It can't be read: ${message}`
 }
 
 /**

@@ -10,7 +10,7 @@ import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
 import { type Operation, watchStore } from "../support/failingStore.ts"
 import { startPostgres } from "../support/postgresServer.ts"
-import { eventually, shared } from "../support/redisServer.ts"
+import { shared } from "../support/redisServer.ts"
 import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve, type StoreLayer } from "../support/server.ts"
 import { sqliteClient } from "../support/sqliteClient.ts"
@@ -117,17 +117,6 @@ describe("a request that is slow, while another server ends its session", () => 
   }
 })
 
-/** Waits until so many connections wait for the lock of a row. */
-const waitForLocks = (count: number) =>
-  TestClock.withLive(
-    eventually(
-      Effect.map(
-        postgres().query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"),
-        (rows) => assert.strictEqual(rows.length, count)
-      )
-    )
-  )
-
 describe("a commit and a logout that wait for the same row", () => {
   const orders = [
     ["/count", "/logout"],
@@ -149,9 +138,9 @@ describe("a commit and a logout that wait for the same row", () => {
           Effect.gen(function*() {
             yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
             const firstRequest = yield* Effect.forkScoped(one.post(first, { cookie }))
-            yield* waitForLocks(1)
+            yield* postgres().waitForLocks(1)
             const secondRequest = yield* Effect.forkScoped(other.post(second, { cookie }))
-            yield* waitForLocks(2)
+            yield* postgres().waitForLocks(2)
             return [firstRequest, secondRequest]
           })
         )
@@ -177,7 +166,7 @@ describe("a database where transactions are serializable by default", () => {
           Effect.gen(function*() {
             yield* sql`UPDATE effect_sessions SET touched_at = touched_at + 1`
             const request = yield* Effect.forkScoped(server.post(path, { cookie }))
-            yield* waitForLocks(1)
+            yield* postgres().waitForLocks(1)
             return request
           })
         )
@@ -198,7 +187,7 @@ describe("commits of one session that wait", () => {
           yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
           const requests = Array.from({ length: 5 }, () => Effect.forkScoped(server.post("/count", { cookie })))
           const fibers = yield* Effect.all(requests)
-          yield* waitForLocks(1)
+          yield* postgres().waitForLocks(1)
           const browser = server.browser()
           yield* browser.post("/count")
           yield* browser.post("/count")

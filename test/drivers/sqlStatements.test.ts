@@ -1,8 +1,9 @@
 /**
  * What the driver sends to the database, and the table it works on.
  */
+import type { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Layer, Redacted, type Scope } from "effect"
+import { Clock, Config, ConfigProvider, Context, Effect, Fiber, Layer, Redacted, type Scope } from "effect"
 import { type SessionConfig, SessionStore, SqlLayer } from "effect-session"
 import { Reactivity } from "effect/reactivity"
 import { Migrator } from "effect/sql"
@@ -16,7 +17,7 @@ import * as SqlDialect from "../../src/internal/sqlDialect.ts"
 import { mistakesIn } from "../support/config.ts"
 import { type LogEvent, observe } from "../support/observe.ts"
 import { startPostgres } from "../support/postgresServer.ts"
-import { eventually, shared } from "../support/redisServer.ts"
+import { eventually, freePort, shared } from "../support/redisServer.ts"
 import { sqliteClient } from "../support/sqliteClient.ts"
 import { settings } from "../support/visits.ts"
 
@@ -27,15 +28,18 @@ type Services = SessionStore.SessionStore | SessionConfig.SessionConfig | SqlCli
 const storeOn = (client: Layer.Layer<SqlClient>, options?: SqlLayer.Options) =>
   SqlLayer.layer(options).pipe(Layer.provideMerge(settings()), Layer.provideMerge(client))
 
-/** A client on a database of its own. It has one connection, so that statements come one after another. */
-const newClient = Effect.suspend(() =>
-  Effect.map(
-    server().database,
-    (database) => server().client({ database, applicationName: "tested", maxConnections: 1 })
-  )
-)
+/** A client on a schema of its own. It has one connection, so that statements come one after another. */
+const newClient = Effect.suspend(() => Effect.map(server().schema, (schema) => clientOn(schema)))
 
-/** Runs it with a store on a database of its own, in which there is just the table. */
+const clientOn = (schema: string, options: Partial<PgClient.PgPoolConfig> = {}) =>
+  server().client({
+    applicationName: "tested",
+    maxConnections: 1,
+    startupParameters: { search_path: schema },
+    ...options
+  })
+
+/** Runs it with a store on a schema of its own, in which there is just the table. */
 const withStore = <A, E>(
   effect: Effect.Effect<A, E, Services | Scope.Scope>,
   options?: SqlLayer.Options,
@@ -226,8 +230,8 @@ describe("the table", () => {
   ]
   for (const table of oddNames) {
     it.effect(`may have a name such as ${table}`, () => {
-      const quoted = (name: string) => `"${name.replaceAll("\"", "\"\"")}"`
-      const [schema, name] = table.includes(".") ? table.split(".") as [string, string] : ["public", table]
+      const [schema, name] = table.includes(".") ? table.split(".") as [string, string] : [undefined, table]
+      const prepare = schema === undefined ? Effect.void : rows(`CREATE SCHEMA ${quoted(schema)}`)
       return withStore(
         Effect.gen(function*() {
           const { create, destroy, load, regenerate, touch, update } = yield* newSession
@@ -236,18 +240,41 @@ describe("the table", () => {
           assert.strictEqual((yield* touch)._tag, "Written")
           assert.strictEqual((yield* load)._tag, "Found")
           assert.strictEqual((yield* regenerate)._tag, "Written")
-          const stored = rows(`SELECT * FROM ${quoted(schema)}.${quoted(name)}`)
+          const stored = rows(`SELECT * FROM ${schema === undefined ? "" : `${quoted(schema)}.`}${quoted(name)}`)
           assert.strictEqual((yield* stored).length, 2)
           yield* destroy
           assert.strictEqual((yield* stored).length, 0)
-          assert.strictEqual((yield* rows("SELECT * FROM pg_indexes WHERE indexdef LIKE '%(expires_at)'")).length, 1)
+          const sql = yield* SqlClient
+          const indexes = yield* sql`SELECT 1 FROM pg_indexes
+            WHERE schemaname = coalesce(${schema ?? null}, current_schema()) AND indexdef LIKE '%(expires_at)'`
+          assert.strictEqual(indexes.length, 1)
         }),
         { table },
-        rows(`CREATE SCHEMA IF NOT EXISTS ${quoted(schema)}`)
+        prepare
       )
     })
   }
 })
+
+const quoted = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
+
+it.effect("SQLite has the table, and its index, in the schema that its name begins with", () =>
+  Effect.gen(function*() {
+    const table = "auth.sessions"
+    const context = yield* Layer.build(sqliteClient())
+    yield* Effect.provide(Effect.andThen(rows("ATTACH ':memory:' AS auth"), SqlLayer.migration({ table })), context)
+    yield* Effect.gen(function*() {
+      const { create, load } = yield* newSession
+      yield* create
+      assert.strictEqual((yield* load)._tag, "Found")
+      assert.strictEqual((yield* rows("SELECT * FROM auth.sessions")).length, 1)
+      assert.deepStrictEqual(
+        (yield* rows<{ readonly name: string }>("SELECT name FROM auth.sqlite_schema WHERE sql IS NOT NULL"))
+          .map(({ name }) => name),
+        ["sessions", "idx_sessions_expires_at"]
+      )
+    }).pipe(Effect.provide(storeOn(Layer.succeedContext(context), { table })))
+  }))
 
 // -----------------------------------------------------------------------------
 // making the table
@@ -255,8 +282,12 @@ describe("the table", () => {
 
 describe("the migration", () => {
   const description = Effect.all([
-    rows("SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_schema = 'public'"),
-    rows("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname")
+    rows(
+      "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_schema = current_schema()"
+    ),
+    rows(
+      "SELECT indexname, replace(indexdef, current_schema(), '') FROM pg_indexes WHERE schemaname = current_schema() ORDER BY 1"
+    )
   ])
 
   const describedAfter = (prepare: Effect.Effect<unknown, unknown, SqlClient>) =>
@@ -369,14 +400,40 @@ describe("a server does not start", () => {
 
   it.effect("with a table that it may not read", () =>
     Effect.gen(function*() {
-      const database = yield* server().database
-      yield* Effect.provide(SqlLayer.migration(), server().client({ database }))
+      const schema = yield* server().schema
+      yield* Effect.provide(SqlLayer.migration(), clientOn(schema))
       yield* server().query("CREATE ROLE stranger LOGIN")
+      yield* server().query(`GRANT USAGE ON SCHEMA ${schema} TO stranger`)
       assert.strictEqual(
-        yield* mistakeOn(server().client({ database, username: "stranger" })),
+        yield* mistakeOn(clientOn(schema, { username: "stranger" })),
         `store.table (SESSION_STORE_TABLE): found "effect_sessions". ` +
-          `The database can't read it: permission denied for table effect_sessions`
+          `It can't be read: permission denied for table effect_sessions`
       )
+    }))
+
+  it.effect("with a database that can't be reached", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const mistake = yield* mistakeOn(server().client({ port }))
+      assert.include(mistake, `found "effect_sessions". It can't be read: connect ECONNREFUSED 127.0.0.1:${port}`)
+    }))
+
+  it.effect("with a database that does not answer", () =>
+    Effect.gen(function*() {
+      const sql = Context.get(yield* Layer.build(server().client()), SqlClient)
+      const schema = yield* server().schema
+      const client = clientOn(schema)
+      yield* Effect.provide(SqlLayer.migration(), client)
+      const mistake = yield* sql.withTransaction(
+        Effect.gen(function*() {
+          yield* sql`LOCK TABLE ${sql(`${schema}.effect_sessions`)}`
+          const mistake = yield* Effect.forkScoped(mistakeOn(client))
+          yield* server().waitForLocks(1)
+          yield* TestClock.adjust("5 seconds")
+          return yield* Fiber.join(mistake)
+        })
+      )
+      assert.include(mistake, `found "effect_sessions". It can't be read: No answer within 5s`)
     }))
 
   it.effect("with a name that can be none", () =>
@@ -408,6 +465,24 @@ const clientOf = (dialect: Statement.Dialect): Layer.Layer<SqlClient> =>
       spanAttributes: []
     })
   ).pipe(Layer.provide(Reactivity.layer))
+
+it.effect("the settings can come from a Config", () =>
+  Effect.gen(function*() {
+    const client = yield* newClient
+    yield* Effect.provide(SqlLayer.migration({ table: "configured" }), client)
+    yield* Effect.gen(function*() {
+      yield* (yield* newSession).create
+      assert.strictEqual((yield* rows("SELECT * FROM configured")).length, 1)
+    }).pipe(
+      Effect.provide(
+        SqlLayer.layerConfig({ table: Config.String("TABLE") }).pipe(
+          Layer.provideMerge(settings()),
+          Layer.provideMerge(client)
+        )
+      ),
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: { TABLE: "configured" } }))
+    )
+  }))
 
 // -----------------------------------------------------------------------------
 // sweeping

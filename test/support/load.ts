@@ -15,7 +15,7 @@ export const loadRoutes = Layer.mergeAll(
   basicRoutes,
   HttpRouter.add(
     "POST",
-    "/work/:number",
+    "/tasks/:number",
     Effect.gen(function*() {
       const { number } = yield* HttpRouter.params
       yield* Session.increment(Count)
@@ -80,7 +80,7 @@ export const startLoad = Effect.fnUntraced(
 
     const fibers = yield* Effect.forEach([
       ...clients.map((client) =>
-        keepSending(client, (number) => server.post(`/work/${number}`, { cookie: client.cookie }))
+        keepSending(client, (number) => server.post(`/tasks/${number}`, { cookie: client.cookie }))
       ),
       keepSending(bystander, () => server.get("/untouched", { cookie: bystander.cookie }))
     ], (work) => Effect.forkScoped(work))

@@ -19,13 +19,15 @@ export interface PostgresServer {
   readonly client: (options?: Partial<PgClient.PgPoolConfig>) => Layer.Layer<PgClient.PgClient | SqlClient>
   /** Runs a statement, past the driver. */
   readonly query: <A extends object>(statement: string) => Effect.Effect<ReadonlyArray<A>>
-  /** A new database. */
-  readonly database: Effect.Effect<string>
+  /** A new schema. */
+  readonly schema: Effect.Effect<string>
   /** What the server gets from the clients of this name while the effect runs, as it logs it. */
   readonly statements: <A, E, R>(
     name: string,
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<ReadonlyArray<string>, E, R>
+  /** Waits until so many connections wait for the lock of a row or a table. */
+  readonly waitForLocks: (count: number) => Effect.Effect<void>
   /** Ends all of its processes at once, without a word to the clients and to the disk. */
   readonly kill: Effect.Effect<void>
   /** Stops all of its processes where they are: connections stay, and nobody answers. */
@@ -55,7 +57,7 @@ export const startPostgres = Effect.fnUntraced(
     const config = { host: "127.0.0.1", port, username: "postgres", database: "postgres" }
     const log: Array<string> = []
     const paused = new Set<number>()
-    let databases = 0
+    let schemas = 0
     let marker: { readonly text: string; readonly logged: Deferred.Deferred<void> } | undefined
 
     const goOn = Effect.sync(() => {
@@ -94,9 +96,9 @@ export const startPostgres = Effect.fnUntraced(
       folder,
       client: (options) => Layer.orDie(PgClient.layer({ ...config, ...options })),
       query,
-      database: Effect.suspend(() => {
-        const name = `test_${++databases}`
-        return Effect.as(query(`CREATE DATABASE ${name}`), name)
+      schema: Effect.suspend(() => {
+        const name = `test_${++schemas}`
+        return Effect.as(query(`CREATE SCHEMA ${name}`), name)
       }),
       statements: (name, effect) =>
         Effect.gen(function*() {
@@ -104,6 +106,11 @@ export const startPostgres = Effect.fnUntraced(
           yield* effect
           return statementsIn(log.slice(start, yield* mark), name)
         }),
+      waitForLocks: (count) =>
+        Effect.suspend(() => query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")).pipe(
+          Effect.repeat({ until: (rows) => rows.length === count }),
+          Effect.asVoid
+        ),
       kill: Effect.andThen(goOn, kill(server)),
       pause: Effect.gen(function*() {
         // First the one that starts the others, so that no more are coming.
