@@ -13,8 +13,8 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/package/**"],
           // Some tests start a server or a browser, on machines that are busy with other things.
-          testTimeout: 30_000,
-          hookTimeout: 60_000
+          testTimeout: 120_000,
+          hookTimeout: 120_000
         }
       },
       {
