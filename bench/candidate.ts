@@ -1,0 +1,50 @@
+/**
+ * What the process of every candidate has in common: it tells its port and its settings, and answers how much CPU time
+ * it has taken so far.
+ *
+ * A candidate serves these, each written as its own documentation does it:
+ *
+ * - `/bare`: the server alone, without the session's middleware
+ * - `/untouched`: with it, and a handler that does not use the session
+ * - `/read`: answers with the session's `page`
+ * - `/write`: puts another `page`
+ * - `/increment`: adds one to `count`
+ * - `/login`: gives the session a new id, and puts `user`
+ * - `/fill?bytes=300`: puts {@link contentOf} so many bytes
+ * - if it keeps sessions on a server, the paths of scenarios.ts
+ */
+import type { Server } from "node:http"
+import type { AddressInfo } from "node:net"
+
+export const secret = "bench-bench-bench-bench-bench-bench-bench"
+
+export const redisUrl = process.env["REDIS_URL"] ?? "redis://127.0.0.1:6379"
+
+/** The command line names which of its variants a module shall be. */
+export const variant = process.argv[2] ?? ""
+
+/** Another value each time, or the candidates that compare would not write. */
+export const nextPage = (): string => `/page/${++pages}`
+let pages = 0
+
+export interface Ready {
+  readonly port: number
+  readonly settings: unknown
+}
+
+/** Tells the parent process that the server listens. */
+export const ready = (server: Server | number, settings: unknown): void => {
+  const port = typeof server === "number" ? server : (server.address() as AddressInfo).port
+  process.send!({ port, settings } satisfies Ready)
+}
+
+/** CPU time in microseconds, user and system, of all threads. */
+export interface Usage {
+  readonly cpu: number
+}
+
+process.on("message", () => {
+  const { system, user } = process.cpuUsage()
+  process.send!({ cpu: user + system } satisfies Usage)
+})
+process.on("disconnect", () => process.exit())

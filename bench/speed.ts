@@ -1,0 +1,122 @@
+/**
+ * CPU time per request, requests per second and times to an answer, of all candidates in turn, round by round.
+ */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Client, connectClient, run } from "./load.ts"
+import { type Running, startCandidate, startRedis } from "./processes.ts"
+
+export const operations = ["bare", "untouched", "read", "write", "increment", "login"] as const
+export type Operation = typeof operations[number]
+
+export interface Candidate {
+  readonly name: string
+  readonly kind: "redis" | "cookie" | "memory" | "file" | "floor"
+  readonly module: string
+  readonly variant?: string
+}
+
+export const candidates: ReadonlyArray<Candidate> = [
+  { name: "effect-session, ioredis", kind: "redis", module: "effectSession", variant: "ioredis" },
+  { name: "effect-session, node-redis", kind: "redis", module: "effectSession", variant: "node-redis" },
+  { name: "express-session", kind: "redis", module: "express" },
+  { name: "node:http, ioredis", kind: "floor", module: "nodeHttp", variant: "ioredis" },
+  { name: "node:http, node-redis", kind: "floor", module: "nodeHttp", variant: "node-redis" },
+  { name: "effect-session, cookie", kind: "cookie", module: "effectSession", variant: "cookie" },
+  { name: "effect-session, memory", kind: "memory", module: "effectSession", variant: "memory" },
+  { name: "effect-session, file", kind: "file", module: "effectSession", variant: "file" }
+]
+
+export interface Plan {
+  readonly candidates: ReadonlyArray<Candidate>
+  readonly operations: ReadonlyArray<Operation>
+  readonly connections: number
+  /** The size of a session. */
+  readonly bytes: number
+  readonly rounds: number
+  /** How long a candidate is under load for one operation in one round. */
+  readonly milliseconds: number
+}
+
+/** Of one operation of one candidate: the medians of the rounds. */
+export interface Measured {
+  readonly candidate: string
+  readonly operation: Operation
+  readonly connections: number
+  readonly bytes: number
+  /** CPU time of the server's process per request, in microseconds. */
+  readonly cpu: number
+  /** The same, less that of the bare server in the same round. */
+  readonly own: number
+  readonly perSecond: number
+  readonly p50: number
+  readonly p99: number
+}
+
+interface Round {
+  readonly cpu: number
+  readonly own: number
+  readonly perSecond: number
+  readonly p50: number
+  readonly p99: number
+}
+
+export const measure = async (plan: Plan): Promise<ReadonlyArray<Measured>> => {
+  const folder = mkdtempSync(join(tmpdir(), "effect-session-bench-"))
+  const redis = await startRedis()
+  const running: Array<{ readonly candidate: Candidate; readonly server: Running }> = []
+  try {
+    for (const candidate of plan.candidates) {
+      const environment = { REDIS_URL: redis.url, FOLDER: folder }
+      running.push({ candidate, server: await startCandidate(candidate.module, { ...candidate, environment }) })
+    }
+    // The first round is for warming up.
+    const rounds: Array<Map<string, Round>> = []
+    for (let index = 0; index <= plan.rounds; index++) {
+      const round = new Map<string, Round>()
+      for (const { candidate, server } of running) await measureRound(plan, candidate, server, round)
+      if (index > 0) rounds.push(round)
+    }
+    return running.flatMap(({ candidate: { name } }) =>
+      plan.operations.map((operation) => ({
+        candidate: name,
+        operation,
+        connections: plan.connections,
+        bytes: plan.bytes,
+        ...mediansOf(rounds.map((round) => round.get(`${name} ${operation}`)!))
+      }))
+    )
+  } finally {
+    await Promise.all(running.map(({ server }) => server.stop()))
+    await redis.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const measureRound = async (plan: Plan, { name }: Candidate, server: Running, round: Map<string, Round>) => {
+  const clients: Array<Client> = []
+  for (let index = 0; index < plan.connections; index++) clients.push(await connectClient(server.port))
+  for (const client of clients) await client.get(`/fill?bytes=${plan.bytes}`)
+  let bare = 0
+  for (const operation of plan.operations) {
+    await run(clients, `/${operation}`, plan.milliseconds / 5)
+    const before = await server.cpu()
+    const { p50, p99, requests, seconds } = await run(clients, `/${operation}`, plan.milliseconds)
+    const cpu = (await server.cpu() - before) / requests
+    if (operation === "bare") bare = cpu
+    round.set(`${name} ${operation}`, { cpu, own: cpu - bare, perSecond: requests / seconds, p50, p99 })
+  }
+  for (const client of clients) client.close()
+}
+
+const mediansOf = (rounds: ReadonlyArray<Round>): Round => {
+  const of = (field: keyof Round) => median(rounds.map((round) => round[field]))
+  return { cpu: of("cpu"), own: of("own"), perSecond: of("perSecond"), p50: of("p50"), p99: of("p99") }
+}
+
+export const median = (values: ReadonlyArray<number>): number => {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
