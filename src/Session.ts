@@ -84,7 +84,7 @@ const reading = <A, E = never>(
 /** An operation that changes what is loaded, where that is still possible. */
 const changing = <A = void, E = never>(
   operation: string,
-  f: (session: RequestSession, now: number) => Effect.Effect<A, E>
+  f: (session: RequestSession, clock: Clock.Clock) => Effect.Effect<A, E>
 ): Effect.Effect<A, E | SessionStoreError | SessionReadonlyError | SessionClosedError, Session> =>
   Effect.withFiber((fiber) => {
     const session = sessionOf(fiber)
@@ -94,7 +94,7 @@ const changing = <A = void, E = never>(
       (): Effect.Effect<A, E | SessionReadonlyError | SessionClosedError> => {
         const refusal = session.refusal(operation)
         return refusal === undefined
-          ? f(session, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
+          ? f(session, fiber.getRef(Clock.Clock))
           : Effect.fail(refusal)
       }
     )
@@ -602,7 +602,7 @@ export const touch: Effect.Effect<
  * @category life
  */
 export const commit: Effect.Effect<void, CommitError, Session> = Effect.flatMap(
-  changing("commit", (session) => session.commit),
+  changing("commit", (session, clock) => session.commit(clock)),
   (committed) => committed === "Dropped" ? Effect.fail(new SessionGoneError({})) : Effect.void
 )
 
@@ -712,10 +712,10 @@ export const flash: {
    */
   (messages: JsonObject): Effect.Effect<void, ChangeError, Session>
 } = (first: SessionKey.Any | string | JsonObject, value?: unknown): Effect.Effect<void, ChangeError, Session> =>
-  changing("flash", (session, now): Effect.Effect<void, SessionValueError> => {
-    if (typeof first === "string") return session.flash({ [first]: value as Json }, now)
-    if (!isKey(first)) return session.flash(first, now)
-    return Effect.flatMapEager(first.encode(value), (text) => session.flash({ [first.name]: JSON.parse(text) }, now))
+  changing("flash", (session, clock): Effect.Effect<void, SessionValueError> => {
+    if (typeof first === "string") return session.flash({ [first]: value as Json }, clock)
+    if (!isKey(first)) return session.flash(first, clock)
+    return Effect.flatMapEager(first.encode(value), (text) => session.flash({ [first.name]: JSON.parse(text) }, clock))
   })
 
 const isKey = (value: SessionKey.Any | JsonObject): value is SessionKey.Any =>
@@ -730,7 +730,7 @@ const flashing = (
   // The body may take a while to arrive: whether a change is still possible is asked afterwards.
   Effect.flatMap(
     values === undefined ? reading((session) => session.input) : Effect.succeed(values),
-    (values) => changing(operation, (session, now) => session.flash(pick(values, session), now))
+    (values) => changing(operation, (session, clock) => session.flash(pick(values, session), clock))
   )
 
 /**
@@ -772,7 +772,7 @@ export const flashExcept = (
   )
 
 const reflashing = (operation: string, pick: (messages: JsonObject) => JsonObject) =>
-  changing(operation, (session, now) => session.flash(pick(session.flashed), now))
+  changing(operation, (session, clock) => session.flash(pick(session.flashed), clock))
 
 /**
  * Keeps the messages of the previous request for the next one.

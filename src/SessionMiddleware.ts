@@ -16,6 +16,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as HttpApiError from "effect/http-api/HttpApiError"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
@@ -102,13 +103,12 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
   const cookie = Cookie.make(settings.cookie)
   return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
     Effect.withFiber<HttpServerResponse.HttpServerResponse, E, Exclude<R, Session> | RequestServices>((fiber) => {
-      const context = fiber.context as Context.Context<RequestServices>
-      const outer = Context.getOrUndefined(fiber.context as Context.Context<never>, Session)
+      const outer = Context.getOrUndefined(fiber.context, Session)
       const session = sessionOf(
-        Context.get(context, Scope.Scope),
+        Context.getUnsafe(fiber.context, Scope.Scope),
         settings.cookie.name,
         outer,
-        () => begin(environment, cookie, errorResponse, context)
+        () => begin(environment, cookie, errorResponse, fiber)
       )
       return Effect.provideService(app, Session, session)
     })
@@ -150,8 +150,9 @@ const begin = (
   environment: Environment,
   cookie: Cookie.SessionCookie,
   errorResponse: ErrorResponse,
-  context: Context.Context<RequestServices>
+  fiber: Fiber.Fiber<unknown, unknown>
 ): RequestSession => {
+  const context = fiber.context as Context.Context<RequestServices>
   const request = Context.get(context, HttpServerRequest)
   const scope = Context.get(context, Scope.Scope)
   const session = new RequestSession(environment, {
@@ -162,7 +163,8 @@ const begin = (
       return RequestBody.fieldsOf(Context.get(current, HttpServerRequest), current)
     })
   })
-  const exchange = { session, cookie, header: request.headers["cookie"], scope, errorResponse }
+  const clock = fiber.getRef(Clock.Clock)
+  const exchange = { session, cookie, header: request.headers["cookie"], scope, clock, errorResponse }
   HttpEffect.appendPreResponseHandlerUnsafe(context, (_, response) => finish(exchange, response))
   return session
 }
@@ -174,6 +176,7 @@ interface Exchange {
   /** The Cookie header of the request. */
   readonly header: string | undefined
   readonly scope: Scope.Scope
+  readonly clock: Clock.Clock
   readonly errorResponse: ErrorResponse
 }
 
@@ -185,15 +188,19 @@ const finish = (
   exchange: Exchange,
   response: HttpServerResponse.HttpServerResponse
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
-  const { session } = exchange
+  const { clock, session } = exchange
   // What a fiber of the handler's still does from now on could not be part of the commit.
   session.close()
   if (rollsBack(response.status)) return withCookie(exchange, response)
   const { rolling, saveUninitialized } = session.settings
   const isUsed = session.isInitiated
   if (!isUsed && !saveUninitialized && rolling !== "always") return stayingOpenLate(exchange, response)
-  return Effect.matchCauseEffect(isUsed ? session.commit : Effect.andThen(session.ready, session.commit), {
-    onSuccess: () => Effect.flatMap(stayingOpenLate(exchange, response), (response) => withCookie(exchange, response)),
+  const committed = isUsed
+    ? session.commit(clock)
+    : Effect.andThen(session.ready, Effect.suspend(() => session.commit(clock)))
+  return Effect.matchCauseEffectEager(committed, {
+    onSuccess: () =>
+      Effect.flatMapEager(stayingOpenLate(exchange, response), (response) => withCookie(exchange, response)),
     onFailure: (cause) => Effect.flatMap(failed(exchange, cause), (response) => withCookie(exchange, response))
   })
 }
@@ -203,7 +210,7 @@ const rollsBack = (status: number): boolean => status >= 500 || status === 499
 
 /** While a body is being streamed, what needs no other cookie can still be saved when the request's scope closes. */
 const stayingOpenLate = (
-  { scope, session }: Exchange,
+  { clock, scope, session }: Exchange,
   response: HttpServerResponse.HttpServerResponse
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
   const { body } = response
@@ -213,7 +220,7 @@ const stayingOpenLate = (
   const close = Scope.addFinalizerExit(scope, (exit) => {
     session.close()
     if (Exit.isFailure(exit) || isBroken || session.isStateless) return Effect.void
-    return Effect.catchCause(session.commit, (cause) => log("Session commit failed", cause))
+    return Effect.catchCause(session.commit(clock), (cause) => log("Session commit failed", cause))
   })
   // The scope's exit alone does not tell: where requests are logged, it is a success even if the body has failed.
   const stream = Stream.onExit(body.stream, (exit) => Effect.sync(() => void (isBroken = Exit.isFailure(exit))))
@@ -249,14 +256,14 @@ const withCookie = (
   exchange: Exchange,
   response: HttpServerResponse.HttpServerResponse
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
-  const { cookie, header, session } = exchange
+  const { clock, cookie, header, session } = exchange
   const outgoing = session.outgoing
   if (outgoing === undefined) return Effect.succeed(response)
   return Effect.catchCause(
-    Effect.map(Clock.currentTimeMillis, (now) => {
+    Effect.sync(() => {
       const cookies = outgoing._tag === "Clear"
         ? cookie.clear(header)
-        : cookie.write(Redacted.value(outgoing.token), outgoing.expiresAt, now, header)
+        : cookie.write(Redacted.value(outgoing.token), outgoing.expiresAt, clock.currentTimeMillisUnsafe(), header)
       const updated = HttpServerResponse.updateCookies(response, (others) => cookies.reduce(setCookie, others))
       return notCached(withItsHeaders(response, updated))
     }),

@@ -53,7 +53,7 @@ import { inert } from "./internal/serverStore.ts"
 import * as Setting from "./internal/settings.ts"
 import * as SqlBackend from "./internal/sqlBackend.ts"
 import * as SqlDialect from "./internal/sqlDialect.ts"
-import { within } from "./internal/timeLimit.ts"
+import * as TimeLimit from "./internal/timeLimit.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
@@ -106,7 +106,7 @@ export const make: (
   const backend = SqlBackend.make(client, yield* dialectOf(client), table)
   const timedOut = () => new Error(`No answer within ${Duration.format(timeLimit)}`)
   yield* Effect.mapError(
-    within(backend.tryOut, timeLimit, timedOut),
+    TimeLimit.make(timeLimit)(backend.tryOut, timedOut),
     (error) => new SessionConfigError({ mistakes: [Setting.mistake(["store", "table"], table, explain(error))] })
   )
   const sweep = Effect.catchCause(

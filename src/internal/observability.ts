@@ -1,7 +1,6 @@
 /**
  * What operators see: metrics, log events and spans. They name a session by its handle, never by its id.
  */
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -70,36 +69,36 @@ const storeTimes = Metric.histogram("effect_session_store_time", {
   boundaries: Metric.exponentialBoundaries({ start: 0.0625, factor: 2, count: 18 })
 })
 
-/** Measures an operation of the store. */
-export const timed = <A, E>(
+/** Measures an operation of the store: until what it gives is called. */
+export const startTimer = (
   metric: Metric.Metric<number, unknown>,
-  context: Context.Context<never>,
-  effect: Effect.Effect<A, E>
-): Effect.Effect<A, E> =>
-  Effect.suspend(() => {
-    const start = performance.now()
-    return Effect.onExit(effect, () => {
-      metric.updateUnsafe(performance.now() - start, context)
-      return Effect.void
-    })
-  })
+  fiber: Fiber.Fiber<unknown, unknown>
+): () => void => {
+  const start = performance.now()
+  return () => metric.updateUnsafe(performance.now() - start, fiber.context)
+}
 
-/** A span, where there is a tracer that would see it. */
+/** A span, where there is a tracer that would see it; with the session's handle, once that is known. */
 export const spanned = <A, E>(
   name: string,
   driver: string,
   fiber: Fiber.Fiber<unknown, unknown>,
-  effect: Effect.Effect<A, E>
+  effect: Effect.Effect<A, E>,
+  handle?: () => string
 ): Effect.Effect<A, E> =>
-  fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
-    ? effect
-    : Effect.withSpan(effect, name, { attributes: { "session.driver": driver }, captureStackTrace: false })
+  isTraced(fiber)
+    ? Effect.withSpan(
+      handle ? Effect.tap(effect, () => Effect.annotateCurrentSpan("session.handle", handle())) : effect,
+      name,
+      { attributes: { "session.driver": driver }, captureStackTrace: false }
+    )
+    : effect
+
+const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
 
 /** Puts the session's handle on the current span, where there is one that is seen. */
 export const annotateHandle = (fiber: Fiber.Fiber<unknown, unknown>, handle: () => string): Effect.Effect<void> =>
-  fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
-    ? Effect.void
-    : Effect.annotateCurrentSpan("session.handle", handle())
+  isTraced(fiber) ? Effect.annotateCurrentSpan("session.handle", handle()) : Effect.void
 
 /** A log event about a session. */
 export const event = (

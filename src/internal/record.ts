@@ -45,7 +45,7 @@ export const parse = (text: string): Json | undefined => {
 export const encode = (record: SessionRecord): string => {
   let text = `${record.createdAt} ${record.touchedAt} ${record.expiresAt}`
   for (const [name, value] of record.fields) {
-    text += `\n${JSON.stringify(name)}\n${value}`
+    text += `\n${isPlain.test(name) ? name : JSON.stringify(name)}\n${value}`
   }
   return text
 }
@@ -53,10 +53,14 @@ export const encode = (record: SessionRecord): string => {
 /** The inverse of {@link encode}, for text that this library wrote; anything else may throw. */
 export const decode = (text: string): SessionRecord => {
   const lines = text.split("\n")
-  const [createdAt, touchedAt, expiresAt] = lines[0]!.split(" ").map(Number)
+  const [createdAt, touchedAt, expiresAt] = lines[0]!.split(" ")
   const fields = new Map<string, string>()
   for (let index = 1; index < lines.length; index += 2) {
-    fields.set(JSON.parse(lines[index]!), lines[index + 1]!)
+    const name = lines[index]!
+    fields.set(name.startsWith("\"") ? JSON.parse(name) : name, lines[index + 1]!)
   }
-  return { createdAt: createdAt!, touchedAt: touchedAt!, expiresAt: expiresAt!, fields }
+  return { createdAt: Number(createdAt), touchedAt: Number(touchedAt), expiresAt: Number(expiresAt), fields }
 }
+
+/** Names that need no quotes to be told from those that have them, and no escapes. */
+const isPlain = /^[\w.~-]+$/

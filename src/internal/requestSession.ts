@@ -2,7 +2,7 @@
  * The session of one request: loaded at its first use, changed in memory, and written at commit. It is the one place
  * where it is decided whether and what to commit; it knows no HTTP but what {@link Client} offers.
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -172,19 +172,21 @@ export class RequestSession {
     token: Redacted.Redacted<string>,
     fiber: Fiber.Fiber<unknown, unknown>
   ): Effect.Effect<void, SessionStoreError> {
-    const done = Deferred.makeUnsafe<void, SessionStoreError>()
-    this.#ready = Deferred.await(done)
-    Observability.count(Observability.loads, fiber)
-    const load = Effect.flatMap(
-      Observability.timed(this.#environment.storeTimes.load, fiber.context, store.load(token)),
-      (loaded) => this.#loaded(loaded, token, fiber)
+    let others: Deferred.Deferred<void, SessionStoreError> | undefined
+    const underway: Effect.Effect<void, SessionStoreError> = Effect.suspend(() =>
+      this.#ready === underway ? Deferred.await(others ??= Deferred.makeUnsafe()) : this.ready
     )
-    return Effect.onExit(Observability.spanned("Session.load", store.driver, fiber, load), (exit) => {
+    this.#ready = underway
+    Observability.count(Observability.loads, fiber)
+    const time = Observability.startTimer(this.#environment.storeTimes.load, fiber)
+    const load = Effect.flatMap(store.load(token), (loaded) => this.#loaded(loaded, token, fiber))
+    return Effect.onExitPrimitive(Observability.spanned("Session.load", store.driver, fiber, load), (exit) => {
+      time()
       // Who waits for a fiber that was interrupted loads by itself.
       const interrupted = Exit.hasInterrupts(exit)
       this.#ready = interrupted ? undefined : exit
-      Deferred.doneUnsafe(done, interrupted ? Effect.suspend(() => this.ready) : exit)
-      return Effect.void
+      if (others) Deferred.doneUnsafe(others, interrupted ? Effect.suspend(() => this.ready) : exit)
+      return undefined
     })
   }
 
@@ -207,7 +209,7 @@ export class RequestSession {
           this.#isRenewed = true
           this.#touchAsked = true
         }
-        return Observability.annotateHandle(fiber, () => Identifier.handle(Redacted.value(loaded.id)))
+        return Observability.annotateHandle(fiber, () => this.#handle)
       }
       case "NotFound": {
         this.#begin()
@@ -313,10 +315,10 @@ export class RequestSession {
     return Exit.void
   }
 
-  flash(messages: JsonObject, now: number): Effect.Effect<void> {
+  flash(messages: JsonObject, clock: Clock.Clock): Effect.Effect<void> {
     // Nothing to flash is no reason to create a session.
     if (Object.keys(messages).length === 0) return Exit.void
-    const field = this.#flashing?.field ?? Flash.fieldName(now)
+    const field = this.#flashing?.field ?? Flash.fieldName(clock.currentTimeMillisUnsafe())
     this.#flashing = { field, messages: Flash.assign(this.#flashing?.messages ?? {}, messages) }
     return this.change(Change.set(Change.none, field, JSON.stringify(this.#flashing.messages)))
   }
@@ -374,11 +376,15 @@ export class RequestSession {
    * Writes what has changed, if anything, in one operation of the store. It is not interrupted halfway, and commits of
    * parallel fibers take turns. After a failure the changes are still there, for another try.
    */
-  get commit(): Effect.Effect<Committed, CommitFailure> {
+  commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
     const { store } = this.#environment
-    if (store === undefined || this.isReadonly) return Effect.succeed("Done")
+    if (store === undefined || this.isReadonly) return done
+    // Most requests only read: for them a commit is nothing but this.
+    if (this.#turn === undefined && this.#isUpToDate(clock)) return done
     const turn = this.#turn ??= Semaphore.makeUnsafe(1)
-    const steps = Effect.suspend(() => this.#ended === undefined ? this.#save(store) : this.#endAndSave(store))
+    const steps = Effect.suspend(() =>
+      this.#ended === undefined ? this.#save(store, clock) : this.#endAndSave(store, clock)
+    )
     const committed = Effect.map(steps, (committed) => {
       this.#outgoing = this.#wanted ?? this.#outgoing
       this.#wanted = undefined
@@ -387,90 +393,116 @@ export class RequestSession {
     return Effect.uninterruptible(Semaphore.withPermit(turn, committed))
   }
 
-  #endAndSave(store: SessionStore): Effect.Effect<Committed, CommitFailure> {
+  #isUpToDate(clock: Clock.Clock): boolean {
+    if (this.#ended !== undefined || this.#wanted !== undefined) return false
+    switch (this.#status) {
+      case "unloaded":
+        return true
+      case "anonymous":
+        return !this.#isWanted
+      case "existing":
+        return this.#newId === undefined && Change.isEmpty(this.#change) && !this.#isTouchDue(clock)
+      case "lost":
+        return Change.isEmpty(this.#change) && !this.#hasEnded
+    }
+  }
+
+  /** Who has just ended a session does not want an empty one in its place. */
+  get #isWanted(): boolean {
+    return this.#fields.size > 0 || this.settings.saveUninitialized && !this.#hasEnded
+  }
+
+  #isTouchDue(clock: Clock.Clock): boolean {
+    return this.#touchAsked || this.#environment.expiry.isTouchDue(this.#stored!, clock.currentTimeMillisUnsafe())
+  }
+
+  #endAndSave(store: SessionStore, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
     const { id, record } = this.#ended!
     const destroy = Effect.flatMap(this.#storing("destroy", store, store.destroy(id, record)), () => {
       this.#ended = undefined
       return Observability.happened("destroy", id)
     })
-    return Effect.andThen(destroy, Effect.suspend(() => this.#save(store)))
+    return Effect.andThen(destroy, Effect.suspend(() => this.#save(store, clock)))
   }
 
-  #save(store: SessionStore): Effect.Effect<Committed, CommitFailure> {
-    if (this.#status === "unloaded") return done
-    if (this.#status === "lost") return Change.isEmpty(this.#change) && !this.#hasEnded ? done : this.#drop()
-    return Effect.flatMap(this.#stillThere(store), (isThere) => isThere ? this.#write(store) : this.#drop())
+  #save(store: SessionStore, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+    if (this.#isUpToDate(clock)) return done
+    if (this.#status === "lost") return this.#drop()
+    return Effect.flatMapEager(
+      this.#stillThere(store, clock),
+      (isThere) => isThere ? this.#write(store, clock) : this.#drop()
+    )
   }
 
   /** A request may take longer than the session has to live; whether another one has extended it, the store knows. */
-  #stillThere(store: SessionStore): Effect.Effect<boolean, SessionStoreError> {
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (this.#status !== "existing" || !this.#environment.expiry.isExpired(this.#stored!, now)) {
-        return Effect.succeed(true)
-      }
-      return Effect.map(store.load(this.#token!), (loaded) => {
-        if (loaded._tag !== "Found") return false
-        const { createdAt, expiresAt, touchedAt } = loaded.record
-        this.#stored = { ...this.#stored!, createdAt, expiresAt, touchedAt }
-        return true
-      })
+  #stillThere(store: SessionStore, clock: Clock.Clock): Effect.Effect<boolean, SessionStoreError> {
+    const now = clock.currentTimeMillisUnsafe()
+    if (this.#status !== "existing" || !this.#environment.expiry.isExpired(this.#stored!, now)) {
+      return Effect.succeed(true)
+    }
+    return Effect.map(store.load(this.#token!), (loaded) => {
+      if (loaded._tag !== "Found") return false
+      const { createdAt, expiresAt, touchedAt } = loaded.record
+      this.#stored = { ...this.#stored!, createdAt, expiresAt, touchedAt }
+      return true
     })
   }
 
-  #write(store: SessionStore): Effect.Effect<Committed, CommitFailure> {
-    return Effect.flatMap(this.#intent, (intent) => {
+  #write(store: SessionStore, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+    return Effect.flatMapEager(this.#intent(clock), (intent) => {
       if (intent === undefined) return done
       const life = this.#life
       const pending = { change: this.#change, touchAsked: this.#touchAsked }
       this.#change = Change.none
       this.#touchAsked = false
-      return Effect.flatMap(
-        Effect.onError(
-          this.#storing(intent.operation, store, carryOut(store, intent, this.#drawId)),
-          () => {
-            if (life !== this.#life) return Effect.void
+      return Effect.matchCauseEffect(this.#storing(intent.operation, store, carryOut(store, intent, this.#drawId)), {
+        onFailure: (cause) => {
+          if (life === this.#life) {
             this.#change = Change.compose(pending.change, this.#change)
             this.#touchAsked ||= pending.touchAsked
-            return Effect.void
           }
-        ),
-        ({ id, outcome }) => {
+          return Effect.failCause(cause)
+        },
+        onSuccess: ({ id, outcome }) => {
           if (life !== this.#life) {
             this.#ended = { id, record: intent.record }
             return done
           }
           return outcome._tag === "Gone" ? this.#drop() : this.#saved(intent, id, outcome)
         }
-      )
+      })
     })
   }
 
   /** The one operation that brings the store up to date, if it is not. */
-  get #intent(): Effect.Effect<Intent | undefined> {
-    return Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Intent | undefined> => {
-      const { expiry, settings } = this.#environment
-      if (this.#status === "anonymous") {
-        // Who has just ended a session does not want an empty one in its place.
-        const isWanted = this.#fields.size > 0 || settings.saveUninitialized && !this.#hasEnded
-        if (!isWanted) return Effect.undefined
-        const record = { ...expiry.start(now), fields: this.#fields }
-        return Effect.map(this.id, (id) => ({ operation: "create", id, record }))
-      }
-      const id = this.#id!
-      const stored = this.#stored!
-      const touch = this.#touchAsked || expiry.isTouchDue(stored, now)
-      const record: SessionRecord = { ...(touch ? expiry.touch(stored, now) : stored), fields: this.#fields }
-      const change = { ...this.#change, touch }
-      return Effect.succeed(
-        this.#newId !== undefined
-          ? { operation: "regenerate", id, newId: this.#newId, record, change }
-          : !Change.isEmpty(change)
-          ? { operation: "update", id, record, change }
-          : touch
-          ? { operation: "touch", id, record }
-          : undefined
-      )
-    })
+  #intent(clock: Clock.Clock): Effect.Effect<Intent | undefined> {
+    const { expiry } = this.#environment
+    const now = clock.currentTimeMillisUnsafe()
+    if (this.#status === "anonymous") {
+      if (!this.#isWanted) return Effect.undefined
+      const record = { ...expiry.start(now), fields: this.#fields }
+      return Effect.map(this.id, (id) => ({ operation: "create", id, record }))
+    }
+    const id = this.#id!
+    const stored = this.#stored!
+    const touch = this.#isTouchDue(clock)
+    const times = touch ? expiry.touch(stored, now) : stored
+    const record: SessionRecord = {
+      createdAt: times.createdAt,
+      touchedAt: times.touchedAt,
+      expiresAt: times.expiresAt,
+      fields: this.#fields
+    }
+    const change = { ...this.#change, touch }
+    return Effect.succeed(
+      this.#newId !== undefined
+        ? { operation: "regenerate", id, newId: this.#newId, record, change }
+        : !Change.isEmpty(change)
+        ? { operation: "update", id, record, change }
+        : touch
+        ? { operation: "touch", id, record }
+        : undefined
+    )
   }
 
   #saved(intent: Intent, id: Redacted.Redacted<string>, { token }: Written): Effect.Effect<Committed> {
@@ -526,13 +558,12 @@ export class RequestSession {
 
   #storing<A, E>(operation: StoreOperation, store: SessionStore, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.withFiber((fiber) => {
-      const timed = Observability.timed(this.#environment.storeTimes[operation], fiber.context, effect)
-      return Observability.spanned(
-        "Session.commit",
-        store.driver,
-        fiber,
-        Effect.tap(timed, () => Observability.annotateHandle(fiber, () => this.#handle))
-      )
+      const time = Observability.startTimer(this.#environment.storeTimes[operation], fiber)
+      const timed = Effect.onExitPrimitive(effect, () => {
+        time()
+        return undefined
+      })
+      return Observability.spanned("Session.commit", store.driver, fiber, timed, () => this.#handle)
     })
   }
 

@@ -24,7 +24,7 @@ import * as Expiry from "./expiry.ts"
 import * as Identifier from "./identifier.ts"
 import * as KeyRing from "./keyRing.ts"
 import * as Protection from "./protection.ts"
-import { within } from "./timeLimit.ts"
+import * as TimeLimit from "./timeLimit.ts"
 
 const TypeId = "~effect-session/SessionStore"
 
@@ -54,12 +54,13 @@ type Guard = <A>(
   effect: Effect.Effect<A, unknown>
 ) => Effect.Effect<A, SessionStoreError | SessionTooLargeError>
 
-const makeGuard =
-  (driver: string, { retries, timeLimit }: Settings, immediate: boolean): Guard => (operation, effect) => {
+const makeGuard = (driver: string, { retries, timeLimit }: Settings, immediate: boolean): Guard => {
+  const within = TimeLimit.make(timeLimit)
+  return (operation, effect) => {
     const failed = (cause: unknown) => new SessionStoreError({ driver, operation, cause })
     const timedOut = () => failed(new Error(`No answer within ${Duration.format(timeLimit)}`))
     const attempts = retries > 0 && repeatable.has(operation) ? Effect.retry(effect, { times: retries }) : effect
-    return Effect.catchCause(immediate ? effect : within(attempts, timeLimit, timedOut), (cause) => {
+    return Effect.catchCause(immediate ? effect : within(attempts, timedOut), (cause) => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
       // A driver that throws has failed as well.
       const error = Cause.squash(cause)
@@ -67,6 +68,7 @@ const makeGuard =
       return Effect.fail(isOurs ? error : failed(error))
     })
   }
+}
 
 const guarded = (store: Operations, guard: Guard): SessionStore => ({
   [TypeId]: TypeId,

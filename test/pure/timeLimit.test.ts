@@ -4,10 +4,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { within } from "../../src/internal/timeLimit.ts"
+import * as TimeLimit from "../../src/internal/timeLimit.ts"
 
 const limit = Duration.seconds(5)
 const late = () => "too late" as const
+
+const within = <A, E>(self: Effect.Effect<A, E>, limit: Duration.Duration, onTimeout: () => string) =>
+  TimeLimit.make(limit)(self, onTimeout)
 
 /** Something that goes on until it is released, and what became of it. */
 const job = Effect.gen(function*() {
