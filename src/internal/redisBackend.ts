@@ -52,10 +52,15 @@ const isOne = (answer: unknown): boolean => Number(answer) === 1
 /** As the client gives it: names and values in turn, or an object, or a Map. */
 type Hash = ReadonlyArray<string> | { readonly [field: string]: string } | ReadonlyMap<string, string>
 
-const entriesOf = (hash: Hash): ReadonlyArray<readonly [string, string]> => {
-  if (hash instanceof Map) return [...hash]
-  if (!Array.isArray(hash)) return Object.entries(hash as { readonly [field: string]: string })
-  return Array.from({ length: hash.length / 2 }, (_, index) => [hash[2 * index]!, hash[2 * index + 1]!])
+/** Calls `f` for each name and value. */
+const forEach = (hash: Hash, f: (name: string, value: string) => void): void => {
+  if (Array.isArray(hash)) {
+    for (let index = 0; index < hash.length; index += 2) f(hash[index], hash[index + 1])
+  } else if (hash instanceof Map) {
+    for (const [name, value] of hash) f(name, value)
+  } else {
+    for (const name of Object.keys(hash)) f(name, (hash as { readonly [field: string]: string })[name]!)
+  }
 }
 
 // A client that makes an object of a hash loses a field of this name; no other field begins with "~_".
@@ -63,7 +68,8 @@ const toName = (field: string): string => field === "__proto__" ? "~__proto__" :
 const toField = (name: string): string => name === "~__proto__" ? "__proto__" : name
 
 const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
-  const fields = new Map(entriesOf(hash).map(([name, value]) => [toField(name), value]))
+  const fields = new Map<string, string>()
+  forEach(hash, (name, value) => fields.set(toField(name), value))
   const take = (name: string) => {
     const text = fields.get(name)
     fields.delete(name)

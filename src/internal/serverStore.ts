@@ -125,17 +125,16 @@ const operations = (
   const tokenOf = (id: Redacted.Redacted<string>) => written(protection.protect(Redacted.value(id)))
 
   const load = (token: Redacted.Redacted<string>) =>
-    Effect.suspend(() => {
+    Effect.withFiber((fiber) => {
       const opened = protection.open(Redacted.value(token))
       if (opened._tag === "Rejected") return Effect.succeed(notFound[opened.reason])
-      return Effect.flatMap(backend.load(Identifier.hash(opened.id)), (stored) => {
-        if (stored === undefined) return Effect.succeed(notFound.unknown)
-        return Effect.map(Clock.currentTimeMillis, (now): Loaded => {
-          if ("supersededUntil" in stored) return now < stored.supersededUntil ? superseded : notFound.unknown
-          if (expiry.isExpired(stored, now)) return notFound.expired
-          const renewed = opened.outdated ? Redacted.make(protection.protect(opened.id)) : undefined
-          return { _tag: "Found", id: Redacted.make(opened.id), record: stored, renewed }
-        })
+      return Effect.map(backend.load(Identifier.hash(opened.id)), (stored): Loaded => {
+        if (stored === undefined) return notFound.unknown
+        const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+        if ("supersededUntil" in stored) return now < stored.supersededUntil ? superseded : notFound.unknown
+        if (expiry.isExpired(stored, now)) return notFound.expired
+        const renewed = opened.outdated ? Redacted.make(protection.protect(opened.id)) : undefined
+        return { _tag: "Found", id: Redacted.make(opened.id), record: stored, renewed }
       })
     })
 

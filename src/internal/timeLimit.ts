@@ -18,6 +18,8 @@ interface Waiting {
   /** By a clock that is never set back. */
   readonly until: bigint
   readonly expire: () => void
+  previous: Waiting | undefined
+  next: Waiting | undefined
 }
 
 /**
@@ -27,16 +29,19 @@ interface Waiting {
 export const make = (limit: Duration.Duration): TimeLimit => {
   if (!Duration.isFinite(limit)) return (self) => self
   const nanos = Duration.toNanosUnsafe(limit)
-  // In the order in which they began, so that the first one has waited longest.
-  const waiting = new Set<Waiting>()
+  // In the order in which they began, so that the first one has waited longest. A list, and not a Set: what a Set has
+  // copied when it grew still holds on to what was in it, request and all, until the next full garbage collection.
+  let first: Waiting | undefined
+  let last: Waiting | undefined
   let watcher: Fiber.Fiber<void> | undefined
 
   const watch: Effect.Effect<void> = Effect.flatMap(Clock.Clock, (clock) => {
     const now = clock.monotonicTimeNanosUnsafe()
-    for (const one of waiting) {
-      if (one.until > now) return Effect.andThen(Effect.sleep(Duration.nanos(one.until - now)), watch)
-      waiting.delete(one)
-      one.expire()
+    while (first !== undefined) {
+      if (first.until > now) return Effect.andThen(Effect.sleep(Duration.nanos(first.until - now)), watch)
+      const { expire } = first
+      remove(first)
+      expire()
     }
     watcher = undefined
     return Effect.void
@@ -44,8 +49,10 @@ export const make = (limit: Duration.Duration): TimeLimit => {
 
   const begin = (fiber: Fiber.Fiber<unknown, unknown>, expire: () => void): Waiting => {
     const clock = fiber.getRef(Clock.Clock)
-    const one = { until: clock.monotonicTimeNanosUnsafe() + nanos, expire }
-    waiting.add(one)
+    const one: Waiting = { until: clock.monotonicTimeNanosUnsafe() + nanos, expire, previous: last, next: undefined }
+    if (last === undefined) first = one
+    else last.next = one
+    last = one
     // Not with all of its context: that is a request's, which would be held as long as there are others.
     watcher ??= Effect.runForkWith(
       Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, fiber.getRef(Scheduler.Scheduler)))
@@ -53,9 +60,19 @@ export const make = (limit: Duration.Duration): TimeLimit => {
     return one
   }
 
+  const remove = (one: Waiting): void => {
+    const { next, previous } = one
+    if (first === one) first = next
+    else if (previous !== undefined) previous.next = next
+    if (last === one) last = previous
+    else if (next !== undefined) next.previous = previous
+    one.previous = undefined
+    one.next = undefined
+  }
+
   const end = (one: Waiting): void => {
-    waiting.delete(one)
-    if (waiting.size > 0) return
+    remove(one)
+    if (first !== undefined) return
     // With nobody to watch over, it would only keep the process from ending.
     watcher?.interruptUnsafe()
     watcher = undefined
