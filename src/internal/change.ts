@@ -60,6 +60,7 @@ export const clear = (change: Change): Change => ({ ...none, clear: true, touch:
 
 /** The change that does what `first` does and then what `second` does. */
 export const compose = (first: Change, second: Change): Change => {
+  if (isEmpty(first) && !first.touch) return second
   let change = second.clear ? clear(first) : first
   for (const [field, value] of second.set) change = set(change, field, value)
   for (const field of second.remove) change = remove(change, field)

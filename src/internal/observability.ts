@@ -10,8 +10,9 @@ import * as Tracer from "effect/Tracer"
 import type { StoreOperation } from "../SessionError.ts"
 import * as Identifier from "./identifier.ts"
 
-const counter = (name: string, description: string) =>
-  Metric.counter(`effect_session_${name}`, { description, incremental: true })
+// Attributes are given when a metric is made: with `Metric.withAttributes` each update makes up the key of its series anew.
+const counter = (name: string, description: string, attributes: Metric.Metric.AttributeSet = {}) =>
+  Metric.counter(`effect_session_${name}`, { description, incremental: true, attributes })
 
 export const loads = counter("loads", "Sessions asked of the store")
 const commits = counter("commits", "Changes written to the store")
@@ -21,18 +22,19 @@ const destructions = counter("destructions", "Sessions destroyed by the applicat
 export const expiries = counter("expiries", "Tokens of expired sessions")
 const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
 
-const rejected = counter("rejected_tokens", "Tokens that are no session, by reason")
-
 /** Why a token is no session; `duplicate`: two cookies of the name, with different values. */
 export type Rejection = "malformed" | "tampered" | "unknown" | "expired" | "superseded" | "duplicate"
 
+const rejected = (reason: Rejection) =>
+  counter("rejected_tokens", "Tokens that are no session, by reason", { reason })
+
 export const rejections: { readonly [Reason in Rejection]: Metric.Metric<number, unknown> } = {
-  malformed: Metric.withAttributes(rejected, { reason: "malformed" }),
-  tampered: Metric.withAttributes(rejected, { reason: "tampered" }),
-  unknown: Metric.withAttributes(rejected, { reason: "unknown" }),
-  expired: Metric.withAttributes(rejected, { reason: "expired" }),
-  superseded: Metric.withAttributes(rejected, { reason: "superseded" }),
-  duplicate: Metric.withAttributes(rejected, { reason: "duplicate" })
+  malformed: rejected("malformed"),
+  tampered: rejected("tampered"),
+  unknown: rejected("unknown"),
+  expired: rejected("expired"),
+  superseded: rejected("superseded"),
+  duplicate: rejected("duplicate")
 }
 
 export const count = (metric: Metric.Metric<number, unknown>, fiber: Fiber.Fiber<unknown, unknown>): void =>
@@ -62,12 +64,13 @@ export const happened = (
 
 /** The time that a driver's operations take, in milliseconds. */
 export const storeTime = (driver: string, operation: StoreOperation): Metric.Metric<number, unknown> =>
-  Metric.withAttributes(storeTimes, { driver, operation })
+  Metric.histogram("effect_session_store_time", {
+    description: "The time that operations of the store take, in milliseconds",
+    attributes: { driver, operation },
+    boundaries
+  })
 
-const storeTimes = Metric.histogram("effect_session_store_time", {
-  description: "The time that operations of the store take, in milliseconds",
-  boundaries: Metric.exponentialBoundaries({ start: 0.0625, factor: 2, count: 18 })
-})
+const boundaries = Metric.exponentialBoundaries({ start: 0.0625, factor: 2, count: 18 })
 
 /** Measures an operation of the store: until what it gives is called. */
 export const startTimer = (

@@ -207,7 +207,6 @@ export class RequestSession {
           this.#token = loaded.renewed
           // It goes out with the next write: that finds out whether the session is still there.
           this.#isRenewed = true
-          this.#touchAsked = true
         }
         return Observability.annotateHandle(fiber, () => this.#handle)
       }
@@ -413,7 +412,8 @@ export class RequestSession {
   }
 
   #isTouchDue(clock: Clock.Clock): boolean {
-    return this.#touchAsked || this.#environment.expiry.isTouchDue(this.#stored!, clock.currentTimeMillisUnsafe())
+    return this.#touchAsked || this.#isRenewed ||
+      this.#environment.expiry.isTouchDue(this.#stored!, clock.currentTimeMillisUnsafe())
   }
 
   #endAndSave(store: SessionStore, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
