@@ -25,8 +25,7 @@ const drops = counter("drops", "Requests whose changes were dropped, as the sess
 /** Why a token is no session; `duplicate`: two cookies of the name, with different values. */
 export type Rejection = "malformed" | "tampered" | "unknown" | "expired" | "superseded" | "duplicate"
 
-const rejected = (reason: Rejection) =>
-  counter("rejected_tokens", "Tokens that are no session, by reason", { reason })
+const rejected = (reason: Rejection) => counter("rejected_tokens", "Tokens that are no session, by reason", { reason })
 
 export const rejections: { readonly [Reason in Rejection]: Metric.Metric<number, unknown> } = {
   malformed: rejected("malformed"),

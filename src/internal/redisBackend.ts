@@ -139,22 +139,26 @@ return 1
 `)
 
 // A session has ~expiresAt; the mark of a superseded one has not.
-const moveTimes = `
+const readTimes = `
 local times = redis.call("HMGET", KEYS[1], "~touchedAt", "~expiresAt")
 local touchedAt, expiresAt = tonumber(times[1] or ""), tonumber(times[2] or "")
 if not touchedAt or not expiresAt then return 0 end
-if tonumber(ARGV[1]) > touchedAt then redis.call("HSET", KEYS[1], "~touchedAt", ARGV[1]) end
-if tonumber(ARGV[2]) > expiresAt then
-  redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2])
-  redis.call("PEXPIREAT", KEYS[1], ARGV[3])
-end
 `
 
-const touch = script(`${moveTimes}
+// PEXPIREAT before HSET: a server without memory left refuses a script whose first write could take some, and who only
+// reads shall not suffer from that. For the same reason, times move last where there is more to write.
+const moveTimes = `
+if tonumber(ARGV[2]) > expiresAt then
+  redis.call("PEXPIREAT", KEYS[1], ARGV[3])
+  redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2])
+end
+if tonumber(ARGV[1]) > touchedAt then redis.call("HSET", KEYS[1], "~touchedAt", ARGV[1]) end
 return 1
-`)
+`
 
-const update = script(`${moveTimes}
+const touch = script(readTimes + moveTimes)
+
+const update = script(`${readTimes}
 if ARGV[4] == "1" then
   for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
     if field ~= "~createdAt" and field ~= "~touchedAt" and field ~= "~expiresAt" then
@@ -180,8 +184,7 @@ while index <= #ARGV do
   redis.call("HSET", KEYS[1], ARGV[index], string.format("%.17g", number + tonumber(ARGV[index + 1])))
   index = index + 3
 end
-return 1
-`)
+${moveTimes}`)
 
 const supersede = script(`
 if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {} end

@@ -222,4 +222,21 @@ describe.each(clients)("a server without memory left, through $client", ({ store
       assert.isFalse(observed.text().includes("4111 1111"), "but not what was to be written")
     }).pipe(Effect.provide(observed.layer))
   })
+
+  it.live("goes on extending the life of sessions that are only read", () =>
+    Effect.gen(function*() {
+      const redis = yield* startRedis()
+      const frequent = { ...config, touchEvery: "1 millis" } as const
+      const server = yield* serve(routes, { store: store(redis.url), config: frequent, logger: false })
+      const cookie = cookieOf(yield* server.post("/count"))
+      const [key] = yield* redis.command<ReadonlyArray<string>>("KEYS", "*")
+      const times = redis.command<ReadonlyArray<string>>("HMGET", key!, "~touchedAt", "~expiresAt")
+      const [touchedAt, expiresAt] = yield* times
+      yield* redis.command("CONFIG", "SET", "maxmemory", "1")
+      yield* Effect.sleep("5 millis")
+      assert.strictEqual((yield* server.get("/", { cookie })).status, 200)
+      const [touchedLater, expiresLater] = yield* times
+      assert.isAbove(Number(touchedLater), Number(touchedAt))
+      assert.isAbove(Number(expiresLater), Number(expiresAt))
+    }))
 })
