@@ -82,6 +82,8 @@ export const startRedis = async (
     ),
     { stdio: ["ignore", "pipe", "inherit"] }
   )
+  // It does not notice by itself when this process ends.
+  process.once("exit", () => child.kill("SIGKILL"))
   for await (const output of child.stdout) {
     if (String(output).includes("Ready to accept connections")) break
   }

@@ -18,12 +18,22 @@ export interface Candidate {
 }
 
 export const candidates: ReadonlyArray<Candidate> = [
-  { name: "effect-session, ioredis", kind: "redis", module: "effectSession", variant: "ioredis" },
+  { name: "effect-session, ioredis 5", kind: "redis", module: "effectSession", variant: "ioredis5" },
+  { name: "effect-session, ioredis 6", kind: "redis", module: "effectSession", variant: "ioredis6" },
   { name: "effect-session, node-redis", kind: "redis", module: "effectSession", variant: "node-redis" },
   { name: "express-session", kind: "redis", module: "express" },
-  { name: "node:http, ioredis", kind: "floor", module: "nodeHttp", variant: "ioredis" },
+  { name: "@fastify/session", kind: "redis", module: "fastify", variant: "rolling" },
+  { name: "@fastify/session, rolling: false", kind: "redis", module: "fastify", variant: "session" },
+  { name: "hono-sessions, encrypted id", kind: "redis", module: "hono", variant: "encrypted" },
+  { name: "hono-sessions, plain id", kind: "redis", module: "hono", variant: "plain" },
+  { name: "@adonisjs/session, redis", kind: "redis", module: "adonis", variant: "redis" },
+  { name: "node:http, ioredis 5", kind: "floor", module: "nodeHttp", variant: "ioredis5" },
+  { name: "node:http, ioredis 6", kind: "floor", module: "nodeHttp", variant: "ioredis6" },
   { name: "node:http, node-redis", kind: "floor", module: "nodeHttp", variant: "node-redis" },
   { name: "effect-session, cookie", kind: "cookie", module: "effectSession", variant: "cookie" },
+  { name: "@fastify/secure-session", kind: "cookie", module: "fastify", variant: "secure-session" },
+  { name: "iron-session", kind: "cookie", module: "iron" },
+  { name: "@adonisjs/session, cookie", kind: "cookie", module: "adonis", variant: "cookie" },
   { name: "effect-session, memory", kind: "memory", module: "effectSession", variant: "memory" },
   { name: "effect-session, file", kind: "file", module: "effectSession", variant: "file" }
 ]
@@ -54,6 +64,12 @@ export interface Measured {
   readonly p99: number
 }
 
+export interface Outcome {
+  readonly measured: ReadonlyArray<Measured>
+  /** Of each candidate, as it tells them. */
+  readonly settings: Readonly<Record<string, unknown>>
+}
+
 interface Round {
   readonly cpu: number
   readonly own: number
@@ -62,13 +78,13 @@ interface Round {
   readonly p99: number
 }
 
-export const measure = async (plan: Plan): Promise<ReadonlyArray<Measured>> => {
+export const measure = async (plan: Plan): Promise<Outcome> => {
   const folder = mkdtempSync(join(tmpdir(), "effect-session-bench-"))
   const redis = await startRedis()
   const running: Array<{ readonly candidate: Candidate; readonly server: Running }> = []
   try {
     for (const candidate of plan.candidates) {
-      const environment = { REDIS_URL: redis.url, FOLDER: folder }
+      const environment = { REDIS_URL: redis.url, FOLDER: folder, COMMAND_TIMER: "none" }
       running.push({ candidate, server: await startCandidate(candidate.module, { ...candidate, environment }) })
     }
     // The first round is for warming up.
@@ -78,7 +94,7 @@ export const measure = async (plan: Plan): Promise<ReadonlyArray<Measured>> => {
       for (const { candidate, server } of running) await measureRound(plan, candidate, server, round)
       if (index > 0) rounds.push(round)
     }
-    return running.flatMap(({ candidate: { name } }) =>
+    const measured = running.flatMap(({ candidate: { name } }) =>
       plan.operations.map((operation) => ({
         candidate: name,
         operation,
@@ -87,6 +103,7 @@ export const measure = async (plan: Plan): Promise<ReadonlyArray<Measured>> => {
         ...mediansOf(rounds.map((round) => round.get(`${name} ${operation}`)!))
       }))
     )
+    return { measured, settings: Object.fromEntries(running.map((one) => [one.candidate.name, one.server.settings])) }
   } finally {
     await Promise.all(running.map(({ server }) => server.stop()))
     await redis.stop()

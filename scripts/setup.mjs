@@ -5,6 +5,7 @@
  *     node scripts/setup.mjs dependencies browser    and a Chromium for the browser tests
  *     node scripts/setup.mjs redis                   a redis-server for the tests of the Redis driver
  *     node scripts/setup.mjs postgres                a PostgreSQL for the tests of the SQL driver
+ *     node scripts/setup.mjs bench                   the packages of the benchmark, which has a lock file of its own
  *
  * This runs before anything is installed, so it is plain JavaScript for the Node.js that npm came with (20 or later).
  * Among the packages is the Node.js that the project itself runs on: from then on, npm's scripts find that one first.
@@ -17,26 +18,36 @@ import { findPostgresql } from "./postgresql.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-const dependencies = () => {
-  if (dependenciesAreInstalled()) {
+const dependencies = () => install(root, "the dependencies")
+
+const bench = () => install(`${root}/bench`, "what the benchmark compares")
+
+/**
+ * @param {string} folder
+ * @param {string} what
+ */
+const install = (folder, what) => {
+  if (dependenciesAreInstalled(folder)) {
     return
   }
-  console.log("Installing the dependencies …")
+  console.log(`Installing ${what} …`)
   // Not "npm ci": it insists on optional packages for every other operating system. This takes the same versions from
   // the lock file, and leaves the file as it is.
-  run("npm", ["install", "--no-save", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"])
+  run("npm", ["install", "--no-save", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"], folder)
 }
 
 /**
  * npm keeps what it installed in a lock file of its own inside node_modules, which it writes when it is done. A package
  * may be missing there only if it is optional, as those for other operating systems are.
+ *
+ * @param {string} folder
  */
-const dependenciesAreInstalled = () => {
-  if (!existsSync(`${root}/node_modules/.package-lock.json`)) {
+const dependenciesAreInstalled = (folder) => {
+  if (!existsSync(`${folder}/node_modules/.package-lock.json`)) {
     return false
   }
-  const { "": _project, ...wanted } = packagesOf("package-lock.json")
-  const installed = packagesOf("node_modules/.package-lock.json")
+  const { "": _project, ...wanted } = packagesOf(`${folder}/package-lock.json`)
+  const installed = packagesOf(`${folder}/node_modules/.package-lock.json`)
   return Object.entries(wanted).every(([path, { integrity, optional }]) =>
     path in installed ? installed[path]?.integrity === integrity : optional
   )
@@ -46,7 +57,7 @@ const dependenciesAreInstalled = () => {
  * @param {string} lockFile
  * @returns {Record<string, { integrity?: string, optional?: boolean }>}
  */
-const packagesOf = (lockFile) => JSON.parse(readFileSync(`${root}/${lockFile}`, "utf8")).packages
+const packagesOf = (lockFile) => JSON.parse(readFileSync(lockFile, "utf8")).packages
 
 const browser = () => {
   if (findChromium() !== undefined) {
@@ -98,10 +109,11 @@ const canInstallDebianPackages = () =>
 /**
  * @param {string} command
  * @param {Array<string>} commandArguments
+ * @param {string} [folder]
  */
-const run = (command, commandArguments) => {
+const run = (command, commandArguments, folder = root) => {
   const { error, status } = spawnSync(command, commandArguments, {
-    cwd: root,
+    cwd: folder,
     // What went wrong is on stderr.
     stdio: ["ignore", "ignore", "inherit"],
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
@@ -123,7 +135,7 @@ const stop = (message) => {
 }
 
 /** @type {Record<string, () => void>} */
-const steps = { dependencies, browser, redis, postgres }
+const steps = { dependencies, browser, redis, postgres, bench }
 
 for (const name of process.argv.slice(2)) {
   const step = steps[name] ?? stop(`No such step: ${name}. There are: ${Object.keys(steps).join(", ")}.`)

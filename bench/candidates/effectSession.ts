@@ -2,6 +2,7 @@
 import { NodeHttpServer, NodeRedis, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Redis } from "ioredis"
 import { createServer } from "node:http"
 import {
   CookieLayer,
@@ -10,23 +11,44 @@ import {
   RedisLayer,
   Session,
   SessionConfig,
+  type SessionError,
   SessionKey,
   SessionMiddleware
 } from "../../src/index.ts"
-import { nextPage, ready, redisUrl, secret, variant } from "../candidate.ts"
+import { nextPage, nodeRedisOptions, ready, redisUrl, secret, variant } from "../candidate.ts"
 import { contentOf } from "../content.ts"
+import { scenario, type Visit } from "../scenarios.ts"
 
 const Page = SessionKey.make("page", Schema.String).pipe(SessionKey.withDefault(() => ""))
 const Count = SessionKey.make("count", Schema.Number).pipe(SessionKey.withDefault(() => 0))
 const User = SessionKey.make("user", Schema.String)
 
+const prefix = "effect-session:"
+
+// As the documentation of `layerClient` asks; `layer` does so by itself, with the ioredis of the repository.
+const careful = {
+  autoResendUnfulfilledCommands: false,
+  enableOfflineQueue: false,
+  lazyConnect: true,
+  maxRetriesPerRequest: 0,
+  socketTimeout: 5_000
+}
+
 const drivers = {
   cookie: () => CookieLayer.layer(),
   memory: () => MemoryLayer.layer(),
   file: () => FileLayer.layer({ location: process.env["FOLDER"]! }).pipe(Layer.provide(NodeServices.layer)),
-  ioredis: () => RedisLayer.layer({ url: redisUrl, prefix: "effect-session:" }),
+  ioredis5: () =>
+    Layer.unwrap(Effect.promise(async () => {
+      const client = new Redis(redisUrl, careful)
+      await client.connect()
+      return RedisLayer.layerClient(client, { prefix })
+    })),
+  ioredis6: () => RedisLayer.layer({ url: redisUrl, prefix }),
   "node-redis": () =>
-    RedisLayer.layerRedis({ prefix: "effect-session:" }).pipe(Layer.provide(NodeRedis.layer({ url: redisUrl })))
+    RedisLayer.layerRedis({ prefix }).pipe(
+      Layer.provide(NodeRedis.layer(nodeRedisOptions))
+    )
 }
 
 const settings = { age: "2 hours", cookie: { secure: false } } as const
@@ -42,6 +64,30 @@ const fill = Effect.gen(function*() {
   return ok
 })
 
+type Run = <A, E>(operation: Effect.Effect<A, E, Session.Session>) => Promise<A>
+
+const keyOf = (name: string) => SessionKey.make(name, Schema.String).pipe(SessionKey.withDefault(() => ""))
+
+const visitOf = (run: Run): Visit => ({
+  get: (key) => run(Session.get(keyOf(key))),
+  put: (key, value) => run(Session.put(keyOf(key), value)),
+  increment: () => run(Session.increment(Count)),
+  all: () => run(Session.all),
+  regenerate: () => run(Session.regenerate),
+  destroy: () => run(Session.destroy)
+})
+
+const scenarios = Effect.gen(function*() {
+  const { url } = yield* HttpServerRequest.HttpServerRequest
+  const run = Effect.runPromiseWith(yield* Effect.context<Session.Session>())
+  const body = yield* Effect.tryPromise({
+    try: () => scenario(visitOf(run), url),
+    // What an operation failed with answers the request, as it does without promises.
+    catch: (error) => error as SessionError.SessionError
+  })
+  return HttpServerResponse.text(body)
+})
+
 const Routes = Layer.mergeAll(
   HttpRouter.add("GET", "/bare", ok),
   Layer.mergeAll(
@@ -50,7 +96,8 @@ const Routes = Layer.mergeAll(
     HttpRouter.add("GET", "/write", Effect.as(Effect.suspend(() => Session.put(Page, nextPage())), ok)),
     HttpRouter.add("GET", "/increment", Effect.as(Session.increment(Count), ok)),
     HttpRouter.add("GET", "/login", Effect.as(Effect.andThen(Session.regenerate, Session.put(User, "ada")), ok)),
-    HttpRouter.add("GET", "/fill", fill)
+    HttpRouter.add("GET", "/fill", fill),
+    HttpRouter.add("GET", "/scenarios/:name", scenarios)
   ).pipe(Layer.provide(SessionMiddleware.layer))
 )
 

@@ -1,10 +1,11 @@
 /** express 5, with express-session on connect-redis. */
 import { RedisStore } from "connect-redis"
-import express from "express"
+import express, { type Request } from "express"
 import session from "express-session"
 import { createClient } from "redis"
-import { nextPage, ready, redisUrl, secret } from "../candidate.ts"
+import { nextPage, nodeRedisOptions, ready, secret } from "../candidate.ts"
 import { contentOf } from "../content.ts"
+import { scenario, type Visit } from "../scenarios.ts"
 
 declare module "express-session" {
   interface SessionData {
@@ -15,7 +16,7 @@ declare module "express-session" {
   }
 }
 
-const client = createClient({ url: redisUrl })
+const client = createClient(nodeRedisOptions)
 client.on("error", () => {})
 await client.connect()
 
@@ -44,6 +45,22 @@ app.get("/login", (request, response, next) => {
 app.get("/fill", (request, response) => {
   Object.assign(request.session, contentOf(Number(request.query["bytes"])))
   response.send("ok")
+})
+
+const visitOf = (request: Request): Visit => ({
+  get: async (key) => request.session[key],
+  put: async (key, value) => request.session[key] = value,
+  increment: async () => request.session.count = (request.session.count ?? 0) + 1,
+  all: async () => ({ ...request.session }),
+  regenerate: () => finished((done) => request.session.regenerate(done)),
+  destroy: () => finished((done) => request.session.destroy(done))
+})
+
+const finished = (start: (done: (error: unknown) => void) => void): Promise<void> =>
+  new Promise((resolve, reject) => start((error) => error ? reject(error as Error) : resolve()))
+
+app.get("/scenarios/:name", (request, response, next) => {
+  scenario(visitOf(request), request.originalUrl).then((body) => void response.send(body), next)
 })
 
 const server = app.listen(0, "127.0.0.1", () => ready(server, settings))

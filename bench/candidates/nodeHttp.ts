@@ -1,8 +1,9 @@
 /** The floor: node:http and a client of Redis that do the reads and writes of a session by hand, without a library. */
 import { Redis } from "ioredis"
+import { Redis as Redis6 } from "ioredis6"
 import { createServer } from "node:http"
 import { createClient } from "redis"
-import { nextPage, ready, redisUrl, variant } from "../candidate.ts"
+import { nextPage, nodeRedisOptions, ready, redisUrl, variant } from "../candidate.ts"
 import { contentOf } from "../content.ts"
 
 interface Commands {
@@ -14,8 +15,7 @@ interface Commands {
 
 const lifetime = 7_200_000
 
-const ioredis = (): Commands => {
-  const client = new Redis(redisUrl)
+const ioredis = (client: Redis | Redis6): Commands => {
   return {
     read: (id) => client.hgetall(id),
     write: (id, fields) => client.pipeline().hset(id, fields).pexpire(id, lifetime).exec(),
@@ -25,7 +25,7 @@ const ioredis = (): Commands => {
 }
 
 const nodeRedis = async (): Promise<Commands> => {
-  const client = createClient({ url: redisUrl })
+  const client = createClient(nodeRedisOptions)
   await client.connect()
   return {
     read: (id) => client.hGetAll(id),
@@ -35,7 +35,9 @@ const nodeRedis = async (): Promise<Commands> => {
   }
 }
 
-const commands = variant === "ioredis" ? ioredis() : await nodeRedis()
+const commands = variant === "node-redis"
+  ? await nodeRedis()
+  : ioredis(variant === "ioredis6" ? new Redis6(redisUrl) : new Redis(redisUrl))
 const newId = () => `node:${crypto.randomUUID()}`
 
 const server = createServer(async (request, response) => {

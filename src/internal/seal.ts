@@ -71,10 +71,12 @@ const decrypt = (
   })
   decipher.setAAD(entry.associatedData)
   decipher.setAuthTag(bytes.subarray(tagStart))
-  const plaintext = decipher.update(bytes.subarray(nonceEnd, tagStart), undefined, "utf8")
+  const plaintext = decipher.update(bytes.subarray(nonceEnd, tagStart))
   try {
-    return plaintext + decipher.final("utf8")
+    // It has nothing to add, but checks the tag.
+    decipher.final()
   } catch {
     return undefined
   }
+  return plaintext.toString("utf8")
 }

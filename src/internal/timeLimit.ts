@@ -37,11 +37,10 @@ export const make = (limit: Duration.Duration): TimeLimit => {
 
   const watch: Effect.Effect<void> = Effect.flatMap(Clock.Clock, (clock) => {
     const now = clock.monotonicTimeNanosUnsafe()
-    while (first !== undefined) {
-      if (first.until > now) return Effect.andThen(Effect.sleep(Duration.nanos(first.until - now)), watch)
-      const { expire } = first
-      remove(first)
-      expire()
+    for (let one = first; one !== undefined; one = first) {
+      if (one.until > now) return Effect.andThen(Effect.sleep(Duration.nanos(one.until - now)), watch)
+      remove(one)
+      one.expire()
     }
     watcher = undefined
     return Effect.void

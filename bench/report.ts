@@ -1,0 +1,182 @@
+/**
+ * The results as Markdown tables, for the terminal and for the README.
+ */
+import type { Figure } from "./alone.ts"
+import { toChart } from "./chart.ts"
+import { toTables } from "./correctness.ts"
+import type { Results } from "./results.ts"
+import { type Candidate, candidates, type Measured, type Operation } from "./speed.ts"
+
+const toLine = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
+
+/** A Markdown table: the first column to the left, the others, numbers mostly, to the right. */
+export const toTable = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map((row) => row[column]!.length)))
+  const pad = (row: ReadonlyArray<string>) =>
+    toLine(row.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)))
+  const rule = toLine(widths.map((width, column) => column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`))
+  return [pad(head), rule, ...rows.map(pad)].join("\n")
+}
+
+const microseconds = (value: number | undefined): string =>
+  value === undefined ? "" : Math.max(0, value).toFixed(value < 9.95 ? 1 : 0)
+
+const thousands = (value: number | undefined): string => value === undefined ? "" : `${(value / 1000).toFixed(1)}k`
+
+interface Case {
+  readonly bytes: number
+  readonly connections: number
+}
+
+const finder =
+  (speed: ReadonlyArray<Measured>, { bytes, connections }: Case) => (candidate: string, operation: Operation) =>
+    speed.find((one) =>
+      one.candidate === candidate && one.operation === operation && one.bytes === bytes &&
+      one.connections === connections
+    )
+
+const named = (kinds: ReadonlyArray<Candidate["kind"]>): ReadonlyArray<string> =>
+  candidates.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name)
+
+const changing = ["untouched", "read", "write", "increment", "login"] as const
+
+/** What a session adds to a request: CPU time over the same server's without one; and the whole request for a read. */
+export const toSpeedTable = (
+  speed: ReadonlyArray<Measured>,
+  wanted: Case,
+  kinds: ReadonlyArray<Candidate["kind"]>
+): string => {
+  const find = finder(speed, wanted)
+  const rows = named(kinds).filter((name) => find(name, "read") !== undefined).map((name) => [
+    name,
+    ...changing.map((operation) => microseconds(find(name, operation)?.own)),
+    thousands(find(name, "read")?.perSecond),
+    thousands(find(name, "write")?.perSecond),
+    find(name, "read")!.p99.toFixed(1)
+  ])
+  return toTable(["µs of CPU", ...changing, "reads/s", "writes/s", "p99 ms"], rows)
+}
+
+const sizeName = (bytes: number): string => bytes < 1000 ? `${bytes} B` : `${bytes / 1000} kB`
+
+/** How it grows with the size of a session. */
+export const toSizesTable = (
+  speed: ReadonlyArray<Measured>,
+  sizes: ReadonlyArray<number>,
+  connections: number
+): string => {
+  const rows = named(["redis", "floor", "cookie", "memory", "file"])
+    .map((name) => [
+      name,
+      ...sizes.flatMap((bytes) =>
+        (["read", "write"] as const).map((operation) =>
+          microseconds(finder(speed, { bytes, connections })(name, operation)?.own)
+        )
+      )
+    ])
+    .filter(([, ...cells]) => cells.some((cell) => cell !== ""))
+  return toTable(["µs of CPU", ...sizes.flatMap((bytes) => [`${sizeName(bytes)}, read`, "write"])], rows)
+}
+
+/** How it grows with the number of requests at the same time. */
+export const toConnectionsTable = (
+  speed: ReadonlyArray<Measured>,
+  bytes: number,
+  all: ReadonlyArray<number>
+): string => {
+  const rows = named(["redis", "floor"])
+    .map((name) => [
+      name,
+      ...all.flatMap((connections) => {
+        const read = finder(speed, { bytes, connections })(name, "read")
+        return [microseconds(read?.own), read === undefined ? "" : read.p99.toFixed(1)]
+      })
+    ])
+    .filter(([, ...cells]) => cells.every((cell) => cell !== ""))
+  return toTable(["a read", ...all.flatMap((connections) => [`${connections}: µs`, "p99 ms"])], rows)
+}
+
+/** The goals of the project: what a session of ours takes, as a part of what the best peer's takes. */
+export const toRatios = (speed: ReadonlyArray<Measured>, wanted: Case): string => {
+  const find = finder(speed, wanted)
+  const peers = named(["redis"]).filter((name) => !name.startsWith("effect-session"))
+  const best = (operation: Operation) => {
+    const values = peers.map((name) => [name, find(name, operation)?.own ?? Infinity] as const)
+    return values.toSorted(([, one], [, other]) => one - other)[0]!
+  }
+  const ratio = (name: string, operation: Operation) => {
+    const [, value] = best(operation === "untouched" ? "read" : operation)
+    return ((find(name, operation)?.own ?? Number.NaN) / value).toFixed(2)
+  }
+  const rows = named(["redis"]).filter((name) => name.startsWith("effect-session"))
+    .map((name) => [name, ...changing.map((operation) => ratio(name, operation))])
+  const bests = changing.map((operation) => {
+    const [name, value] = best(operation === "untouched" ? "read" : operation)
+    return `${name}, ${value.toFixed(0)}`
+  })
+  return toTable(["part of the best peer's", ...changing], [["best peer, µs", ...bests], ...rows])
+}
+
+export const toVersions = ({ date, machine, versions }: Results): string =>
+  `Measured on ${date} with ${machine}; ${
+    Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ")
+  }.`
+
+const common: Case = { bytes: 300, connections: 50 }
+
+/** All that the README shows, by the names of the places where it is. */
+export const toReport = (results: Results): Readonly<Record<string, string>> => {
+  const { correctness, memory, seals, speed } = results
+  return {
+    redis: toSpeedTable(speed, common, ["redis", "floor"]),
+    others: toSpeedTable(speed, common, ["cookie", "memory", "file"]),
+    ratios: toRatios(speed, common),
+    sizes: toSizesTable(speed, [300, 2_800, 30_000], common.connections),
+    connections: toConnectionsTable(speed, common.bytes, [1, 10, 100, 1_000]),
+    seals: toSealsTable(seals),
+    memory: toMemoryTable(memory),
+    correctness: toTables(correctness),
+    versions: toVersions(results)
+  }
+}
+
+/** A table for those that seal a text, and one for those that seal values and make the text themselves. */
+const toSealsTable = (seals: ReadonlyArray<Figure>): string =>
+  ["text", "values"].map((kind) => {
+    const figures = seals.filter(({ operation }) => operation.endsWith(kind))
+    const columns = [...new Set(figures.map(({ bytes, operation }) => toColumn(operation, bytes)))]
+    const cell = (name: string, column: string) => {
+      const figure = figures.find(({ bytes, candidate, operation }) =>
+        candidate === name && toColumn(operation, bytes) === column
+      )
+      return figure === undefined ? "" : `${microseconds(figure.value)} (${figure.ratio?.toFixed(2)})`
+    }
+    const names = [...new Set(figures.map(({ candidate }) => candidate))]
+    const rows = names.map((name) => [name, ...columns.map((column) => cell(name, column))])
+    return toTable([kind === "text" ? "a text" : "values, as JSON", ...columns], rows)
+  }).join("\n\n")
+
+const toColumn = (operation: string, bytes: number): string => `${operation.split(" ")[0]} ${sizeName(bytes)}`
+
+const toMemoryTable = (memory: ReadonlyArray<Figure>): string =>
+  toTable(
+    ["", "what", "value", "ratio"],
+    memory.map(({ candidate, operation, ratio, unit, value }) => [
+      candidate,
+      operation,
+      `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`,
+      ratio?.toFixed(2) ?? ""
+    ])
+  )
+
+const shown = ["untouched", "read", "write"] as const
+
+export const toChartOf = ({ speed }: Results): string => {
+  const find = finder(speed, common)
+  const bars = named(["redis"]).filter((name) => find(name, "read") !== undefined).map((name) => ({
+    name,
+    isOurs: name.startsWith("effect-session"),
+    values: shown.map((operation) => find(name, operation)!.own)
+  }))
+  return toChart("What a session in Redis adds to a request: µs of CPU", shown, bars, 120)
+}
