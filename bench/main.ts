@@ -11,8 +11,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
-import { table } from "./alone.ts"
-import { findOut, toTables } from "./correctness.ts"
+import { findOut } from "./correctness.ts"
 import { measureMemory, standardPlan as memoryPlan } from "./memory.ts"
 import { leaveServerCore } from "./processes.ts"
 import { toChartOf, toReport } from "./report.ts"
@@ -59,28 +58,20 @@ const atOnce = async () => {
 /** Of the candidates that are in the list twice, the one that comes as its documentation has it. */
 const inCorrectness = chosen.filter(({ name }) => !/ioredis 5|plain id|rolling: false/.test(name))
 
-const measureParts = async (): Promise<Partial<Results>> => {
-  const before = read()
-  const found = parts.includes("speed") ? await speed() : undefined
-  const grown = parts.includes("connections") ? await atOnce() : undefined
-  const isSpeed = ({ connections }: Measured) => connections === 50
-  return {
-    ...(found && { settings: found.settings }),
-    ...((found || grown) && {
-      speed: [
-        ...(found?.measured ?? before.speed.filter(isSpeed)),
-        ...(grown ?? before.speed.filter((one) => !isSpeed(one)))
-      ]
-    }),
-    ...(parts.includes("seals") && {
-      seals: await measureSeals(quick ? { ...sealsPlan, sizes: [300], rounds: 1 } : sealsPlan)
-    }),
-    ...(parts.includes("memory") && {
-      memory: await measureMemory(quick ? { ...memoryPlan, sessions: 10_000, sweeps: 1 } : memoryPlan)
-    }),
-    ...(parts.includes("correctness") &&
-      { correctness: await findOut(quick ? inCorrectness.slice(0, 1) : inCorrectness) })
-  }
+const isUsual = ({ connections }: Measured) => connections === 50
+
+/** What each part adds to the results that there are. */
+const measurements: Readonly<Record<string, (before: Results) => Promise<Partial<Results>>>> = {
+  speed: async (before) => {
+    const { measured, settings } = await speed()
+    return { settings, speed: [...measured, ...before.speed.filter((one) => !isUsual(one))] }
+  },
+  connections: async (before) => ({ speed: [...before.speed.filter(isUsual), ...await atOnce()] }),
+  seals: async () => ({ seals: await measureSeals(quick ? { ...sealsPlan, sizes: [300], rounds: 1 } : sealsPlan) }),
+  memory: async () => ({
+    memory: await measureMemory(quick ? { ...memoryPlan, sessions: 10_000, sweeps: 1 } : memoryPlan)
+  }),
+  correctness: async () => ({ correctness: await findOut(quick ? inCorrectness.slice(0, 1) : inCorrectness) })
 }
 
 const readme = new URL("../README.md", import.meta.url)
@@ -99,16 +90,18 @@ const writeReport = (results: Results): void => {
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1))
 leaveServerCore()
-if (parts.includes("report")) {
-  writeReport(read())
-} else {
-  const measured = await measureParts()
-  const results = { ...read(), ...measured }
-  console.log(JSON.stringify(measured.settings, undefined, 2))
-  for (const [part, text] of Object.entries(toReport(results))) console.log(`\n## ${part}\n\n${text}`)
-  if (measured.seals) console.log(table(measured.seals))
-  if (measured.memory) console.log(table(measured.memory))
-  if (measured.correctness) console.log(toTables(measured.correctness))
-  if (only === undefined && !quick) writeReport(write(measured))
+const isKept = only === undefined && !quick
+let results = read()
+for (const part of parts.filter((part) => part !== "report")) {
+  const measure = measurements[part]
+  if (measure === undefined) {
+    throw new Error(`No such part: ${part}. There are: ${Object.keys(measurements).join(", ")}`)
+  }
+  console.log(`Measuring ${part} …`)
+  const found = await measure(results)
+  results = isKept ? write(found) : { ...results, ...found }
 }
+console.log(JSON.stringify(results.settings, undefined, 2))
+for (const [name, text] of Object.entries(toReport(results))) console.log(`\n## ${name}\n\n${text}`)
+if (isKept) writeReport(results)
 process.exit()
