@@ -82,8 +82,7 @@ export const startRedis = async (
     ),
     { stdio: ["ignore", "pipe", "inherit"] }
   )
-  // It does not notice by itself when this process ends.
-  process.once("exit", () => child.kill("SIGKILL"))
+  servers.add(child)
   for await (const output of child.stdout) {
     if (String(output).includes("Ready to accept connections")) break
   }
@@ -98,7 +97,14 @@ export const startRedis = async (
   }
 }
 
+/** Those that do not notice by themselves when this process ends. */
+const servers = new Set<ChildProcess>()
+process.once("exit", () => {
+  for (const server of servers) server.kill("SIGKILL")
+})
+
 const stop = async (child: ChildProcess): Promise<void> => {
+  servers.delete(child)
   if (child.exitCode !== null || child.signalCode !== null) return
   const exited = once(child, "exit")
   child.kill("SIGKILL")
