@@ -31,12 +31,13 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import type { JsonObject } from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { unhandled } from "effect/Types"
 import * as Cookie from "./internal/cookie.ts"
 import * as RequestBody from "./internal/requestBody.ts"
-import { type Environment, makeEnvironment, RequestSession } from "./internal/requestSession.ts"
+import { type Client, type Environment, makeEnvironment, RequestSession } from "./internal/requestSession.ts"
 import * as Setting from "./internal/settings.ts"
 import { Session } from "./Session.ts"
 import { GenerateId, SessionConfig } from "./SessionConfig.ts"
@@ -152,32 +153,52 @@ const begin = (
   errorResponse: ErrorResponse,
   fiber: Fiber.Fiber<unknown, unknown>
 ): RequestSession => {
-  const context = fiber.context as Context.Context<RequestServices>
-  const request = Context.get(context, HttpServerRequest)
-  const scope = Context.get(context, Scope.Scope)
-  const session = new RequestSession(environment, {
-    present: () => cookie.read(request.headers["cookie"]),
-    // From the request as the handler has it: a router may have made another one of it, and a body is read only once.
-    input: Effect.withFiber((fiber) => {
-      const current = Context.add(Context.merge(context, fiber.context), Scope.Scope, scope)
-      return RequestBody.fieldsOf(Context.get(current, HttpServerRequest), current)
-    })
-  })
-  const clock = fiber.getRef(Clock.Clock)
-  const exchange = { session, cookie, header: request.headers["cookie"], scope, clock, errorResponse }
-  HttpEffect.appendPreResponseHandlerUnsafe(context, (_, response) => finish(exchange, response))
-  return session
+  const exchange = new Exchange(environment, cookie, errorResponse, fiber)
+  HttpEffect.appendPreResponseHandlerUnsafe(exchange.context, (_, response) => finish(exchange, response))
+  return exchange.session
 }
 
-/** What it takes to answer a request. */
-interface Exchange {
-  readonly session: RequestSession
+/** A request and its session, with what it takes to answer it. */
+class Exchange implements Client {
   readonly cookie: Cookie.SessionCookie
-  /** The Cookie header of the request. */
-  readonly header: string | undefined
-  readonly scope: Scope.Scope
-  readonly clock: Clock.Clock
   readonly errorResponse: ErrorResponse
+  readonly context: Context.Context<RequestServices>
+  readonly clock: Clock.Clock
+  readonly session: RequestSession
+
+  constructor(
+    environment: Environment,
+    cookie: Cookie.SessionCookie,
+    errorResponse: ErrorResponse,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ) {
+    this.cookie = cookie
+    this.errorResponse = errorResponse
+    this.context = fiber.context as Context.Context<RequestServices>
+    this.clock = fiber.getRef(Clock.Clock)
+    this.session = new RequestSession(environment, this)
+  }
+
+  get scope(): Scope.Scope {
+    return Context.get(this.context, Scope.Scope)
+  }
+
+  /** The Cookie header of the request. */
+  get header(): string | undefined {
+    return Context.get(this.context, HttpServerRequest).headers["cookie"]
+  }
+
+  present(): Cookie.Presented {
+    return this.cookie.read(this.header)
+  }
+
+  // From the request as the handler has it: a router may have made another one of it, and a body is read only once.
+  get input(): Effect.Effect<JsonObject> {
+    return Effect.withFiber((fiber) => {
+      const current = Context.add(Context.merge(this.context, fiber.context), Scope.Scope, this.scope)
+      return RequestBody.fieldsOf(Context.get(current, HttpServerRequest), current)
+    })
+  }
 }
 
 /**

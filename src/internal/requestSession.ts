@@ -96,6 +96,8 @@ type Phase =
 
 const noFields: Fields = new Map()
 
+const noMessages: JsonObject = {}
+
 const nothing: Presented = { _tag: "None" }
 
 export class RequestSession {
@@ -128,19 +130,19 @@ export class RequestSession {
   #wanted: Outgoing | undefined
   /** What the cookie shall do in the response: all that was committed. */
   #outgoing: Outgoing | undefined
-  #flashed: JsonObject = {}
+  #flashed: JsonObject = noMessages
   #flashing: { readonly field: string; readonly messages: JsonObject } | undefined
   #turn: Semaphore.Semaphore | undefined
 
   constructor(
     environment: Environment,
     client: Client,
-    options: { readonly readonly?: boolean; readonly fields?: Fields } = {}
+    options?: { readonly readonly?: boolean; readonly fields?: Fields }
   ) {
     this.#environment = environment
     this.#client = client
-    this.isReadonly = options.readonly ?? false
-    this.#fields = options.fields ?? noFields
+    this.isReadonly = options?.readonly ?? false
+    this.#fields = options?.fields ?? noFields
   }
 
   // ---------------------------------------------------------------------------

@@ -14,12 +14,19 @@ export type TimeLimit = <A, E, E2, R>(
   onTimeout: () => E2
 ) => Effect.Effect<A, E | E2, R>
 
-interface Waiting {
+class Waiting {
   /** By a clock that is never set back. */
   readonly until: bigint
   readonly expire: () => void
   previous: Waiting | undefined
   next: Waiting | undefined
+
+  constructor(until: bigint, expire: () => void, previous: Waiting | undefined) {
+    this.until = until
+    this.expire = expire
+    this.previous = previous
+    this.next = undefined
+  }
 }
 
 /**
@@ -48,7 +55,7 @@ export const make = (limit: Duration.Duration): TimeLimit => {
 
   const begin = (fiber: Fiber.Fiber<unknown, unknown>, expire: () => void): Waiting => {
     const clock = fiber.getRef(Clock.Clock)
-    const one: Waiting = { until: clock.monotonicTimeNanosUnsafe() + nanos, expire, previous: last, next: undefined }
+    const one = new Waiting(clock.monotonicTimeNanosUnsafe() + nanos, expire, last)
     if (last === undefined) first = one
     else last.next = one
     last = one
