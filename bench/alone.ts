@@ -1,6 +1,7 @@
 /** What is measured without a server: in processes on the core where servers are measured. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { serverCore } from "./processes.ts"
 
 /** One figure of one candidate. */
 export interface Figure {
@@ -45,7 +46,6 @@ export const startAlone = <Question extends object, Answer>(
   }
 }
 
-const serverCore = "0"
 const timeLimit = 300_000
 
 /** In the process: answers each question that the parent asks. */

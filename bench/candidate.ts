@@ -21,7 +21,7 @@ export const secret = "bench-bench-bench-bench-bench-bench-bench"
 export const redisUrl = process.env["REDIS_URL"] ?? "redis://127.0.0.1:6379"
 
 /**
- * For a client of node-redis. It has a timer for each command, from version 6 on, which doubles what a read takes: under
+ * For a client of node-redis. It has a timer for each command, from version 6 on, which costs much: under
  * load no candidate has it, but where Redis fails, all of them have their clients as they come.
  */
 export const nodeRedisOptions = {

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Ready, Usage } from "./candidate.ts"
 
-const serverCore = "0"
+export const serverCore = "0"
 const loadCore = "1"
 
 /** From now on this process leaves the first core to the candidates. */
@@ -21,7 +21,6 @@ export const leaveServerCore = (): void => {
 export interface Running {
   readonly port: number
   readonly settings: unknown
-  readonly pid: number
   /** CPU time so far, in microseconds. */
   readonly cpu: () => Promise<number>
   readonly stop: () => Promise<void>
@@ -29,14 +28,13 @@ export interface Running {
 
 export const startCandidate = async (
   module: string,
-  { environment = {}, flags = [], variant = "" }: {
+  { environment = {}, variant = "" }: {
     readonly variant?: string
-    readonly flags?: ReadonlyArray<string>
     readonly environment?: Readonly<Record<string, string>>
   } = {}
 ): Promise<Running> => {
   const file = new URL(`candidates/${module}.ts`, import.meta.url).pathname
-  const parameters = ["--cpu-list", serverCore, process.execPath, ...flags, file, variant]
+  const parameters = ["--cpu-list", serverCore, process.execPath, file, variant]
   const child = spawn("taskset", parameters, {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
     env: { ...process.env, ...environment, NODE_ENV: "production", NODE_NO_WARNINGS: "1" }
@@ -53,7 +51,6 @@ export const startCandidate = async (
   return {
     port,
     settings,
-    pid: child.pid!,
     cpu: () => {
       child.send("usage")
       return answer<Usage>().then(({ cpu }) => cpu)

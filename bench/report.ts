@@ -106,7 +106,7 @@ export const toRatios = (speed: ReadonlyArray<Measured>, wanted: Case): string =
   }
   const ratio = (name: string, operation: Operation) => {
     const [, value] = best(operation === "untouched" ? "read" : operation)
-    return ((find(name, operation)?.own ?? Number.NaN) / value).toFixed(2)
+    return Math.max(0, (find(name, operation)?.own ?? Number.NaN) / value).toFixed(2)
   }
   const rows = named(["redis"]).filter((name) => name.startsWith("effect-session"))
     .map((name) => [name, ...changing.map((operation) => ratio(name, operation))])

@@ -218,8 +218,8 @@ export const layerConfig = (
  * What becomes of commands in an outage is up to the client. By default, node-redis keeps those that come while there is
  * no connection, and sends them later, when their clients have been told 503 (`disableOfflineQueue: true` prevents that);
  * and it waits for ever on a connection that has fallen silent, unless `socket` has both a `socketTimeout` and a
- * `reconnectStrategy`. From version 6 on it also makes a timer for each command, which takes as long as the command itself;
- * as the store has a time limit of its own, `commandOptions: { timeout: 0 }` is faster and loses nothing.
+ * `reconnectStrategy`. From version 6 on it also makes a timer for each command; as the store has a time limit
+ * of its own, `commandOptions: { timeout: 0 }` is faster.
  *
  * @since 0.1.0
  * @category layers

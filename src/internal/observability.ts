@@ -90,7 +90,7 @@ export const spanned = <A, E>(
 ): Effect.Effect<A, E> =>
   isTraced(fiber)
     ? Effect.withSpan(
-      handle ? Effect.tap(effect, () => Effect.annotateCurrentSpan("session.handle", handle())) : effect,
+      handle ? Effect.tap(effect, () => annotateHandle(fiber, handle)) : effect,
       name,
       { attributes: { "session.driver": driver }, captureStackTrace: false }
     )
