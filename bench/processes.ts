@@ -21,6 +21,7 @@ export const leaveServerCore = (): void => {
 export interface Running {
   readonly port: number
   readonly settings: unknown
+  readonly pid: number
   /** CPU time so far, in microseconds. */
   readonly cpu: () => Promise<number>
   readonly stop: () => Promise<void>
@@ -51,6 +52,7 @@ export const startCandidate = async (
   return {
     port,
     settings,
+    pid: child.pid!,
     cpu: () => {
       child.send("usage")
       return answer<Usage>().then(({ cpu }) => cpu)
