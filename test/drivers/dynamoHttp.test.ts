@@ -2,13 +2,13 @@
  * Requests of HTTP servers whose sessions are in DynamoDB: what they cost, and what happens to those that are slow.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
+import { Effect, Fiber, Layer, Schema } from "effect"
 import { DynamoLayer, Session, SessionKey } from "effect-session"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import { startDynamo } from "../support/dynamoServer.ts"
 import { shared } from "../support/redisServer.ts"
-import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
+import { basicRoutes, Count, keysRoute, Name, ok } from "../support/routes.ts"
 import { cookieNames, cookieOf, type Routes, serve } from "../support/server.ts"
 
 const dynamo = shared(startDynamo())
@@ -146,22 +146,9 @@ describe("200 parallel requests of one session, to two servers", () => {
   it.effect("that each set a key of their own and add one to a counter: 200 keys, and 200", () =>
     Effect.gen(function*() {
       const requests = 200
-      let waiting = 0
-      const allHaveLoaded = yield* Deferred.make<void>()
       const app = Layer.mergeAll(
         basicRoutes,
-        HttpRouter.add(
-          "POST",
-          "/keys/:number",
-          Effect.gen(function*() {
-            const { number } = yield* HttpRouter.params
-            yield* Session.increment(Count)
-            yield* Session.put(SessionKey.make(`key_${number}`, Schema.Number), Number(number))
-            if (++waiting === requests) yield* Deferred.succeed(allHaveLoaded, undefined)
-            yield* Deferred.await(allHaveLoaded)
-            return ok
-          })
-        )
+        yield* keysRoute(requests)
       )
       const servers = [yield* start(app), yield* start(app)]
       const cookie = cookieOf(yield* servers[0]!.post("/login"))

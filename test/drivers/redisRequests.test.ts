@@ -3,12 +3,12 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
-import { RedisLayer, Session, SessionKey } from "effect-session"
+import { Deferred, Effect, Fiber, Layer } from "effect"
+import { RedisLayer, Session } from "effect-session"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import { monitor, setTimeOfDay, shared, startRedis } from "../support/redisServer.ts"
-import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
+import { basicRoutes, Count, keysRoute, Name, ok } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve, type StoreLayer } from "../support/server.ts"
 
 const redis = shared(startRedis())
@@ -22,8 +22,6 @@ const clients: ReadonlyArray<{ readonly client: string; readonly store: StoreLay
     )
   }
 ]
-
-const keyOf = (number: string | number) => SessionKey.make(`key_${number}`, Schema.Number)
 
 type SlowPath = "/slow/read" | "/slow/write" | "/slow/login" | "/slow/logout"
 
@@ -112,23 +110,10 @@ describe.each(clients)("through $client, parallel requests of one session", ({ s
     Effect.gen(function*() {
       yield* setTimeOfDay
       const requests = 200
-      let waiting = 0
-      const allHaveLoaded = yield* Deferred.make<void>()
       const server = yield* serve(
         Layer.mergeAll(
           basicRoutes,
-          HttpRouter.add(
-            "POST",
-            "/keys/:number",
-            Effect.gen(function*() {
-              const { number } = yield* HttpRouter.params
-              yield* Session.increment(Count)
-              yield* Session.put(keyOf(number!), Number(number))
-              if (++waiting === requests) yield* Deferred.succeed(allHaveLoaded, undefined)
-              yield* Deferred.await(allHaveLoaded)
-              return ok
-            })
-          )
+          yield* keysRoute(requests)
         ),
         { store }
       )

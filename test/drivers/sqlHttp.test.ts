@@ -3,15 +3,15 @@
  * have a transaction of their own.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Schema } from "effect"
-import { Session, type SessionConfig, SessionKey, SqlLayer } from "effect-session"
+import { Context, Effect, Fiber, Layer } from "effect"
+import { Session, type SessionConfig, SqlLayer } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
 import { type Operation, watchStore } from "../support/failingStore.ts"
 import { startPostgres } from "../support/postgresServer.ts"
 import { shared } from "../support/redisServer.ts"
-import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
+import { basicRoutes, Count, keysRoute, Name, ok } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve, type StoreLayer } from "../support/server.ts"
 import { sqliteClient } from "../support/sqliteClient.ts"
 
@@ -32,8 +32,6 @@ const makeOn = (client: Layer.Layer<SqlClient>) =>
 /** Each client has a pool of its own, as each server has. */
 const newClient = () => postgres().client()
 
-const keyOf = (number: string | number) => SessionKey.make(`key_${number}`, Schema.Number)
-
 // -----------------------------------------------------------------------------
 // requests at the same time
 // -----------------------------------------------------------------------------
@@ -43,22 +41,9 @@ describe("200 parallel requests of one session that each set a key of their own 
     it.effect(`on ${servers === 1 ? "one server" : "two servers"}: 200 keys, and 200`, () =>
       Effect.gen(function*() {
         const requests = 200
-        let waiting = 0
-        const allHaveLoaded = yield* Deferred.make<void>()
         const routes = Layer.mergeAll(
           basicRoutes,
-          HttpRouter.add(
-            "POST",
-            "/keys/:number",
-            Effect.gen(function*() {
-              const { number } = yield* HttpRouter.params
-              yield* Session.increment(Count)
-              yield* Session.put(keyOf(number!), Number(number))
-              if (++waiting === requests) yield* Deferred.succeed(allHaveLoaded, undefined)
-              yield* Deferred.await(allHaveLoaded)
-              return ok
-            })
-          )
+          yield* keysRoute(requests)
         )
         const started = yield* Effect.forEach(Array.from({ length: servers }), () =>
           serve(routes, { store: storeOn(newClient()) }))

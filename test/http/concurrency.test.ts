@@ -2,20 +2,18 @@
  * Fibers of one request, and requests of one session, at the same time.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
-import { CookieLayer, MemoryLayer, Session, SessionKey } from "effect-session"
+import { Deferred, Effect, Fiber, Layer } from "effect"
+import { CookieLayer, MemoryLayer, Session } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { type Operation, watchStore } from "../support/failingStore.ts"
-import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
+import { basicRoutes, Count, keyOf, keysRoute, Name, ok } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve } from "../support/server.ts"
 
 const drivers = [
   { driver: "MemoryLayer", make: MemoryLayer.make() },
   { driver: "CookieLayer", make: CookieLayer.make() }
 ]
-
-const keyOf = (number: string | number) => SessionKey.make(`key_${number}`, Schema.Number)
 
 describe("parallel fibers of one request", () => {
   it.effect("load the session once, and all their changes survive", () =>
@@ -113,22 +111,9 @@ describe("parallel requests of one session", () => {
   it.effect("200 that each set a key of their own and add one to a counter: 200 keys, and 200", () =>
     Effect.gen(function*() {
       const requests = 200
-      let waiting = 0
-      const allHaveLoaded = yield* Deferred.make<void>()
       const server = yield* serve(Layer.mergeAll(
         basicRoutes,
-        HttpRouter.add(
-          "POST",
-          "/keys/:number",
-          Effect.gen(function*() {
-            const { number } = yield* HttpRouter.params
-            yield* Session.increment(Count)
-            yield* Session.put(keyOf(number!), Number(number))
-            if (++waiting === requests) yield* Deferred.succeed(allHaveLoaded, undefined)
-            yield* Deferred.await(allHaveLoaded)
-            return ok
-          })
-        )
+        yield* keysRoute(requests)
       ))
       const cookie = cookieOf(yield* server.post("/login"))
       const numbers = Array.from({ length: requests }, (_, number) => number)

@@ -1,7 +1,7 @@
 /**
  * Keys and routes that several tests use.
  */
-import { Effect, Layer, Schema } from "effect"
+import { Deferred, Effect, Layer, Schema } from "effect"
 import { Session, SessionKey } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 
@@ -33,3 +33,23 @@ export const touch = HttpRouter.add("POST", "/touch", Effect.as(Session.touch, o
 export const untouched = HttpRouter.add("GET", "/untouched", ok)
 
 export const basicRoutes = Layer.mergeAll(show, count, login, logout, touch, untouched)
+
+export const keyOf = (number: string | number) => SessionKey.make(`key_${number}`, Schema.Number)
+
+/** A route for so many requests: when all of them have loaded the session, each sets a key of its own and adds one. */
+export const keysRoute = (requests: number) =>
+  Effect.map(Deferred.make<void>(), (allHaveLoaded) => {
+    let waiting = 0
+    return HttpRouter.add(
+      "POST",
+      "/keys/:number",
+      Effect.gen(function*() {
+        const { number } = yield* HttpRouter.params
+        yield* Session.increment(Count)
+        yield* Session.put(keyOf(number!), Number(number))
+        if (++waiting === requests) yield* Deferred.succeed(allHaveLoaded, undefined)
+        yield* Deferred.await(allHaveLoaded)
+        return ok
+      })
+    )
+  })
