@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { serverCore } from "./processes.ts"
+import { toTable } from "./table.ts"
 
 /** One figure of one candidate. */
 export interface Figure {
@@ -59,16 +60,14 @@ export const collectGarbage = (): void => {
   for (let times = 0; times < 3; times++) globalThis.gc!()
 }
 
-export const table = (figures: ReadonlyArray<Figure>): string => {
-  const rows = figures.map(({ bytes, candidate, operation, ratio, unit, value }) => [
-    candidate,
-    operation,
-    String(bytes),
-    `${value.toFixed(unit === "bytes" ? 0 : 2)} ${unit}`,
-    ratio === undefined ? "" : ratio.toFixed(2)
-  ])
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  const align = (cell: string, column: number) =>
-    column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)
-  return rows.map((row) => row.map(align).join("  ").trimEnd()).join("\n")
-}
+export const table = (figures: ReadonlyArray<Figure>): string =>
+  toTable(
+    ["", "operation", "bytes", "value", "ratio"],
+    figures.map(({ bytes, candidate, operation, ratio, unit, value }) => [
+      candidate,
+      operation,
+      String(bytes),
+      `${value.toFixed(unit === "bytes" ? 0 : 2)} ${unit}`,
+      ratio === undefined ? "" : ratio.toFixed(2)
+    ])
+  )

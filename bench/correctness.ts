@@ -15,6 +15,7 @@ import { createClient } from "redis"
 import { type Answer, type Jar, largestCookie, patience, sizeOf, visit } from "./browser.ts"
 import { type Running, type RunningRedis, startCandidate, startRedis } from "./processes.ts"
 import { type Candidate, candidates as allCandidates, median } from "./speed.ts"
+import { toTable } from "./table.ts"
 
 /** What a case has shown. */
 export interface Found {
@@ -549,7 +550,7 @@ export const toTables = (findings: ReadonlyArray<Findings>): string =>
   [
     ...layout.flatMap(([kind, title, columns]) => {
       const concerned = findings.filter((found) => found.kind === kind)
-      return concerned.length === 0 ? [] : [`${title}:\n\n${toTable(columns, concerned)}`]
+      return concerned.length === 0 ? [] : [`${title}:\n\n${toColumns(columns, concerned)}`]
     }),
     `${mark} A change that was confirmed, a session, a logout or the way in is lost, or there is no answer.`,
     toCrashes(findings)
@@ -561,17 +562,12 @@ const toCrashes = (findings: ReadonlyArray<Findings>): string => {
   return crashed.map(({ candidate, crashes }) => `${mark} ${candidate} has crashed: ${crashes.join(", ")}.`).join("\n")
 }
 
-const toTable = (columns: Readonly<Record<string, string>>, findings: ReadonlyArray<Findings>): string => {
-  const rows = [
+const toColumns = (columns: Readonly<Record<string, string>>, findings: ReadonlyArray<Findings>): string =>
+  toTable(
     ["", ...Object.values(columns)],
-    ...findings.map(({ candidate, cases }) => [candidate, ...Object.keys(columns).map((name) => toCell(cases[name]))])
-  ]
-  const widths = rows[0]!.map((_, column) => Math.max(3, ...rows.map((row) => row[column]!.length)))
-  const lines = rows.map((row) => toLine(row.map((cell, column) => cell.padEnd(widths[column]!))))
-  return [lines[0], toLine(widths.map((width) => "-".repeat(width))), ...lines.slice(1)].join("\n")
-}
-
-const toLine = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
+    findings.map(({ candidate, cases }) => [candidate, ...Object.keys(columns).map((name) => toCell(cases[name]))]),
+    { words: true }
+  )
 
 const toCell = (found: Found | undefined): string =>
   found === undefined ? `${mark} crashed` : `${found.isLoss ? `${mark} ` : ""}${found.text}`

@@ -6,17 +6,7 @@ import { toChart } from "./chart.ts"
 import { toTables } from "./correctness.ts"
 import type { Results } from "./results.ts"
 import { type Candidate, candidates, type Measured, type Operation } from "./speed.ts"
-
-const toLine = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
-
-/** A Markdown table: the first column to the left, the others, numbers mostly, to the right. */
-export const toTable = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map((row) => row[column]!.length)))
-  const pad = (row: ReadonlyArray<string>) =>
-    toLine(row.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)))
-  const rule = toLine(widths.map((width, column) => column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`))
-  return [pad(head), rule, ...rows.map(pad)].join("\n")
-}
+import { toTable } from "./table.ts"
 
 const microseconds = (value: number | undefined): string =>
   value === undefined ? "" : Math.max(0, value).toFixed(value < 9.95 ? 1 : 0)
