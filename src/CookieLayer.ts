@@ -151,11 +151,11 @@ export const layerShared: Layer.Layer<
   SessionConfig | Persistence.BackingPersistence
 > = Layer.effect(SessionStore.SessionStore, makeShared)
 
-const makeWith = Effect.fnUntraced(function*(revocations: Revocations.Revocations, immediate: boolean) {
+const makeWith = Effect.fnUntraced(function*(revocations: Revocations.Revocations, keepsTimeLimit: boolean) {
   const settings = yield* SessionConfig
   if (settings.enabled) yield* requireSecret(settings, "The cookie store")
   const keys = KeyRing.make(settings.secret, "seal-session")
-  return yield* SessionStore.make(operations(settings, keys, revocations), { immediate })
+  return yield* SessionStore.make(operations(settings, keys, revocations), { keepsTimeLimit })
 })
 
 const operations = (

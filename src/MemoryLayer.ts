@@ -108,7 +108,7 @@ const makeBackend = (entries: Map<string, Entry>, capacity: number): SessionStor
   }
   return {
     driver: "memory",
-    immediate: true,
+    keepsTimeLimit: true,
     load: (key) =>
       Effect.sync(() => {
         const entry = entries.get(key)

@@ -111,18 +111,23 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
         outer,
         () => begin(environment, cookie, errorResponse, fiber)
       )
-      return Effect.provideService(app, Session, session)
+      return Effect.updateContext(
+        app,
+        (context: Context.Context<Exclude<R, Session> | RequestServices>) =>
+          Context.add(context, Session, session) as Context.Context<R | RequestServices>
+      )
     })
 })
 
 type RequestServices = HttpServerRequest | Scope.Scope
 
-// The sessions of a request, by the name of the cookie, are on its scope: a WeakMap would hold them longer than the
-// garbage collector's young generation lasts, which costs ten times what all else does for an untouched session.
+// The sessions of a request, by the name of the cookie, are on its scope, and only until its response is made: V8 may come
+// to keep scopes in its old generation, from where they would bring every request there, and so would a WeakMap. That
+// costs ten times what all else does for an untouched session.
 const sessions: unique symbol = Symbol("effect-session/sessions")
 
 interface RequestScope extends Scope.Scope {
-  [sessions]?: Map<string, RequestSession>
+  [sessions]?: Map<string, RequestSession> | undefined
 }
 
 /**
@@ -179,7 +184,7 @@ class Exchange implements Client {
     this.session = new RequestSession(environment, this)
   }
 
-  get scope(): Scope.Scope {
+  get scope(): RequestScope {
     return Context.get(this.context, Scope.Scope)
   }
 
@@ -212,6 +217,7 @@ const finish = (
   const { clock, session } = exchange
   // What a fiber of the handler's still does from now on could not be part of the commit.
   session.close()
+  exchange.scope[sessions] = undefined
   if (rollsBack(response.status)) return withCookie(exchange, response)
   const { rolling, saveUninitialized } = session.settings
   const isUsed = session.isInitiated

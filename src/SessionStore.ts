@@ -251,8 +251,8 @@ export type Operations =
 export const make: (
   operations: Operations,
   options?: {
-    /** Whether every operation answers at once, so that none needs a time limit. Default `false`. */
-    readonly immediate?: boolean
+    /** Whether every operation ends in time by itself, so that none has to be watched. Default `false`. */
+    readonly keepsTimeLimit?: boolean
   }
 ) => Effect.Effect<SessionStore, never, SessionConfig> = ServerStore.make
 
@@ -273,8 +273,11 @@ export interface Backend {
   /** The name of the driver. */
   readonly driver: string
 
-  /** Whether every operation answers at once, so that none needs a time limit. Default `false`. */
-  readonly immediate?: boolean
+  /**
+   * Whether every operation ends in time by itself, because it answers at once or because it keeps the configuration's
+   * `timeLimit`: then none has to be watched, which makes them faster. Default `false`.
+   */
+  readonly keepsTimeLimit?: boolean
 
   /** What is stored under the key: a record, the mark of a superseded session, or nothing. */
   readonly load: (key: string) => Effect.Effect<SessionRecord | SupersededRecord | undefined, unknown>

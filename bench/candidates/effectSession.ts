@@ -1,9 +1,10 @@
 /** effect-session on @effect/platform-node's server; the variant is the driver. */
-import { NodeHttpServer, NodeRedis, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Redis } from "ioredis"
 import { createServer } from "node:http"
+import { createClient } from "redis"
 import {
   CookieLayer,
   FileLayer,
@@ -46,9 +47,12 @@ const drivers = {
     })),
   ioredis6: () => RedisLayer.layer({ url: redisUrl, prefix }),
   "node-redis": () =>
-    RedisLayer.layerRedis({ prefix }).pipe(
-      Layer.provide(NodeRedis.layer(nodeRedisOptions))
-    )
+    Layer.unwrap(Effect.promise(async () => {
+      const client = createClient(nodeRedisOptions)
+      client.on("error", () => {})
+      await client.connect()
+      return RedisLayer.layerClient(client, { prefix })
+    }))
 }
 
 const settings = { age: "2 hours", cookie: { secure: false } } as const

@@ -4,17 +4,11 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { RedisError } from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import type * as IoRedisModule from "ioredis"
 import { type ConfigMistake, SessionConfigError } from "../SessionError.ts"
-import type { Client } from "./redisBackend.ts"
+import * as RedisClient from "./redisClient.ts"
 import * as Setting from "./settings.ts"
-
-/** What the driver uses of a client of ioredis. */
-export interface IoRedis {
-  readonly call: (command: string, ...parameters: ReadonlyArray<string>) => Promise<unknown>
-}
 
 export interface Connection {
   readonly url: string | undefined
@@ -28,20 +22,6 @@ export interface Connection {
   readonly sentinels: ReadonlyArray<string> | undefined
   readonly sentinelName: string | undefined
   readonly sentinelPassword: Redacted.Redacted<string> | undefined
-}
-
-export const fromClient = (client: IoRedis): Client => ({
-  send: <A>(command: string, ...parameters: ReadonlyArray<string>) =>
-    Effect.tryPromise({
-      try: () => client.call(command, ...parameters) as Promise<A>,
-      catch: (cause) => new RedisError({ cause: withoutCommand(cause) })
-    })
-})
-
-/** ioredis hangs the command on its errors, with all that is in it: passwords, and what users have in their sessions. */
-const withoutCommand = (error: unknown): unknown => {
-  if (error instanceof Error) Reflect.deleteProperty(error, "command")
-  return error
 }
 
 /** A client for as long as the scope. `key` is one that nothing is ever stored under. */
@@ -71,7 +51,7 @@ export const connect = Effect.fnUntraced(function*(connection: Connection, timeL
   // Without a listener ioredis prints them all; each reason is told once in an outage.
   client.on("error", (error: unknown) => {
     const isNew = reasonOf(error) !== reasonOf(lastError)
-    lastError = withoutCommand(error)
+    lastError = RedisClient.withoutCommand(error)
     if (isNew && hasStarted()) runFork(Effect.logWarning("Redis can't be reached", lastError))
   })
   client.on("close", () => {
@@ -101,7 +81,7 @@ export const connect = Effect.fnUntraced(function*(connection: Connection, timeL
     Effect.mapError((error) => new SessionConfigError({ mistakes: [explain(connection, error)] }))
   )
   status = "up"
-  return fromClient(client)
+  return client
 })
 
 type Module = Pick<typeof IoRedisModule, "Cluster" | "Redis">
@@ -127,7 +107,6 @@ const makeClient = (
     lazyConnect: true,
     ...(limit !== undefined && {
       connectTimeout: (sentinels && limitOfEach) ?? limit,
-      commandTimeout: limit,
       // A connection that has fallen silent gives way to a new one: nobody may ever close it.
       socketTimeout: limit
     }),

@@ -9,13 +9,17 @@ import type { Change } from "./change.ts"
 import type { Fields, SessionRecord, Times } from "./record.ts"
 
 /** All that the driver needs of a client. */
-export type Client = Pick<Redis["Service"], "send">
+export interface Client extends Pick<Redis["Service"], "send"> {
+  /** Whether each command ends within the time limit. */
+  readonly keepsTimeLimit?: boolean
+}
 
 export const make = (client: Client, prefix: string): Backend => {
   const run = <A>(script: Script, key: string, ...parameters: ReadonlyArray<string | number>) =>
     evaluate<A>(client, script, prefix + key, parameters.map(String))
   return {
     driver: "redis",
+    ...(client.keepsTimeLimit !== undefined && { keepsTimeLimit: client.keepsTimeLimit }),
     load: (key) =>
       Effect.catchIf(
         Effect.map(client.send<Hash>("HGETALL", prefix + key), fromHash),

@@ -24,6 +24,7 @@ import * as Expiry from "./expiry.ts"
 import * as Identifier from "./identifier.ts"
 import * as KeyRing from "./keyRing.ts"
 import * as Protection from "./protection.ts"
+import type { SessionRecord } from "./record.ts"
 import * as TimeLimit from "./timeLimit.ts"
 
 const TypeId = "~effect-session/SessionStore"
@@ -49,38 +50,53 @@ export const notFound: { readonly [Reason in NotFoundReason]: Loaded } = {
 
 const repeatable: ReadonlySet<StoreOperation> = new Set(["load", "touch", "destroy"])
 
-type Guard = <A>(
-  operation: StoreOperation,
-  effect: Effect.Effect<A, unknown>
-) => Effect.Effect<A, SessionStoreError | SessionTooLargeError>
+/** Of several steps, each may keep the time limit and all of them not. */
+const ofOneStep: ReadonlySet<StoreOperation> = new Set(["load", "create", "update", "touch"])
 
-const makeGuard = (driver: string, { retries, timeLimit }: Settings, immediate: boolean): Guard => {
+type Guard = (
+  operation: StoreOperation
+) => <A>(effect: Effect.Effect<A, unknown>) => Effect.Effect<A, SessionStoreError | SessionTooLargeError>
+
+const makeGuard = (driver: string, { retries, timeLimit }: Settings, keepsTimeLimit: boolean): Guard => {
   const within = TimeLimit.make(timeLimit)
-  return (operation, effect) => {
+  return (operation) => {
     const failed = (cause: unknown) => new SessionStoreError({ driver, operation, cause })
     const timedOut = () => failed(new Error(`No answer within ${Duration.format(timeLimit)}`))
-    const attempts = retries > 0 && repeatable.has(operation) ? Effect.retry(effect, { times: retries }) : effect
-    return Effect.catchCause(immediate ? effect : within(attempts, timedOut), (cause) => {
+    const onCause = (cause: Cause.Cause<unknown>) => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
       // A driver that throws has failed as well.
       const error = Cause.squash(cause)
       const isOurs = error instanceof SessionStoreError || error instanceof SessionTooLargeError
       return Effect.fail(isOurs ? error : failed(error))
-    })
+    }
+    const isRepeated = retries > 0 && repeatable.has(operation)
+    if (keepsTimeLimit && !isRepeated && ofOneStep.has(operation)) {
+      return (effect) => Effect.catchCause(effect, onCause)
+    }
+    return (effect) =>
+      Effect.catchCause(within(isRepeated ? Effect.retry(effect, { times: retries }) : effect, timedOut), onCause)
   }
 }
 
-const guarded = (store: Operations, guard: Guard): SessionStore => ({
-  [TypeId]: TypeId,
-  driver: store.driver,
-  stateless: store.stateless,
-  load: (token) => onlyStoreError(guard("load", store.load(token))),
-  create: (id, record) => guard("create", store.create(id, record)),
-  update: (id, change, record) => guard("update", store.update(id, change, record)),
-  touch: (id, record) => guard("touch", store.touch(id, record)),
-  regenerate: (id, newId, change, record) => guard("regenerate", store.regenerate(id, newId, change, record)),
-  destroy: (id, record) => onlyStoreError(guard("destroy", store.destroy(id, record)))
-})
+const guarded = (store: Operations, guard: Guard): SessionStore => {
+  const load = guard("load")
+  const create = guard("create")
+  const update = guard("update")
+  const touch = guard("touch")
+  const regenerate = guard("regenerate")
+  const destroy = guard("destroy")
+  return {
+    [TypeId]: TypeId,
+    driver: store.driver,
+    stateless: store.stateless,
+    load: (token) => onlyStoreError(load(store.load(token))),
+    create: (id, record) => create(store.create(id, record)),
+    update: (id, change, record) => update(store.update(id, change, record)),
+    touch: (id, record) => touch(store.touch(id, record)),
+    regenerate: (id, newId, change, record) => regenerate(store.regenerate(id, newId, change, record)),
+    destroy: (id, record) => onlyStoreError(destroy(store.destroy(id, record)))
+  }
+}
 
 // Nothing is too large to be loaded or destroyed.
 const onlyStoreError = <A>(effect: Effect.Effect<A, SessionStoreError | SessionTooLargeError>) =>
@@ -88,9 +104,9 @@ const onlyStoreError = <A>(effect: Effect.Effect<A, SessionStoreError | SessionT
 
 export const make = (
   store: Operations,
-  { immediate = false }: { readonly immediate?: boolean } = {}
+  { keepsTimeLimit = false }: { readonly keepsTimeLimit?: boolean } = {}
 ): Effect.Effect<SessionStore, never, SessionConfig> =>
-  Effect.map(SessionConfig, (settings) => guarded(store, makeGuard(store.driver, settings, immediate)))
+  Effect.map(SessionConfig, (settings) => guarded(store, makeGuard(store.driver, settings, keepsTimeLimit)))
 
 // -----------------------------------------------------------------------------
 // the store of a back end
@@ -134,7 +150,7 @@ const operations = (
         if ("supersededUntil" in stored) return now < stored.supersededUntil ? superseded : notFound.unknown
         if (expiry.isExpired(stored, now)) return notFound.expired
         const renewed = opened.outdated ? Redacted.make(protection.protect(opened.id)) : undefined
-        return { _tag: "Found", id: Redacted.make(opened.id), record: stored, renewed }
+        return new Found(opened.id, stored, renewed)
       })
     })
 
@@ -179,6 +195,24 @@ const operations = (
     touch: (id, record) => existing(Effect.suspend(() => backend.touch(keyOf(id), record))),
     regenerate,
     destroy: (id) => Effect.suspend(() => destroy(keyOf(id)))
+  }
+}
+
+/** A session, whose id is redacted when somebody asks for it: most requests don't, and it takes a while. */
+class Found {
+  readonly _tag = "Found"
+  readonly record: SessionRecord
+  readonly renewed: Redacted.Redacted<string> | undefined
+  readonly #id: string
+
+  constructor(id: string, record: SessionRecord, renewed: Redacted.Redacted<string> | undefined) {
+    this.record = record
+    this.renewed = renewed
+    this.#id = id
+  }
+
+  get id(): Redacted.Redacted<string> {
+    return Redacted.make(this.#id)
   }
 }
 

@@ -9,10 +9,142 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
 
+/** For any effect. */
 export type TimeLimit = <A, E, E2, R>(
   self: Effect.Effect<A, E, R>,
   onTimeout: () => E2
 ) => Effect.Effect<A, E | E2, R>
+
+export const make = (limit: Duration.Duration): TimeLimit => {
+  if (!Duration.isFinite(limit)) return (self) => self
+  const watch = new Watch(limit)
+  return <A, E, E2, R>(self: Effect.Effect<A, E, R>, onTimeout: () => E2) =>
+    Effect.withFiber<A, E | E2, R>((parent) =>
+      // All in one step, as the caller may be interrupted between two.
+      Effect.callback<A, E | E2>((resume) => {
+        // A fiber of its own, which can be interrupted even if the caller can't.
+        const fiber = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>)
+        const exit = fiber.pollUnsafe()
+        if (exit !== undefined) return resume(exit)
+        const waiting = watch.begin(parent, () => {
+          // Before the interruption, whose exit would otherwise be the answer.
+          resume(Effect.fail(onTimeout()))
+          // Not awaited: what hangs may not let itself be interrupted either.
+          fiber.interruptUnsafe()
+        })
+        const end = () => {
+          watch.end(waiting)
+          // With nobody to watch over, it would only keep the process from ending.
+          if (watch.isIdle) watch.stop()
+        }
+        fiber.addObserver((exit) => {
+          end()
+          resume(exit)
+        })
+        return Effect.sync(() => {
+          end()
+          fiber.interruptUnsafe()
+        })
+      })
+    )
+}
+
+/** For promises, which takes no fiber for each. */
+export type PromiseTimeLimit = <A, E>(
+  start: () => Promise<A>,
+  failed: (cause: unknown) => E,
+  timedOut: () => E
+) => Effect.Effect<A, E>
+
+/** The watch over promises goes on while nobody waits, until the scope closes. */
+export const makeForPromises = (limit: Duration.Duration) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new Watch(limit)),
+      (watch) => Effect.sync(() => watch.stop())
+    ),
+    (watch): PromiseTimeLimit => <A, E>(start: () => Promise<A>, failed: (cause: unknown) => E, timedOut: () => E) =>
+      Effect.withFiber<A, E>((fiber) =>
+        Effect.callback<A, E>((resume) => {
+          const waiting = watch.begin(fiber, () => resume(Effect.fail(timedOut())))
+          const succeed = (value: A) => end(Effect.succeed(value))
+          const fail = (cause: unknown) => end(Effect.fail(failed(cause)))
+          const end = (answer: Effect.Effect<A, E>) => {
+            watch.end(waiting)
+            resume(answer)
+          }
+          try {
+            start().then(succeed, fail)
+          } catch (cause) {
+            fail(cause)
+          }
+        })
+      )
+  )
+
+/**
+ * All that share a limit also share a fiber that watches over them: a timer for each would take longer than most of what
+ * it is for.
+ */
+class Watch {
+  readonly #nanos: bigint | undefined
+  // In the order in which they began, so that the first one has waited longest. A list, and not a Set: what a Set has
+  // copied when it grew still holds on to what was in it, request and all, until the next full garbage collection.
+  #first: Waiting | undefined
+  #last: Waiting | undefined
+  #watcher: Fiber.Fiber<void> | undefined
+
+  constructor(limit: Duration.Duration) {
+    this.#nanos = Duration.isFinite(limit) ? Duration.toNanosUnsafe(limit) : undefined
+  }
+
+  get isIdle(): boolean {
+    return this.#first === undefined
+  }
+
+  begin(fiber: Fiber.Fiber<unknown, unknown>, expire: () => void): Waiting | undefined {
+    if (this.#nanos === undefined) return undefined
+    const clock = fiber.getRef(Clock.Clock)
+    const last = this.#last
+    const waiting = new Waiting(clock.monotonicTimeNanosUnsafe() + this.#nanos, expire, last)
+    if (last === undefined) this.#first = waiting
+    else last.next = waiting
+    this.#last = waiting
+    // Not with all of the fiber's context: that is a request's, which would be held as long as there are others.
+    this.#watcher ??= Effect.runForkWith(
+      Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, fiber.getRef(Scheduler.Scheduler)))
+    )(this.#watch)
+    return waiting
+  }
+
+  /** It need not wait any more. */
+  end(waiting: Waiting | undefined): void {
+    if (waiting === undefined) return
+    const { next, previous } = waiting
+    if (this.#first === waiting) this.#first = next
+    else if (previous !== undefined) previous.next = next
+    if (this.#last === waiting) this.#last = previous
+    else if (next !== undefined) next.previous = previous
+    waiting.previous = undefined
+    waiting.next = undefined
+  }
+
+  stop(): void {
+    this.#watcher?.interruptUnsafe()
+    this.#watcher = undefined
+  }
+
+  readonly #watch: Effect.Effect<void> = Effect.flatMap(Clock.Clock, (clock) => {
+    const now = clock.monotonicTimeNanosUnsafe()
+    for (let waiting = this.#first; waiting !== undefined; waiting = this.#first) {
+      if (waiting.until > now) return Effect.andThen(Effect.sleep(Duration.nanos(waiting.until - now)), this.#watch)
+      this.end(waiting)
+      waiting.expire()
+    }
+    this.#watcher = undefined
+    return Effect.void
+  })
+}
 
 class Waiting {
   /** By a clock that is never set back. */
@@ -27,85 +159,4 @@ class Waiting {
     this.previous = previous
     this.next = undefined
   }
-}
-
-/**
- * All that share a limit also share a fiber that watches over them, as long as there are any: a timer for each would take
- * longer than most of what it is for.
- */
-export const make = (limit: Duration.Duration): TimeLimit => {
-  if (!Duration.isFinite(limit)) return (self) => self
-  const nanos = Duration.toNanosUnsafe(limit)
-  // In the order in which they began, so that the first one has waited longest. A list, and not a Set: what a Set has
-  // copied when it grew still holds on to what was in it, request and all, until the next full garbage collection.
-  let first: Waiting | undefined
-  let last: Waiting | undefined
-  let watcher: Fiber.Fiber<void> | undefined
-
-  const watch: Effect.Effect<void> = Effect.flatMap(Clock.Clock, (clock) => {
-    const now = clock.monotonicTimeNanosUnsafe()
-    for (let one = first; one !== undefined; one = first) {
-      if (one.until > now) return Effect.andThen(Effect.sleep(Duration.nanos(one.until - now)), watch)
-      remove(one)
-      one.expire()
-    }
-    watcher = undefined
-    return Effect.void
-  })
-
-  const begin = (fiber: Fiber.Fiber<unknown, unknown>, expire: () => void): Waiting => {
-    const clock = fiber.getRef(Clock.Clock)
-    const one = new Waiting(clock.monotonicTimeNanosUnsafe() + nanos, expire, last)
-    if (last === undefined) first = one
-    else last.next = one
-    last = one
-    // Not with all of its context: that is a request's, which would be held as long as there are others.
-    watcher ??= Effect.runForkWith(
-      Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, fiber.getRef(Scheduler.Scheduler)))
-    )(watch)
-    return one
-  }
-
-  const remove = (one: Waiting): void => {
-    const { next, previous } = one
-    if (first === one) first = next
-    else if (previous !== undefined) previous.next = next
-    if (last === one) last = previous
-    else if (next !== undefined) next.previous = previous
-    one.previous = undefined
-    one.next = undefined
-  }
-
-  const end = (one: Waiting): void => {
-    remove(one)
-    if (first !== undefined) return
-    // With nobody to watch over, it would only keep the process from ending.
-    watcher?.interruptUnsafe()
-    watcher = undefined
-  }
-
-  return <A, E, E2, R>(self: Effect.Effect<A, E, R>, onTimeout: () => E2) =>
-    Effect.withFiber<A, E | E2, R>((parent) =>
-      // All in one step, as the caller may be interrupted between two.
-      Effect.callback<A, E | E2>((resume) => {
-        // A fiber of its own, which can be interrupted even if the caller can't.
-        const fiber = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>)
-        const exit = fiber.pollUnsafe()
-        if (exit !== undefined) return resume(exit)
-        const one = begin(parent, () => {
-          // Before the interruption, whose exit would otherwise be the answer.
-          resume(Effect.fail(onTimeout()))
-          // Not awaited: what hangs may not let itself be interrupted either.
-          fiber.interruptUnsafe()
-        })
-        fiber.addObserver((exit) => {
-          end(one)
-          resume(exit)
-        })
-        return Effect.sync(() => {
-          end(one)
-          fiber.interruptUnsafe()
-        })
-      })
-    )
 }

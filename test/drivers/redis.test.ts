@@ -14,6 +14,7 @@ import { join } from "node:path"
 import { secret } from "../support/config.ts"
 import { observe } from "../support/observe.ts"
 import {
+  connectNodeRedis,
   dump,
   eventually,
   type RedisServer,
@@ -55,14 +56,33 @@ beforeAll(() => {
 })
 afterAll(() => client.disconnect())
 
-SessionStoreTest.suite("RedisLayer.layerClient", {
+SessionStoreTest.suite("RedisLayer.layerClient on ioredis", {
   layer: withServer(() => RedisLayer.layerClient(client, { prefix: "of the caller:" }))
+})
+
+const ofNodeRedis = (options: Parameters<typeof connectNodeRedis>[0], prefix: string): StoreLayer =>
+  withServer(({ url }) =>
+    Layer.unwrap(
+      Effect.map(connectNodeRedis({ url, ...options }), (client) => RedisLayer.layerClient(client, { prefix }))
+    )
+  )
+
+SessionStoreTest.suite("RedisLayer.layerClient on node-redis", {
+  layer: ofNodeRedis({}, "of the caller's node-redis:")
+})
+
+SessionStoreTest.suite("RedisLayer.layerClient on node-redis, with the second version of the protocol", {
+  layer: ofNodeRedis({ RESP: 2 }, "with the second version:")
 })
 
 const clients: ReadonlyArray<{ readonly client: string; readonly store: (prefix: string) => StoreLayer }> = [
   { client: "ioredis", store: (prefix) => withServer(({ url }) => RedisLayer.layer({ url, prefix })) },
   {
     client: "node-redis",
+    store: (prefix) => ofNodeRedis({}, prefix)
+  },
+  {
+    client: "the Redis service",
     store: (prefix) => Layer.provide(RedisLayer.layerRedis({ prefix }), NodeRedisLayer)
   }
 ]

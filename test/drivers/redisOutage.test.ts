@@ -9,7 +9,14 @@ import { HttpRouter } from "effect/http"
 import { Redis } from "ioredis"
 import { loadRoutes, startLoad } from "../support/load.ts"
 import { observe } from "../support/observe.ts"
-import { eventually, freePort, type RedisServer, startRedis, temporaryFolder } from "../support/redisServer.ts"
+import {
+  connectNodeRedis,
+  eventually,
+  freePort,
+  type RedisServer,
+  startRedis,
+  temporaryFolder
+} from "../support/redisServer.ts"
 import { Count, Name, ok } from "../support/routes.ts"
 import { cookieOf, serve, type StoreLayer } from "../support/server.ts"
 import { layWire } from "../support/wire.ts"
@@ -18,6 +25,10 @@ const clients: ReadonlyArray<{ readonly client: string; readonly store: (url: st
   { client: "ioredis", store: (url) => RedisLayer.layer({ url }) },
   {
     client: "node-redis",
+    store: (url) => Layer.unwrap(Effect.map(connectNodeRedis({ url }), (client) => RedisLayer.layerClient(client)))
+  },
+  {
+    client: "the Redis service",
     store: (url) => RedisLayer.layerRedis().pipe(Layer.provide(Layer.orDie(NodeRedis.layer({ url }))))
   }
 ]
@@ -85,11 +96,11 @@ describe.each(clients)("under load, through $client", ({ client, store }) => {
     }))
 })
 
-// As the doc comments of `layerClient` and `layerRedis` tell their callers to.
+// As the doc comment of `layerClient` tells its callers to.
 const carefulClients: typeof clients = [
   clients[0]!,
   {
-    client: "a client of the caller's",
+    client: "the caller's ioredis",
     store: (url) =>
       Layer.unwrap(Effect.map(
         Effect.acquireRelease(
@@ -110,7 +121,22 @@ const carefulClients: typeof clients = [
       ))
   },
   {
-    client: "node-redis",
+    client: "the caller's node-redis",
+    store: (url) =>
+      Layer.unwrap(
+        Effect.map(
+          connectNodeRedis({
+            url,
+            disableOfflineQueue: true,
+            socket: { socketTimeout: 1000, reconnectStrategy: 50 },
+            commandOptions: { timeout: 0 }
+          }),
+          (client) => RedisLayer.layerClient(client)
+        )
+      )
+  },
+  {
+    client: "the Redis service",
     store: (url) => {
       const socket = { socketTimeout: 1000, reconnectStrategy: 50 }
       const redis = Layer.orDie(NodeRedis.layer({ url, socket, disableOfflineQueue: true }))

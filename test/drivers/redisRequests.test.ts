@@ -7,7 +7,7 @@ import { Deferred, Effect, Fiber, Layer } from "effect"
 import { RedisLayer, Session } from "effect-session"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
-import { monitor, setTimeOfDay, shared, startRedis } from "../support/redisServer.ts"
+import { connectNodeRedis, monitor, setTimeOfDay, shared, startRedis } from "../support/redisServer.ts"
 import { basicRoutes, Count, keysRoute, Name, ok } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve, type StoreLayer } from "../support/server.ts"
 
@@ -17,6 +17,15 @@ const clients: ReadonlyArray<{ readonly client: string; readonly store: StoreLay
   { client: "ioredis", store: Layer.unwrap(Effect.sync(() => RedisLayer.layer({ url: redis().url }))) },
   {
     client: "node-redis",
+    store: Layer.unwrap(
+      Effect.map(
+        Effect.suspend(() => connectNodeRedis({ url: redis().url })),
+        (client) => RedisLayer.layerClient(client)
+      )
+    )
+  },
+  {
+    client: "the Redis service",
     store: RedisLayer.layerRedis().pipe(
       Layer.provide(Layer.unwrap(Effect.sync(() => Layer.orDie(NodeRedis.layer({ url: redis().url })))))
     )

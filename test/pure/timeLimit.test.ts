@@ -173,3 +173,105 @@ describe("a caller that is interrupted", () => {
       yield* Fiber.join(interruption)
     }))
 })
+
+describe("the limit of promises", () => {
+  const promising = Effect.fnUntraced(function*<A>(start: () => Promise<A>, limit: Duration.Duration) {
+    const limited = yield* TimeLimit.makeForPromises(limit)
+    return yield* limited(start, (cause) => `failed: ${cause}`, late)
+  })
+
+  it.effect("the answer is the answer, whether it is there at once or comes later", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* promising(() => Promise.resolve("now"), limit), "now")
+      assert.strictEqual(yield* Effect.flip(promising(() => Promise.reject("down"), limit)), "failed: down")
+      const { promise, resolve } = Promise.withResolvers<string>()
+      const fiber = yield* Effect.forkChild(promising(() => promise, limit))
+      yield* TestClock.adjust("4999 millis")
+      resolve("later")
+      assert.strictEqual(yield* Fiber.join(fiber), "later")
+    }))
+
+  it.effect("what throws instead of giving a promise has failed", () =>
+    Effect.gen(function*() {
+      const throwing = () => {
+        throw new Error("bug")
+      }
+      assert.strictEqual(yield* Effect.flip(promising(throwing, limit)), "failed: Error: bug")
+    }))
+
+  it.effect("holds where the caller can't be interrupted, for each call on its own", () =>
+    Effect.gen(function*() {
+      const limited = yield* TimeLimit.makeForPromises(limit)
+      const hanging = limited(() => new Promise<string>(() => {}), String, late)
+      const fibers = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.tap(
+          Effect.forkChild(Effect.exit(Effect.uninterruptible(hanging)), { startImmediately: true }),
+          TestClock.adjust("1 second")
+        ))
+      yield* TestClock.adjust("1999 millis")
+      for (const fiber of fibers) {
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail("too late"))
+        yield* TestClock.adjust("999 millis")
+      }
+    }))
+
+  it.effect("holds again after nobody has waited for long", () =>
+    Effect.gen(function*() {
+      const limited = yield* TimeLimit.makeForPromises(limit)
+      for (let round = 0; round < 3; round++) {
+        assert.strictEqual(yield* limited(() => Promise.resolve("now"), String, late), "now")
+        yield* TestClock.adjust("1 hour")
+        const fiber = yield* Effect.forkChild(
+          Effect.exit(limited(() => new Promise(() => {}), String, late)),
+          { startImmediately: true }
+        )
+        yield* TestClock.adjust("4999 millis")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail("too late"))
+      }
+    }))
+
+  it.effect("an answer that comes after the limit changes nothing any more, nor does a failure", () =>
+    Effect.gen(function*() {
+      const { promise, reject } = Promise.withResolvers<string>()
+      const fiber = yield* Effect.forkChild(Effect.exit(promising(() => promise, limit)), { startImmediately: true })
+      yield* TestClock.adjust(limit)
+      reject("down")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail("too late"))
+    }))
+
+  it.effect("a caller that is interrupted does not wait", () =>
+    Effect.gen(function*() {
+      const { promise, resolve } = Promise.withResolvers<string>()
+      const fiber = yield* Effect.forkChild(promising(() => promise, limit), { startImmediately: true })
+      yield* Fiber.interrupt(fiber)
+      resolve("nobody listens")
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+    }))
+
+  it.effect("is for ever where the limit is never", () =>
+    Effect.gen(function*() {
+      const { promise, resolve } = Promise.withResolvers<string>()
+      const fiber = yield* Effect.forkChild(promising(() => promise, Duration.infinity), { startImmediately: true })
+      yield* TestClock.adjust("10000 days")
+      resolve("at last")
+      assert.strictEqual(yield* Fiber.join(fiber), "at last")
+    }))
+
+  it.live("keeps no process alive after its scope", () =>
+    Effect.gen(function*() {
+      const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length
+      const before = timers()
+      yield* Effect.scoped(
+        Effect.gen(function*() {
+          const limited = yield* TimeLimit.makeForPromises(Duration.hours(1))
+          yield* limited(() => Promise.resolve("now"), String, late)
+          assert.strictEqual(timers(), before + 1)
+        })
+      )
+      assert.strictEqual(timers(), before)
+    }))
+})

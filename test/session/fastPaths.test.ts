@@ -3,11 +3,13 @@
  * there already.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit } from "effect"
+import { Clock, Effect, Exit, Scope } from "effect"
 import { MemoryLayer, Session } from "effect-session"
+import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import type { RequestSession } from "../../src/internal/requestSession.ts"
-import { Count, Name } from "../support/routes.ts"
+import { Count, Name, ok } from "../support/routes.ts"
+import { serveWeb } from "../support/server.ts"
 import { application, newSession, withSession } from "../support/visits.ts"
 
 /** The commit of the session at hand, as the middleware asks for it. */
@@ -45,4 +47,27 @@ describe("a commit", () => {
       }
       yield* withSession(undefined, Effect.andThen(Session.put(Count, 1), assertIsSomething))
     }).pipe(Effect.provide(application(MemoryLayer.layer()))))
+})
+
+describe("the scope of a request", () => {
+  it.effect("holds nothing of it once it is answered, as V8 may keep scopes for long", () =>
+    Effect.gen(function*() {
+      const scopes: Array<object> = []
+      const heldBy = (scope: object) =>
+        Object.getOwnPropertySymbols(scope).map((symbol) => Reflect.get(scope, symbol)).filter((held) => held)
+      const route = Effect.gen(function*() {
+        const scope = yield* Scope.Scope
+        assert.strictEqual(heldBy(scope).length, 1)
+        scopes.push(scope)
+        yield* Session.increment(Count)
+        return ok
+      })
+      const fails = Effect.andThen(route, Effect.die(new Error("no")))
+      const server = yield* serveWeb(
+        HttpRouter.addAll([HttpRouter.route("GET", "/works", route), HttpRouter.route("GET", "/fails", fails)])
+      )
+      yield* server.send("GET", "/works")
+      yield* server.send("GET", "/fails")
+      assert.deepStrictEqual(scopes.map(heldBy), [[], []])
+    }))
 })

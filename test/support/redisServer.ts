@@ -10,6 +10,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { createClient } from "redis"
 
 export interface RedisServer {
   readonly port: number
@@ -41,6 +42,13 @@ export const shared = <A>(start: Effect.Effect<A, unknown, Scope.Scope>): () => 
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
   return () => value!.started
 }
+
+/** A client of node-redis, connected, for as long as the scope. */
+export const connectNodeRedis = (options: Parameters<typeof createClient>[0]) =>
+  Effect.acquireRelease(
+    Effect.promise(() => createClient(options).on("error", () => {}).connect()),
+    (client) => Effect.sync(() => client.destroy())
+  )
 
 /** A folder that is removed with the scope. */
 export const temporaryFolder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(

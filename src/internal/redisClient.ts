@@ -1,0 +1,43 @@
+/**
+ * A client that answers with promises, ioredis or node-redis, as the Redis driver uses it: every command ends within the
+ * time limit.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { RedisError } from "effect/persistence/Redis"
+import type * as Scope from "effect/Scope"
+import type { Client } from "./redisBackend.ts"
+import * as TimeLimit from "./timeLimit.ts"
+
+/** What the driver uses of a client of ioredis. */
+export interface IoRedis {
+  readonly call: (command: string, ...parameters: ReadonlyArray<string>) => Promise<unknown>
+}
+
+/** What the driver uses of a client of node-redis. */
+export interface NodeRedis {
+  readonly sendCommand: (commandAndParameters: ReadonlyArray<string>) => Promise<unknown>
+}
+
+export const make = (
+  client: IoRedis | NodeRedis,
+  timeLimit: Duration.Duration
+): Effect.Effect<Client, never, Scope.Scope> =>
+  Effect.map(TimeLimit.makeForPromises(timeLimit), (limited): Client => {
+    const failed = (cause: unknown) => new RedisError({ cause: withoutCommand(cause) })
+    const timedOut = () => failed(new Error(`No answer within ${Duration.format(timeLimit)}`))
+    return {
+      keepsTimeLimit: true,
+      send: "call" in client
+        ? <A>(command: string, ...parameters: ReadonlyArray<string>) =>
+          limited(() => client.call(command, ...parameters) as Promise<A>, failed, timedOut)
+        : <A>(...commandAndParameters: ReadonlyArray<string>) =>
+          limited(() => client.sendCommand(commandAndParameters) as Promise<A>, failed, timedOut)
+    }
+  })
+
+/** ioredis hangs the command on its errors, with all that is in it: passwords, and what users have in their sessions. */
+export const withoutCommand = (error: unknown): unknown => {
+  if (error instanceof Error) Reflect.deleteProperty(error, "command")
+  return error
+}
