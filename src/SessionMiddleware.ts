@@ -224,7 +224,7 @@ const finish = (
   if (!isUsed && !saveUninitialized && rolling !== "always") return stayingOpenLate(exchange, response)
   const committed = isUsed
     ? session.commit(clock)
-    : Effect.andThen(session.ready, Effect.suspend(() => session.commit(clock)))
+    : Effect.andThen(Effect.withFiber((fiber) => session.ready(fiber)), Effect.suspend(() => session.commit(clock)))
   return Effect.matchCauseEffectEager(committed, {
     onSuccess: () =>
       Effect.flatMapEager(stayingOpenLate(exchange, response), (response) => withCookie(exchange, response)),

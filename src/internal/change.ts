@@ -34,10 +34,11 @@ export const isEmpty = (change: Change): boolean =>
 // A field is in at most one of `set`, `remove` and `increment`: each of these takes it out of the other two.
 
 export const set = (change: Change, field: string, value: string): Change => ({
-  ...change,
+  clear: change.clear,
   set: new Map(change.set).set(field, value),
   remove: without(change.remove, field),
-  increment: withoutKey(change.increment, field)
+  increment: withoutKey(change.increment, field),
+  touch: change.touch
 })
 
 export const remove = (change: Change, field: string): Change => ({
@@ -65,7 +66,8 @@ export const compose = (first: Change, second: Change): Change => {
   for (const [field, value] of second.set) change = set(change, field, value)
   for (const field of second.remove) change = remove(change, field)
   for (const [field, by] of second.increment) change = increment(change, field, by)
-  return { ...change, touch: first.touch || second.touch }
+  const touch = first.touch || second.touch
+  return change.touch === touch ? change : { ...change, touch }
 }
 
 /** The change that only extends the session's life. */

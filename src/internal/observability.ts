@@ -52,14 +52,14 @@ const happenings = {
 /** Makes known what has become of a session. */
 export const happened = (
   what: keyof typeof happenings,
-  id: Redacted.Redacted<string> | undefined
-): Effect.Effect<void> =>
-  Effect.withFiber((fiber) => {
-    const { counters, event: message } = happenings[what]
-    for (const counter of counters) count(counter, fiber)
-    if (message === undefined) return Exit.void
-    return event("Debug", message, id && { handle: Identifier.handle(Redacted.value(id)) })
-  })
+  id: Redacted.Redacted<string> | undefined,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<void> => {
+  const { counters, event: message } = happenings[what]
+  for (const counter of counters) count(counter, fiber)
+  if (message === undefined) return Exit.void
+  return event("Debug", message, id && { handle: Identifier.handle(Redacted.value(id)) })
+}
 
 /** The time that a driver's operations take, in milliseconds. */
 export const storeTime = (driver: string, operation: StoreOperation): Metric.Metric<number, unknown> =>
@@ -71,14 +71,12 @@ export const storeTime = (driver: string, operation: StoreOperation): Metric.Met
 
 const boundaries = Metric.exponentialBoundaries({ start: 0.0625, factor: 2, count: 18 })
 
-/** Measures an operation of the store: until what it gives is called. */
-export const startTimer = (
+/** An operation of the store has taken from `start`, a `performance.now()`, until now. */
+export const took = (
   metric: Metric.Metric<number, unknown>,
+  start: number,
   fiber: Fiber.Fiber<unknown, unknown>
-): () => void => {
-  const start = performance.now()
-  return () => metric.updateUnsafe(performance.now() - start, fiber.context)
-}
+): void => metric.updateUnsafe(performance.now() - start, fiber.context)
 
 /** A span, where there is a tracer that would see it; with the session's handle, once that is known. */
 export const spanned = <A, E>(

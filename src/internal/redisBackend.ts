@@ -15,8 +15,8 @@ export interface Client extends Pick<Redis["Service"], "send"> {
 }
 
 export const make = (client: Client, prefix: string): Backend => {
-  const run = <A>(script: Script, key: string, ...parameters: ReadonlyArray<string | number>) =>
-    evaluate<A>(client, script, prefix + key, parameters.map(String))
+  const run = <A>(script: Script, key: string, parameters: ReadonlyArray<string>) =>
+    evaluate<A>(client, script, prefix + key, parameters)
   return {
     driver: "redis",
     ...(client.keepsTimeLimit !== undefined && { keepsTimeLimit: client.keepsTimeLimit }),
@@ -27,20 +27,24 @@ export const make = (client: Client, prefix: string): Backend => {
         (error) => String((error as RedisError).cause).includes("WRONGTYPE"),
         () => Effect.undefined
       ),
-    create: (key, record) => Effect.map(run(create, key, removeAt(record.expiresAt), ...toHash(record)), isOne),
-    update: (key, change, times) => Effect.map(run(update, key, ...toParameters(change, times)), isOne),
-    touch: (key, times) =>
-      Effect.map(run(touch, key, times.touchedAt, times.expiresAt, removeAt(times.expiresAt)), isOne),
+    create: (key, record) => Effect.map(run(create, key, toParametersOfCreate(record)), isOne),
+    update: (key, change, times) => Effect.map(run(update, key, toParametersOfUpdate(change, times)), isOne),
+    touch: (key, { expiresAt, touchedAt }) =>
+      Effect.map(run(touch, key, [touchedAt, expiresAt, removeAt(expiresAt)].map(String)), isOne),
     supersede: (key, { successor, supersededUntil }) =>
       Effect.map(
-        run<ReadonlyArray<string>>(supersede, key, supersededUntil, successor, removeAt(supersededUntil)),
+        run<ReadonlyArray<string>>(supersede, key, [
+          String(supersededUntil),
+          successor,
+          String(removeAt(supersededUntil))
+        ]),
         (hash) => {
           const record = fromHash(hash)
           return record === undefined || "successor" in record ? undefined : record
         }
       ),
     destroy: (key) =>
-      Effect.map(run<ReadonlyArray<string>>(destroy, key), (hash) => {
+      Effect.map(run<ReadonlyArray<string>>(destroy, key, []), (hash) => {
         const mark = fromHash(hash)
         return mark !== undefined && "successor" in mark ? mark : undefined
       })
@@ -73,40 +77,58 @@ const toField = (name: string): string => name === "~__proto__" ? "__proto__" : 
 
 const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   const fields = new Map<string, string>()
-  forEach(hash, (name, value) => fields.set(toField(name), value))
-  const take = (name: string) => {
-    const text = fields.get(name)
-    fields.delete(name)
-    return text === undefined ? Number.NaN : Number(text)
-  }
-  const supersededUntil = take("~supersededUntil")
-  if (!Number.isNaN(supersededUntil)) return { supersededUntil, successor: fields.get("~successor") ?? "" }
-  const record = { createdAt: take("~createdAt"), touchedAt: take("~touchedAt"), expiresAt: take("~expiresAt"), fields }
+  let createdAt = Number.NaN
+  let touchedAt = Number.NaN
+  let expiresAt = Number.NaN
+  let supersededUntil = Number.NaN
+  let successor = ""
+  forEach(hash, (name, value) => {
+    if (!isOwn(name)) return void fields.set(name, value)
+    switch (name) {
+      case "~createdAt":
+        return void (createdAt = Number(value))
+      case "~touchedAt":
+        return void (touchedAt = Number(value))
+      case "~expiresAt":
+        return void (expiresAt = Number(value))
+      case "~supersededUntil":
+        return void (supersededUntil = Number(value))
+      case "~successor":
+        return void (successor = value)
+      default:
+        return void fields.set(toField(name), value)
+    }
+  })
+  if (!Number.isNaN(supersededUntil)) return { supersededUntil, successor }
   // Without its times, which somebody must have damaged, it is no session.
-  return Number.isNaN(record.createdAt + record.touchedAt + record.expiresAt) ? undefined : record
+  return Number.isNaN(createdAt + touchedAt + expiresAt) ? undefined : { createdAt, touchedAt, expiresAt, fields }
 }
 
-const toHash = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): ReadonlyArray<string | number> => [
-  "~createdAt",
-  createdAt,
-  "~touchedAt",
-  touchedAt,
-  "~expiresAt",
-  expiresAt,
-  ...namesAndValues(fields)
-]
+/** Names with a tilde are the library's. */
+const isOwn = (name: string): boolean => name.charCodeAt(0) === 126
 
-const namesAndValues = (fields: Fields) => [...fields].flatMap(([field, value]) => [toName(field), value])
+const toParametersOfCreate = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): ReadonlyArray<string> => {
+  const parameters = [String(removeAt(expiresAt)), "~createdAt", String(createdAt), "~touchedAt", String(touchedAt)]
+  parameters.push("~expiresAt", String(expiresAt))
+  pushFields(parameters, fields)
+  return parameters
+}
 
-const toParameters = (change: Change, { expiresAt, touchedAt }: Times): ReadonlyArray<string | number> => [
-  ...(change.touch ? [touchedAt, expiresAt, removeAt(expiresAt)] : [0, 0, 0]),
-  change.clear ? 1 : 0,
-  change.remove.size,
-  ...[...change.remove].map(toName),
-  change.set.size,
-  ...namesAndValues(change.set),
-  ...[...change.increment].flatMap(([field, { by, initial }]) => [toName(field), by, initial])
-]
+const toParametersOfUpdate = (change: Change, { expiresAt, touchedAt }: Times): ReadonlyArray<string> => {
+  const parameters = change.touch
+    ? [String(touchedAt), String(expiresAt), String(removeAt(expiresAt))]
+    : ["0", "0", "0"]
+  parameters.push(change.clear ? "1" : "0", String(change.remove.size))
+  for (const field of change.remove) parameters.push(toName(field))
+  parameters.push(String(change.set.size))
+  pushFields(parameters, change.set)
+  for (const [field, { by, initial }] of change.increment) parameters.push(toName(field), String(by), String(initial))
+  return parameters
+}
+
+const pushFields = (parameters: Array<string>, fields: Fields): void => {
+  for (const [field, value] of fields) parameters.push(toName(field), value)
+}
 
 /** Redis removes a session a while after it has expired, as its clock is not ours. */
 const removeAt = (expiresAt: number): number => expiresAt + 60_000

@@ -110,7 +110,9 @@ export class RequestSession {
   #phase: Phase = "open"
   #ready: Effect.Effect<void, SessionStoreError> | undefined
 
-  #id: Redacted.Redacted<string> | undefined
+  /** What was loaded, which knows the id. */
+  #found: Extract<Loaded, { readonly _tag: "Found" }> | undefined
+  #ownId: Redacted.Redacted<string> | undefined
   #token: Redacted.Redacted<string> | undefined
   #stored: SessionRecord | undefined
   #fields: Fields = noFields
@@ -154,11 +156,11 @@ export class RequestSession {
   }
 
   /** Loads the session, once, however many fibers ask. A failure stays: the request has no session. */
-  get ready(): Effect.Effect<void, SessionStoreError> {
-    return this.#ready ?? Effect.withFiber((fiber) => this.#ready ?? this.#present(fiber))
+  ready(fiber: AnyFiber): Effect.Effect<void, SessionStoreError> {
+    return this.#ready ?? this.#present(fiber)
   }
 
-  #present(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void, SessionStoreError> {
+  #present(fiber: AnyFiber): Effect.Effect<void, SessionStoreError> {
     const { store } = this.#environment
     const presented = store === undefined ? nothing : this.#client.present()
     this.#presented = presented._tag !== "None"
@@ -172,22 +174,22 @@ export class RequestSession {
   #load(
     store: SessionStore,
     token: Redacted.Redacted<string>,
-    fiber: Fiber.Fiber<unknown, unknown>
+    fiber: AnyFiber
   ): Effect.Effect<void, SessionStoreError> {
     let others: Deferred.Deferred<void, SessionStoreError> | undefined
-    const underway: Effect.Effect<void, SessionStoreError> = Effect.suspend(() =>
-      this.#ready === underway ? Deferred.await(others ??= Deferred.makeUnsafe()) : this.ready
+    const underway: Effect.Effect<void, SessionStoreError> = Effect.withFiber((fiber) =>
+      this.#ready === underway ? Deferred.await(others ??= Deferred.makeUnsafe()) : this.ready(fiber)
     )
     this.#ready = underway
     Observability.count(Observability.loads, fiber)
-    const time = Observability.startTimer(this.#environment.storeTimes.load, fiber)
+    const start = performance.now()
     const load = Effect.flatMap(store.load(token), (loaded) => this.#loaded(loaded, token, fiber))
     return Effect.onExitPrimitive(Observability.spanned("Session.load", store.driver, fiber, load), (exit) => {
-      time()
+      Observability.took(this.#environment.storeTimes.load, start, fiber)
       // Who waits for a fiber that was interrupted loads by itself.
       const interrupted = Exit.hasInterrupts(exit)
       this.#ready = interrupted ? undefined : exit
-      if (others) Deferred.doneUnsafe(others, interrupted ? Effect.suspend(() => this.ready) : exit)
+      if (others) Deferred.doneUnsafe(others, interrupted ? Effect.withFiber((fiber) => this.ready(fiber)) : exit)
       return undefined
     })
   }
@@ -198,11 +200,11 @@ export class RequestSession {
     return Exit.void
   }
 
-  #loaded(loaded: Loaded, token: Redacted.Redacted<string>, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> {
+  #loaded(loaded: Loaded, token: Redacted.Redacted<string>, fiber: AnyFiber): Effect.Effect<void> {
     switch (loaded._tag) {
       case "Found": {
         this.#status = "existing"
-        this.#id = loaded.id
+        this.#found = loaded
         this.#token = token
         this.#adopt(loaded.record)
         if (loaded.renewed !== undefined) {
@@ -235,7 +237,7 @@ export class RequestSession {
   }
 
   #rejected(
-    fiber: Fiber.Fiber<unknown, unknown>,
+    fiber: AnyFiber,
     reason: Observability.Rejection,
     token?: Redacted.Redacted<string>
   ): Effect.Effect<void> {
@@ -277,10 +279,16 @@ export class RequestSession {
     return this.#client.input
   }
 
+  get #id(): Redacted.Redacted<string> | undefined {
+    return this.#ownId ??= this.#found?.id
+  }
+
   /** The id, drawn now if there is none yet. */
   get id(): Effect.Effect<Redacted.Redacted<string>> {
     const id = this.#newId ?? this.#id
-    return id !== undefined ? Effect.succeed(id) : Effect.map(this.#drawId, (drawn) => this.#id ??= drawn)
+    return id !== undefined
+      ? Effect.succeed(id)
+      : Effect.map(this.#drawId, (drawn) => this.#id ?? (this.#ownId = drawn))
   }
 
   get #drawId(): Effect.Effect<Redacted.Redacted<string>> {
@@ -338,7 +346,7 @@ export class RequestSession {
     return Effect.map(this.#drawId, (id) => {
       this.#isFresh = true
       if (this.#status === "existing") this.#newId = id
-      else this.#id = id
+      else this.#ownId = id
     })
   }
 
@@ -352,7 +360,8 @@ export class RequestSession {
       this.#wanted = this.#presented || this.#outgoing !== undefined ? { _tag: "Clear" } : undefined
     }
     this.#life++
-    this.#id = undefined
+    this.#found = undefined
+    this.#ownId = undefined
     this.#newId = undefined
     this.#token = undefined
     this.#stored = undefined
@@ -383,14 +392,16 @@ export class RequestSession {
     // Most requests only read: for them a commit is nothing but this.
     if (this.#turn === undefined && this.#isUpToDate(clock)) return done
     const turn = this.#turn ??= Semaphore.makeUnsafe(1)
-    const steps = Effect.suspend(() =>
-      this.#ended === undefined ? this.#save(store, clock) : this.#endAndSave(store, clock)
+    const committed = Effect.withFiber<Committed, CommitFailure>((fiber) =>
+      Effect.map(
+        this.#ended === undefined ? this.#save(store, clock, fiber) : this.#endAndSave(store, clock, fiber),
+        (committed) => {
+          this.#outgoing = this.#wanted ?? this.#outgoing
+          this.#wanted = undefined
+          return committed
+        }
+      )
     )
-    const committed = Effect.map(steps, (committed) => {
-      this.#outgoing = this.#wanted ?? this.#outgoing
-      this.#wanted = undefined
-      return committed
-    })
     return Effect.uninterruptible(Semaphore.withPermit(turn, committed))
   }
 
@@ -418,30 +429,29 @@ export class RequestSession {
       this.#environment.expiry.isTouchDue(this.#stored!, clock.currentTimeMillisUnsafe())
   }
 
-  #endAndSave(store: SessionStore, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+  #endAndSave(store: SessionStore, clock: Clock.Clock, fiber: AnyFiber): Effect.Effect<Committed, CommitFailure> {
     const { id, record } = this.#ended!
-    const destroy = Effect.flatMap(this.#storing("destroy", store, store.destroy(id, record)), () => {
+    const destroy = Effect.flatMap(this.#storing("destroy", store, fiber, store.destroy(id, record)), () => {
       this.#ended = undefined
-      return Observability.happened("destroy", id)
+      return Observability.happened("destroy", id, fiber)
     })
-    return Effect.andThen(destroy, Effect.suspend(() => this.#save(store, clock)))
+    return Effect.andThen(destroy, Effect.suspend(() => this.#save(store, clock, fiber)))
   }
 
-  #save(store: SessionStore, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+  #save(store: SessionStore, clock: Clock.Clock, fiber: AnyFiber): Effect.Effect<Committed, CommitFailure> {
     if (this.#isUpToDate(clock)) return done
-    if (this.#status === "lost") return this.#drop()
-    return Effect.flatMapEager(
-      this.#stillThere(store, clock),
-      (isThere) => isThere ? this.#write(store, clock) : this.#drop()
+    if (this.#status === "lost") return this.#drop(fiber)
+    // A request may take longer than the session has to live; whether another one has extended it, the store knows.
+    const isOver = this.#status === "existing" &&
+      this.#environment.expiry.isExpired(this.#stored!, clock.currentTimeMillisUnsafe())
+    if (!isOver) return this.#write(store, clock, fiber)
+    return Effect.flatMap(
+      this.#isExtended(store),
+      (isExtended) => isExtended ? this.#write(store, clock, fiber) : this.#drop(fiber)
     )
   }
 
-  /** A request may take longer than the session has to live; whether another one has extended it, the store knows. */
-  #stillThere(store: SessionStore, clock: Clock.Clock): Effect.Effect<boolean, SessionStoreError> {
-    const now = clock.currentTimeMillisUnsafe()
-    if (this.#status !== "existing" || !this.#environment.expiry.isExpired(this.#stored!, now)) {
-      return Effect.succeed(true)
-    }
+  #isExtended(store: SessionStore): Effect.Effect<boolean, SessionStoreError> {
     return Effect.map(store.load(this.#token!), (loaded) => {
       if (loaded._tag !== "Found") return false
       const { createdAt, expiresAt, touchedAt } = loaded.record
@@ -450,18 +460,20 @@ export class RequestSession {
     })
   }
 
-  #write(store: SessionStore, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+  #write(store: SessionStore, clock: Clock.Clock, fiber: AnyFiber): Effect.Effect<Committed, CommitFailure> {
     return Effect.flatMapEager(this.#intent(clock), (intent) => {
       if (intent === undefined) return done
       const life = this.#life
-      const pending = { change: this.#change, touchAsked: this.#touchAsked }
+      const change = this.#change
+      const touchAsked = this.#touchAsked
       this.#change = Change.none
       this.#touchAsked = false
-      return Effect.matchCauseEffect(this.#storing(intent.operation, store, carryOut(store, intent, this.#drawId)), {
+      const carriedOut = carryOut(store, intent, this.#drawId)
+      return Effect.matchCauseEffect(this.#storing(intent.operation, store, fiber, carriedOut), {
         onFailure: (cause) => {
           if (life === this.#life) {
-            this.#change = Change.compose(pending.change, this.#change)
-            this.#touchAsked ||= pending.touchAsked
+            this.#change = Change.compose(change, this.#change)
+            this.#touchAsked ||= touchAsked
           }
           return Effect.failCause(cause)
         },
@@ -470,7 +482,7 @@ export class RequestSession {
             this.#ended = { id, record: intent.record }
             return done
           }
-          return outcome._tag === "Gone" ? this.#drop() : this.#saved(intent, id, outcome)
+          return outcome._tag === "Gone" ? this.#drop(fiber) : this.#saved(intent, id, outcome, fiber)
         }
       })
     })
@@ -495,7 +507,7 @@ export class RequestSession {
       expiresAt: times.expiresAt,
       fields: this.#fields
     }
-    const change = { ...this.#change, touch }
+    const change = this.#change.touch === touch ? this.#change : { ...this.#change, touch }
     return Effect.succeed(
       this.#newId !== undefined
         ? { operation: "regenerate", id, newId: this.#newId, record, change }
@@ -507,17 +519,22 @@ export class RequestSession {
     )
   }
 
-  #saved(intent: Intent, id: Redacted.Redacted<string>, { token }: Written): Effect.Effect<Committed> {
+  #saved(
+    intent: Intent,
+    id: Redacted.Redacted<string>,
+    { token }: Written,
+    fiber: AnyFiber
+  ): Effect.Effect<Committed> {
     const { operation, record } = intent
     const isExtended = record.touchedAt !== this.#stored?.touchedAt && this.settings.cookie.persistence === "persistent"
     this.#status = "existing"
-    this.#id = id
+    this.#ownId = id
     this.#stored = record
     if (token !== undefined) this.#send(token, record.expiresAt)
     else if (isExtended || this.#isRenewed) this.#send(this.#token!, record.expiresAt)
     this.#isRenewed = false
     if (intent.operation === "regenerate" && this.#newId === intent.newId) this.#newId = undefined
-    return Effect.as(Observability.happened(operation, id), "Done")
+    return Effect.flatMapEager(Observability.happened(operation, id, fiber), () => done)
   }
 
   #send(token: Redacted.Redacted<string>, expiresAt: number): void {
@@ -525,11 +542,11 @@ export class RequestSession {
     this.#wanted = { _tag: "Send", token, expiresAt }
   }
 
-  #drop(): Effect.Effect<Committed> {
+  #drop(fiber: AnyFiber): Effect.Effect<Committed> {
     this.#status = "lost"
     this.#change = Change.none
     this.#hasEnded = false
-    return Effect.as(Observability.happened("drop", this.#id), "Dropped")
+    return Effect.as(Observability.happened("drop", this.#id, fiber), "Dropped")
   }
 
   // ---------------------------------------------------------------------------
@@ -558,15 +575,18 @@ export class RequestSession {
   // observing
   // ---------------------------------------------------------------------------
 
-  #storing<A, E>(operation: StoreOperation, store: SessionStore, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return Effect.withFiber((fiber) => {
-      const time = Observability.startTimer(this.#environment.storeTimes[operation], fiber)
-      const timed = Effect.onExitPrimitive(effect, () => {
-        time()
-        return undefined
-      })
-      return Observability.spanned("Session.commit", store.driver, fiber, timed, () => this.#handle)
+  #storing<A, E>(
+    operation: StoreOperation,
+    store: SessionStore,
+    fiber: AnyFiber,
+    effect: Effect.Effect<A, E>
+  ): Effect.Effect<A, E> {
+    const start = performance.now()
+    const timed = Effect.onExitPrimitive(effect, () => {
+      Observability.took(this.#environment.storeTimes[operation], start, fiber)
+      return undefined
     })
+    return Observability.spanned("Session.commit", store.driver, fiber, timed, () => this.#handle)
   }
 
   get #handle(): string {
@@ -574,6 +594,8 @@ export class RequestSession {
     return id === undefined ? "" : Identifier.handle(Redacted.value(id))
   }
 }
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 type CommitFailure = SessionStoreError | SessionTooLargeError
 
