@@ -227,7 +227,10 @@ export const layerConfig = (
 export const layerRedis = (
   options: Pick<Options, "prefix"> = {}
 ): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | Redis> =>
-  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Redis, (redis) => makeWith(redis, options)))
+  Layer.effect(
+    SessionStore.SessionStore,
+    Effect.flatMap(Redis, (redis) => makeWith(RedisBackend.fromService(redis), options))
+  )
 
 /**
  * Sessions in Redis, through a client that the caller makes, connects and closes: one of node-redis (a single server), or
@@ -240,16 +243,21 @@ export const layerRedis = (
  * import { RedisLayer } from "effect-session"
  * import { createClient } from "redis"
  *
- * const Client = Effect.acquireRelease(
- *   Effect.promise(() =>
- *     createClient({
- *       disableOfflineQueue: true,
- *       socket: { socketTimeout: 5000, reconnectStrategy: (retries) => Math.min(2 ** retries * 50, 1000) },
- *       commandOptions: { timeout: 0 }
- *     }).on("error", console.error).connect()
- *   ),
- *   (client) => Effect.promise(() => client.close())
- * )
+ * const Client = Effect.gen(function*() {
+ *   const client = yield* Effect.acquireRelease(
+ *     Effect.sync(() =>
+ *       createClient({
+ *         disableOfflineQueue: true,
+ *         socket: { socketTimeout: 5000, reconnectStrategy: (retries) => Math.min(2 ** retries * 50, 1000) },
+ *         pingInterval: 2000,
+ *         commandOptions: { timeout: 0 }
+ *       }).on("error", console.error)
+ *     ),
+ *     (client) => Effect.sync(() => client.isOpen && client.destroy())
+ *   )
+ *   yield* Effect.promise(() => client.connect())
+ *   return client
+ * })
  *
  * const Sessions = Layer.unwrap(Effect.map(Client, (client) => RedisLayer.layerClient(client)))
  * ```
@@ -265,8 +273,9 @@ export const layerRedis = (
  *
  * By default, node-redis keeps commands that come while there is no connection, and sends them later, when their clients
  * have been told 503 (`disableOfflineQueue: true` prevents that); and it waits for ever on a connection that has fallen
- * silent, unless `socket` has both a `socketTimeout` and a `reconnectStrategy`. From version 6 on it also makes a timer for
- * each command; as the store has a time limit of its own, `commandOptions: { timeout: 0 }` is faster.
+ * silent, unless `socket` has both a `socketTimeout` and a `reconnectStrategy`. As it takes an idle connection for a silent
+ * one, it also needs a `pingInterval`. From version 6 on it makes a timer for each command; as the store has a time limit
+ * of its own, `commandOptions: { timeout: 0 }` is faster. It must answer with strings, as it does by default.
  *
  * @since 0.1.0
  * @category layers

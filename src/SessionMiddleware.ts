@@ -121,14 +121,16 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
 
 type RequestServices = HttpServerRequest | Scope.Scope
 
-// The sessions of a request, by the name of the cookie, are on its scope, and only until its response is made: V8 may come
-// to keep scopes in its old generation, from where they would bring every request there, and so would a WeakMap. That
-// costs ten times what all else does for an untouched session.
+// The sessions of a request, by the name of the cookie, are on its scope until it is answered. V8 may make scopes in its
+// old generation, from where one would keep all of its request until the next full garbage collection, as would a WeakMap:
+// that costs ten times what all else does for an untouched session.
 const sessions: unique symbol = Symbol("effect-session/sessions")
 
 interface RequestScope extends Scope.Scope {
-  [sessions]?: Map<string, RequestSession> | undefined
+  [sessions]?: Map<string, RequestSession> | typeof answered
 }
+
+const answered = "answered"
 
 /**
  * A request has one session for each cookie: where the middleware stands twice, as for a router and for one of its
@@ -141,6 +143,7 @@ const sessionOf = (
   begin: () => RequestSession
 ): RequestSession => {
   const ofRequest = scope[sessions] ??= new Map<string, RequestSession>()
+  if (ofRequest === answered) return lateSessionOf(cookieName, outer as RequestSession | undefined, begin)
   const before = ofRequest.get(cookieName)
   if (before !== undefined && (before === outer || [...ofRequest.values()].includes(outer as RequestSession))) {
     return before
@@ -148,6 +151,18 @@ const sessionOf = (
   before?.abandon()
   const session = begin()
   ofRequest.set(cookieName, session)
+  return session
+}
+
+/** In a body that is being streamed, only a session that the request had before can still be saved. */
+const lateSessionOf = (
+  cookieName: string,
+  outer: RequestSession | undefined,
+  begin: () => RequestSession
+): RequestSession => {
+  if (outer?.settings.cookie.name === cookieName) return outer
+  const session = begin()
+  session.close()
   return session
 }
 
@@ -217,7 +232,7 @@ const finish = (
   const { clock, session } = exchange
   // What a fiber of the handler's still does from now on could not be part of the commit.
   session.close()
-  exchange.scope[sessions] = undefined
+  exchange.scope[sessions] = answered
   if (rollsBack(response.status)) return withCookie(exchange, response)
   const { rolling, saveUninitialized } = session.settings
   const isUsed = session.isInitiated

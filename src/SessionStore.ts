@@ -251,7 +251,7 @@ export type Operations =
 export const make: (
   operations: Operations,
   options?: {
-    /** Whether every operation ends in time by itself, so that none has to be watched. Default `false`. */
+    /** As in a {@link Backend}. Default `false`. */
     readonly keepsTimeLimit?: boolean
   }
 ) => Effect.Effect<SessionStore, never, SessionConfig> = ServerStore.make
@@ -274,8 +274,8 @@ export interface Backend {
   readonly driver: string
 
   /**
-   * Whether every operation ends in time by itself, because it answers at once or because it keeps the configuration's
-   * `timeLimit`: then none has to be watched, which makes them faster. Default `false`.
+   * Whether each of these ends within the configuration's `timeLimit` by itself, as one that answers at once does: then
+   * nobody watches over one that stands alone, which takes less time. Default `false`.
    */
   readonly keepsTimeLimit?: boolean
 

@@ -1,6 +1,6 @@
 /**
- * ioredis as the client of the Redis driver: connected when the Layer is built, with an answer or an error for every
- * command, whatever becomes of the server.
+ * ioredis as the client of the Redis driver: connected when the Layer is built, and connected again whatever becomes of the
+ * server.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -10,16 +10,40 @@ import type { Fields, SessionRecord, Times } from "./record.ts"
 
 /** All that the driver needs of a client. */
 export interface Client extends Pick<Redis["Service"], "send"> {
-  /** Whether each command ends within the time limit. */
-  readonly keepsTimeLimit?: boolean
+  /** Runs a script with the key and the parameters, also one that Redis does not know (any more). */
+  readonly evaluate: <A>(
+    script: Script,
+    key: string,
+    ...parameters: ReadonlyArray<string>
+  ) => Effect.Effect<A, RedisError>
+  /** Whether each of the two ends within the time limit. */
+  readonly keepsTimeLimit: boolean
 }
 
+/**
+ * The `Redis` service. Scripts are not for `Redis.eval`, which loads one that is missing into one node of a Cluster, and
+ * then asks another one for it; EVAL goes to the node that has the key.
+ */
+export const fromService = (redis: Pick<Redis["Service"], "send">): Client => ({
+  keepsTimeLimit: false,
+  send: redis.send,
+  evaluate: <A>({ sha, text }: Script, ...keyAndParameters: ReadonlyArray<string>) =>
+    Effect.catchIf(
+      redis.send<A>("EVALSHA", sha, "1", ...keyAndParameters),
+      (error) => isUnknownScript(error.cause),
+      () => redis.send<A>("EVAL", text, "1", ...keyAndParameters)
+    )
+})
+
+/** Whether that is why a script has failed. */
+export const isUnknownScript = (cause: unknown): boolean => String(cause).includes("NOSCRIPT")
+
 export const make = (client: Client, prefix: string): Backend => {
-  const run = <A>(script: Script, key: string, parameters: ReadonlyArray<string>) =>
-    evaluate<A>(client, script, prefix + key, parameters)
+  const run = <A>(script: Script, key: string, ...parameters: ReadonlyArray<string>) =>
+    client.evaluate<A>(script, prefix + key, ...parameters)
   return {
     driver: "redis",
-    ...(client.keepsTimeLimit !== undefined && { keepsTimeLimit: client.keepsTimeLimit }),
+    keepsTimeLimit: client.keepsTimeLimit,
     load: (key) =>
       Effect.catchIf(
         Effect.map(client.send<Hash>("HGETALL", prefix + key), fromHash),
@@ -27,24 +51,26 @@ export const make = (client: Client, prefix: string): Backend => {
         (error) => String((error as RedisError).cause).includes("WRONGTYPE"),
         () => Effect.undefined
       ),
-    create: (key, record) => Effect.map(run(create, key, toParametersOfCreate(record)), isOne),
-    update: (key, change, times) => Effect.map(run(update, key, toParametersOfUpdate(change, times)), isOne),
+    create: (key, record) => Effect.map(run(create, key, ...toParametersOfCreate(record)), isOne),
+    update: (key, change, times) => Effect.map(run(update, key, ...toParametersOfUpdate(change, times)), isOne),
     touch: (key, { expiresAt, touchedAt }) =>
-      Effect.map(run(touch, key, [touchedAt, expiresAt, removeAt(expiresAt)].map(String)), isOne),
+      Effect.map(run(touch, key, ...[touchedAt, expiresAt, removeAt(expiresAt)].map(String)), isOne),
     supersede: (key, { successor, supersededUntil }) =>
       Effect.map(
-        run<ReadonlyArray<string>>(supersede, key, [
+        run<ReadonlyArray<string>>(
+          supersede,
+          key,
           String(supersededUntil),
           successor,
           String(removeAt(supersededUntil))
-        ]),
+        ),
         (hash) => {
           const record = fromHash(hash)
           return record === undefined || "successor" in record ? undefined : record
         }
       ),
     destroy: (key) =>
-      Effect.map(run<ReadonlyArray<string>>(destroy, key, []), (hash) => {
+      Effect.map(run<ReadonlyArray<string>>(destroy, key), (hash) => {
         const mark = fromHash(hash)
         return mark !== undefined && "successor" in mark ? mark : undefined
       })
@@ -83,20 +109,25 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   let supersededUntil = Number.NaN
   let successor = ""
   forEach(hash, (name, value) => {
-    if (!isOwn(name)) return void fields.set(name, value)
-    switch (name) {
+    switch (isReserved(name) ? name : "") {
       case "~createdAt":
-        return void (createdAt = Number(value))
+        createdAt = Number(value)
+        break
       case "~touchedAt":
-        return void (touchedAt = Number(value))
+        touchedAt = Number(value)
+        break
       case "~expiresAt":
-        return void (expiresAt = Number(value))
+        expiresAt = Number(value)
+        break
       case "~supersededUntil":
-        return void (supersededUntil = Number(value))
+        supersededUntil = Number(value)
+        break
       case "~successor":
-        return void (successor = value)
+        successor = value
+        break
+      // Fields may be reserved as well: flash messages, and what a session's own keys with a tilde become.
       default:
-        return void fields.set(toField(name), value)
+        fields.set(toField(name), value)
     }
   })
   if (!Number.isNaN(supersededUntil)) return { supersededUntil, successor }
@@ -104,8 +135,8 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   return Number.isNaN(createdAt + touchedAt + expiresAt) ? undefined : { createdAt, touchedAt, expiresAt, fields }
 }
 
-/** Names with a tilde are the library's. */
-const isOwn = (name: string): boolean => name.charCodeAt(0) === 126
+const isReserved = (name: string): boolean => name.charCodeAt(0) === tilde
+const tilde = 126
 
 const toParametersOfCreate = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): ReadonlyArray<string> => {
   const parameters = [String(removeAt(expiresAt)), "~createdAt", String(createdAt), "~touchedAt", String(touchedAt)]
@@ -137,23 +168,12 @@ const removeAt = (expiresAt: number): number => expiresAt + 60_000
 // scripts
 // -----------------------------------------------------------------------------
 
-interface Script {
+export interface Script {
   readonly text: string
   readonly sha: string
 }
 
 const script = (text: string): Script => ({ text, sha: Crypto.createHash("sha1").update(text).digest("hex") })
-
-/**
- * Runs a script. Not with `Redis.eval`, which loads a script that is missing into one node of a Cluster, and then asks
- * another one for it; EVAL goes to the node that has the key.
- */
-const evaluate = <A>(client: Client, { sha, text }: Script, key: string, parameters: ReadonlyArray<string>) =>
-  Effect.catchIf(
-    client.send<A>("EVALSHA", sha, "1", key, ...parameters),
-    (error) => String(error.cause).includes("NOSCRIPT"),
-    () => client.send<A>("EVAL", text, "1", key, ...parameters)
-  )
 
 const create = script(`
 if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end

@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { RedisError } from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
-import type { Client } from "./redisBackend.ts"
+import { type Client, isUnknownScript, type Script } from "./redisBackend.ts"
 import * as TimeLimit from "./timeLimit.ts"
 
 /** What the driver uses of a client of ioredis. */
@@ -24,17 +24,26 @@ export const make = (
   timeLimit: Duration.Duration
 ): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.map(TimeLimit.makeForPromises(timeLimit), (limited): Client => {
+    const send = ("call" in client
+      ? (command, ...parameters) => client.call(command, ...parameters)
+      : (...commandAndParameters) => client.sendCommand(commandAndParameters)) as Send
     const failed = (cause: unknown) => new RedisError({ cause: withoutCommand(cause) })
     const timedOut = () => failed(new Error(`No answer within ${Duration.format(timeLimit)}`))
     return {
       keepsTimeLimit: true,
-      send: "call" in client
-        ? <A>(command: string, ...parameters: ReadonlyArray<string>) =>
-          limited(() => client.call(command, ...parameters) as Promise<A>, failed, timedOut)
-        : <A>(...commandAndParameters: ReadonlyArray<string>) =>
-          limited(() => client.sendCommand(commandAndParameters) as Promise<A>, failed, timedOut)
+      send: <A>(...commandAndParameters: readonly [string, ...ReadonlyArray<string>]) =>
+        limited<A, RedisError>(() => send(...commandAndParameters), failed, timedOut),
+      evaluate: <A>({ sha, text }: Script, ...keyAndParameters: readonly [string, ...ReadonlyArray<string>]) =>
+        limited<A, RedisError>(
+          () => send("EVALSHA", sha, "1", ...keyAndParameters),
+          failed,
+          timedOut,
+          (cause) => isUnknownScript(cause) ? send("EVAL", text, "1", ...keyAndParameters) : undefined
+        )
     }
   })
+
+type Send = <A>(command: string, ...parameters: ReadonlyArray<string>) => Promise<A>
 
 /** ioredis hangs the command on its errors, with all that is in it: passwords, and what users have in their sessions. */
 export const withoutCommand = (error: unknown): unknown => {

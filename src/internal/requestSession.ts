@@ -110,9 +110,7 @@ export class RequestSession {
   #phase: Phase = "open"
   #ready: Effect.Effect<void, SessionStoreError> | undefined
 
-  /** What was loaded, which knows the id. */
-  #found: Extract<Loaded, { readonly _tag: "Found" }> | undefined
-  #ownId: Redacted.Redacted<string> | undefined
+  #id: Redacted.Redacted<string> | undefined
   #token: Redacted.Redacted<string> | undefined
   #stored: SessionRecord | undefined
   #fields: Fields = noFields
@@ -176,15 +174,23 @@ export class RequestSession {
     token: Redacted.Redacted<string>,
     fiber: AnyFiber
   ): Effect.Effect<void, SessionStoreError> {
+    let start: number | undefined
     let others: Deferred.Deferred<void, SessionStoreError> | undefined
     const underway: Effect.Effect<void, SessionStoreError> = Effect.withFiber((fiber) =>
       this.#ready === underway ? Deferred.await(others ??= Deferred.makeUnsafe()) : this.ready(fiber)
     )
-    this.#ready = underway
-    Observability.count(Observability.loads, fiber)
-    const start = performance.now()
-    const load = Effect.flatMap(store.load(token), (loaded) => this.#loaded(loaded, token, fiber))
-    return Effect.onExitPrimitive(Observability.spanned("Session.load", store.driver, fiber, load), (exit) => {
+    const load = Effect.suspend(() => {
+      // Another fiber has been quicker.
+      if (this.#ready !== undefined) return this.#ready
+      this.#ready = underway
+      start = performance.now()
+      Observability.count(Observability.loads, fiber)
+      const loaded = Effect.flatMap(store.load(token), (loaded) => this.#loaded(loaded, token, fiber))
+      return Observability.spanned("Session.load", store.driver, fiber, loaded)
+    })
+    // Around all of it: whoever is interrupted after the first step must not leave the others waiting.
+    return Effect.onExitPrimitive(load, (exit) => {
+      if (start === undefined) return undefined
       Observability.took(this.#environment.storeTimes.load, start, fiber)
       // Who waits for a fiber that was interrupted loads by itself.
       const interrupted = Exit.hasInterrupts(exit)
@@ -204,7 +210,7 @@ export class RequestSession {
     switch (loaded._tag) {
       case "Found": {
         this.#status = "existing"
-        this.#found = loaded
+        this.#id = loaded.id
         this.#token = token
         this.#adopt(loaded.record)
         if (loaded.renewed !== undefined) {
@@ -279,16 +285,12 @@ export class RequestSession {
     return this.#client.input
   }
 
-  get #id(): Redacted.Redacted<string> | undefined {
-    return this.#ownId ??= this.#found?.id
-  }
-
   /** The id, drawn now if there is none yet. */
   get id(): Effect.Effect<Redacted.Redacted<string>> {
     const id = this.#newId ?? this.#id
     return id !== undefined
       ? Effect.succeed(id)
-      : Effect.map(this.#drawId, (drawn) => this.#id ?? (this.#ownId = drawn))
+      : Effect.map(this.#drawId, (drawn) => this.#id ??= drawn)
   }
 
   get #drawId(): Effect.Effect<Redacted.Redacted<string>> {
@@ -346,7 +348,7 @@ export class RequestSession {
     return Effect.map(this.#drawId, (id) => {
       this.#isFresh = true
       if (this.#status === "existing") this.#newId = id
-      else this.#ownId = id
+      else this.#id = id
     })
   }
 
@@ -360,8 +362,7 @@ export class RequestSession {
       this.#wanted = this.#presented || this.#outgoing !== undefined ? { _tag: "Clear" } : undefined
     }
     this.#life++
-    this.#found = undefined
-    this.#ownId = undefined
+    this.#id = undefined
     this.#newId = undefined
     this.#token = undefined
     this.#stored = undefined
@@ -461,7 +462,11 @@ export class RequestSession {
   }
 
   #write(store: SessionStore, clock: Clock.Clock, fiber: AnyFiber): Effect.Effect<Committed, CommitFailure> {
-    return Effect.flatMapEager(this.#intent(clock), (intent) => {
+    const drawn: Effect.Effect<unknown> = this.#status === "anonymous" ? this.id : Exit.void
+    return Effect.flatMapEager(drawn, () => {
+      // While the id was drawn, another fiber may have ended the session.
+      if (this.#status === "anonymous" && this.#id === undefined) return this.#save(store, clock, fiber)
+      const intent = this.#intent(clock)
       if (intent === undefined) return done
       const life = this.#life
       const change = this.#change
@@ -489,15 +494,15 @@ export class RequestSession {
   }
 
   /** The one operation that brings the store up to date, if it is not. */
-  #intent(clock: Clock.Clock): Effect.Effect<Intent | undefined> {
+  #intent(clock: Clock.Clock): Intent | undefined {
     const { expiry } = this.#environment
     const now = clock.currentTimeMillisUnsafe()
-    if (this.#status === "anonymous") {
-      if (!this.#isWanted) return Effect.undefined
-      const record = { ...expiry.start(now), fields: this.#fields }
-      return Effect.map(this.id, (id) => ({ operation: "create", id, record }))
-    }
     const id = this.#id!
+    if (this.#status === "anonymous") {
+      return this.#isWanted
+        ? { operation: "create", id, record: { ...expiry.start(now), fields: this.#fields } }
+        : undefined
+    }
     const stored = this.#stored!
     const touch = this.#isTouchDue(clock)
     const times = touch ? expiry.touch(stored, now) : stored
@@ -508,15 +513,9 @@ export class RequestSession {
       fields: this.#fields
     }
     const change = this.#change.touch === touch ? this.#change : { ...this.#change, touch }
-    return Effect.succeed(
-      this.#newId !== undefined
-        ? { operation: "regenerate", id, newId: this.#newId, record, change }
-        : !Change.isEmpty(change)
-        ? { operation: "update", id, record, change }
-        : touch
-        ? { operation: "touch", id, record }
-        : undefined
-    )
+    if (this.#newId !== undefined) return { operation: "regenerate", id, newId: this.#newId, record, change }
+    if (!Change.isEmpty(change)) return { operation: "update", id, record, change }
+    return touch ? { operation: "touch", id, record } : undefined
   }
 
   #saved(
@@ -528,7 +527,7 @@ export class RequestSession {
     const { operation, record } = intent
     const isExtended = record.touchedAt !== this.#stored?.touchedAt && this.settings.cookie.persistence === "persistent"
     this.#status = "existing"
-    this.#ownId = id
+    this.#id = id
     this.#stored = record
     if (token !== undefined) this.#send(token, record.expiresAt)
     else if (isExtended || this.#isRenewed) this.#send(this.#token!, record.expiresAt)

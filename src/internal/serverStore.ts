@@ -24,7 +24,6 @@ import * as Expiry from "./expiry.ts"
 import * as Identifier from "./identifier.ts"
 import * as KeyRing from "./keyRing.ts"
 import * as Protection from "./protection.ts"
-import type { SessionRecord } from "./record.ts"
 import * as TimeLimit from "./timeLimit.ts"
 
 const TypeId = "~effect-session/SessionStore"
@@ -50,7 +49,7 @@ export const notFound: { readonly [Reason in NotFoundReason]: Loaded } = {
 
 const repeatable: ReadonlySet<StoreOperation> = new Set(["load", "touch", "destroy"])
 
-/** Of several steps, each may keep the time limit and all of them not. */
+/** The others are several: each of those may keep the time limit while all together do not. */
 const ofOneStep: ReadonlySet<StoreOperation> = new Set(["load", "create", "update", "touch"])
 
 type Guard = (
@@ -150,7 +149,7 @@ const operations = (
         if ("supersededUntil" in stored) return now < stored.supersededUntil ? superseded : notFound.unknown
         if (expiry.isExpired(stored, now)) return notFound.expired
         const renewed = opened.outdated ? Redacted.make(protection.protect(opened.id)) : undefined
-        return new Found(opened.id, stored, renewed)
+        return { _tag: "Found", id: Redacted.make(opened.id), record: stored, renewed }
       })
     })
 
@@ -195,24 +194,6 @@ const operations = (
     touch: (id, record) => existing(Effect.suspend(() => backend.touch(keyOf(id), record))),
     regenerate,
     destroy: (id) => Effect.suspend(() => destroy(keyOf(id)))
-  }
-}
-
-/** A session, whose id is redacted when somebody asks for it: most requests don't, and it takes a while. */
-class Found {
-  readonly _tag = "Found"
-  readonly record: SessionRecord
-  readonly renewed: Redacted.Redacted<string> | undefined
-  readonly #id: string
-
-  constructor(id: string, record: SessionRecord, renewed: Redacted.Redacted<string> | undefined) {
-    this.record = record
-    this.renewed = renewed
-    this.#id = id
-  }
-
-  get id(): Redacted.Redacted<string> {
-    return Redacted.make(this.#id)
   }
 }
 

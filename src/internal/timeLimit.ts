@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
+import type * as Scope from "effect/Scope"
 
 /** For any effect. */
 export type TimeLimit = <A, E, E2, R>(
@@ -35,7 +36,7 @@ export const make = (limit: Duration.Duration): TimeLimit => {
         const end = () => {
           watch.end(waiting)
           // With nobody to watch over, it would only keep the process from ending.
-          if (watch.isIdle) watch.stop()
+          watch.stopIfIdle()
         }
         fiber.addObserver((exit) => {
           end()
@@ -49,32 +50,52 @@ export const make = (limit: Duration.Duration): TimeLimit => {
     )
 }
 
-/** For promises, which takes no fiber for each. */
+/**
+ * For promises, which takes no fiber for each. After a failure, `again` may try something else within the same limit.
+ */
 export type PromiseTimeLimit = <A, E>(
   start: () => Promise<A>,
   failed: (cause: unknown) => E,
-  timedOut: () => E
+  timedOut: () => E,
+  again?: (cause: unknown) => Promise<A> | undefined
 ) => Effect.Effect<A, E>
 
-/** The watch over promises goes on while nobody waits, until the scope closes. */
-export const makeForPromises = (limit: Duration.Duration) =>
+/** With one watch, which stays for a while when nobody waits any more, but not after the scope. */
+export const makeForPromises = (
+  limit: Duration.Duration
+): Effect.Effect<PromiseTimeLimit, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => new Watch(limit)),
-      (watch) => Effect.sync(() => watch.stop())
+      (watch) => Effect.sync(() => watch.stopIfIdle())
     ),
-    (watch): PromiseTimeLimit => <A, E>(start: () => Promise<A>, failed: (cause: unknown) => E, timedOut: () => E) =>
+    (watch): PromiseTimeLimit =>
+    <A, E>(
+      start: () => Promise<A>,
+      failed: (cause: unknown) => E,
+      timedOut: () => E,
+      again?: (cause: unknown) => Promise<A> | undefined
+    ) =>
       Effect.withFiber<A, E>((fiber) =>
         Effect.callback<A, E>((resume) => {
-          const waiting = watch.begin(fiber, () => resume(Effect.fail(timedOut())))
-          const succeed = (value: A) => end(Effect.succeed(value))
-          const fail = (cause: unknown) => end(Effect.fail(failed(cause)))
+          let isOver = false
+          const waiting = watch.begin(fiber, () => {
+            isOver = true
+            resume(Effect.fail(timedOut()))
+          })
           const end = (answer: Effect.Effect<A, E>) => {
             watch.end(waiting)
             resume(answer)
           }
+          const succeed = (value: A) => end(Effect.succeed(value))
+          const fail = (cause: unknown) => end(Effect.fail(failed(cause)))
+          const tryAgain = (cause: unknown) => {
+            const another = isOver ? undefined : again?.(cause)
+            if (another === undefined) fail(cause)
+            else another.then(succeed, fail)
+          }
           try {
-            start().then(succeed, fail)
+            start().then(succeed, tryAgain)
           } catch (cause) {
             fail(cause)
           }
@@ -93,13 +114,11 @@ class Watch {
   #first: Waiting | undefined
   #last: Waiting | undefined
   #watcher: Fiber.Fiber<void> | undefined
+  /** What the watcher sleeps by. */
+  #clock: Clock.Clock | undefined
 
   constructor(limit: Duration.Duration) {
     this.#nanos = Duration.isFinite(limit) ? Duration.toNanosUnsafe(limit) : undefined
-  }
-
-  get isIdle(): boolean {
-    return this.#first === undefined
   }
 
   begin(fiber: Fiber.Fiber<unknown, unknown>, expire: () => void): Waiting | undefined {
@@ -110,6 +129,8 @@ class Watch {
     if (last === undefined) this.#first = waiting
     else last.next = waiting
     this.#last = waiting
+    if (this.#clock !== clock) this.#stop()
+    this.#clock = clock
     // Not with all of the fiber's context: that is a request's, which would be held as long as there are others.
     this.#watcher ??= Effect.runForkWith(
       Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, fiber.getRef(Scheduler.Scheduler)))
@@ -129,7 +150,12 @@ class Watch {
     waiting.next = undefined
   }
 
-  stop(): void {
+  /** Whoever waits is watched over to the end. */
+  stopIfIdle(): void {
+    if (this.#first === undefined) this.#stop()
+  }
+
+  #stop(): void {
     this.#watcher?.interruptUnsafe()
     this.#watcher = undefined
   }

@@ -2,9 +2,9 @@
  * The other ways to serve a session: without a router, and as a function from a web Request to a Response.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Stream } from "effect"
-import { MemoryLayer, Session, SessionConfig, SessionMiddleware } from "effect-session"
-import { HttpEffect, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { Deferred, Effect, Exit, Layer, type Scope, Stream } from "effect"
+import { MemoryLayer, Session, SessionConfig, SessionError, SessionMiddleware } from "effect-session"
+import { HttpEffect, HttpRouter, HttpServer, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { watchStore } from "../support/failingStore.ts"
 import { basicRoutes, Count } from "../support/routes.ts"
 import { cookieOf, secret, serveLayer, serveWeb, webServer } from "../support/server.ts"
@@ -122,4 +122,47 @@ describe("SessionMiddleware.make", () => {
       assert.strictEqual(first.body, "1")
       assert.strictEqual((yield* server.send("GET", "/", { cookie: cookieOf(first) })).body, "2")
     }))
+
+  describe("in a body that is being streamed", () => {
+    /** What becomes of an increment there, below the middleware once more. */
+    const streaming = Effect.fnUntraced(function*(settings: SessionConfig.Options) {
+      const services = yield* context
+      const makeWith = (options: SessionConfig.Options) =>
+        Effect.provide(
+          SessionMiddleware.make,
+          Layer.provideMerge(SessionConfig.layer({ secret, ...options }), Layer.succeedContext(services))
+        )
+      const withSession = yield* makeWith({})
+      const withInner = yield* makeWith(settings)
+      let outcome: Exit.Exit<unknown, unknown> | undefined
+      const late = withInner(Effect.gen(function*() {
+        outcome = yield* Effect.exit(Session.increment(Count, 10))
+        return HttpServerResponse.empty()
+      }))
+      const app = withSession(
+        Effect.gen(function*() {
+          yield* Session.increment(Count)
+          const here = yield* Effect.context<HttpServerRequest.HttpServerRequest | Scope.Scope | Session.Session>()
+          const body = Stream.fromEffect(Effect.as(Effect.provideContext(late, here), "done"))
+          return HttpServerResponse.stream(Stream.encodeText(body))
+        })
+      )
+      const cookie = cookieOf(yield* webServer(HttpEffect.toWebHandler(app)).send("GET", "/"))
+      assert.isDefined(outcome)
+      const counted = yield* webServer(HttpEffect.toWebHandler(withSession(counting))).send("GET", "/", { cookie })
+      return { outcome, count: Number(counted.body) - 1 }
+    })
+
+    it.effect("gives the session that the request has", () =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* streaming({}), { outcome: Exit.succeed(11), count: 11 })
+      }))
+
+    it.effect("gives one that can't be changed where the request has none of that cookie", () =>
+      Effect.gen(function*() {
+        const { count, outcome } = yield* streaming({ cookie: { name: "other" } })
+        assert.deepStrictEqual(outcome, Exit.fail(new SessionError.SessionClosedError({ operation: "increment" })))
+        assert.strictEqual(count, 1)
+      }))
+  })
 })

@@ -2,7 +2,7 @@
  * The time limit of store calls: it holds where interruption is not possible, and cuts nothing in half.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as TimeLimit from "../../src/internal/timeLimit.ts"
 
@@ -259,6 +259,56 @@ describe("the limit of promises", () => {
       yield* TestClock.adjust("10000 days")
       resolve("at last")
       assert.strictEqual(yield* Fiber.join(fiber), "at last")
+    }))
+
+  it.effect("another try after a failure is within the same limit, and there is none after it", () =>
+    Effect.gen(function*() {
+      const limited = yield* TimeLimit.makeForPromises(limit)
+      const tries: Array<string> = []
+      const { promise, reject } = Promise.withResolvers<string>()
+      const trying = (again: () => Promise<string>) =>
+        Effect.exit(limited(() => promise, String, late, (cause) => {
+          tries.push(String(cause))
+          return again()
+        }))
+      const answered = yield* Effect.forkChild(trying(() => Promise.resolve("then")), { startImmediately: true })
+      const failed = yield* Effect.forkChild(trying(() => Promise.reject("again")), { startImmediately: true })
+      const hanging = yield* Effect.forkChild(trying(() => new Promise(() => {})), { startImmediately: true })
+      yield* TestClock.adjust("4999 millis")
+      reject("down")
+      assert.deepStrictEqual(yield* Fiber.join(answered), Exit.succeed("then"))
+      assert.deepStrictEqual(yield* Fiber.join(failed), Exit.fail("again"))
+      assert.isUndefined(hanging.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* Fiber.join(hanging), Exit.fail("too late"))
+      assert.deepStrictEqual(tries, ["down", "down", "down"])
+
+      const slow = Promise.withResolvers<string>()
+      const over = limited(() => slow.promise, String, late, () => Promise.reject(tries.push("too late")))
+      const fiber = yield* Effect.forkChild(Effect.exit(over), { startImmediately: true })
+      yield* TestClock.adjust(limit)
+      slow.reject("down")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail("too late"))
+      assert.strictEqual(tries.length, 3)
+    }))
+
+  it.effect("holds for those who still wait when its scope closes", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const limited = yield* Scope.provide(TimeLimit.makeForPromises(limit), scope)
+      const hanging = limited(() => new Promise(() => {}), String, late)
+      const fiber = yield* Effect.forkChild(Effect.exit(hanging), { startImmediately: true })
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust(limit)
+      assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail("too late"))
+    }))
+
+  it.live("holds by the clock of its caller, whatever clock was there before", () =>
+    Effect.gen(function*() {
+      const limited = yield* TimeLimit.makeForPromises(Duration.millis(20))
+      const answer = limited(() => Promise.resolve("now"), String, late)
+      assert.strictEqual(yield* Effect.provide(answer, TestClock.layer()), "now")
+      assert.strictEqual(yield* Effect.flip(limited(() => new Promise(() => {}), String, late)), "too late")
     }))
 
   it.live("keeps no process alive after its scope", () =>

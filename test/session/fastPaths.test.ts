@@ -54,7 +54,9 @@ describe("the scope of a request", () => {
     Effect.gen(function*() {
       const scopes: Array<object> = []
       const heldBy = (scope: object) =>
-        Object.getOwnPropertySymbols(scope).map((symbol) => Reflect.get(scope, symbol)).filter((held) => held)
+        Object.getOwnPropertySymbols(scope).map((symbol) => Reflect.get(scope, symbol)).filter((held) =>
+          typeof held === "object"
+        )
       const route = Effect.gen(function*() {
         const scope = yield* Scope.Scope
         assert.strictEqual(heldBy(scope).length, 1)
