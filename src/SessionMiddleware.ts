@@ -111,6 +111,7 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
         outer,
         () => begin(environment, cookie, errorResponse, fiber)
       )
+      // `Effect.provideService` does the same, and makes a function for each request.
       return Effect.updateContext(
         app,
         (context: Context.Context<Exclude<R, Session> | RequestServices>) =>

@@ -274,8 +274,8 @@ export interface Backend {
   readonly driver: string
 
   /**
-   * Whether each of these ends within the configuration's `timeLimit` by itself, as one that answers at once does: then
-   * nobody watches over one that stands alone, which takes less time. Default `false`.
+   * Whether each operation ends within the configuration's `timeLimit` by itself, as one that answers at once does. Then
+   * the store does not watch over it, which takes less time, but where it needs several of them. Default `false`.
    */
   readonly keepsTimeLimit?: boolean
 

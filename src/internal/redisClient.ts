@@ -38,7 +38,7 @@ export const make = (
           () => send("EVALSHA", sha, "1", ...keyAndParameters),
           failed,
           timedOut,
-          (cause) => isUnknownScript(cause) ? send("EVAL", text, "1", ...keyAndParameters) : undefined
+          (cause) => isUnknownScript(cause) ? () => send("EVAL", text, "1", ...keyAndParameters) : undefined
         )
     }
   })

@@ -50,14 +50,12 @@ export const make = (limit: Duration.Duration): TimeLimit => {
     )
 }
 
-/**
- * For promises, which takes no fiber for each. After a failure, `again` may try something else within the same limit.
- */
+/** For promises, which takes no fiber for each. After a failure, `again` may try something else within the same limit. */
 export type PromiseTimeLimit = <A, E>(
   start: () => Promise<A>,
   failed: (cause: unknown) => E,
   timedOut: () => E,
-  again?: (cause: unknown) => Promise<A> | undefined
+  again?: (cause: unknown) => (() => Promise<A>) | undefined
 ) => Effect.Effect<A, E>
 
 /** With one watch, which stays for a while when nobody waits any more, but not after the scope. */
@@ -74,7 +72,7 @@ export const makeForPromises = (
       start: () => Promise<A>,
       failed: (cause: unknown) => E,
       timedOut: () => E,
-      again?: (cause: unknown) => Promise<A> | undefined
+      again?: (cause: unknown) => (() => Promise<A>) | undefined
     ) =>
       Effect.withFiber<A, E>((fiber) =>
         Effect.callback<A, E>((resume) => {
@@ -89,16 +87,18 @@ export const makeForPromises = (
           }
           const succeed = (value: A) => end(Effect.succeed(value))
           const fail = (cause: unknown) => end(Effect.fail(failed(cause)))
-          const tryAgain = (cause: unknown) => {
+          const ask = (start: () => Promise<A>, onFailure: (cause: unknown) => void) => {
+            try {
+              start().then(succeed, onFailure)
+            } catch (cause) {
+              onFailure(cause)
+            }
+          }
+          ask(start, (cause) => {
             const another = isOver ? undefined : again?.(cause)
             if (another === undefined) fail(cause)
-            else another.then(succeed, fail)
-          }
-          try {
-            start().then(succeed, tryAgain)
-          } catch (cause) {
-            fail(cause)
-          }
+            else ask(another, fail)
+          })
         })
       )
   )

@@ -269,27 +269,32 @@ describe("the limit of promises", () => {
       const trying = (again: () => Promise<string>) =>
         Effect.exit(limited(() => promise, String, late, (cause) => {
           tries.push(String(cause))
-          return again()
+          return again
         }))
       const answered = yield* Effect.forkChild(trying(() => Promise.resolve("then")), { startImmediately: true })
       const failed = yield* Effect.forkChild(trying(() => Promise.reject("again")), { startImmediately: true })
+      const throws = (): never => {
+        throw new Error("bug")
+      }
+      const throwing = yield* Effect.forkChild(trying(throws), { startImmediately: true })
       const hanging = yield* Effect.forkChild(trying(() => new Promise(() => {})), { startImmediately: true })
       yield* TestClock.adjust("4999 millis")
       reject("down")
       assert.deepStrictEqual(yield* Fiber.join(answered), Exit.succeed("then"))
       assert.deepStrictEqual(yield* Fiber.join(failed), Exit.fail("again"))
+      assert.deepStrictEqual(yield* Fiber.join(throwing), Exit.fail("Error: bug"))
       assert.isUndefined(hanging.pollUnsafe())
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(yield* Fiber.join(hanging), Exit.fail("too late"))
-      assert.deepStrictEqual(tries, ["down", "down", "down"])
+      assert.deepStrictEqual(tries, ["down", "down", "down", "down"])
 
       const slow = Promise.withResolvers<string>()
-      const over = limited(() => slow.promise, String, late, () => Promise.reject(tries.push("too late")))
+      const over = limited(() => slow.promise, String, late, () => () => Promise.reject(tries.push("too late")))
       const fiber = yield* Effect.forkChild(Effect.exit(over), { startImmediately: true })
       yield* TestClock.adjust(limit)
       slow.reject("down")
       assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail("too late"))
-      assert.strictEqual(tries.length, 3)
+      assert.strictEqual(tries.length, 4)
     }))
 
   it.effect("holds for those who still wait when its scope closes", () =>
