@@ -1,0 +1,68 @@
+/**
+ * Which calls of a back end the store watches over, so that they end within the time limit.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Redacted } from "effect"
+import { SessionConfig, type SessionError, SessionStore } from "effect-session"
+import { TestClock } from "effect/testing"
+
+const record = { createdAt: 0, touchedAt: 0, expiresAt: 1_000_000, fields: new Map() }
+const change = { clear: false, set: new Map(), remove: new Set<string>(), increment: new Map(), touch: true }
+const id = Redacted.make("i".repeat(43))
+const newId = Redacted.make("n".repeat(43))
+
+const after = <A>(answer: A, duration: "4 seconds" | "1 hour") => () => Effect.delay(Effect.succeed(answer), duration)
+
+const backend: SessionStore.Backend = {
+  driver: "slow",
+  load: after(record, "1 hour"),
+  create: after(true, "4 seconds"),
+  update: after(true, "4 seconds"),
+  touch: after(true, "4 seconds"),
+  supersede: after(record, "4 seconds"),
+  destroy: after(undefined, "4 seconds")
+}
+
+/** The error of a call, if it has come at the time limit. */
+const errorAtLimit = Effect.fnUntraced(
+  function*(
+    backend: SessionStore.Backend,
+    call: (store: SessionStore.SessionStore) => Effect.Effect<unknown, SessionError.SessionError>,
+    retries = 0
+  ) {
+    const store = yield* Effect.provide(
+      SessionStore.fromBackend(backend),
+      SessionConfig.layer({ timeLimit: "5 seconds", retries, id: { protection: "none" } })
+    )
+    const fiber = yield* Effect.forkChild(Effect.flip(call(store)), { startImmediately: true })
+    yield* TestClock.adjust("4999 millis")
+    assert.isUndefined(fiber.pollUnsafe())
+    yield* TestClock.adjust("1 millis")
+    return fiber.pollUnsafe() === undefined ? undefined : String((yield* Fiber.join(fiber)).cause)
+  }
+)
+
+const noAnswer = "Error: No answer within 5s"
+
+describe("a back end", () => {
+  it.effect("has the time limit for each operation of the store", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* errorAtLimit(backend, (store) => store.load(id)), noAnswer)
+      const regenerated = yield* errorAtLimit(backend, (store) => store.regenerate(id, newId, change, record))
+      assert.strictEqual(regenerated, noAnswer)
+    }))
+
+  it.effect("that keeps the time limit by itself is not watched, where an operation is one call", () =>
+    Effect.gen(function*() {
+      const trusted = { ...backend, keepsTimeLimit: true }
+      assert.isUndefined(yield* errorAtLimit(trusted, (store) => store.load(id)))
+    }))
+
+  it.effect("that keeps the time limit by itself is watched, where an operation is several calls", () =>
+    Effect.gen(function*() {
+      const trusted = { ...backend, keepsTimeLimit: true }
+      const regenerated = yield* errorAtLimit(trusted, (store) => store.regenerate(id, newId, change, record))
+      assert.strictEqual(regenerated, noAnswer)
+      assert.strictEqual(yield* errorAtLimit(trusted, (store) => store.load(id), 2), noAnswer)
+    }))
+})
