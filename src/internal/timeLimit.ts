@@ -18,7 +18,7 @@ export type TimeLimit = <A, E, E2, R>(
 
 export const make = (limit: Duration.Duration): TimeLimit => {
   if (!Duration.isFinite(limit)) return (self) => self
-  const watch = new Watch(limit)
+  const watches = new Watches(limit)
   return <A, E, E2, R>(self: Effect.Effect<A, E, R>, onTimeout: () => E2) =>
     Effect.withFiber<A, E | E2, R>((parent) =>
       // All in one step, as the caller may be interrupted between two.
@@ -27,6 +27,7 @@ export const make = (limit: Duration.Duration): TimeLimit => {
         const fiber = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>)
         const exit = fiber.pollUnsafe()
         if (exit !== undefined) return resume(exit)
+        const watch = watches.of(parent)
         const waiting = watch.begin(parent, () => {
           // Before the interruption, whose exit would otherwise be the answer.
           resume(Effect.fail(onTimeout()))
@@ -58,16 +59,16 @@ export type PromiseTimeLimit = <A, E>(
   again?: (cause: unknown) => (() => Promise<A>) | undefined
 ) => Effect.Effect<A, E>
 
-/** With one watch, which stays for a while when nobody waits any more, but not after the scope. */
+/** The watch stays for a while when nobody waits any more, but not after the scope. */
 export const makeForPromises = (
   limit: Duration.Duration
 ): Effect.Effect<PromiseTimeLimit, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => new Watch(limit)),
-      (watch) => Effect.sync(() => watch.stopIfIdle())
+      Effect.sync(() => new Watches(limit)),
+      (watches) => Effect.sync(() => watches.stopIfIdle())
     ),
-    (watch): PromiseTimeLimit =>
+    (watches): PromiseTimeLimit =>
     <A, E>(
       start: () => Promise<A>,
       failed: (cause: unknown) => E,
@@ -77,6 +78,7 @@ export const makeForPromises = (
       Effect.withFiber<A, E>((fiber) =>
         Effect.callback<A, E>((resume) => {
           let isOver = false
+          const watch = watches.of(fiber)
           const waiting = watch.begin(fiber, () => {
             isOver = true
             resume(Effect.fail(timedOut()))
@@ -103,34 +105,53 @@ export const makeForPromises = (
       )
   )
 
+/** The watch for each clock: but for tests, there is one. */
+class Watches {
+  readonly #nanos: bigint | undefined
+  #latest: Watch | undefined
+
+  constructor(limit: Duration.Duration) {
+    this.#nanos = Duration.isFinite(limit) ? Duration.toNanosUnsafe(limit) : undefined
+  }
+
+  of(fiber: AnyFiber): Watch {
+    const clock = fiber.getRef(Clock.Clock)
+    const latest = this.#latest
+    // The one of another clock goes on as long as somebody waits there.
+    return latest?.clock === clock ? latest : this.#latest = new Watch(this.#nanos, clock)
+  }
+
+  stopIfIdle(): void {
+    this.#latest?.stopIfIdle()
+  }
+}
+
 /**
  * All that share a limit also share a fiber that watches over them: a timer for each would take longer than most of what
  * it is for.
  */
 class Watch {
+  readonly clock: Clock.Clock
   readonly #nanos: bigint | undefined
   // In the order in which they began, so that the first one has waited longest. A list, and not a Set: what a Set has
   // copied when it grew still holds on to what was in it, request and all, until the next full garbage collection.
   #first: Waiting | undefined
   #last: Waiting | undefined
   #watcher: Fiber.Fiber<void> | undefined
-  /** What the watcher sleeps by. */
-  #clock: Clock.Clock | undefined
 
-  constructor(limit: Duration.Duration) {
-    this.#nanos = Duration.isFinite(limit) ? Duration.toNanosUnsafe(limit) : undefined
+  constructor(nanos: bigint | undefined, clock: Clock.Clock) {
+    this.#nanos = nanos
+    this.clock = clock
   }
 
-  begin(fiber: Fiber.Fiber<unknown, unknown>, expire: () => void): Waiting | undefined {
+  begin(fiber: AnyFiber, expire: () => void): Waiting | undefined {
     if (this.#nanos === undefined) return undefined
-    const clock = fiber.getRef(Clock.Clock)
+    const { clock } = this
     const last = this.#last
     const waiting = new Waiting(clock.monotonicTimeNanosUnsafe() + this.#nanos, expire, last)
     if (last === undefined) this.#first = waiting
     else last.next = waiting
     this.#last = waiting
-    if (this.#clock !== clock) this.#stop()
-    this.#clock = clock
     // Not with all of the fiber's context: that is a request's, which would be held as long as there are others.
     this.#watcher ??= Effect.runForkWith(
       Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, fiber.getRef(Scheduler.Scheduler)))
@@ -152,16 +173,13 @@ class Watch {
 
   /** Whoever waits is watched over to the end. */
   stopIfIdle(): void {
-    if (this.#first === undefined) this.#stop()
-  }
-
-  #stop(): void {
+    if (this.#first !== undefined) return
     this.#watcher?.interruptUnsafe()
     this.#watcher = undefined
   }
 
-  readonly #watch: Effect.Effect<void> = Effect.flatMap(Clock.Clock, (clock) => {
-    const now = clock.monotonicTimeNanosUnsafe()
+  readonly #watch: Effect.Effect<void> = Effect.suspend(() => {
+    const now = this.clock.monotonicTimeNanosUnsafe()
     for (let waiting = this.#first; waiting !== undefined; waiting = this.#first) {
       if (waiting.until > now) return Effect.andThen(Effect.sleep(Duration.nanos(waiting.until - now)), this.#watch)
       this.end(waiting)
@@ -171,6 +189,8 @@ class Watch {
     return Effect.void
   })
 }
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 class Waiting {
   /** By a clock that is never set back. */

@@ -308,12 +308,26 @@ describe("the limit of promises", () => {
       assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail("too late"))
     }))
 
-  it.live("holds by the clock of its caller, whatever clock was there before", () =>
+  it.live("holds by the clock of its caller, whatever other clock there was or is", () =>
     Effect.gen(function*() {
       const limited = yield* TimeLimit.makeForPromises(Duration.millis(20))
+      const hanging = limited(() => new Promise(() => {}), String, late)
       const answer = limited(() => Promise.resolve("now"), String, late)
       assert.strictEqual(yield* Effect.provide(answer, TestClock.layer()), "now")
-      assert.strictEqual(yield* Effect.flip(limited(() => new Promise(() => {}), String, late)), "too late")
+      const elsewhere = yield* Effect.forkChild(Effect.provide(hanging, TestClock.layer()), { startImmediately: true })
+      assert.strictEqual(yield* Effect.flip(hanging), "too late")
+      assert.isUndefined(elsewhere.pollUnsafe())
+      yield* Fiber.interrupt(elsewhere)
+    }))
+
+  it.live("of effects holds by the clock of its caller as well", () =>
+    Effect.gen(function*() {
+      const limited = TimeLimit.make(Duration.millis(20))
+      const hanging = limited(Effect.never, late)
+      const elsewhere = yield* Effect.forkChild(Effect.provide(hanging, TestClock.layer()), { startImmediately: true })
+      assert.strictEqual(yield* Effect.flip(hanging), "too late")
+      assert.isUndefined(elsewhere.pollUnsafe())
+      yield* Fiber.interrupt(elsewhere)
     }))
 
   it.live("keeps no process alive after its scope", () =>
