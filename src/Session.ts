@@ -78,7 +78,7 @@ const reading = <A, E = never>(
 ): Effect.Effect<A, E | SessionStoreError, Session> =>
   Effect.withFiber((fiber) => {
     const session = sessionOf(fiber)
-    return Effect.flatMapEager(session.ready(fiber), () => f(session))
+    return Effect.flatMapEager(session.readyIn(fiber), () => f(session))
   })
 
 /** An operation that changes what is loaded, where that is still possible. */
@@ -90,7 +90,7 @@ const changing = <A = void, E = never>(
     const session = sessionOf(fiber)
     if (session.isReadonly) return Effect.fail(new SessionReadonlyError({ operation }))
     return Effect.flatMapEager(
-      session.ready(fiber),
+      session.readyIn(fiber),
       (): Effect.Effect<A, E | SessionReadonlyError | SessionClosedError> => {
         const refusal = session.refusal(operation)
         return refusal === undefined

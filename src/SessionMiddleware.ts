@@ -31,7 +31,6 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import type { JsonObject } from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { unhandled } from "effect/Types"
@@ -111,12 +110,7 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
         outer,
         () => begin(environment, cookie, errorResponse, fiber)
       )
-      // `Effect.provideService` does the same, and makes a function for each request.
-      return Effect.updateContext(
-        app,
-        (context: Context.Context<Exclude<R, Session> | RequestServices>) =>
-          Context.add(context, Session, session) as Context.Context<R | RequestServices>
-      )
+      return Effect.provideService(app, Session, session)
     })
 })
 
@@ -214,7 +208,7 @@ class Exchange implements Client {
   }
 
   // From the request as the handler has it: a router may have made another one of it, and a body is read only once.
-  get input(): Effect.Effect<JsonObject> {
+  get input(): Effect.Effect<Schema.JsonObject> {
     return Effect.withFiber((fiber) => {
       const current = Context.add(Context.merge(this.context, fiber.context), Scope.Scope, this.scope)
       return RequestBody.fieldsOf(Context.get(current, HttpServerRequest), current)
@@ -240,7 +234,7 @@ const finish = (
   if (!isUsed && !saveUninitialized && rolling !== "always") return stayingOpenLate(exchange, response)
   const committed = isUsed
     ? session.commit(clock)
-    : Effect.andThen(Effect.withFiber((fiber) => session.ready(fiber)), Effect.suspend(() => session.commit(clock)))
+    : Effect.andThen(session.ready, Effect.suspend(() => session.commit(clock)))
   return Effect.matchCauseEffectEager(committed, {
     onSuccess: () =>
       Effect.flatMapEager(stayingOpenLate(exchange, response), (response) => withCookie(exchange, response)),

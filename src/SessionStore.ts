@@ -275,7 +275,7 @@ export interface Backend {
 
   /**
    * Whether each operation ends within the configuration's `timeLimit` by itself, as one that answers at once does. Then
-   * the store does not watch over it, which takes less time, but where it needs several of them. Default `false`.
+   * the store does not watch over it, but where it needs several of them or repeats one. Default `false`.
    */
   readonly keepsTimeLimit?: boolean
 

@@ -49,6 +49,6 @@ export const open = Effect.fnUntraced(function*(
       ? { _tag: "Token", token: Redacted.value(presented.token) }
       : Cookie.make(settings.cookie).read(presented.cookies)
   const session = new RequestSession(environment, { present, input: Effect.succeed({}) }, options)
-  yield* Effect.withFiber((fiber) => session.ready(fiber))
+  yield* session.ready
   return session
 })

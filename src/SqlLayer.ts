@@ -104,9 +104,8 @@ export const make: (
   if (!enabled) return inert("sql")
   const client = yield* SqlClient
   const backend = SqlBackend.make(client, yield* dialectOf(client), table)
-  const timedOut = () => new Error(`No answer within ${Duration.format(timeLimit)}`)
   yield* Effect.mapError(
-    TimeLimit.make(timeLimit)(backend.tryOut, timedOut),
+    TimeLimit.make(timeLimit)(backend.tryOut, () => TimeLimit.noAnswer(timeLimit)),
     (error) => new SessionConfigError({ mistakes: [Setting.mistake(["store", "table"], table, explain(error))] })
   )
   const sweep = Effect.catchCause(

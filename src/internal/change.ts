@@ -34,11 +34,10 @@ export const isEmpty = (change: Change): boolean =>
 // A field is in at most one of `set`, `remove` and `increment`: each of these takes it out of the other two.
 
 export const set = (change: Change, field: string, value: string): Change => ({
-  clear: change.clear,
+  ...change,
   set: new Map(change.set).set(field, value),
   remove: without(change.remove, field),
-  increment: withoutKey(change.increment, field),
-  touch: change.touch
+  increment: withoutKey(change.increment, field)
 })
 
 export const remove = (change: Change, field: string): Change => ({

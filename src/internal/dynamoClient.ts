@@ -10,6 +10,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type ConfigMistake, SessionConfigError } from "../SessionError.ts"
 import * as Setting from "./settings.ts"
+import * as TimeLimit from "./timeLimit.ts"
 
 /** What the driver uses of a client of the AWS SDK. */
 export interface AwsClient {
@@ -246,7 +247,7 @@ export const tryOut = (
   dynamo.send("GetItem", { TableName: connection.table, Key: { id: { S: `${prefix}~` } }, ConsistentRead: true }).pipe(
     Effect.timeoutOrElse({
       duration: timeLimit,
-      orElse: () => Effect.fail(new DynamoError("TimeoutError", `No answer within ${Duration.format(timeLimit)}`, 1))
+      orElse: () => Effect.fail(new DynamoError("TimeoutError", TimeLimit.noAnswer(timeLimit).message, 1))
     }),
     Effect.asVoid,
     Effect.catch((error) =>

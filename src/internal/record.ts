@@ -27,10 +27,13 @@ export const endOfTime = 8_640_000_000_000_000
 
 // Names that begin with a tilde are the library's own, so a session key that does so gets a second one.
 
-export const fieldOfKey = (name: string): string => name.charCodeAt(0) === 126 ? `~${name}` : name
+export const isReserved = (name: string): boolean => name.charCodeAt(0) === tilde
+const tilde = 126
+
+export const fieldOfKey = (name: string): string => isReserved(name) ? `~${name}` : name
 
 export const keyOfField = (field: string): string | undefined =>
-  field.charCodeAt(0) !== 126 ? field : field.charCodeAt(1) === 126 ? field.slice(1) : undefined
+  !isReserved(field) ? field : field.charCodeAt(1) === tilde ? field.slice(1) : undefined
 
 /** The value of a field's text; nothing if that is not JSON, as somebody has damaged it. */
 export const parse = (text: string): Json | undefined => {

@@ -6,7 +6,7 @@ import type { Redis, RedisError } from "effect/persistence/Redis"
 import * as Crypto from "node:crypto"
 import type { Backend, SupersededRecord } from "../SessionStore.ts"
 import type { Change } from "./change.ts"
-import type { Fields, SessionRecord, Times } from "./record.ts"
+import { type Fields, isReserved, type SessionRecord, type Times } from "./record.ts"
 
 /** All that the driver needs of a client. */
 export interface Client extends Pick<Redis["Service"], "send"> {
@@ -135,12 +135,9 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   return Number.isNaN(createdAt + touchedAt + expiresAt) ? undefined : { createdAt, touchedAt, expiresAt, fields }
 }
 
-const isReserved = (name: string): boolean => name.charCodeAt(0) === tilde
-const tilde = 126
-
 const toParametersOfCreate = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): ReadonlyArray<string> => {
-  const parameters = [String(removeAt(expiresAt)), "~createdAt", String(createdAt), "~touchedAt", String(touchedAt)]
-  parameters.push("~expiresAt", String(expiresAt))
+  const times = ["~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt]
+  const parameters = [removeAt(expiresAt), ...times].map(String)
   pushFields(parameters, fields)
   return parameters
 }

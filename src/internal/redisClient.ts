@@ -2,7 +2,7 @@
  * A client that answers with promises, ioredis or node-redis, as the Redis driver uses it: every command ends within the
  * time limit.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { RedisError } from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
@@ -28,7 +28,7 @@ export const make = (
       ? (command, ...parameters) => client.call(command, ...parameters)
       : (...commandAndParameters) => client.sendCommand(commandAndParameters)) as Send
     const failed = (cause: unknown) => new RedisError({ cause: withoutCommand(cause) })
-    const timedOut = () => failed(new Error(`No answer within ${Duration.format(timeLimit)}`))
+    const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
     return {
       keepsTimeLimit: true,
       send: <A>(...commandAndParameters: readonly [string, ...ReadonlyArray<string>]) =>

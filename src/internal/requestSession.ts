@@ -154,7 +154,12 @@ export class RequestSession {
   }
 
   /** Loads the session, once, however many fibers ask. A failure stays: the request has no session. */
-  ready(fiber: AnyFiber): Effect.Effect<void, SessionStoreError> {
+  get ready(): Effect.Effect<void, SessionStoreError> {
+    return this.#ready ?? Effect.withFiber((fiber) => this.readyIn(fiber))
+  }
+
+  /** The same, for who has the fiber at hand. */
+  readyIn(fiber: AnyFiber): Effect.Effect<void, SessionStoreError> {
     return this.#ready ?? this.#present(fiber)
   }
 
@@ -176,8 +181,8 @@ export class RequestSession {
   ): Effect.Effect<void, SessionStoreError> {
     let start: number | undefined
     let others: Deferred.Deferred<void, SessionStoreError> | undefined
-    const underway: Effect.Effect<void, SessionStoreError> = Effect.withFiber((fiber) =>
-      this.#ready === underway ? Deferred.await(others ??= Deferred.makeUnsafe()) : this.ready(fiber)
+    const underway: Effect.Effect<void, SessionStoreError> = Effect.suspend(() =>
+      this.#ready === underway ? Deferred.await(others ??= Deferred.makeUnsafe()) : this.ready
     )
     const load = Effect.suspend(() => {
       // Another fiber has been quicker.
@@ -195,7 +200,7 @@ export class RequestSession {
       // Who waits for a fiber that was interrupted loads by itself.
       const interrupted = Exit.hasInterrupts(exit)
       this.#ready = interrupted ? undefined : exit
-      if (others) Deferred.doneUnsafe(others, interrupted ? Effect.withFiber((fiber) => this.ready(fiber)) : exit)
+      if (others) Deferred.doneUnsafe(others, interrupted ? Effect.suspend(() => this.ready) : exit)
       return undefined
     })
   }
@@ -288,9 +293,7 @@ export class RequestSession {
   /** The id, drawn now if there is none yet. */
   get id(): Effect.Effect<Redacted.Redacted<string>> {
     const id = this.#newId ?? this.#id
-    return id !== undefined
-      ? Effect.succeed(id)
-      : Effect.map(this.#drawId, (drawn) => this.#id ??= drawn)
+    return id !== undefined ? Effect.succeed(id) : Effect.map(this.#drawId, (drawn) => this.#id ??= drawn)
   }
 
   get #drawId(): Effect.Effect<Redacted.Redacted<string>> {

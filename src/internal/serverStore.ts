@@ -60,7 +60,7 @@ const makeGuard = (driver: string, { retries, timeLimit }: Settings, keepsTimeLi
   const within = TimeLimit.make(timeLimit)
   return (operation) => {
     const failed = (cause: unknown) => new SessionStoreError({ driver, operation, cause })
-    const timedOut = () => failed(new Error(`No answer within ${Duration.format(timeLimit)}`))
+    const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
     const onCause = (cause: Cause.Cause<unknown>) => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
       // A driver that throws has failed as well.

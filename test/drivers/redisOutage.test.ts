@@ -129,6 +129,7 @@ const carefulClients: typeof clients = [
             url,
             disableOfflineQueue: true,
             socket: { socketTimeout: 1000, reconnectStrategy: 50 },
+            pingInterval: 400,
             commandOptions: { timeout: 0 }
           }),
           (client) => RedisLayer.layerClient(client)
@@ -139,7 +140,7 @@ const carefulClients: typeof clients = [
     client: "the Redis service",
     store: (url) => {
       const socket = { socketTimeout: 1000, reconnectStrategy: 50 }
-      const redis = Layer.orDie(NodeRedis.layer({ url, socket, disableOfflineQueue: true }))
+      const redis = Layer.orDie(NodeRedis.layer({ url, socket, pingInterval: 400, disableOfflineQueue: true }))
       return Layer.provide(RedisLayer.layerRedis(), redis)
     }
   }
@@ -264,5 +265,23 @@ describe.each(clients)("a server without memory left, through $client", ({ store
       const [touchedLater, expiresLater] = yield* times
       assert.isAbove(Number(touchedLater), Number(touchedAt))
       assert.isAbove(Number(expiresLater), Number(expiresAt))
+    }))
+})
+
+describe("a client of node-redis that takes a silent connection for a broken one", () => {
+  it.live("keeps an idle one if it has a pingInterval", () =>
+    Effect.gen(function*() {
+      const { url } = yield* startRedis()
+      const errorsOf = Effect.fnUntraced(function*(pingInterval?: number) {
+        const errors: Array<unknown> = []
+        const socket = { socketTimeout: 500, reconnectStrategy: 50 }
+        const client = yield* connectNodeRedis({ url, socket, ...(pingInterval !== undefined && { pingInterval }) })
+        client.on("error", (error) => errors.push(error))
+        yield* Effect.sleep("1200 millis")
+        return errors
+      })
+      const [idle, pinging] = yield* Effect.all([errorsOf(), errorsOf(200)], { concurrency: 2 })
+      assert.isNotEmpty(idle)
+      assert.deepStrictEqual(pinging, [])
     }))
 })

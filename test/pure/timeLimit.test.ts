@@ -143,6 +143,18 @@ describe("beyond the limit", () => {
     }))
 })
 
+/** What hangs ends by the clock of its caller, and not by the one of another caller, which stands still. */
+const assertOwnClock = Effect.fnUntraced(function*(hanging: Effect.Effect<unknown, string>) {
+  const elsewhere = yield* Effect.forkChild(Effect.provide(hanging, TestClock.layer()), { startImmediately: true })
+  assert.strictEqual(yield* Effect.flip(hanging), "too late")
+  assert.isUndefined(elsewhere.pollUnsafe())
+  yield* Fiber.interrupt(elsewhere)
+})
+
+describe("callers with several clocks", () => {
+  it.live("do not end each other's calls", () => assertOwnClock(within(Effect.never, Duration.millis(20), late)))
+})
+
 describe("a caller that is interrupted", () => {
   it.effect("interrupts the call, and the timer with it", () =>
     Effect.gen(function*() {
@@ -311,23 +323,9 @@ describe("the limit of promises", () => {
   it.live("holds by the clock of its caller, whatever other clock there was or is", () =>
     Effect.gen(function*() {
       const limited = yield* TimeLimit.makeForPromises(Duration.millis(20))
-      const hanging = limited(() => new Promise(() => {}), String, late)
       const answer = limited(() => Promise.resolve("now"), String, late)
       assert.strictEqual(yield* Effect.provide(answer, TestClock.layer()), "now")
-      const elsewhere = yield* Effect.forkChild(Effect.provide(hanging, TestClock.layer()), { startImmediately: true })
-      assert.strictEqual(yield* Effect.flip(hanging), "too late")
-      assert.isUndefined(elsewhere.pollUnsafe())
-      yield* Fiber.interrupt(elsewhere)
-    }))
-
-  it.live("of effects holds by the clock of its caller as well", () =>
-    Effect.gen(function*() {
-      const limited = TimeLimit.make(Duration.millis(20))
-      const hanging = limited(Effect.never, late)
-      const elsewhere = yield* Effect.forkChild(Effect.provide(hanging, TestClock.layer()), { startImmediately: true })
-      assert.strictEqual(yield* Effect.flip(hanging), "too late")
-      assert.isUndefined(elsewhere.pollUnsafe())
-      yield* Fiber.interrupt(elsewhere)
+      yield* assertOwnClock(limited(() => new Promise(() => {}), String, late))
     }))
 
   it.live("keeps no process alive after its scope", () =>

@@ -45,9 +45,12 @@ export const shared = <A>(start: Effect.Effect<A, unknown, Scope.Scope>): () => 
 
 /** A client of node-redis, connected, for as long as the scope. */
 export const connectNodeRedis = (options: Parameters<typeof createClient>[0]) =>
-  Effect.acquireRelease(
-    Effect.promise(() => createClient(options).on("error", () => {}).connect()),
-    (client) => Effect.sync(() => client.destroy())
+  Effect.tap(
+    Effect.acquireRelease(
+      Effect.sync(() => createClient(options).on("error", () => {})),
+      (client) => Effect.sync(() => client.isOpen && client.destroy())
+    ),
+    (client) => Effect.promise(() => client.connect())
   )
 
 /** A folder that is removed with the scope. */

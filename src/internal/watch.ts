@@ -1,0 +1,111 @@
+/**
+ * Who waits, and for how long at most.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Scheduler from "effect/Scheduler"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** The watch for each clock: but for tests, there is one. */
+export class Watches {
+  readonly #nanos: bigint | undefined
+  #latest: Watch | undefined
+
+  constructor(limit: Duration.Duration) {
+    this.#nanos = Duration.isFinite(limit) ? Duration.toNanosUnsafe(limit) : undefined
+  }
+
+  of(fiber: AnyFiber): Watch {
+    const clock = fiber.getRef(Clock.Clock)
+    const latest = this.#latest
+    // The one of another clock goes on as long as somebody waits there.
+    return latest?.clock === clock ? latest : this.#latest = new Watch(this.#nanos, clock)
+  }
+
+  stopIfIdle(): void {
+    this.#latest?.stopIfIdle()
+  }
+}
+
+/**
+ * All that share a limit also share a fiber that watches over them: a timer for each would take longer than most of what
+ * it is for.
+ */
+class Watch {
+  readonly clock: Clock.Clock
+  readonly #nanos: bigint | undefined
+  // In the order in which they began, so that the first one has waited longest. A list, and not a Set: what a Set has
+  // copied when it grew still holds on to what was in it, request and all, until the next full garbage collection.
+  #first: Waiting | undefined
+  #last: Waiting | undefined
+  #watcher: Fiber.Fiber<void> | undefined
+
+  constructor(nanos: bigint | undefined, clock: Clock.Clock) {
+    this.#nanos = nanos
+    this.clock = clock
+  }
+
+  begin(fiber: AnyFiber, expire: () => void): Waiting | undefined {
+    if (this.#nanos === undefined) return undefined
+    const { clock } = this
+    const last = this.#last
+    const waiting = new Waiting(clock.monotonicTimeNanosUnsafe() + this.#nanos, expire, last)
+    if (last === undefined) this.#first = waiting
+    else last.next = waiting
+    this.#last = waiting
+    // Not with all of the fiber's context: that is a request's, which would be held as long as there are others.
+    this.#watcher ??= Effect.runForkWith(
+      Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, fiber.getRef(Scheduler.Scheduler)))
+    )(this.#watch)
+    return waiting
+  }
+
+  /** It need not wait any more. */
+  end(waiting: Waiting | undefined): void {
+    if (waiting === undefined) return
+    const { next, previous } = waiting
+    if (this.#first === waiting) this.#first = next
+    else if (previous !== undefined) previous.next = next
+    if (this.#last === waiting) this.#last = previous
+    else if (next !== undefined) next.previous = previous
+    waiting.previous = undefined
+    waiting.next = undefined
+  }
+
+  /** Whoever waits is watched over to the end. */
+  stopIfIdle(): void {
+    if (this.#first !== undefined) return
+    this.#watcher?.interruptUnsafe()
+    this.#watcher = undefined
+  }
+
+  readonly #watch: Effect.Effect<void> = Effect.suspend(() => {
+    const now = this.clock.monotonicTimeNanosUnsafe()
+    for (let waiting = this.#first; waiting !== undefined; waiting = this.#first) {
+      if (waiting.until > now) return Effect.andThen(Effect.sleep(Duration.nanos(waiting.until - now)), this.#watch)
+      this.end(waiting)
+      waiting.expire()
+    }
+    this.#watcher = undefined
+    return Effect.void
+  })
+}
+
+class Waiting {
+  /** By a clock that is never set back. */
+  readonly until: bigint
+  readonly expire: () => void
+  previous: Waiting | undefined
+  next: Waiting | undefined
+
+  constructor(until: bigint, expire: () => void, previous: Waiting | undefined) {
+    this.until = until
+    this.expire = expire
+    this.previous = previous
+    this.next = undefined
+  }
+}
