@@ -16,9 +16,9 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Crypto from "node:crypto"
-import * as Identifier from "./internal/identifier.ts"
-import * as Setting from "./internal/settings.ts"
-import { documentsFrom } from "./internal/settingsSource.ts"
+import * as Setting from "./internal/config/settings.ts"
+import { documentsFrom } from "./internal/config/sources.ts"
+import * as Identifier from "./internal/token/identifier.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
 
 // -----------------------------------------------------------------------------

@@ -16,10 +16,10 @@ import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import * as Redacted from "effect/Redacted"
 import type { Json } from "effect/Schema"
-import type { Change } from "./internal/change.ts"
-import * as DriverBackend from "./internal/driverBackend.ts"
-import type { SessionRecord, Times } from "./internal/record.ts"
-import * as ServerStore from "./internal/serverStore.ts"
+import type { Change } from "./internal/record/change.ts"
+import type { SessionRecord, Times } from "./internal/record/record.ts"
+import * as DriverBackend from "./internal/store/driverBackend.ts"
+import * as ServerStore from "./internal/store/serverStore.ts"
 import { type drivers, SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError, SessionStoreError, SessionTooLargeError, StoreOperation } from "./SessionError.ts"
 
@@ -39,7 +39,7 @@ export type {
    * @category models
    */
   Increment
-} from "./internal/change.ts"
+} from "./internal/record/change.ts"
 export {
   /**
    * What is stored after a commit: the change, applied to what is stored now. For back ends that can't merge by
@@ -49,7 +49,7 @@ export {
    * @category combinators
    */
   merge
-} from "./internal/change.ts"
+} from "./internal/record/change.ts"
 export type {
   /**
    * The fields of a session by name, each value as JSON text.
@@ -72,7 +72,7 @@ export type {
    * @category models
    */
   Times
-} from "./internal/record.ts"
+} from "./internal/record/record.ts"
 
 // -----------------------------------------------------------------------------
 // the contract

@@ -5,8 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Cookie from "./internal/cookie.ts"
-import { makeEnvironment, RequestSession } from "./internal/requestSession.ts"
+import * as Cookie from "./internal/http/cookie.ts"
+import { makeEnvironment, RequestSession } from "./internal/request/requestSession.ts"
 import type { Session } from "./Session.ts"
 import { GenerateId, SessionConfig } from "./SessionConfig.ts"
 import type { SessionStoreError } from "./SessionError.ts"

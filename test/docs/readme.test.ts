@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { SessionConfig } from "effect-session"
 import { readFileSync } from "node:fs"
-import { environmentName } from "../../src/internal/settings.ts"
+import { environmentName } from "../../src/internal/config/settings.ts"
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8")
 

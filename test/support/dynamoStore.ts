@@ -4,8 +4,8 @@
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
 import type { SessionError } from "effect-session"
 import { DynamoLayer, SessionConfig, SessionStore } from "effect-session"
-import * as Change from "../../src/internal/change.ts"
-import * as Identifier from "../../src/internal/identifier.ts"
+import * as Change from "../../src/internal/record/change.ts"
+import * as Identifier from "../../src/internal/token/identifier.ts"
 import type { DynamoServer } from "./dynamoServer.ts"
 import { secret } from "./server.ts"
 

@@ -9,9 +9,9 @@ import { chmodSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
-import * as FileBackend from "../../src/internal/fileBackend.ts"
-import * as Identifier from "../../src/internal/identifier.ts"
-import type { SessionRecord } from "../../src/internal/record.ts"
+import * as FileBackend from "../../src/internal/drivers/file/backend.ts"
+import type { SessionRecord } from "../../src/internal/record/record.ts"
+import * as Identifier from "../../src/internal/token/identifier.ts"
 import type { Job, Said } from "./fileWorker.ts"
 import type { StoreLayer } from "./server.ts"
 

@@ -11,9 +11,9 @@ import * as Path from "effect/Path"
 import { once } from "node:events"
 import { writeSync } from "node:fs"
 import { flushCompileCache } from "node:module"
-import * as Change from "../../src/internal/change.ts"
-import * as FileBackend from "../../src/internal/fileBackend.ts"
-import * as Identifier from "../../src/internal/identifier.ts"
+import * as FileBackend from "../../src/internal/drivers/file/backend.ts"
+import * as Change from "../../src/internal/record/change.ts"
+import * as Identifier from "../../src/internal/token/identifier.ts"
 
 export interface Job {
   readonly location: string

@@ -1,0 +1,352 @@
+/**
+ * Decoding settings: the same schemas whether they come from code, from a JSON document or from a ConfigProvider, and
+ * for each mistake a sentence that says what was found and what to write.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as String from "effect/String"
+import { type ConfigMistake, SessionConfigError } from "../../SessionError.ts"
+
+// -----------------------------------------------------------------------------
+// kinds of values
+// -----------------------------------------------------------------------------
+
+/** What somebody wrote, parsed; or the sentence that says what to write instead. */
+type Parsed<A> = Result.Result<A, string>
+
+const kind = <A>(target: Schema.Codec<A>, parse: (written: unknown) => Parsed<A>) =>
+  Schema.Unknown.pipe(
+    Schema.decodeTo(
+      target,
+      SchemaTransformation.transformEffect<A, unknown>({
+        decode: (written, options) =>
+          Effect.fromResult(
+            Result.mapError(parse(written), (message) => new SchemaIssue.InvalidValue({ message }, written, options))
+          ),
+        encode: Effect.succeed
+      })
+    )
+  )
+
+const withDefault = <A>(schema: ReturnType<typeof kind<A>>, standard: A) =>
+  schema.pipe(Schema.withDecodingDefaultType(Effect.succeed(standard)))
+
+export const flag = (standard: boolean) =>
+  withDefault(
+    kind(
+      Schema.Boolean,
+      (written) =>
+        written === true || written === "true"
+          ? Result.succeed(true)
+          : written === false || written === "false"
+          ? Result.succeed(false)
+          : Result.fail("Write true or false")
+    ),
+    standard
+  )
+
+export const oneOf = <const Choices extends ReadonlyArray<string>>(choices: Choices, standard: Choices[number]) =>
+  withDefault(
+    kind<Choices[number]>(Schema.Literals(choices), (written) =>
+      choices.includes(written as string)
+        ? Result.succeed(written as Choices[number])
+        : Result.fail(writeOneOf(choices))),
+    standard
+  )
+
+export const writeOneOf = (choices: ReadonlyArray<string>): string =>
+  `Write one of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}`
+
+interface Bounds {
+  readonly minimum: number
+  readonly maximum: number
+}
+
+export const integer = (bounds: Bounds, standard: number) => withDefault(anyInteger(bounds), standard)
+
+export const anyInteger = ({ maximum, minimum }: Bounds) =>
+  kind(Schema.Int, (written) => {
+    const number = typeof written === "string" && written.trim() !== "" ? Number(written) : written
+    return typeof number === "number" && Number.isInteger(number) && number >= minimum && number <= maximum
+      ? Result.succeed(number)
+      : Result.fail(`Write a whole number from ${minimum} to ${maximum}`)
+  })
+
+export const duration = (standard: Duration.Input) => withDefault(anyDuration, Duration.fromInputUnsafe(standard))
+
+const howToWriteDuration =
+  "Write a duration longer than zero with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or else \"never\""
+
+const durationPattern = /^(\d+(?:\.\d+)?) ?(?:(ms|s|m|h|d|w)|(milli|second|minute|hour|day|week)s?)$/
+
+const milliseconds: Record<string, number> = {
+  ms: 1,
+  milli: 1,
+  s: 1_000,
+  second: 1_000,
+  m: 60_000,
+  minute: 60_000,
+  h: 3_600_000,
+  hour: 3_600_000,
+  d: 86_400_000,
+  day: 86_400_000,
+  w: 604_800_000,
+  week: 604_800_000
+}
+
+const parseDuration = (written: unknown): Duration.Duration | undefined => {
+  if (Duration.isDuration(written)) return written
+  if (written === "never") return Duration.infinity
+  if (typeof written === "string") {
+    const [, amount, short, long] = durationPattern.exec(written.trim()) ?? []
+    // In whole milliseconds, as clocks and stores count.
+    return amount === undefined
+      ? undefined
+      : Duration.millis(Math.round(Number(amount) * milliseconds[short ?? long!]!))
+  }
+  return undefined
+}
+
+export const anyDuration = kind(Schema.Duration, (written) => {
+  const isBare = typeof written === "string"
+    ? /^[+-]?[\d.]+$/.test(written.trim())
+    : Predicate.isNumber(written) || Predicate.isBigInt(written)
+  if (isBare) return Result.fail(`A bare number does not say its unit. ${howToWriteDuration}`)
+  const parsed = parseDuration(written)
+  return parsed !== undefined && Duration.isPositive(parsed) ? Result.succeed(parsed) : Result.fail(howToWriteDuration)
+})
+
+export const text = (pattern: RegExp, write: string) =>
+  kind(
+    Schema.String,
+    (written) => typeof written === "string" && pattern.test(written) ? Result.succeed(written) : Result.fail(write)
+  ).pipe(Schema.annotateKey({ messageMissingKey: write }))
+
+export const textOr = (pattern: RegExp, write: string, standard: string) => withDefault(text(pattern, write), standard)
+
+/** Texts of one form; in an environment variable, with commas between them. */
+export const list = (pattern: RegExp, write: string) =>
+  kind<ReadonlyArray<string>>(Schema.Array(Schema.String), (written) => {
+    const list = typeof written === "string" ? written.split(",").map((text) => text.trim()) : written
+    return Array.isArray(list) && list.every((text) => typeof text === "string" && pattern.test(text))
+      ? Result.succeed(list)
+      : Result.fail(write)
+  })
+
+export const words = (standard: ReadonlyArray<string>) =>
+  withDefault(list(/./, "Write a list of names (in an environment variable, with commas between them)"), standard)
+
+export const hidden = (write: string) =>
+  kind<Redacted.Redacted<string>>(Schema.Redacted(Schema.String), (written) => {
+    const text = Redacted.isRedacted(written) ? Redacted.value(written) : written
+    return typeof text === "string" && text !== "" ? Result.succeed(Redacted.make(text)) : Result.fail(write)
+  })
+
+export const password = hidden("Write a password, or leave it out")
+
+export const secrets = withDefault(
+  kind<ReadonlyArray<Redacted.Redacted<string>>>(Schema.Array(Schema.Redacted(Schema.String)), (written) => {
+    const list = (Array.isArray(written) ? written : [written]).map((secret) =>
+      Redacted.isRedacted(secret) ? Redacted.value(secret) : secret
+    )
+    return list.every((secret) => typeof secret === "string" && secret.length >= 32)
+      ? Result.succeed(list.map((secret) => Redacted.make(secret as string)))
+      : Result.fail(howToMakeSecret)
+  }),
+  []
+)
+
+export const howToMakeSecret =
+  "Write at least 32 characters that nobody can guess; `npx effect-session secret` makes some. " +
+  "Of several secrets, the first one is for new sessions and all of them are accepted"
+
+/** Settings that belong together; each has its own default. */
+export const group = <Fields extends Schema.Struct.Fields>(fields: Fields) => {
+  const settings = Schema.Struct(fields)
+  return settings.pipe(Schema.withDecodingDefaultTypeKey(Schema.decodeUnknownEffect(settings)({})))
+}
+
+// -----------------------------------------------------------------------------
+// decoding
+// -----------------------------------------------------------------------------
+
+/**
+ * Decodes a document, all mistakes at once. `prefix` is where the document stands among the settings, `known` are the
+ * paths of all settings that there are.
+ */
+export const decode = <A>(
+  schema: Schema.Codec<A, unknown>,
+  document: unknown,
+  prefix: ReadonlyArray<string> = [],
+  known: ReadonlyArray<ReadonlyArray<string>> = pathsIn(schema.ast).map((path) => [...prefix, ...path])
+): Result.Result<A, SessionConfigError> =>
+  Result.mapError(
+    Schema.decodeUnknownResult(schema, { errors: "all", onExcessProperty: "error" })(withoutUndefined(document)),
+    ({ issue }) => {
+      const mistakes = formatIssue(issue).issues.map(({ message, path = [] }) => {
+        const keys = path.map((segment) => globalThis.String(segment))
+        const at = [...prefix, ...keys]
+        const found = valueAt(document, keys)
+        return message === noSuchSetting
+          ? unknownSetting(at, found, known)
+          : message === notAnObject
+          ? { ...mistake(at, undefined, writeSettingsBelow(at, known)), found: shapeOf(found) }
+          : mistake(at, found, message)
+      })
+      return new SessionConfigError({ mistakes })
+    }
+  )
+
+const noSuchSetting = "There is no such setting"
+const notAnObject = "Not an object"
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) =>
+    issue._tag === "UnexpectedKey"
+      ? noSuchSetting
+      : issue._tag === "InvalidType" && SchemaAST.isObjects(issue.ast)
+      ? notAnObject
+      : SchemaIssue.defaultLeafHook(issue)
+})
+
+/** What is `undefined` was not written: it may be an environment variable that is not there. */
+const withoutUndefined = (document: unknown): unknown =>
+  isPlainObject(document)
+    ? Object.fromEntries(
+      Object.entries(document).flatMap(([name, value]) => value === undefined ? [] : [[name, withoutUndefined(value)]])
+    )
+    : document
+
+const isPlainObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+
+/** The path of every setting in a schema. */
+const pathsIn = (ast: SchemaAST.AST): ReadonlyArray<ReadonlyArray<string>> =>
+  SchemaAST.isObjects(ast)
+    ? ast.propertySignatures.flatMap(({ name, type }) =>
+      pathsIn(type).map((path) => [globalThis.String(name), ...path])
+    )
+    : [[]]
+
+export const valueAt = (document: unknown, path: ReadonlyArray<string>): unknown =>
+  path.reduce<unknown>(
+    (value, key) => Predicate.isObjectOrArray(value) ? (value as Record<string, unknown>)[key] : undefined,
+    document
+  )
+
+// -----------------------------------------------------------------------------
+// mistakes
+// -----------------------------------------------------------------------------
+
+/** One mistake, at a setting, with what was found there. */
+export const mistake = (path: ReadonlyArray<string>, found: unknown, write: string): ConfigMistake => ({
+  setting: path.length === 0 ? "the configuration" : nameOf(path),
+  found: mayBeSecret.test(path.join(".")) ? shapeOf(found) : describe(found),
+  write
+})
+
+/** Somebody meant another setting, perhaps a secret: what is there is never shown. */
+const unknownSetting = (
+  path: ReadonlyArray<string>,
+  found: unknown,
+  known: ReadonlyArray<ReadonlyArray<string>>
+): ConfigMistake => {
+  const isGroup = known.some((other) => isBelow(other, path))
+  return {
+    setting: nameOf(path),
+    found: shapeOf(found),
+    write: isGroup ? writeSettingsBelow(path, known) : `${noSuchSetting}. ${whatThereIs(path, known)}`
+  }
+}
+
+const whatThereIs = (path: ReadonlyArray<string>, known: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const meant = nearest(path, known)
+  if (meant !== undefined) return `Did you mean ${nameOf(meant)}?`
+  const siblings = known.filter((other) => isBelow(other, path.slice(0, -1)))
+    .map((other) => other.slice(0, path.length))
+  const group = nearest(path, siblings)
+  return group !== undefined
+    ? `Did you mean ${group.join(".")}?`
+    : `The settings are: ${[...new Set(siblings.map((path) => path.join(".")))].join(", ")}`
+}
+
+const writeSettingsBelow = (path: ReadonlyArray<string>, known: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const below = known.filter((other) => path.length > 0 && isBelow(other, path))
+  return below.length === 0
+    ? "Write an object with settings"
+    : `Write its settings one by one: ${below.map(nameOf).join(", ")}`
+}
+
+const isBelow = (path: ReadonlyArray<string>, group: ReadonlyArray<string>): boolean =>
+  group.length < path.length &&
+  group.every((segment, index) => canonicalName([segment]) === canonicalName([path[index]!]))
+
+/** The environment variable of a setting: `cookie.sameSite` is `SESSION_COOKIE_SAME_SITE`. */
+export const environmentName = (path: ReadonlyArray<string>): string => {
+  const name = canonicalName(path)
+  return name === "STORE_TYPE" ? "SESSION_DRIVER" : `SESSION_${name}`
+}
+
+// What is all capitals comes from the environment, and stays as it is.
+export const canonicalName = (path: ReadonlyArray<string>): string =>
+  path.map((segment) => /^[A-Z0-9_]*$/.test(segment) ? segment : String.configCase(segment)).join("_")
+
+const nameOf = (path: ReadonlyArray<string>): string => `${path.join(".")} (${environmentName(path)})`
+
+// A URL may have a password in it, wherever somebody wrote it.
+const mayBeSecret = /secret|pass|token|credential|key|ur[il]/i
+const urlWithPassword = /:\/\/[^/]*@/
+
+const describe = (found: unknown): string => {
+  if (Duration.isDuration(found)) return Duration.format(found)
+  if (found === undefined || Predicate.isObjectOrArray(found)) return shapeOf(found)
+  if (typeof found !== "string") return globalThis.String(found)
+  if (urlWithPassword.test(found)) return shapeOf(found)
+  return JSON.stringify(found.length > 80 ? `${found.slice(0, 77)}…` : found)
+}
+
+const shapeOf = (found: unknown): string => {
+  if (found === undefined) return "nothing"
+  if (found === null) return "null"
+  if (typeof found === "string") return `a text of ${found.length} character${found.length === 1 ? "" : "s"}`
+  if (Redacted.isRedacted(found)) return shapeOf(Redacted.value(found))
+  if (!Array.isArray(found)) return typeof found === "object" ? "an object" : `a ${typeof found}`
+  return found.length === 0 ? "an empty list" : `a list of ${found.map(shapeOf).join(", ")}`
+}
+
+/** The setting whose name is the same but for case and separators, or differs in two letters at most. */
+const nearest = (
+  path: ReadonlyArray<string>,
+  known: ReadonlyArray<ReadonlyArray<string>>
+): ReadonlyArray<string> | undefined => {
+  const letters = lettersOf(path)
+  const last = lettersOf(path.slice(-1))
+  const distances = known.map((other) => ({
+    other,
+    distance: lettersOf(other.slice(-1)) === last ? 0 : editDistance(lettersOf(other), letters)
+  }))
+  return distances.filter(({ distance }) => distance <= 2 && distance * 3 <= letters.length)
+    .toSorted((one, other) => one.distance - other.distance)[0]?.other
+}
+
+const lettersOf = (path: ReadonlyArray<string>): string => path.join("").toLowerCase().replace(/[^a-z]/g, "")
+
+/** How many letters have to be inserted, removed or replaced (Levenshtein). */
+const editDistance = (one: string, other: string): number => {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (let i = 0; i < one.length; i++) {
+    const next = [i + 1]
+    for (let j = 0; j < other.length; j++) {
+      next.push(Math.min(row[j + 1]! + 1, next[j]! + 1, row[j]! + (one[i] === other[j] ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[other.length]!
+}

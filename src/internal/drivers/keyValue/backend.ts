@@ -1,0 +1,61 @@
+/**
+ * The back end on a KeyValueStore: one JSON document for each session.
+ */
+import * as Effect from "effect/Effect"
+import type { KeyValueStore, KeyValueStoreError } from "effect/persistence/KeyValueStore"
+import type { Backend, Driver } from "../../../SessionStore.ts"
+import { parse } from "../../record/record.ts"
+import * as Document from "../../store/document.ts"
+import * as DriverBackend from "../../store/driverBackend.ts"
+import * as KeyLock from "../../store/keyLock.ts"
+
+export interface KeyValueBackend extends Backend {
+  /** Removes what has expired. */
+  readonly sweep: (now: number) => Effect.Effect<void, KeyValueStoreError>
+}
+
+export const make = (store: KeyValueStore, prefix: string): KeyValueBackend => {
+  const locked = KeyLock.make()
+
+  const read = (key: string) =>
+    Effect.map(store.get(prefix + key), (text) => text === undefined ? undefined : toDocument(text))
+  const write: Driver["write"] = (key, document) => store.set(prefix + key, JSON.stringify(document))
+  const destroy = (key: string) => store.remove(prefix + key)
+  const backend = DriverBackend.make({ driver: "keyValue", read, write, destroy, touch: write }, locked)
+
+  const sweepSession = (key: string, now: number) =>
+    locked(key)(
+      Effect.flatMap(read(key), (document) => expiryOf(document) <= now ? destroy(key) : Effect.void)
+    )
+
+  return {
+    ...backend,
+    // A store may show a value while it is being written, and half of it is no session.
+    load: (key) => locked(key)(backend.load(key)),
+    sweep: (now) =>
+      Effect.flatMap(store.keys, (keys) =>
+        Effect.forEach(
+          keys.filter((key) => key.startsWith(prefix) && isKey(key.slice(prefix.length))),
+          // A store in memory answers at once: requests are served in between.
+          (key) => Effect.andThen(Effect.yieldNow, sweepSession(key.slice(prefix.length), now)),
+          { discard: true }
+        ))
+  }
+}
+
+// What somebody else has put there stays.
+const isKey = (key: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(key)
+
+/** What somebody has damaged is no session, but there is something. */
+const toDocument = (text: string): Document.Document => {
+  const value = parse(text)
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Document.Document : {}
+}
+
+/** What is no session has no time to live any more either. */
+const expiryOf = (document: Document.Document | undefined): number => {
+  if (document === undefined) return Number.POSITIVE_INFINITY
+  const record = Document.toRecord(document)
+  if (record === undefined) return 0
+  return "supersededUntil" in record ? record.supersededUntil : record.expiresAt
+}

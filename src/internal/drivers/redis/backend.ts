@@ -1,0 +1,247 @@
+/**
+ * The back end on Redis: one hash for each session, and scripts that change one only if it exists.
+ */
+import * as Effect from "effect/Effect"
+import type { Redis, RedisError } from "effect/persistence/Redis"
+import * as Crypto from "node:crypto"
+import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
+import type { Change } from "../../record/change.ts"
+import { type Fields, isReserved, type SessionRecord, type Times } from "../../record/record.ts"
+
+/** All that the driver needs of a client. */
+export interface Client extends Pick<Redis["Service"], "send"> {
+  /** Runs a script with the key and the parameters, also one that Redis does not know (any more). */
+  readonly evaluate: <A>(
+    script: Script,
+    key: string,
+    ...parameters: ReadonlyArray<string>
+  ) => Effect.Effect<A, RedisError>
+  /** Whether each of the two ends within the time limit. */
+  readonly keepsTimeLimit: boolean
+}
+
+/**
+ * The `Redis` service. Scripts are not for `Redis.eval`, which loads one that is missing into one node of a Cluster, and
+ * then asks another one for it; EVAL goes to the node that has the key.
+ */
+export const fromService = (redis: Pick<Redis["Service"], "send">): Client => ({
+  keepsTimeLimit: false,
+  send: redis.send,
+  evaluate: <A>({ sha, text }: Script, ...keyAndParameters: ReadonlyArray<string>) =>
+    Effect.catchIf(
+      redis.send<A>("EVALSHA", sha, "1", ...keyAndParameters),
+      (error) => isUnknownScript(error.cause),
+      () => redis.send<A>("EVAL", text, "1", ...keyAndParameters)
+    )
+})
+
+/** Whether that is why a script has failed. */
+export const isUnknownScript = (cause: unknown): boolean => String(cause).includes("NOSCRIPT")
+
+export const make = (client: Client, prefix: string): Backend => {
+  const run = <A>(script: Script, key: string, ...parameters: ReadonlyArray<string>) =>
+    client.evaluate<A>(script, prefix + key, ...parameters)
+  return {
+    driver: "redis",
+    keepsTimeLimit: client.keepsTimeLimit,
+    load: (key) =>
+      Effect.catchIf(
+        Effect.map(client.send<Hash>("HGETALL", prefix + key), fromHash),
+        // Something else is stored under the key: it is not ours, and no session.
+        (error) => String((error as RedisError).cause).includes("WRONGTYPE"),
+        () => Effect.undefined
+      ),
+    create: (key, record) => Effect.map(run(create, key, ...toParametersOfCreate(record)), isOne),
+    update: (key, change, times) => Effect.map(run(update, key, ...toParametersOfUpdate(change, times)), isOne),
+    touch: (key, { expiresAt, touchedAt }) =>
+      Effect.map(run(touch, key, ...[touchedAt, expiresAt, removeAt(expiresAt)].map(String)), isOne),
+    supersede: (key, { successor, supersededUntil }) =>
+      Effect.map(
+        run<ReadonlyArray<string>>(
+          supersede,
+          key,
+          String(supersededUntil),
+          successor,
+          String(removeAt(supersededUntil))
+        ),
+        (hash) => {
+          const record = fromHash(hash)
+          return record === undefined || "successor" in record ? undefined : record
+        }
+      ),
+    destroy: (key) =>
+      Effect.map(run<ReadonlyArray<string>>(destroy, key), (hash) => {
+        const mark = fromHash(hash)
+        return mark !== undefined && "successor" in mark ? mark : undefined
+      })
+  }
+}
+
+const isOne = (answer: unknown): boolean => Number(answer) === 1
+
+// -----------------------------------------------------------------------------
+// records
+// -----------------------------------------------------------------------------
+
+/** As the client gives it: names and values in turn, or an object, or a Map. */
+type Hash = ReadonlyArray<string> | { readonly [field: string]: string } | ReadonlyMap<string, string>
+
+/** Calls `f` for each name and value. */
+const forEach = (hash: Hash, f: (name: string, value: string) => void): void => {
+  if (Array.isArray(hash)) {
+    for (let index = 0; index < hash.length; index += 2) f(hash[index], hash[index + 1])
+  } else if (hash instanceof Map) {
+    for (const [name, value] of hash) f(name, value)
+  } else {
+    for (const name of Object.keys(hash)) f(name, (hash as { readonly [field: string]: string })[name]!)
+  }
+}
+
+// A client that makes an object of a hash loses a field of this name; no other field begins with "~_".
+const toName = (field: string): string => field === "__proto__" ? "~__proto__" : field
+const toField = (name: string): string => name === "~__proto__" ? "__proto__" : name
+
+const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
+  const fields = new Map<string, string>()
+  let createdAt = Number.NaN
+  let touchedAt = Number.NaN
+  let expiresAt = Number.NaN
+  let supersededUntil = Number.NaN
+  let successor = ""
+  forEach(hash, (name, value) => {
+    switch (isReserved(name) ? name : "") {
+      case "~createdAt":
+        createdAt = Number(value)
+        break
+      case "~touchedAt":
+        touchedAt = Number(value)
+        break
+      case "~expiresAt":
+        expiresAt = Number(value)
+        break
+      case "~supersededUntil":
+        supersededUntil = Number(value)
+        break
+      case "~successor":
+        successor = value
+        break
+      // Fields may be reserved as well: flash messages, and what a session's own keys with a tilde become.
+      default:
+        fields.set(toField(name), value)
+    }
+  })
+  if (!Number.isNaN(supersededUntil)) return { supersededUntil, successor }
+  // Without its times, which somebody must have damaged, it is no session.
+  return Number.isNaN(createdAt + touchedAt + expiresAt) ? undefined : { createdAt, touchedAt, expiresAt, fields }
+}
+
+const toParametersOfCreate = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): ReadonlyArray<string> => {
+  const times = ["~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt]
+  const parameters = [removeAt(expiresAt), ...times].map(String)
+  pushFields(parameters, fields)
+  return parameters
+}
+
+const toParametersOfUpdate = (change: Change, { expiresAt, touchedAt }: Times): ReadonlyArray<string> => {
+  const parameters = change.touch
+    ? [String(touchedAt), String(expiresAt), String(removeAt(expiresAt))]
+    : ["0", "0", "0"]
+  parameters.push(change.clear ? "1" : "0", String(change.remove.size))
+  for (const field of change.remove) parameters.push(toName(field))
+  parameters.push(String(change.set.size))
+  pushFields(parameters, change.set)
+  for (const [field, { by, initial }] of change.increment) parameters.push(toName(field), String(by), String(initial))
+  return parameters
+}
+
+const pushFields = (parameters: Array<string>, fields: Fields): void => {
+  for (const [field, value] of fields) parameters.push(toName(field), value)
+}
+
+/** Redis removes a session a while after it has expired, as its clock is not ours. */
+const removeAt = (expiresAt: number): number => expiresAt + 60_000
+
+// -----------------------------------------------------------------------------
+// scripts
+// -----------------------------------------------------------------------------
+
+export interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+const script = (text: string): Script => ({ text, sha: Crypto.createHash("sha1").update(text).digest("hex") })
+
+const create = script(`
+if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+for index = 2, #ARGV, 2 do
+  redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
+end
+redis.call("PEXPIREAT", KEYS[1], ARGV[1])
+return 1
+`)
+
+// A session has ~expiresAt; the mark of a superseded one has not.
+const readTimes = `
+local times = redis.call("HMGET", KEYS[1], "~touchedAt", "~expiresAt")
+local touchedAt, expiresAt = tonumber(times[1] or ""), tonumber(times[2] or "")
+if not touchedAt or not expiresAt then return 0 end
+`
+
+// PEXPIREAT before HSET: a server without memory left refuses a script whose first write could take some, and who only
+// reads shall not suffer from that. For the same reason, times move last where there is more to write.
+const moveTimes = `
+if tonumber(ARGV[2]) > expiresAt then
+  redis.call("PEXPIREAT", KEYS[1], ARGV[3])
+  redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2])
+end
+if tonumber(ARGV[1]) > touchedAt then redis.call("HSET", KEYS[1], "~touchedAt", ARGV[1]) end
+return 1
+`
+
+const touch = script(readTimes + moveTimes)
+
+const update = script(`${readTimes}
+if ARGV[4] == "1" then
+  for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
+    if field ~= "~createdAt" and field ~= "~touchedAt" and field ~= "~expiresAt" then
+      redis.call("HDEL", KEYS[1], field)
+    end
+  end
+end
+local index = 5
+local function count()
+  index = index + 1
+  return tonumber(ARGV[index - 1])
+end
+for _ = 1, count() do
+  redis.call("HDEL", KEYS[1], ARGV[index])
+  index = index + 1
+end
+for _ = 1, count() do
+  redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
+  index = index + 2
+end
+while index <= #ARGV do
+  local number = tonumber(redis.call("HGET", KEYS[1], ARGV[index]) or "") or tonumber(ARGV[index + 2])
+  redis.call("HSET", KEYS[1], ARGV[index], string.format("%.17g", number + tonumber(ARGV[index + 1])))
+  index = index + 3
+end
+${moveTimes}`)
+
+const supersede = script(`
+if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {} end
+local hash = redis.call("HGETALL", KEYS[1])
+redis.call("DEL", KEYS[1])
+redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1], "~successor", ARGV[2])
+redis.call("PEXPIREAT", KEYS[1], ARGV[3])
+return hash
+`)
+
+const destroy = script(`
+local mark = redis.call("TYPE", KEYS[1]).ok == "hash"
+  and redis.call("HMGET", KEYS[1], "~supersededUntil", "~successor") or {}
+redis.call("UNLINK", KEYS[1])
+if not mark[1] then return {} end
+return {"~supersededUntil", mark[1], "~successor", mark[2] or ""}
+`)

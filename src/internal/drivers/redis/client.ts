@@ -1,0 +1,52 @@
+/**
+ * A client that answers with promises, ioredis or node-redis, as the Redis driver uses it: every command ends within the
+ * time limit.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { RedisError } from "effect/persistence/Redis"
+import type * as Scope from "effect/Scope"
+import * as TimeLimit from "../../store/timeLimit.ts"
+import { type Client, isUnknownScript, type Script } from "./backend.ts"
+
+/** What the driver uses of a client of ioredis. */
+export interface IoRedis {
+  readonly call: (command: string, ...parameters: ReadonlyArray<string>) => Promise<unknown>
+}
+
+/** What the driver uses of a client of node-redis. */
+export interface NodeRedis {
+  readonly sendCommand: (commandAndParameters: ReadonlyArray<string>) => Promise<unknown>
+}
+
+export const make = (
+  client: IoRedis | NodeRedis,
+  timeLimit: Duration.Duration
+): Effect.Effect<Client, never, Scope.Scope> =>
+  Effect.map(TimeLimit.makeForPromises(timeLimit), (limited): Client => {
+    const send = ("call" in client
+      ? (command, ...parameters) => client.call(command, ...parameters)
+      : (...commandAndParameters) => client.sendCommand(commandAndParameters)) as Send
+    const failed = (cause: unknown) => new RedisError({ cause: withoutCommand(cause) })
+    const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
+    return {
+      keepsTimeLimit: true,
+      send: <A>(...commandAndParameters: readonly [string, ...ReadonlyArray<string>]) =>
+        limited<A, RedisError>(() => send(...commandAndParameters), failed, timedOut),
+      evaluate: <A>({ sha, text }: Script, ...keyAndParameters: readonly [string, ...ReadonlyArray<string>]) =>
+        limited<A, RedisError>(
+          () => send("EVALSHA", sha, "1", ...keyAndParameters),
+          failed,
+          timedOut,
+          (cause) => isUnknownScript(cause) ? () => send("EVAL", text, "1", ...keyAndParameters) : undefined
+        )
+    }
+  })
+
+type Send = <A>(command: string, ...parameters: ReadonlyArray<string>) => Promise<A>
+
+/** ioredis hangs the command on its errors, with all that is in it: passwords, and what users have in their sessions. */
+export const withoutCommand = (error: unknown): unknown => {
+  if (error instanceof Error) Reflect.deleteProperty(error, "command")
+  return error
+}

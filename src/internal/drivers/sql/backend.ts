@@ -1,0 +1,183 @@
+/**
+ * The back end on a SQL database: one row for each session.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { BeginTransaction, type SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Statement } from "effect/sql/Statement"
+import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
+import * as Change from "../../record/change.ts"
+import { type Fields, parse, type SessionRecord } from "../../record/record.ts"
+import * as KeyLock from "../../store/keyLock.ts"
+import type { Dialect } from "./dialect.ts"
+
+export interface SqlBackend extends Backend {
+  /** Fails if there is no such table, or not with these columns. */
+  readonly tryOut: Effect.Effect<void, SqlError>
+
+  /** Removes what has expired before that moment. */
+  readonly sweep: (before: number) => Effect.Effect<void, SqlError>
+}
+
+interface Row {
+  readonly created_at: unknown
+  readonly touched_at: unknown
+  readonly expires_at: unknown
+  readonly superseded_until: unknown
+  readonly fields: string
+}
+
+export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend => {
+  const table = sql(name)
+  const keyColumn = sql("key")
+  const columns = sql.literal("created_at, touched_at, expires_at, superseded_until, fields")
+  const greatest = sql.literal(dialect.greatest)
+  const isSession = (key: string) => sql`${keyColumn} = ${key} AND superseded_until IS NULL`
+
+  // The names are what they are, also for a client that transforms those of the application.
+  const run = <A>(statement: Statement<A>) => statement.withoutTransform
+  const some = <A>(statement: Statement<A>) => Effect.map(run(statement), (rows) => rows.length > 0)
+
+  /**
+   * Past a transaction of the caller's: what a session has committed stays, even if that one is rolled back. Where there
+   * is no connection beside the caller's, waiting for one would never end.
+   */
+  const apart = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Error> =>
+    dialect.hasOneConnection
+      ? Effect.flatMap(
+        Effect.serviceOption(sql.transactionService),
+        (transaction): Effect.Effect<A, E | Error> =>
+          Option.isNone(transaction) ? effect : Effect.fail(new Error(noWayPast))
+      )
+      : Effect.updateContext(effect, (context: Context.Context<never>) => Context.omit(sql.transactionService)(context))
+
+  const write = <A>(effect: Effect.Effect<A, SqlError>) => apart(untilUndisturbed(effect))
+
+  // Waiting for its turn here takes no connection of the pool; waiting for the lock of a row would.
+  const locked = KeyLock.make()
+
+  const read = (key: string, ending = sql.literal("")) =>
+    Effect.map(
+      run(sql<Row>`SELECT ${columns} FROM ${table} WHERE ${keyColumn} = ${key}${ending}`),
+      ([row]) => row && fromRow(row)
+    )
+
+  /** Who else would change the row waits until the transaction ends. */
+  const readAndLock = (key: string) => read(key, sql.literal(dialect.forUpdate))
+
+  const inTransaction = <A>(key: string, effect: Effect.Effect<A, SqlError>) =>
+    effect.pipe(sql.withTransaction, Effect.provideService(BeginTransaction, dialect.begin), write, locked(key))
+
+  /** Does what `f` does with the record, if there is one; the answer is the record that was there. */
+  const modify = (key: string, f: (record: SessionRecord) => Statement<object>) =>
+    inTransaction(
+      key,
+      Effect.flatMap(readAndLock(key), (stored) =>
+        stored === undefined || "supersededUntil" in stored
+          ? Effect.succeed(undefined)
+          : Effect.as(run(f(stored)), stored))
+    )
+
+  return {
+    driver: "sql",
+    // Reading is harmless inside a transaction of the caller's, if there is no way past it.
+    load: (key): Effect.Effect<SessionRecord | SupersededRecord | undefined, unknown> =>
+      dialect.hasOneConnection ? read(key) : apart(read(key)),
+    create: (key, { createdAt, expiresAt, fields, touchedAt }) => {
+      const insert = sql`INSERT INTO ${table} (${keyColumn}, created_at, touched_at, expires_at, fields)
+        VALUES (${key}, ${createdAt}, ${touchedAt}, ${expiresAt}, ${toText(fields)})`
+      return write(
+        dialect.hasReturning
+          ? some(sql`${insert} ON CONFLICT (${keyColumn}) DO NOTHING RETURNING ${keyColumn}`)
+          : Effect.catchIf(Effect.as(run(insert), true), isTaken, () => Effect.succeed(false))
+      )
+    },
+    update: (key, change, times) =>
+      Effect.map(
+        modify(key, (stored) => {
+          const { expiresAt, fields, touchedAt } = Change.merge(stored, change, times)
+          return sql`UPDATE ${table}
+            SET touched_at = ${touchedAt}, expires_at = ${expiresAt}, fields = ${toText(fields)}
+            WHERE ${keyColumn} = ${key}`
+        }),
+        (record) => record !== undefined
+      ),
+    touch: (key, { expiresAt, touchedAt }) => {
+      const update = sql`UPDATE ${table}
+        SET touched_at = ${greatest}(touched_at, ${touchedAt}), expires_at = ${greatest}(expires_at, ${expiresAt})
+        WHERE ${isSession(key)}`
+      return write(
+        dialect.hasReturning
+          ? some(sql`${update} RETURNING ${keyColumn}`)
+          : Effect.andThen(run(update), some(sql`SELECT ${keyColumn} FROM ${table} WHERE ${isSession(key)}`))
+      )
+    },
+    supersede: (key, { successor, supersededUntil }) =>
+      modify(
+        key,
+        () =>
+          sql`UPDATE ${table}
+            SET superseded_until = ${supersededUntil}, expires_at = ${supersededUntil}, fields = ${toMark(successor)}
+            WHERE ${keyColumn} = ${key}`
+      ),
+    destroy: (key) => {
+      const remove = sql<Row>`DELETE FROM ${table} WHERE ${keyColumn} = ${key}`
+      const removed = dialect.hasReturning
+        ? write(Effect.map(run(sql<Row>`${remove} RETURNING ${columns}`), ([row]) => row && fromRow(row)))
+        : inTransaction(key, Effect.tap(readAndLock(key), () => run(remove)))
+      return Effect.map(removed, (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined)
+    },
+    tryOut: Effect.asVoid(read("")),
+    sweep: (before) => Effect.asVoid(untilUndisturbed(run(sql`DELETE FROM ${table} WHERE expires_at <= ${before}`)))
+  }
+}
+
+const noWayPast = "This database has one connection, and a transaction of yours has it: " +
+  "commit the session before the transaction, or after it"
+
+// -----------------------------------------------------------------------------
+// errors
+// -----------------------------------------------------------------------------
+
+/** What the database has undone, as others were in its way, has not happened: once more. One of them always gets through. */
+const untilUndisturbed = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
+  Effect.retry(effect, { while: isDisturbed })
+
+const isDisturbed = ({ reason }: SqlError): boolean =>
+  reason._tag === "DeadlockError" || reason._tag === "SerializationError"
+
+const isTaken = ({ reason }: SqlError): boolean => reason._tag === "UniqueViolation"
+
+// -----------------------------------------------------------------------------
+// rows
+// -----------------------------------------------------------------------------
+
+const fromRow = (row: Row): SessionRecord | SupersededRecord | undefined =>
+  row.superseded_until === null ? toRecord(row) : fromMark(row)
+
+/** The mark of a superseded session has its successor in the place of the fields. */
+const fromMark = (row: Row): SupersededRecord | undefined =>
+  row.superseded_until === null
+    ? undefined
+    : { supersededUntil: Number(row.superseded_until), successor: String(parse(row.fields)) }
+
+const toMark = (successor: string): string => JSON.stringify(successor)
+
+/** What somebody else has damaged is no session. */
+const toRecord = (row: Row): SessionRecord | undefined => {
+  const fields = parse(row.fields)
+  if (typeof fields !== "object" || fields === null || Array.isArray(fields)) return undefined
+  return {
+    // A client may give a BIGINT as a text, or as a bigint.
+    createdAt: Number(row.created_at),
+    touchedAt: Number(row.touched_at),
+    expiresAt: Number(row.expires_at),
+    fields: new Map(Object.entries(fields).map(([name, value]) => [name, JSON.stringify(value)]))
+  }
+}
+
+/** One JSON object, put together from what is JSON text already. */
+const toText = (fields: Fields): string =>
+  `{${Array.from(fields, ([name, value]) => `${JSON.stringify(name)}:${value}`).join(",")}}`

@@ -1,0 +1,133 @@
+/**
+ * The cookie: finding it in a request, and making Set-Cookie. Nothing else in the library knows cookies.
+ *
+ * The rules are those of RFC 6265bis: name and value together take at most 4,096 bytes, an attribute at most 1,024, and
+ * a cookie lives for at most 400 days.
+ */
+import * as Duration from "effect/Duration"
+import * as Cookies from "effect/http/Cookies"
+import type { Settings } from "../../SessionConfig.ts"
+import { SessionTooLargeError } from "../../SessionError.ts"
+import { endOfTime } from "../record/record.ts"
+
+/** The most bytes that the name and the value of one cookie may take together. */
+export const maximumSize = 4096
+
+const maximumAge = 400 * 86_400_000
+
+/** What a request presents: one token, none, or several that contradict each other. */
+export type Presented =
+  | { readonly _tag: "None" }
+  | { readonly _tag: "Token"; readonly token: string }
+  | { readonly _tag: "Duplicate" }
+
+export interface SessionCookie {
+  readonly read: (header: string | undefined) => Presented
+  readonly write: (
+    token: string,
+    expiresAt: number,
+    now: number,
+    header: string | undefined
+  ) => ReadonlyArray<Cookies.Cookie>
+  readonly clear: (header: string | undefined) => ReadonlyArray<Cookies.Cookie>
+}
+
+/** The bytes that a token may take in the cookie of this name. */
+export const capacity = ({ chunks, name }: Settings["cookie"]): number => {
+  let bytes = 0
+  for (let index = 0; index < chunks; index++) bytes += maximumSize - chunkName(name, index).length
+  return bytes
+}
+
+export const make = (settings: Settings["cookie"]): SessionCookie => {
+  const names = Array.from({ length: settings.chunks }, (_, index) => chunkName(settings.name, index))
+  const largest = capacity(settings)
+  const attributes = {
+    path: settings.path,
+    domain: settings.domain,
+    httpOnly: settings.httpOnly,
+    secure: settings.secure,
+    sameSite: settings.sameSite,
+    partitioned: settings.partitioned
+  }
+  const expired = { ...attributes, maxAge: 0, expires: new Date(0) }
+
+  const lifetime = (expiresAt: number, now: number) => {
+    if (settings.persistence === "browser") return attributes
+    const milliseconds = expiresAt === endOfTime ? maximumAge : Math.min(expiresAt - now, maximumAge)
+    // Rounded up to whole seconds: rounded down, most cookies would live a second less than their sessions.
+    return { ...attributes, maxAge: Duration.seconds(Math.max(0, Math.ceil(milliseconds / 1000))) }
+  }
+
+  const expire = (name: string) => Cookies.makeCookieUnsafe(name, "", expired)
+
+  // Chunks of a longer token that the browser still holds would never be overwritten.
+  const expireFrom = (index: number, header: string | undefined) =>
+    names.slice(index).filter((name) => valuesOf(header, name).length > 0).map(expire)
+
+  return {
+    read: (header) => {
+      let token = ""
+      for (const name of names) {
+        const values = valuesOf(header, name)
+        if (values.length === 0) break
+        const [value] = values
+        if (values.some((other) => other !== value)) return duplicate
+        token += value!
+        // Only a full cookie is continued by the next one, so no count comes from the client.
+        if (name.length + value!.length < maximumSize) break
+      }
+      // One character more than can be, and no decoder has to look at the rest of a megabyte.
+      return token === "" ? nothing : { _tag: "Token", token: token.slice(0, largest + 1) }
+    },
+    write: (token, expiresAt, now, header) => {
+      if (token.length > largest) {
+        throw new SessionTooLargeError({ driver: "custom", size: token.length, limit: largest })
+      }
+      const options = lifetime(expiresAt, now)
+      const cookies: Array<Cookies.Cookie> = []
+      let offset = 0
+      for (const name of names) {
+        const value = token.slice(offset, offset + maximumSize - name.length)
+        cookies.push(Cookies.makeCookieUnsafe(name, value, options))
+        offset += value.length
+        if (offset === token.length) break
+      }
+      return [...cookies, ...expireFrom(cookies.length, header)]
+    },
+    clear: (header) => [expire(names[0]!), ...expireFrom(1, header)]
+  }
+}
+
+const nothing: Presented = { _tag: "None" }
+const duplicate: Presented = { _tag: "Duplicate" }
+
+const chunkName = (name: string, index: number): string => index === 0 ? name : `${name}.${index}`
+
+/**
+ * All values that a Cookie header has for a name. A parser of the whole header would take longer than everything else
+ * that a request with an untouched session costs, and would hide that a name came twice.
+ */
+const valuesOf = (header: string | undefined, name: string): ReadonlyArray<string> => {
+  const values: Array<string> = []
+  if (header === undefined) return values
+  for (let index = header.indexOf(name); index !== -1; index = header.indexOf(name, index + name.length)) {
+    if (!startsPair(header, index)) continue
+    const equals = skipSpaces(header, index + name.length)
+    if (header[equals] !== "=") continue
+    const end = header.indexOf(";", equals)
+    values.push(header.slice(equals + 1, end === -1 ? undefined : end).trim())
+  }
+  return values
+}
+
+const startsPair = (header: string, index: number): boolean => {
+  let before = index - 1
+  while (before >= 0 && (header[before] === " " || header[before] === "\t")) before--
+  return before < 0 || header[before] === ";"
+}
+
+const skipSpaces = (header: string, index: number): number => {
+  while (header[index] === " " || header[index] === "\t") index++
+  return index
+}

@@ -1,0 +1,64 @@
+/**
+ * Between the values of a key and the JSON text that is stored, by the key's schema. An error says where and what was
+ * expected, never the value.
+ */
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { SessionValueError } from "../../SessionError.ts"
+import { parse } from "./record.ts"
+
+export interface Codec<A> {
+  readonly decode: (text: string) => Exit.Exit<A, SessionValueError>
+  readonly encode: (value: A) => Exit.Exit<string, SessionValueError>
+}
+
+export const make = <A>(key: string, schema: Schema.Codec<A, unknown>): Codec<A> => {
+  const json = Schema.toCodecJson(schema)
+  const decode = Schema.decodeUnknownResult(json)
+  const encode = Schema.encodeUnknownResult(json)
+  const failed = (operation: "decode" | "encode", expected: string) =>
+    Exit.fail(new SessionValueError({ key, operation, path: [], expected }))
+  return {
+    decode: (text) => {
+      const value = parse(text)
+      if (value === undefined) return failed("decode", "Expected JSON text")
+      const result = attempt(() => decode(value))
+      if (result === undefined) return failed("decode", howToWriteSchema)
+      return Result.isSuccess(result)
+        ? Exit.succeed(result.success)
+        : Exit.fail(mismatch(key, "decode", result.failure))
+    },
+    encode: (value) => {
+      const result = attempt(() => Result.map(encode(value), (encoded) => JSON.stringify(encoded)))
+      if (result === undefined) return failed("encode", howToWriteSchema)
+      if (Result.isFailure(result)) return Exit.fail(mismatch(key, "encode", result.failure))
+      return result.success === undefined ? failed("encode", howToWriteSchema) : Exit.succeed(result.success)
+    }
+  }
+}
+
+const howToWriteSchema = "Expected a schema that encodes to JSON and decodes from it, at once and without throwing"
+
+/** Nothing, if it throws: as for a schema that does not decode at once, or a value that is no JSON. */
+const attempt = <A>(f: () => A): A | undefined => {
+  try {
+    return f()
+  } catch {
+    return undefined
+  }
+}
+
+// Issues carry no input unless the parser is told to report it.
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const mismatch = (key: string, operation: "decode" | "encode", { issue }: Schema.SchemaError): SessionValueError => {
+  const first = formatIssue(issue).issues[0]!
+  return new SessionValueError({
+    key,
+    operation,
+    path: (first.path ?? []).map(String),
+    expected: first.message
+  })
+}

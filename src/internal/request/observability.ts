@@ -1,0 +1,110 @@
+/**
+ * What operators see: metrics, log events and spans. They name a session by its handle, never by its id.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
+import * as Redacted from "effect/Redacted"
+import * as Tracer from "effect/Tracer"
+import type { StoreOperation } from "../../SessionError.ts"
+import * as Identifier from "../token/identifier.ts"
+
+// Attributes are given when a metric is made: with `Metric.withAttributes` each update makes up the key of its series anew.
+const counter = (name: string, description: string, attributes: Metric.Metric.AttributeSet = {}) =>
+  Metric.counter(`effect_session_${name}`, { description, incremental: true, attributes })
+
+export const loads = counter("loads", "Sessions asked of the store")
+const commits = counter("commits", "Changes written to the store")
+const creations = counter("creations", "Sessions created")
+const regenerations = counter("regenerations", "Sessions that got a new id")
+const destructions = counter("destructions", "Sessions destroyed by the application")
+export const expiries = counter("expiries", "Tokens of expired sessions")
+const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
+
+/** Why a token is no session; `duplicate`: two cookies of the name, with different values. */
+export type Rejection = "malformed" | "tampered" | "unknown" | "expired" | "superseded" | "duplicate"
+
+const rejected = (reason: Rejection) => counter("rejected_tokens", "Tokens that are no session, by reason", { reason })
+
+export const rejections: { readonly [Reason in Rejection]: Metric.Metric<number, unknown> } = {
+  malformed: rejected("malformed"),
+  tampered: rejected("tampered"),
+  unknown: rejected("unknown"),
+  expired: rejected("expired"),
+  superseded: rejected("superseded"),
+  duplicate: rejected("duplicate")
+}
+
+export const count = (metric: Metric.Metric<number, unknown>, fiber: Fiber.Fiber<unknown, unknown>): void =>
+  metric.updateUnsafe(1, fiber.context)
+
+/** What a commit may come to: what it counts as, and its log event, if it is worth one. */
+const happenings = {
+  create: { counters: [commits, creations], event: "Session created" },
+  update: { counters: [commits], event: undefined },
+  touch: { counters: [commits], event: undefined },
+  regenerate: { counters: [commits, regenerations], event: "Session regenerated" },
+  destroy: { counters: [commits, destructions], event: "Session destroyed" },
+  drop: { counters: [drops], event: "Session changes dropped, as it is gone" }
+}
+
+/** Makes known what has become of a session. */
+export const happened = (
+  what: keyof typeof happenings,
+  id: Redacted.Redacted<string> | undefined,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<void> => {
+  const { counters, event: message } = happenings[what]
+  for (const counter of counters) count(counter, fiber)
+  if (message === undefined) return Exit.void
+  return event("Debug", message, id && { handle: Identifier.handle(Redacted.value(id)) })
+}
+
+/** The time that a driver's operations take, in milliseconds. */
+export const storeTime = (driver: string, operation: StoreOperation): Metric.Metric<number, unknown> =>
+  Metric.histogram("effect_session_store_time", {
+    description: "The time that operations of the store take, in milliseconds",
+    attributes: { driver, operation },
+    boundaries
+  })
+
+const boundaries = Metric.exponentialBoundaries({ start: 0.0625, factor: 2, count: 18 })
+
+/** An operation of the store has taken from `start`, a `performance.now()`, until now. */
+export const took = (
+  metric: Metric.Metric<number, unknown>,
+  start: number,
+  fiber: Fiber.Fiber<unknown, unknown>
+): void => metric.updateUnsafe(performance.now() - start, fiber.context)
+
+/** A span, where there is a tracer that would see it; with the session's handle, once that is known. */
+export const spanned = <A, E>(
+  name: string,
+  driver: string,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  effect: Effect.Effect<A, E>,
+  handle?: () => string
+): Effect.Effect<A, E> =>
+  isTraced(fiber)
+    ? Effect.withSpan(
+      handle ? Effect.tap(effect, () => annotateHandle(fiber, handle)) : effect,
+      name,
+      { attributes: { "session.driver": driver }, captureStackTrace: false }
+    )
+    : effect
+
+const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
+
+/** Puts the session's handle on the current span, where there is one that is seen. */
+export const annotateHandle = (fiber: Fiber.Fiber<unknown, unknown>, handle: () => string): Effect.Effect<void> =>
+  isTraced(fiber) ? Effect.annotateCurrentSpan("session.handle", handle()) : Effect.void
+
+/** A log event about a session. */
+export const event = (
+  level: "Debug" | "Warn",
+  message: string,
+  annotations: { readonly [name: string]: string } = {}
+): Effect.Effect<void> =>
+  // A logger that fails does not undo what has happened.
+  Effect.catchCause(Effect.annotateLogs(Effect.logWithLevel(level)(message), annotations), () => Effect.void)

@@ -1,0 +1,131 @@
+/**
+ * A Cluster of three masters and three replicas: the contract, and what becomes of requests when a master goes.
+ */
+import { afterAll, assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { RedisLayer } from "effect-session"
+import * as SessionStoreTest from "effect-session/SessionStoreTest"
+import { Cluster } from "ioredis"
+import { createHash } from "node:crypto"
+import { type LoadClient, loadRoutes, startLoad } from "../../support/load.ts"
+import { observe } from "../../support/observe.ts"
+import {
+  dump,
+  eventually,
+  freePort,
+  type RedisServer,
+  shared,
+  startCluster,
+  startSmallCluster,
+  untilWhole
+} from "../../support/redisServer.ts"
+import { cookieOf, serve, type StoreLayer } from "../../support/server.ts"
+import { layWire } from "../../support/wire.ts"
+
+const password = "of the Cluster"
+const cluster = shared(startCluster({ password }))
+
+const ClusterLayer: StoreLayer = Layer.unwrap(
+  Effect.sync(() => RedisLayer.layer({ cluster: cluster().addresses, password }))
+)
+
+SessionStoreTest.suite("RedisLayer on a Cluster", {
+  layer: ClusterLayer,
+  dump: Effect.suspend(() =>
+    // The masters; a replica refers those who ask to its master.
+    Effect.map(Effect.forEach(cluster().nodes.slice(0, 3), dump), (texts) => texts.join("\n"))
+  )
+})
+
+let client: Cluster | undefined
+afterAll(() => client?.disconnect())
+
+SessionStoreTest.suite("RedisLayer.layerClient on a Cluster", {
+  layer: Layer.unwrap(Effect.sync(() => {
+    client ??= new Cluster([...cluster().addresses], { redisOptions: { password } })
+    return RedisLayer.layerClient(client, { prefix: "of the caller:" })
+  }))
+})
+
+const serveOn = (store: StoreLayer) => serve(loadRoutes, { store, config: { timeLimit: "1 second" }, logger: false })
+
+/** The master that has the key of a client's session, as another node than the one that is gone says. */
+const masterOf = Effect.fnUntraced(function*({ cookie }: Pick<LoadClient, "cookie">, gone?: RedisServer) {
+  const id = /^session=([\w-]+)\./.exec(cookie)![1]!
+  const key = `sessions:${createHash("sha256").update(id).digest("base64url")}`
+  const node = cluster().nodes.find((node) => node !== gone && node.process.signalCode === null)!
+  const slot = yield* node.command<number>("CLUSTER", "KEYSLOT", key)
+  const ranges = yield* node.command<ReadonlyArray<[number, number, [string, number]]>>("CLUSTER", "SLOTS")
+  const [, , [, port]] = ranges.find(([first, last]) => first <= slot && slot <= last)!
+  return cluster().nodes.find((node) => node.port === port)!
+})
+
+describe("requests to a Cluster", () => {
+  it.live("go to the node that has the session, without a detour", () =>
+    Effect.gen(function*() {
+      const server = yield* serveOn(ClusterLayer)
+      const session = Effect.gen(function*() {
+        const cookie = cookieOf(yield* server.post("/count"))
+        yield* server.post("/count", { cookie })
+        const next = cookieOf(yield* server.post("/login", { cookie }))
+        assert.strictEqual((yield* server.get("/", { cookie: next })).body, `{"count":2,"name":"Ada"}`)
+        yield* server.post("/logout", { cookie: next })
+        assert.strictEqual((yield* server.get("/", { cookie: next })).body, "{}")
+      })
+      yield* Effect.forEach(cluster().nodes, (node) => node.command("CONFIG", "RESETSTAT"))
+      yield* Effect.replicateEffect(session, 10)
+      const errors = yield* Effect.forEach(cluster().nodes, (node) => node.command<string>("INFO", "errorstats"))
+      assert.notMatch(errors.join(""), /MOVED|CROSSSLOT/)
+    }))
+
+  it.live("whose answer is lost on the way are not repeated: 503, and the change is not made twice", () =>
+    Effect.gen(function*() {
+      // The other node, with a single slot, keeps the Cluster in service meanwhile.
+      const [node, other] = yield* startSmallCluster(16_383)
+      const wire = yield* layWire(yield* freePort, node.port)
+      // The node tells its clients to take the wire.
+      yield* node.command("CONFIG", "SET", "cluster-announce-port", `${wire.port}`)
+      yield* eventually(
+        Effect.map(other.command<string>("CLUSTER", "NODES"), (nodes) => assert.include(nodes, `:${wire.port}@`))
+      )
+      const server = yield* serveOn(RedisLayer.layer({ cluster: [`127.0.0.1:${wire.port}`] }))
+      const cookie = cookieOf(yield* server.post("/count"))
+      yield* server.post("/count", { cookie })
+      const lost = wire.loseAnswerTo("EVALSHA")
+      assert.strictEqual((yield* server.post("/count", { cookie })).status, 503)
+      yield* lost
+      yield* eventually(Effect.map(server.get("/", { cookie }), ({ status }) => assert.strictEqual(status, 200)))
+      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":3}`)
+    }).pipe(Effect.provide(observe().layer)))
+})
+
+describe("under load, a master of the Cluster", () => {
+  // A replica takes over what it has; the last commits of the master that has gone may not have reached it.
+  const survives = (disturb: (node: RedisServer) => Effect.Effect<void>) =>
+    Effect.gen(function*() {
+      const server = yield* serveOn(ClusterLayer)
+      const load = yield* startLoad(server, 12)
+      const masters = new Map<LoadClient, RedisServer>()
+      for (const client of load.clients) masters.set(client, yield* masterOf(client))
+      const victim = masters.get(load.clients[0]!)!
+      const isOnVictim = (client: LoadClient) => masters.get(client) === victim
+      yield* load.more(200, 20)
+      yield* disturb(victim)
+      yield* load.more(503, 1, isOnVictim)
+      yield* load.more(200, 20)
+      yield* load.end
+      yield* load.assertNothingLost((client) => !isOnVictim(client))
+      assert.notStrictEqual(yield* masterOf(load.clients[0]!, victim), victim)
+      return victim
+    }).pipe(Effect.provide(observe().layer))
+
+  it.live("stands still: a replica takes over, and nothing that was acknowledged by the others is lost", () =>
+    Effect.gen(function*() {
+      const victim = yield* survives((node) => node.pause)
+      yield* victim.goOn
+      yield* untilWhole(cluster())
+    }))
+
+  it.live("is killed: a replica takes over, and nothing that was acknowledged by the others is lost", () =>
+    survives((node) => node.kill))
+})

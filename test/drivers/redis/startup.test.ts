@@ -1,0 +1,402 @@
+/**
+ * A store that can't work is found out when the Layer is built, and the error says which setting to look at.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { RedisLayer, SessionConfig } from "effect-session"
+import { execFile } from "node:child_process"
+import { createServer } from "node:net"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { inspect } from "node:util"
+import { errorIn, secret } from "../../support/config.ts"
+import { observe } from "../../support/observe.ts"
+import {
+  freePort,
+  type RedisServer,
+  shared,
+  startRedis,
+  startSentinels,
+  startSmallCluster,
+  temporaryFolder
+} from "../../support/redisServer.ts"
+import { basicRoutes } from "../../support/routes.ts"
+import { cookieOf, serve } from "../../support/server.ts"
+
+const password = "hunter2-hunter2"
+
+/** The slot of the key that the driver tries, which another node has. */
+const slot = 2071
+
+const servers = shared(Effect.gen(function*() {
+  const [open, locked, still, gone] = yield* Effect.all([
+    startRedis(),
+    startRedis({ password }),
+    startRedis(),
+    startRedis()
+  ], { concurrency: "unbounded" })
+  const replica = yield* startRedis({ parameters: ["--replicaof", `127.0.0.1 ${open.port}`] })
+  const [cluster] = yield* startSmallCluster(slot)
+  yield* still.pause
+  yield* gone.kill
+  const sentinels = yield* startSentinels("shop", password)
+  return { open, locked, still, cluster, gone, replica, sentinels, another: yield* anotherServer }
+}))
+
+/** A server, but no Redis. */
+const anotherServer = Effect.gen(function*() {
+  const port = yield* freePort
+  yield* Effect.acquireRelease(
+    Effect.callback<ReturnType<typeof createServer>>((resume) => {
+      const server = createServer((socket) => {
+        socket.on("error", () => {})
+        socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))
+      })
+      server.listen(port, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close())
+  )
+  return port
+})
+
+const config = SessionConfig.layer({ secret, timeLimit: "2 seconds" })
+
+const start = (options: RedisLayer.Options) =>
+  Effect.scoped(Layer.build(Layer.provide(RedisLayer.layer(options), config)))
+
+/** The mistake that keeps the store from being built, in a line; whatever shows the error, it has no password in it. */
+const mistakeOf = Effect.fnUntraced(function*(options: RedisLayer.Options) {
+  const begun = performance.now()
+  const error = yield* errorIn(start(options))
+  assert.isBelow(performance.now() - begun, 8000, "it is told within the time limit")
+  for (const text of [error.message, inspect(error, { depth: null }), JSON.stringify(error)]) {
+    assert.notInclude(text, "hunter2")
+  }
+  assert.strictEqual(error.mistakes.length, 1)
+  const { found, setting, write } = error.mistakes[0]!
+  return `${setting}: found ${found}. ${write}`
+})
+
+type Servers = ReturnType<typeof servers>
+
+const at = ({ port }: RedisServer, credentials = "", path = "") => `redis://${credentials}127.0.0.1:${port}${path}`
+const address = ({ port }: RedisServer) => `127.0.0.1:${port}`
+
+const url = "store.url (SESSION_STORE_URL): found a text of"
+const host = "store.host (SESSION_STORE_HOST): found"
+const cluster = "store.cluster (SESSION_STORE_CLUSTER): found a list of"
+const passwordSetting = "store.password (SESSION_STORE_PASSWORD): found"
+const howToWriteUrl = "Write a URL such as \"redis://localhost:6379/0\""
+
+const mistakes: ReadonlyArray<
+  readonly [what: string, options: (servers: Servers) => RedisLayer.Options, start: string, end: string]
+> = [
+  [
+    "a wrong password",
+    ({ locked }) => ({ url: at(locked), password: "hunter2" }),
+    `${passwordSetting} a text of 7 characters`,
+    "Redis does not accept this user name and password"
+  ],
+  [
+    "a wrong password in the URL",
+    ({ locked }) => ({ url: at(locked, ":hunter2@") }),
+    url,
+    "Redis does not accept this user name and password"
+  ],
+  [
+    "a user that does not exist",
+    ({ locked }) => ({ host: "127.0.0.1", port: locked.port, username: "nobody", password }),
+    `${passwordSetting} a text of 15 characters`,
+    "Redis does not accept this user name and password"
+  ],
+  ["no password", ({ locked }) => ({ url: at(locked) }), `${passwordSetting} nothing`, "Redis asks for a password"],
+  [
+    "a database that does not exist",
+    ({ open }) => ({ url: at(open), db: 99 }),
+    "store.db (SESSION_STORE_DB): found 99",
+    "Redis has no database of this number (there are 16, unless configured)"
+  ],
+  [
+    "a database that does not exist, in the URL",
+    ({ open }) => ({ url: at(open, "", "/99") }),
+    url,
+    "Redis has no database of this number (there are 16, unless configured)"
+  ],
+  ["no server", ({ gone }) => ({ url: at(gone) }), url, "No Redis answers there: connect ECONNREFUSED"],
+  [
+    "no server at the port",
+    ({ gone }) => ({ port: gone.port }),
+    "store.port (SESSION_STORE_PORT): found",
+    "No Redis answers there: connect ECONNREFUSED"
+  ],
+  [
+    "a host name that does not exist",
+    () => ({ host: "redis.invalid" }),
+    `${host} "redis.invalid"`,
+    "No Redis answers there: getaddrinfo"
+  ],
+  [
+    "a host name that does not exist, in a URL with a password",
+    () => ({ url: "redis://:hunter2@redis.invalid" }),
+    url,
+    "No Redis answers there: getaddrinfo"
+  ],
+  [
+    "a server that stands still",
+    ({ still }) => ({ url: at(still) }),
+    url,
+    "No Redis answers there: no answer within 2s"
+  ],
+  [
+    "a server that is no Redis",
+    ({ another }) => ({ host: "127.0.0.1", port: another }),
+    `${host} "127.0.0.1"`,
+    "No Redis answers there"
+  ],
+  [
+    "a server without TLS",
+    ({ open }) => ({ host: "127.0.0.1", port: open.port, tls: true }),
+    `${host} "127.0.0.1"`,
+    "No Redis answers there"
+  ],
+  [
+    "a server without TLS, in the URL",
+    ({ open }) => ({ url: at(open).replace("redis:", "rediss:") }),
+    url,
+    "No Redis answers there"
+  ],
+  [
+    "a replica",
+    ({ replica }) => ({ url: at(replica) }),
+    url,
+    "The server is a replica, which takes no changes: write the address of its master"
+  ],
+  [
+    "a node of a Cluster",
+    ({ cluster }) => ({ url: at(cluster) }),
+    "store.cluster (SESSION_STORE_CLUSTER): found nothing",
+    "The server is a node of a Cluster: write its address here, and nowhere else"
+  ],
+  [
+    "a Cluster that is none",
+    ({ open }) => ({ cluster: [address(open)] }),
+    cluster,
+    "The server is not part of a Cluster: write store.url or store.host instead"
+  ],
+  ["no node of the Cluster", ({ gone }) => ({ cluster: [address(gone)] }), cluster, "No Redis answers there"],
+  [
+    "a node of the Cluster that stands still",
+    ({ still }) => ({ cluster: [address(still)] }),
+    cluster,
+    "No Redis answers there"
+  ],
+  [
+    "no password of the Cluster",
+    ({ locked }) => ({ cluster: [address(locked)] }),
+    `${passwordSetting} nothing`,
+    "Redis asks for a password"
+  ],
+  [
+    "a wrong password of the Cluster",
+    ({ locked }) => ({ cluster: [address(locked)], password: "hunter2" }),
+    `${passwordSetting} a text of 7 characters`,
+    "Redis does not accept this user name and password"
+  ],
+  [
+    "a wrong name of the master",
+    ({ sentinels }) => ({ sentinels: sentinels.addresses, sentinelName: "store", password }),
+    "store.sentinelName (SESSION_STORE_SENTINEL_NAME): found \"store\"",
+    "The Sentinels watch no master of this name"
+  ],
+  [
+    "a wrong password of the master",
+    ({ sentinels }) => ({ sentinels: sentinels.addresses, sentinelName: "shop", password: "hunter2" }),
+    `${passwordSetting} a text of 7 characters`,
+    "Redis does not accept this user name and password"
+  ],
+  [
+    "a password that the Sentinels do not accept",
+    ({ locked }) => ({ sentinels: [address(locked)], password, sentinelPassword: "hunter2" }),
+    "store.sentinelPassword (SESSION_STORE_SENTINEL_PASSWORD): found a text of 7 characters",
+    "The Sentinels ask for another password"
+  ],
+  [
+    "no Sentinel",
+    ({ gone }) => ({ sentinels: [address(gone)], password }),
+    "store.sentinels (SESSION_STORE_SENTINELS): found a list of",
+    "No Redis answers there"
+  ],
+  [
+    "Sentinels without TLS",
+    ({ sentinels }) => ({ sentinels: sentinels.addresses, sentinelName: "shop", password, tls: true }),
+    "store.sentinels (SESSION_STORE_SENTINELS): found a list of",
+    "No Redis answers there"
+  ],
+
+  // What needs no server to be wrong.
+  ["a URL of something else", () => ({ url: "http://localhost:6379" }), url, howToWriteUrl],
+  ["a URL without a protocol", () => ({ url: "localhost:6379" }), url, howToWriteUrl],
+  ["a URL without a host", () => ({ url: "redis://" }), url, howToWriteUrl],
+  ["a URL that is broken off", () => ({ url: "redis://[::1" }), url, howToWriteUrl],
+  ["a URL with a port that is none", () => ({ url: "redis://localhost:99999" }), url, howToWriteUrl],
+  ["a URL with a database that is no number", () => ({ url: "redis://localhost/sessions" }), url, howToWriteUrl],
+  ["a URL with a password that is not encoded", () => ({ url: "redis://:hunter2/%zz@localhost" }), url, howToWriteUrl],
+  ["a URL with a broken code", () => ({ url: "redis://:hunter2%ff@localhost" }), url, howToWriteUrl],
+  [
+    "a URL where a host should be",
+    () => ({ host: "redis://:hunter2@localhost:6379" }),
+    `${host} a text of 31 characters`,
+    "Write a host name or an address"
+  ],
+  [
+    "a URL where an address should be",
+    () => ({ cluster: ["redis://:hunter2@localhost:6379"] }),
+    cluster,
+    "Write addresses such as \"localhost:6379\""
+  ],
+  [
+    "a host besides the URL",
+    () => ({ url: "redis://localhost", host: "localhost" }),
+    `${host} "localhost"`,
+    "It contradicts store.url: write only one of them"
+  ],
+  [
+    "a port besides the URL",
+    () => ({ url: "redis://localhost", port: 6380 }),
+    "store.port (SESSION_STORE_PORT): found 6380",
+    "It contradicts store.url: write only one of them"
+  ],
+  [
+    "a database besides that of the URL",
+    () => ({ url: "redis://localhost/1", db: 2 }),
+    "store.db (SESSION_STORE_DB): found 2",
+    "It contradicts store.url: write only one of them"
+  ],
+  [
+    "a password besides that of the URL",
+    () => ({ url: "redis://:hunter2@localhost", password: "hunter2" }),
+    `${passwordSetting} a text of 7 characters`,
+    "It contradicts store.url: write only one of them"
+  ],
+  [
+    "a Cluster besides Sentinels",
+    () => ({ cluster: ["localhost:6379"], sentinels: ["localhost:26379"] }),
+    "store.sentinels (SESSION_STORE_SENTINELS): found a list of a text of 15 characters",
+    "It contradicts store.cluster: write only one of them"
+  ],
+  [
+    "a database of a Cluster",
+    () => ({ cluster: ["localhost:6379"], db: 1 }),
+    "store.db (SESSION_STORE_DB): found 1",
+    "It contradicts store.cluster: write only one of them"
+  ],
+  [
+    "the name of a master without Sentinels",
+    () => ({ url: "redis://localhost", sentinelName: "shop" }),
+    "store.sentinelName (SESSION_STORE_SENTINEL_NAME): found \"shop\"",
+    "It is for store.sentinels only"
+  ],
+  [
+    "a setting that there is not",
+    () => ({ pasword: "hunter2" }) as never,
+    "store.pasword (SESSION_STORE_PASWORD): found a text of 7 characters",
+    "There is no such setting. Did you mean store.password (SESSION_STORE_PASSWORD)?"
+  ]
+]
+
+describe("a store does not start with", () => {
+  for (const [what, options, start, end] of mistakes) {
+    it.live(what, () =>
+      Effect.gen(function*() {
+        const mistake = yield* mistakeOf(options(servers()))
+        assert.isTrue(mistake.startsWith(start), mistake)
+        assert.include(mistake.slice(start.length), `. ${end}`)
+      }).pipe(Effect.provide(observe().layer)))
+  }
+
+  it.live("ioredis not installed", () =>
+    Effect.gen(function*() {
+      const root = pathToFileURL(join(import.meta.dirname, "../../..")).href
+      const script = `
+        import { registerHooks } from "node:module"
+        registerHooks({
+          resolve(specifier, context, next) {
+            if (specifier !== "ioredis") return next(specifier, context)
+            throw Object.assign(new Error("Cannot find package 'ioredis'"), { code: "ERR_MODULE_NOT_FOUND" })
+          }
+        })
+        const { Effect, Layer } = await import("effect")
+        const { RedisLayer, SessionConfig } = await import("${root}/src/index.ts")
+        const store = Layer.provide(RedisLayer.layer(), SessionConfig.layer({ secret: "${secret}" }))
+        const error = await Effect.runPromise(Effect.flip(Effect.scoped(Layer.build(store))))
+        console.log(JSON.stringify(error.mistakes))
+      `
+      const output = yield* Effect.callback<string>((resume) => {
+        const options = { cwd: join(import.meta.dirname, "../../..") }
+        execFile(process.execPath, ["--input-type=module", "--eval", script], options, (error, stdout, stderr) =>
+          resume(error === null ? Effect.succeed(stdout) : Effect.die(new Error(stderr))))
+      })
+      assert.deepStrictEqual(JSON.parse(output), [{
+        setting: "store.type (SESSION_DRIVER)",
+        found: "\"redis\"",
+        write: "The Redis driver needs ioredis: run `npm install ioredis`"
+      }])
+    }))
+})
+
+describe("a store starts with", () => {
+  const works = (options: RedisLayer.Options, config: SessionConfig.Options = {}) =>
+    Effect.gen(function*() {
+      const server = yield* serve(basicRoutes, { store: RedisLayer.layer(options), config, logger: false })
+      const cookie = cookieOf(yield* server.post("/count"))
+      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1}`)
+    })
+
+  it.live("a password, in the URL or besides it", () =>
+    Effect.gen(function*() {
+      const { locked } = servers()
+      yield* works({ url: at(locked, `:${password}@`) })
+      yield* works({ url: at(locked), password })
+    }))
+
+  it.live("special characters in a password, in the URL percent-encoded", () =>
+    Effect.gen(function*() {
+      const password = "a/b@c:d%?#é"
+      const locked = yield* startRedis({ password })
+      yield* works({ url: at(locked, `:${encodeURIComponent(password)}@`) })
+      yield* works({ host: "127.0.0.1", port: locked.port, password })
+    }))
+
+  it.live("a user of its own, who may do no more than the driver needs", () =>
+    Effect.gen(function*() {
+      const redis = yield* startRedis()
+      yield* redis.command("ACL", "SETUSER", "sessions", "on", `>${password}`, "~sess:*", "+@connection", "+info")
+      const options = { url: at(redis, `sessions:${password}@`), prefix: "sess:" }
+      assert.include(yield* mistakeOf(options), "Redis refuses: NOPERM")
+      yield* redis.command(
+        "ACL",
+        "SETUSER",
+        "sessions",
+        ...["hgetall", "evalsha", "eval", "exists", "hset", "hget", "hmget", "hkeys", "hdel", "hexists", "pexpireat"]
+          .map((command) => `+${command}`),
+        ...["type", "del", "unlink"].map((command) => `+${command}`)
+      )
+      yield* works(options)
+      assert.include(yield* mistakeOf({ ...options, prefix: "other:" }), "Redis refuses: NOPERM")
+    }).pipe(Effect.provide(observe().layer)))
+
+  it.live("a socket", () =>
+    Effect.gen(function*() {
+      const socket = join(yield* temporaryFolder, "redis.sock")
+      yield* startRedis({ parameters: ["--unixsocket", socket] })
+      yield* works({ url: `unix://${socket}` })
+    }))
+
+  it.live("a time limit of never", () => works({ url: at(servers().open) }, { timeLimit: "never" }))
+
+  it.live("a time limit that is longer than a timer", () =>
+    works({ url: at(servers().open) }, { timeLimit: "52 weeks" }))
+
+  it.live("a name of a node of the Cluster that does not exist, and one that does", () =>
+    works({ cluster: ["redis.invalid:6379", address(servers().cluster)] }))
+})

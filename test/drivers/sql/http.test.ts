@@ -1,0 +1,327 @@
+/**
+ * Sessions in PostgreSQL over HTTP: requests of one session at the same time, on one server and on two, and handlers that
+ * have a transaction of their own.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer } from "effect"
+import { Session, type SessionConfig, SqlLayer } from "effect-session"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
+import { TestClock } from "effect/testing"
+import { type Operation, watchStore } from "../../support/failingStore.ts"
+import { startPostgres } from "../../support/postgresServer.ts"
+import { shared } from "../../support/redisServer.ts"
+import { basicRoutes, Count, keysRoute, Name, ok } from "../../support/routes.ts"
+import { cookieNames, cookieOf, serve, type StoreLayer } from "../../support/server.ts"
+import { sqliteClient } from "../../support/sqliteClient.ts"
+
+const postgres = shared(startPostgres())
+
+const migrate = Layer.effectDiscard(Effect.orDie(SqlLayer.migration()))
+
+const storeOn = (client: Layer.Layer<SqlClient>): StoreLayer =>
+  SqlLayer.layer().pipe(Layer.provide(migrate), Layer.provide(client))
+
+/** As the Layer does it. */
+const makeOn = (client: Layer.Layer<SqlClient>) =>
+  Effect.flatMap(
+    Layer.build(Layer.provideMerge(migrate, client)),
+    (context) => Effect.provide(SqlLayer.make(), context)
+  )
+
+/** Each client has a pool of its own, as each server has. */
+const newClient = () => postgres().client()
+
+// -----------------------------------------------------------------------------
+// requests at the same time
+// -----------------------------------------------------------------------------
+
+describe("200 parallel requests of one session that each set a key of their own and add one to a counter", () => {
+  for (const servers of [1, 2]) {
+    it.effect(`on ${servers === 1 ? "one server" : "two servers"}: 200 keys, and 200`, () =>
+      Effect.gen(function*() {
+        const requests = 200
+        const routes = Layer.mergeAll(
+          basicRoutes,
+          yield* keysRoute(requests)
+        )
+        const started = yield* Effect.forEach(Array.from({ length: servers }), () =>
+          serve(routes, { store: storeOn(newClient()) }))
+        const cookie = cookieOf(yield* started[0]!.post("/login"))
+        const numbers = Array.from({ length: requests }, (_, number) =>
+          number)
+        const answers = yield* Effect.forEach(
+          numbers,
+          (number) => started[number % servers]!.post(`/keys/${number}`, { cookie }),
+          { concurrency: "unbounded" }
+        )
+        assert.isTrue(answers.every(({ status }) => status === 200))
+        const { count, name, ...keys } = JSON.parse((yield* started[0]!.get("/", { cookie })).body)
+        assert.strictEqual(count, 200)
+        assert.strictEqual(name, "Ada")
+        assert.deepStrictEqual(keys, Object.fromEntries(numbers.map((number) => [`key_${number}`, number])))
+      }))
+  }
+})
+
+// What a slow request does to its session, and the operation of the store that it is held in.
+const slowRequests: ReadonlyArray<readonly [path: string, operation: Operation]> = [
+  ["/count", "update"],
+  ["/touch", "touch"],
+  ["/login", "regenerate"]
+]
+
+describe("a request that is slow, while another server ends its session", () => {
+  for (const [path, operation] of slowRequests) {
+    for (const end of ["/logout", "/login"]) {
+      it.effect(`POST ${path} while POST ${end}: no cookie, and the session that was ended stays so`, () =>
+        Effect.gen(function*() {
+          const store = watchStore(makeOn(newClient()))
+          const slowServer = yield* serve(basicRoutes, { store: store.layer })
+          const server = yield* serve(basicRoutes, { store: storeOn(newClient()) })
+          const cookie = cookieOf(yield* server.post("/count"))
+          yield* TestClock.adjust("2 minutes")
+          const writing = store.holds(operation)
+          const request = yield* Effect.forkChild(slowServer.post(path, { cookie }))
+          yield* writing.reached
+          const ended = yield* server.post(end, { cookie })
+          yield* writing.release
+          const slow = yield* Fiber.join(request)
+          assert.deepStrictEqual(cookieNames(ended), ["session"])
+          assert.strictEqual(slow.status, 200)
+          assert.deepStrictEqual(slow.setCookies, [])
+          for (const { get } of [server, slowServer]) assert.strictEqual((yield* get("/", { cookie })).body, "{}")
+          if (end === "/login") {
+            assert.strictEqual(
+              (yield* slowServer.get("/", { cookie: cookieOf(ended) })).body,
+              `{"count":1,"name":"Ada"}`
+            )
+          }
+        }))
+    }
+  }
+})
+
+describe("a commit and a logout that wait for the same row", () => {
+  const orders = [
+    ["/count", "/logout"],
+    ["/logout", "/count"],
+    ["/touch", "/logout"],
+    ["/logout", "/login"],
+    ["/login", "/logout"]
+  ] as const
+  for (const [first, second] of orders) {
+    it.effect(`POST ${first} before POST ${second}: both are answered, and the session is gone`, () =>
+      Effect.gen(function*() {
+        const [one, other] = yield* Effect.all([
+          serve(basicRoutes, { store: storeOn(newClient()) }),
+          serve(basicRoutes, { store: storeOn(newClient()) })
+        ])
+        const cookie = cookieOf(yield* one.post("/count"))
+        const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
+        const requests = yield* sql.withTransaction(
+          Effect.gen(function*() {
+            yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
+            const firstRequest = yield* Effect.forkScoped(one.post(first, { cookie }))
+            yield* postgres().waitForLocks(1)
+            const secondRequest = yield* Effect.forkScoped(other.post(second, { cookie }))
+            yield* postgres().waitForLocks(2)
+            return [firstRequest, secondRequest]
+          })
+        )
+        const answers = yield* Effect.forEach(requests, Fiber.join)
+        assert.deepStrictEqual(answers.map(({ status }) => status), [200, 200])
+        // Also that of a login that came before the logout, or just too late.
+        for (const each of [cookie, ...answers.map(cookieOf)]) {
+          assert.strictEqual((yield* one.get("/", { cookie: each })).body, "{}")
+        }
+      }))
+  }
+})
+
+describe("a database where transactions are serializable by default", () => {
+  for (const [path, left] of [["/touch", `{"count":1}`], ["/count", `{"count":2}`], ["/logout", "{}"]] as const) {
+    it.effect(`does not fail POST ${path} because another transaction has changed the row meanwhile`, () =>
+      Effect.gen(function*() {
+        const startupParameters = { default_transaction_isolation: "serializable" }
+        const server = yield* serve(basicRoutes, { store: storeOn(postgres().client({ startupParameters })) })
+        const cookie = cookieOf(yield* server.post("/count"))
+        const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
+        const request = yield* sql.withTransaction(
+          Effect.gen(function*() {
+            yield* sql`UPDATE effect_sessions SET touched_at = touched_at + 1`
+            const request = yield* Effect.forkScoped(server.post(path, { cookie }))
+            yield* postgres().waitForLocks(1)
+            return request
+          })
+        )
+        assert.strictEqual((yield* Fiber.join(request)).status, 200)
+        assert.strictEqual((yield* server.get("/", { cookie })).body, left)
+      }))
+  }
+})
+
+describe("commits of one session that wait", () => {
+  it.effect("take one connection of the pool, and leave the others to other sessions", () =>
+    Effect.gen(function*() {
+      const server = yield* serve(basicRoutes, { store: storeOn(postgres().client({ maxConnections: 2 })) })
+      const cookie = cookieOf(yield* server.post("/count"))
+      const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
+      const requests = yield* sql.withTransaction(
+        Effect.gen(function*() {
+          yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
+          const requests = Array.from({ length: 5 }, () => Effect.forkScoped(server.post("/count", { cookie })))
+          const fibers = yield* Effect.all(requests)
+          yield* postgres().waitForLocks(1)
+          const browser = server.browser()
+          yield* browser.post("/count")
+          yield* browser.post("/count")
+          assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
+          return fibers
+        })
+      )
+      yield* Effect.forEach(requests, Fiber.join)
+      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":6}`)
+    }))
+})
+
+// -----------------------------------------------------------------------------
+// transactions of the application
+// -----------------------------------------------------------------------------
+
+/** Handlers whose transactions begin with an order, and routes to look at what is in the database. */
+const routesWith = (context: Context.Context<SqlClient>) => {
+  const sql = Context.get(context, SqlClient)
+  const order = sql`INSERT INTO orders VALUES (1)`
+  const changes = {
+    count: Session.increment(Count),
+    touch: Session.touch,
+    login: Effect.andThen(Session.regenerate, Session.put(Name, "Ada")),
+    logout: Session.destroy
+  }
+  const rolledBack = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    sql.withTransaction(Effect.andThen(Effect.andThen(order, effect), Effect.fail("rolled back" as const))).pipe(
+      Effect.catchIf((error) => error === "rolled back", () => Effect.succeed(ok))
+    )
+  const add = <E, R>(path: `/${string}`, effect: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    HttpRouter.add("POST", path, Effect.provide(effect, context))
+  return Layer.mergeAll(
+    basicRoutes,
+    ...Object.entries(changes).map(([name, change]) =>
+      add(`/rollback/${name}`, rolledBack(Effect.andThen(change, Session.commit)))
+    ),
+    add(
+      "/readonly",
+      Effect.as(Effect.andThen(Session.increment(Count), Session.commit), ok).pipe(
+        Effect.provideService(BeginTransaction, "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY")
+      )
+    ),
+    add(
+      "/aborted",
+      sql.withTransaction(
+        Effect.gen(function*() {
+          yield* Effect.flip(sql`SELECT 1 / 0`)
+          return yield* Effect.fail({ count: yield* Count })
+        })
+      ).pipe(
+        Effect.catchIf((error) => "count" in error, (error) => Effect.succeed(HttpServerResponse.jsonUnsafe(error)))
+      )
+    ),
+    add(
+      "/inside",
+      Effect.andThen(Session.increment(Count), Effect.as(sql.withTransaction(Session.commit), ok))
+    ),
+    add(
+      "/refused",
+      sql.withTransaction(
+        Effect.gen(function*() {
+          const before = yield* Count
+          yield* Session.increment(Count)
+          const error = yield* Effect.flip(Session.commit)
+          return HttpServerResponse.jsonUnsafe([before, error._tag, String(error.cause)])
+        })
+      )
+    )
+  )
+}
+
+describe("a transaction of the application", () => {
+  const serveOn = Effect.fnUntraced(function*(client: Layer.Layer<SqlClient>, config: SessionConfig.Options = {}) {
+    const context = yield* Layer.build(Layer.provideMerge(migrate, client))
+    const sql = Context.get(context, SqlClient)
+    yield* sql`CREATE TABLE IF NOT EXISTS orders (id INTEGER)`
+    const store = watchStore(Effect.provide(SqlLayer.make(), context))
+    const server = yield* serve(routesWith(context), { store: store.layer, config })
+    return { ...server, store, orders: Effect.map(sql`SELECT * FROM orders`, (rows) => rows.length) }
+  })
+
+  const changes = [
+    { path: "/count", left: `{"count":2}` },
+    { path: "/touch", left: `{"count":1}` },
+    { path: "/login", left: `{"count":1,"name":"Ada"}` },
+    { path: "/logout", left: "{}" }
+  ]
+  for (const { left, path } of changes) {
+    it.effect(`that is rolled back does not take back what the session has committed: ${path}`, () =>
+      Effect.gen(function*() {
+        const server = yield* serveOn(newClient())
+        const browser = server.browser()
+        yield* browser.post("/count")
+        assert.strictEqual((yield* browser.post(`/rollback${path}`)).status, 200)
+        assert.strictEqual((yield* browser.get("/")).body, left)
+        assert.strictEqual(yield* server.orders, 0)
+      }))
+  }
+
+  it.effect("that is rolled back does not take back a new session", () =>
+    Effect.gen(function*() {
+      const server = yield* serveOn(newClient())
+      const browser = server.browser()
+      yield* browser.post("/rollback/count")
+      assert.strictEqual((yield* browser.get("/")).body, `{"count":1}`)
+      assert.strictEqual(yield* server.orders, 0)
+    }))
+
+  it.effect("that the database has given up does not keep the session from being read", () =>
+    Effect.gen(function*() {
+      const browser = (yield* serveOn(newClient())).browser()
+      yield* browser.post("/count")
+      assert.strictEqual((yield* browser.post("/aborted")).body, `{"count":1}`)
+    }))
+
+  it.effect("begins as the application wants it, and those of the session do not", () =>
+    Effect.gen(function*() {
+      const browser = (yield* serveOn(newClient())).browser()
+      yield* browser.post("/count")
+      assert.strictEqual((yield* browser.post("/readonly")).status, 200)
+      assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
+    }))
+
+  it.effect("that holds the last connection of the pool: 503 at the time limit, and then the server goes on", () =>
+    Effect.gen(function*() {
+      const server = yield* serveOn(postgres().client({ maxConnections: 1 }), { timeLimit: "100 ms" })
+      const browser = server.browser()
+      yield* browser.post("/count")
+      const committing = server.store.before("update", Effect.void)
+      const request = yield* Effect.forkChild(browser.post("/inside"))
+      yield* committing
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* Fiber.join(request)).status, 503)
+      assert.strictEqual((yield* browser.post("/count")).status, 200)
+      assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
+    }))
+
+  it.effect("on SQLite: the session can be read in it, and be committed after it, and is refused in it at once", () =>
+    Effect.gen(function*() {
+      const browser = (yield* serveOn(sqliteClient())).browser()
+      yield* browser.post("/count")
+      const answer = yield* browser.post("/refused")
+      assert.deepStrictEqual(JSON.parse(answer.body), [
+        1,
+        "SessionStoreError",
+        "Error: This database has one connection, and a transaction of yours has it: " +
+        "commit the session before the transaction, or after it"
+      ])
+      assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
+    }))
+})

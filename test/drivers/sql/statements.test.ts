@@ -1,0 +1,568 @@
+/**
+ * What the driver sends to the database, and the table it works on.
+ */
+import type { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Config, ConfigProvider, Context, Effect, Fiber, Layer, Redacted, type Scope } from "effect"
+import { type SessionConfig, SessionStore, SqlLayer } from "effect-session"
+import { Reactivity } from "effect/reactivity"
+import { Migrator } from "effect/sql"
+import { make as makeClient, SqlClient } from "effect/sql/SqlClient"
+import * as Statement from "effect/sql/Statement"
+import { TestClock } from "effect/testing"
+import { readFileSync } from "node:fs"
+import * as SqlDialect from "../../../src/internal/drivers/sql/dialect.ts"
+import * as Change from "../../../src/internal/record/change.ts"
+import * as Identifier from "../../../src/internal/token/identifier.ts"
+import { mistakesIn } from "../../support/config.ts"
+import { type LogEvent, observe } from "../../support/observe.ts"
+import { startPostgres } from "../../support/postgresServer.ts"
+import { eventually, freePort, shared } from "../../support/redisServer.ts"
+import { sqliteClient } from "../../support/sqliteClient.ts"
+import { settings } from "../../support/visits.ts"
+
+const server = shared(startPostgres())
+
+type Services = SessionStore.SessionStore | SessionConfig.SessionConfig | SqlClient
+
+const storeOn = (client: Layer.Layer<SqlClient>, options?: SqlLayer.Options) =>
+  SqlLayer.layer(options).pipe(Layer.provideMerge(settings()), Layer.provideMerge(client))
+
+/** A client on a schema of its own. It has one connection, so that statements come one after another. */
+const newClient = Effect.suspend(() => Effect.map(server().schema, (schema) => clientOn(schema)))
+
+const clientOn = (schema: string, options: Partial<PgClient.PgPoolConfig> = {}) =>
+  server().client({
+    applicationName: "tested",
+    maxConnections: 1,
+    startupParameters: { search_path: schema },
+    ...options
+  })
+
+/** Runs it with a store on a schema of its own, in which there is just the table. */
+const withStore = <A, E>(
+  effect: Effect.Effect<A, E, Services | Scope.Scope>,
+  options?: SqlLayer.Options,
+  prepare: Effect.Effect<unknown, unknown, SqlClient> = Effect.void
+) =>
+  Effect.gen(function*() {
+    const client = yield* newClient
+    yield* Effect.provide(Effect.andThen(prepare, SqlLayer.migration(options)), client)
+    return yield* Effect.scoped(Effect.provide(effect, storeOn(client, options)))
+  })
+
+const newId = Effect.sync(() => Redacted.make(Identifier.random()))
+
+const hour = 3_600_000
+
+/** A new session, and what a request does with it. */
+const newSession = Effect.gen(function*() {
+  const store = yield* SessionStore.SessionStore
+  const now = yield* Clock.currentTimeMillis
+  const id = yield* newId
+  const record = { createdAt: now, touchedAt: now, expiresAt: now + hour, fields: new Map([["name", "\"Ada\""]]) }
+  return {
+    id,
+    create: store.create(id, record),
+    load: store.load(id),
+    update: (field: string) => store.update(id, Change.set(Change.none, field, "1"), record),
+    touch: store.touch(id, record),
+    regenerate: Effect.flatMap(newId, (newId) => store.regenerate(id, newId, Change.none, record)),
+    destroy: store.destroy(id, record)
+  }
+})
+
+type NewSession = Effect.Success<typeof newSession>
+
+const rows = <A extends object>(statement: string) => Effect.flatMap(SqlClient, (sql) => sql.unsafe<A>(statement))
+
+// -----------------------------------------------------------------------------
+// statements
+// -----------------------------------------------------------------------------
+
+const select =
+  `SELECT created_at, touched_at, expires_at, superseded_until, fields FROM "effect_sessions" WHERE "key" = $1`
+const insert = `INSERT INTO "effect_sessions" ("key", created_at, touched_at, expires_at, fields) ` +
+  `VALUES ($1, $2, $3, $4, $5) ON CONFLICT ("key") DO NOTHING RETURNING "key"`
+const begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+const lock = `${select} FOR UPDATE`
+const update = `UPDATE "effect_sessions" SET touched_at = $1, expires_at = $2, fields = $3 WHERE "key" = $4`
+const touch = `UPDATE "effect_sessions" ` +
+  `SET touched_at = GREATEST(touched_at, $1), expires_at = GREATEST(expires_at, $2) ` +
+  `WHERE "key" = $3 AND superseded_until IS NULL RETURNING "key"`
+const supersede = `UPDATE "effect_sessions" SET superseded_until = $1, expires_at = $2, fields = $3 WHERE "key" = $4`
+const remove = `DELETE FROM "effect_sessions" WHERE "key" = $1 ` +
+  "RETURNING created_at, touched_at, expires_at, superseded_until, fields"
+
+describe("PostgreSQL is sent, for each operation, what the documentation says", () => {
+  const cases: ReadonlyArray<{
+    readonly name: string
+    /** What comes before, and does not count. */
+    readonly after?: (session: NewSession) => Effect.Effect<unknown, unknown>
+    readonly operation: (session: NewSession) => Effect.Effect<unknown, unknown>
+    readonly statements: ReadonlyArray<string>
+  }> = [
+    { name: "load", operation: ({ load }) => load, statements: [select] },
+    { name: "create", operation: ({ create }) => create, statements: [insert] },
+    {
+      name: "update",
+      after: ({ create }) => create,
+      operation: ({ update }) => update("name"),
+      statements: [begin, lock, update, "COMMIT"]
+    },
+    {
+      name: "update of a session that is gone",
+      operation: ({ update }) => update("name"),
+      statements: [begin, lock, "COMMIT"]
+    },
+    { name: "touch", after: ({ create }) => create, operation: ({ touch }) => touch, statements: [touch] },
+    {
+      name: "regenerate",
+      after: ({ create }) => create,
+      operation: ({ regenerate }) => regenerate,
+      statements: [insert, begin, lock, supersede, "COMMIT"]
+    },
+    {
+      name: "regenerate when another request has committed meanwhile",
+      after: ({ create, update }) => Effect.andThen(create, update("meanwhile")),
+      operation: ({ regenerate }) => regenerate,
+      statements: [insert, begin, lock, supersede, "COMMIT", begin, lock, update, "COMMIT"]
+    },
+    { name: "destroy", after: ({ create }) => create, operation: ({ destroy }) => destroy, statements: [remove] },
+    {
+      name: "destroy of a session that another request has given a new id",
+      after: ({ create, regenerate }) => Effect.andThen(create, regenerate),
+      operation: ({ destroy }) => destroy,
+      statements: [remove, remove]
+    }
+  ]
+
+  for (const { after, name, operation, statements } of cases) {
+    it.live(name, () =>
+      withStore(
+        Effect.gen(function*() {
+          const session = yield* newSession
+          if (after !== undefined) yield* after(session)
+          assert.deepStrictEqual(yield* server().statements("tested", operation(session)), statements)
+        }),
+        { sweepEvery: "never" }
+      ))
+  }
+})
+
+// -----------------------------------------------------------------------------
+// the table
+// -----------------------------------------------------------------------------
+
+describe("the table", () => {
+  it.effect("holds what a person can read", () =>
+    withStore(
+      Effect.gen(function*() {
+        yield* TestClock.setTime(hour)
+        const { create, update } = yield* newSession
+        yield* create
+        yield* update("visits")
+        const [row] = yield* rows<Record<string, unknown>>(
+          "SELECT length(key) AS key, created_at, touched_at, expires_at, superseded_until, fields FROM effect_sessions"
+        )
+        assert.deepStrictEqual(row, {
+          key: 43,
+          created_at: 3_600_000n,
+          touched_at: 3_600_000n,
+          expires_at: 7_200_000n,
+          superseded_until: null,
+          fields: `{"name":"Ada","visits":1}`
+        })
+      })
+    ))
+
+  it.effect("has no more of a session that was regenerated than the key of its successor", () =>
+    withStore(
+      Effect.gen(function*() {
+        const { create, regenerate } = yield* newSession
+        yield* create
+        yield* regenerate
+        const [mark] = yield* rows<Record<string, unknown>>("SELECT * FROM effect_sessions WHERE superseded_until > 0")
+        const [successor] = yield* rows<Record<string, unknown>>(
+          "SELECT * FROM effect_sessions WHERE superseded_until IS NULL"
+        )
+        assert.deepStrictEqual(
+          { ...mark, key: "" },
+          {
+            key: "",
+            created_at: 0n,
+            touched_at: 0n,
+            expires_at: 30_000n,
+            superseded_until: 30_000n,
+            fields: JSON.stringify(successor!["key"])
+          }
+        )
+      })
+    ))
+
+  it.effect("may be damaged: no session, no error, and the next request goes on", () =>
+    withStore(
+      Effect.gen(function*() {
+        for (const damaged of ["", "{", "null", "[1]", "3", "\"text\""]) {
+          const { create, load, regenerate, update } = yield* newSession
+          yield* create
+          yield* rows(`UPDATE effect_sessions SET fields = '${damaged}'`)
+          assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown" })
+          assert.strictEqual((yield* update("name"))._tag, "Gone")
+          assert.strictEqual((yield* regenerate)._tag, "Gone")
+          yield* rows("DELETE FROM effect_sessions")
+        }
+      })
+    ))
+
+  const oddNames = [
+    "Sessions",
+    "user",
+    "two words",
+    "quote\"d",
+    "semi;colon",
+    "drop table \"effect_sessions\"; --",
+    "$1",
+    "größe_日本",
+    "ein_name_der_so_lang_ist_dass_die_datenbank_das_ende_davon_abschneidet",
+    "auth.sessions",
+    "Odd \"schema\".Odd table"
+  ]
+  for (const table of oddNames) {
+    it.effect(`may have a name such as ${table}`, () => {
+      const [schema, name] = table.includes(".") ? table.split(".") as [string, string] : [undefined, table]
+      const prepare = schema === undefined ? Effect.void : rows(`CREATE SCHEMA ${quoted(schema)}`)
+      return withStore(
+        Effect.gen(function*() {
+          const { create, destroy, load, regenerate, touch, update } = yield* newSession
+          yield* create
+          assert.strictEqual((yield* update("visits"))._tag, "Written")
+          assert.strictEqual((yield* touch)._tag, "Written")
+          assert.strictEqual((yield* load)._tag, "Found")
+          assert.strictEqual((yield* regenerate)._tag, "Written")
+          const stored = rows(`SELECT * FROM ${schema === undefined ? "" : `${quoted(schema)}.`}${quoted(name)}`)
+          assert.strictEqual((yield* stored).length, 2)
+          yield* destroy
+          assert.strictEqual((yield* stored).length, 0)
+          const sql = yield* SqlClient
+          const indexes = yield* sql`SELECT 1 FROM pg_indexes
+            WHERE schemaname = coalesce(${schema ?? null}, current_schema()) AND indexdef LIKE '%(expires_at)'`
+          assert.strictEqual(indexes.length, 1)
+        }),
+        { table },
+        prepare
+      )
+    })
+  }
+})
+
+const quoted = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
+
+it.effect("SQLite has the table, and its index, in the schema that its name begins with", () =>
+  Effect.gen(function*() {
+    const table = "auth.sessions"
+    const context = yield* Layer.build(sqliteClient())
+    yield* Effect.provide(Effect.andThen(rows("ATTACH ':memory:' AS auth"), SqlLayer.migration({ table })), context)
+    yield* Effect.gen(function*() {
+      const { create, load } = yield* newSession
+      yield* create
+      assert.strictEqual((yield* load)._tag, "Found")
+      assert.strictEqual((yield* rows("SELECT * FROM auth.sessions")).length, 1)
+      assert.deepStrictEqual(
+        (yield* rows<{ readonly name: string }>("SELECT name FROM auth.sqlite_schema WHERE sql IS NOT NULL"))
+          .map(({ name }) => name),
+        ["sessions", "idx_sessions_expires_at"]
+      )
+    }).pipe(Effect.provide(storeOn(Layer.succeedContext(context), { table })))
+  }))
+
+// -----------------------------------------------------------------------------
+// making the table
+// -----------------------------------------------------------------------------
+
+describe("the migration", () => {
+  const description = Effect.all([
+    rows(
+      "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_schema = current_schema()"
+    ),
+    rows(
+      "SELECT indexname, replace(indexdef, current_schema(), '') FROM pg_indexes WHERE schemaname = current_schema() ORDER BY 1"
+    )
+  ])
+
+  const describedAfter = (prepare: Effect.Effect<unknown, unknown, SqlClient>) =>
+    Effect.flatMap(newClient, (client) => Effect.provide(Effect.andThen(prepare, description), client))
+
+  it.effect("makes what the file for PostgreSQL makes", () =>
+    Effect.gen(function*() {
+      const byMigration = yield* describedAfter(SqlLayer.migration())
+      const byFile = yield* describedAfter(Effect.forEach(statementsIn("postgresql"), rows))
+      assert.deepStrictEqual(byMigration, byFile)
+      assert.deepStrictEqual(byFile.map((rows) => rows.length), [6, 2])
+    }))
+
+  const dialects = [
+    { dialect: SqlDialect.postgresql, file: "postgresql", quote: "\"" },
+    { dialect: SqlDialect.mysql, file: "mysql", quote: "`" },
+    { dialect: SqlDialect.sqlite, file: "sqlite", quote: "\"" }
+  ] as const
+  for (const { dialect, file, quote } of dialects) {
+    it(`runs the statements of sql/${file}.sql`, () => {
+      const sql = Statement.make(Effect.die("No statement is run"), compilerWith(quote), [], undefined)
+      const statements = dialect.create(sql, "effect_sessions").map((statement) => statement.compile()[0])
+      assert.deepStrictEqual(statements, statementsIn(file))
+    })
+  }
+
+  it.effect("can be run again, and harms no session", () =>
+    withStore(
+      Effect.gen(function*() {
+        const { create, load } = yield* newSession
+        yield* create
+        yield* SqlLayer.migration()
+        assert.strictEqual((yield* load)._tag, "Found")
+      })
+    ))
+
+  it.effect("can be run by many servers that start at the same time", () =>
+    Effect.gen(function*() {
+      const client = yield* newClient
+      const runs = Array.from({ length: 8 }, () => Effect.provide(SqlLayer.migration(), client))
+      yield* Effect.all(runs, { concurrency: "unbounded" })
+      assert.strictEqual((yield* Effect.provide(description, client))[0].length, 6)
+    }))
+
+  it.effect("is one for the Migrator of effect/sql", () =>
+    Effect.gen(function*() {
+      const run = Migrator.make({})({
+        loader: Migrator.fromRecord({ "0001_sessions": SqlLayer.migration({ table: "sessions" }) })
+      })
+      const completed = yield* Effect.provide(
+        Effect.andThen(run, Effect.all([rows("SELECT * FROM effect_sql_migrations"), rows("SELECT * FROM sessions")])),
+        yield* newClient
+      )
+      assert.deepStrictEqual(completed.map((rows) => rows.length), [1, 0])
+    }))
+})
+
+/** The statements of a file in the folder sql. */
+const statementsIn = (file: string): ReadonlyArray<string> =>
+  readFileSync(new URL(`../../../sql/${file}.sql`, import.meta.url), "utf8")
+    .replaceAll(/^--.*\n/gm, "")
+    .split(";")
+    .map((statement) => statement.trim())
+    .filter((statement) => statement !== "")
+
+const compilerWith = (quote: string, dialect: Statement.Dialect = "sqlite") =>
+  Statement.makeCompiler({
+    dialect,
+    placeholder: () => "?",
+    onIdentifier: Statement.defaultEscape(quote),
+    onRecordUpdate: () => ["", []],
+    onCustom: () => ["", []]
+  })
+
+// -----------------------------------------------------------------------------
+// mistakes
+// -----------------------------------------------------------------------------
+
+describe("a server does not start", () => {
+  const mistakeOn = (client: Layer.Layer<SqlClient>, options?: SqlLayer.Options) =>
+    Effect.map(mistakesIn(Effect.provide(Effect.void, storeOn(client, options))), ([mistake]) => mistake)
+
+  const howTo = "Run the migration, SqlLayer.migration(), " +
+    "or the file for this database in the folder sql of effect-session"
+
+  it.effect("without the table, and says how to make it", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* mistakeOn(yield* newClient),
+        `store.table (SESSION_STORE_TABLE): found "effect_sessions". It is not there, or not a table of sessions: ` +
+          `relation "effect_sessions" does not exist. ${howTo}`
+      )
+    }))
+
+  it.effect("without the table on SQLite, and says the same", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* mistakeOn(sqliteClient(), { table: "sessions" }),
+        `store.table (SESSION_STORE_TABLE): found "sessions". It is not there, or not a table of sessions: ` +
+          `no such table: sessions. ${howTo}`
+      )
+    }))
+
+  it.effect("with a table of something else", () =>
+    Effect.gen(function*() {
+      const client = yield* newClient
+      yield* Effect.provide(rows("CREATE TABLE effect_sessions (key TEXT PRIMARY KEY, data TEXT)"), client)
+      assert.include(yield* mistakeOn(client), `column "created_at" does not exist. ${howTo}`)
+    }))
+
+  it.effect("with a table that it may not read", () =>
+    Effect.gen(function*() {
+      const schema = yield* server().schema
+      yield* Effect.provide(SqlLayer.migration(), clientOn(schema))
+      yield* server().query("CREATE ROLE stranger LOGIN")
+      yield* server().query(`GRANT USAGE ON SCHEMA ${schema} TO stranger`)
+      assert.strictEqual(
+        yield* mistakeOn(clientOn(schema, { username: "stranger" })),
+        `store.table (SESSION_STORE_TABLE): found "effect_sessions". ` +
+          `It can't be read: permission denied for table effect_sessions`
+      )
+    }))
+
+  it.effect("with a database that can't be reached", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const mistake = yield* mistakeOn(server().client({ port }))
+      assert.include(mistake, `found "effect_sessions". It can't be read: connect ECONNREFUSED 127.0.0.1:${port}`)
+    }))
+
+  it.effect("with a database that does not answer", () =>
+    Effect.gen(function*() {
+      const sql = Context.get(yield* Layer.build(server().client()), SqlClient)
+      const schema = yield* server().schema
+      const client = clientOn(schema)
+      yield* Effect.provide(SqlLayer.migration(), client)
+      const mistake = yield* sql.withTransaction(
+        Effect.gen(function*() {
+          yield* sql`LOCK TABLE ${sql(`${schema}.effect_sessions`)}`
+          const mistake = yield* Effect.forkScoped(mistakeOn(client))
+          yield* server().waitForLocks(1)
+          yield* TestClock.adjust("5 seconds")
+          return yield* Fiber.join(mistake)
+        })
+      )
+      assert.include(mistake, `found "effect_sessions". It can't be read: No answer within 5s`)
+    }))
+
+  it.effect("with a name that can be none", () =>
+    Effect.gen(function*() {
+      const client = yield* newClient
+      for (const table of ["", "\0", "x".repeat(129)]) {
+        assert.include(yield* mistakeOn(client, { table }), "Write the name of a table, such as \"effect_sessions\"")
+      }
+    }))
+
+  it.effect("with a database that the driver does not know", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* mistakeOn(clientOf("mssql")),
+        `store.type (SESSION_DRIVER): found "mssql". ` +
+          "The SQL driver knows PostgreSQL, MySQL and SQLite: provide a SqlClient of one of these"
+      )
+    }))
+})
+
+/** A client of another database; nothing is sent to it. */
+const clientOf = (dialect: Statement.Dialect): Layer.Layer<SqlClient> =>
+  Layer.effect(
+    SqlClient,
+    makeClient({
+      acquirer: Effect.die("No statement is run"),
+      compiler: compilerWith("\"", dialect),
+      driver: dialect,
+      spanAttributes: []
+    })
+  ).pipe(Layer.provide(Reactivity.layer))
+
+it.effect("the settings can come from a Config", () =>
+  Effect.gen(function*() {
+    const client = yield* newClient
+    yield* Effect.provide(SqlLayer.migration({ table: "configured" }), client)
+    yield* Effect.gen(function*() {
+      yield* (yield* newSession).create
+      assert.strictEqual((yield* rows("SELECT * FROM configured")).length, 1)
+    }).pipe(
+      Effect.provide(
+        SqlLayer.layerConfig({ table: Config.String("TABLE") }).pipe(
+          Layer.provideMerge(settings()),
+          Layer.provideMerge(client)
+        )
+      ),
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: { TABLE: "configured" } }))
+    )
+  }))
+
+// -----------------------------------------------------------------------------
+// sweeping
+// -----------------------------------------------------------------------------
+
+describe("the sweeper", () => {
+  const insertUntil = (key: string, minutes: number) =>
+    rows(`INSERT INTO effect_sessions VALUES ('${key}', 0, 0, ${minutes * 60_000}, NULL, '{}')`)
+
+  const expectKeys = (...expected: ReadonlyArray<string>) =>
+    Effect.gen(function*() {
+      const context = yield* Effect.context<SqlClient>()
+      const check = Effect.map(rows<{ readonly key: string }>("SELECT key FROM effect_sessions ORDER BY key"), (rows) =>
+        assert.deepStrictEqual(rows.map(({ key }) => key), expected))
+      yield* TestClock.withLive(eventually(Effect.provide(check, context)))
+    })
+
+  /** Runs it after the first sweep; the others come every ten minutes. */
+  const withSweeper = <A, E>(effect: Effect.Effect<A, E, Services | Scope.Scope>) =>
+    withStore(
+      Effect.andThen(expectKeys(), effect),
+      {},
+      Effect.andThen(SqlLayer.migration(), insertUntil("swept first", -1))
+    )
+
+  it.effect("deletes what has expired more than a minute ago, every ten minutes", () =>
+    withSweeper(
+      Effect.gen(function*() {
+        yield* insertUntil("a", 9)
+        yield* insertUntil("b", 9.001)
+        yield* insertUntil("c", 20)
+        yield* TestClock.adjust("10 minutes")
+        yield* expectKeys("b", "c")
+        yield* TestClock.adjust("10 minutes")
+        yield* expectKeys("c")
+        yield* TestClock.adjust("10 minutes")
+        yield* expectKeys()
+      })
+    ))
+
+  it.effect("deletes the mark of a regenerated session, but not the session", () =>
+    withSweeper(
+      Effect.gen(function*() {
+        const { create, regenerate } = yield* newSession
+        yield* create
+        yield* regenerate
+        yield* rows("UPDATE effect_sessions SET key = CASE WHEN superseded_until IS NULL THEN 'new' ELSE 'old' END")
+        yield* expectKeys("new", "old")
+        yield* TestClock.adjust("10 minutes")
+        yield* expectKeys("new")
+      })
+    ))
+
+  it.effect("that fails says so, and works again when the database does", () => {
+    const observed = observe()
+    return withSweeper(
+      Effect.gen(function*() {
+        yield* insertUntil("a", 1)
+        yield* rows("ALTER TABLE effect_sessions RENAME TO away")
+        yield* TestClock.adjust("10 minutes")
+        yield* TestClock.withLive(eventually(Effect.sync(() => assert.lengthOf(warningsIn(observed.logs), 1))))
+        yield* rows("ALTER TABLE away RENAME TO effect_sessions")
+        yield* TestClock.adjust("10 minutes")
+        yield* expectKeys()
+        assert.deepStrictEqual(warningsIn(observed.logs), ["Expired sessions could not be deleted"])
+      })
+    ).pipe(Effect.provide(observed.layer))
+  })
+
+  it.effect("does nothing if it never shall", () =>
+    withStore(
+      Effect.gen(function*() {
+        yield* insertUntil("a", 1)
+        const statements = yield* server().statements("tested", TestClock.adjust("10 days"))
+        assert.deepStrictEqual(statements, [])
+        yield* expectKeys("a")
+      }),
+      { sweepEvery: "never" }
+    ))
+})
+
+const warningsIn = (logs: ReadonlyArray<LogEvent>) =>
+  logs.flatMap(({ level, message }) => level === "Warn" ? [message.split("\n", 1)[0]] : [])

@@ -1,0 +1,217 @@
+/**
+ * What holds of all changes, whatever they are: nothing of one request gets lost by the way it is written.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary } from "effect"
+import * as Change from "../../src/internal/record/change.ts"
+import type { Fields, SessionRecord, Times } from "../../src/internal/record/record.ts"
+import { intBetween, oneOf } from "../support/arbitraries.ts"
+
+// Few fields and few values, so that changes meet.
+const Field = oneOf(["a", "b", "c", "__proto__"])
+const Value = oneOf(["1", "2", "-3", "\"text\"", "null", "{\"x\":1}", "[]", "true"])
+const Small = intBetween(-5, 5)
+
+type Step = (change: Change.Change) => Change.Change
+
+const Step: Arbitrary.Arbitrary<Step> = Arbitrary.map(
+  Arbitrary.all({ kind: intBetween(0, 9), field: Field, value: Value, by: Small, initial: Small }),
+  ({ by, field, initial, kind, value }): Step => (change) =>
+    kind === 0
+      ? Change.clear(change)
+      : kind < 4
+      ? Change.set(change, field, value)
+      : kind < 6
+      ? Change.remove(change, field)
+      : kind < 7
+      ? { ...change, touch: true }
+      : Change.increment(change, field, { by, initial })
+)
+
+const Steps = Arbitrary.array(Step, { minLength: 0, maxLength: 8 })
+const changeOf = (steps: ReadonlyArray<Step>): Change.Change =>
+  steps.reduce((change, step) => step(change), Change.none)
+const AnyChange = Arbitrary.map(Steps, changeOf)
+
+const AnyFields: Arbitrary.Arbitrary<Fields> = Arbitrary.map(
+  Arbitrary.array(Arbitrary.all([Field, Value]), { minLength: 0, maxLength: 4 }),
+  (entries) => new Map(entries)
+)
+
+const Moment = intBetween(0, 1_000)
+const AnyTimes: Arbitrary.Arbitrary<Times> = Arbitrary.all({ createdAt: Moment, touchedAt: Moment, expiresAt: Moment })
+
+const many = { arbitrary: { runs: 2_000 } }
+
+/** Maps and sets as sorted lists, so that the order in which things came does not count. */
+const sorted = (fields: Fields) => [...fields].toSorted(([one], [other]) => one < other ? -1 : 1)
+
+const assertSame = (actual: Fields, expected: Fields) => assert.deepStrictEqual(sorted(actual), sorted(expected))
+
+describe("composing", () => {
+  it.prop("two changes does what one does after the other", [AnyFields, AnyChange, AnyChange], ([
+    fields,
+    first,
+    second
+  ]) => {
+    assertSame(
+      Change.apply(fields, Change.compose(first, second)),
+      Change.apply(Change.apply(fields, first), second)
+    )
+  }, many)
+
+  it.prop("is the same however it is grouped", [AnyFields, AnyChange, AnyChange, AnyChange], ([fields, a, b, c]) => {
+    assertSame(
+      Change.apply(fields, Change.compose(Change.compose(a, b), c)),
+      Change.apply(fields, Change.compose(a, Change.compose(b, c)))
+    )
+  }, many)
+
+  it.prop("with no change is the change itself", [AnyFields, AnyChange], ([fields, change]) => {
+    assertSame(Change.apply(fields, Change.compose(Change.none, change)), Change.apply(fields, change))
+    assertSame(Change.apply(fields, Change.compose(change, Change.none)), Change.apply(fields, change))
+    assert.strictEqual(Change.compose(Change.none, change).touch, change.touch)
+    assert.strictEqual(Change.compose(change, Change.none).touch, change.touch)
+  }, many)
+
+  it.prop("extends the session's life if either change does", [AnyChange, AnyChange], ([first, second]) => {
+    assert.strictEqual(Change.compose(first, second).touch, first.touch || second.touch)
+  })
+})
+
+describe("a change", () => {
+  it.prop("is what its steps do one by one", [AnyFields, Steps], ([fields, steps]) => {
+    const oneByOne = steps.reduce((fields, step) => Change.apply(fields, step(Change.none)), fields)
+    assertSame(Change.apply(fields, changeOf(steps)), oneByOne)
+  }, many)
+
+  it.prop("has each field in one of set, remove and increment at most", [AnyChange, AnyChange], ([one, other]) => {
+    for (const { increment, remove, set } of [one, Change.compose(one, other)]) {
+      const fields = [...set.keys(), ...remove, ...increment.keys()]
+      assert.strictEqual(new Set(fields).size, fields.length)
+    }
+  }, many)
+
+  it.prop("leaves what it was made from as it was", [AnyFields, AnyChange, Step], ([fields, change, step]) => {
+    const [fieldsBefore, changeBefore] = [structuredClone(fields), structuredClone(change)]
+    step(change)
+    Change.compose(change, step(Change.none))
+    Change.apply(fields, change)
+    assert.deepStrictEqual(fields, fieldsBefore)
+    assert.deepStrictEqual(change, changeBefore)
+  })
+
+  it.prop("that is empty changes nothing", [AnyFields, AnyChange], ([fields, change]) => {
+    if (Change.isEmpty(change)) assert.strictEqual(Change.apply(fields, change), fields)
+    assert.isTrue(Change.isEmpty(Change.none))
+    assert.isTrue(Change.isEmpty(Change.onlyTouch))
+  })
+
+  it.prop("that clears removes what another request has put, and then sets its own", [AnyFields, AnyChange], ([
+    fields,
+    change
+  ]) => {
+    const cleared = Change.compose(Change.clear(Change.none), change)
+    assertSame(Change.apply(fields, cleared), Change.apply(new Map(), change))
+  })
+})
+
+describe("increments", () => {
+  it.prop("of many requests add up, in whatever order they arrive", [
+    Arbitrary.array(Small, { minLength: 0, maxLength: 10 }),
+    intBetween(-100, 100),
+    intBetween(0, 1_000_000)
+  ], ([numbers, start, seed]) => {
+    const changes = numbers.map((by) => Change.increment(Change.none, "count", { by, initial: 7 }))
+    const total = numbers.reduce((sum, by) => sum + by, start)
+    const shuffled = changes.map((change, index) => [(seed * (index + 1)) % 997, change] as const)
+      .toSorted(([one], [other]) => one - other).map(([, change]) => change)
+    for (const order of [changes, changes.toReversed(), shuffled]) {
+      const fields = order.reduce(Change.apply, new Map([["count", `${start}`], ["name", "\"Ada\""]]) as Fields)
+      assertSame(fields, new Map([["count", `${total}`], ["name", "\"Ada\""]]))
+      const composed = order.reduce(Change.compose, Change.none)
+      assertSame(Change.apply(new Map([["count", `${start}`]]), composed), new Map([["count", `${total}`]]))
+    }
+  })
+
+  it("begin where there is no number: at the initial value of the first of them", () => {
+    const one = Change.increment(Change.none, "count", { by: 1, initial: 10 })
+    const other = Change.increment(Change.none, "count", { by: 2, initial: 20 })
+    assertSame(Change.apply(new Map(), Change.compose(one, other)), new Map([["count", "13"]]))
+    assertSame(Change.apply(new Map([["count", "\"text\""]]), one), new Map([["count", "11"]]))
+  })
+
+  it("after a removal or a clear begin anew, whatever another request has put meanwhile", () => {
+    const by = { by: 1, initial: 5 }
+    const removed = Change.increment(Change.remove(Change.none, "count"), "count", by)
+    const cleared = Change.increment(Change.clear(Change.none), "count", by)
+    for (const change of [removed, cleared]) {
+      assertSame(Change.apply(new Map([["count", "100"]]), change), new Map([["count", "6"]]))
+    }
+  })
+})
+
+describe("two requests at once", () => {
+  const fieldsOf = ({ increment, remove, set }: Change.Change) =>
+    new Set([...set.keys(), ...remove, ...increment.keys()])
+
+  it.prop("that change different fields are both there, in whatever order they commit", [
+    AnyFields,
+    AnyChange,
+    AnyChange
+  ], ([fields, one, other]) => {
+    const meet = one.clear || other.clear || [...fieldsOf(one)].some((field) => fieldsOf(other).has(field))
+    const [oneFirst, otherFirst] = [[one, other], [other, one]].map((order) => order.reduce(Change.apply, fields))
+    if (!meet) assertSame(oneFirst!, otherFirst!)
+    for (const [field, value] of other.set) assert.strictEqual(oneFirst!.get(field), value)
+    for (const [field, value] of one.set) assert.strictEqual(otherFirst!.get(field), value)
+  }, many)
+})
+
+describe("the difference", () => {
+  it.prop("of two states turns the one into the other", [AnyFields, AnyFields], ([before, after]) => {
+    assertSame(Change.apply(before, Change.difference(before, after)), after)
+  }, many)
+
+  it.prop("is empty where there is none", [AnyFields], ([fields]) => {
+    assert.isTrue(Change.isEmpty(Change.difference(fields, new Map(fields))))
+  })
+
+  it.prop("is what a regenerated session has missed of the one it was made from", [AnyFields, AnyChange, AnyChange], ([
+    loaded,
+    own,
+    others
+  ]) => {
+    const copied = Change.apply(loaded, own)
+    const old = Change.apply(loaded, others)
+    const missed = Change.difference(copied, Change.apply(old, own))
+    assertSame(Change.apply(copied, missed), Change.apply(old, own))
+  }, many)
+})
+
+describe("merging", () => {
+  it.prop("moves times forward only, and only if the change extends the session's life", [
+    AnyFields,
+    AnyTimes,
+    AnyChange,
+    AnyTimes
+  ], ([fields, stored, change, times]) => {
+    const merged = Change.merge({ ...stored, fields }, change, times)
+    assert.strictEqual(merged.createdAt, stored.createdAt)
+    assert.strictEqual(merged.touchedAt, change.touch ? Math.max(stored.touchedAt, times.touchedAt) : stored.touchedAt)
+    assert.strictEqual(merged.expiresAt, change.touch ? Math.max(stored.expiresAt, times.expiresAt) : stored.expiresAt)
+    assertSame(merged.fields, Change.apply(fields, change))
+  })
+
+  it.prop("a touch of many requests ends at the latest of them, in whatever order they arrive", [
+    AnyTimes,
+    Arbitrary.array(AnyTimes, { minLength: 0, maxLength: 5 })
+  ], ([stored, touches]) => {
+    const start: SessionRecord = { ...stored, fields: new Map() }
+    const [forward, backward] = [touches, touches.toReversed()].map((order) =>
+      order.reduce<SessionRecord>((record, times) => Change.merge(record, Change.onlyTouch, times), start)
+    )
+    assert.deepStrictEqual(forward, backward)
+    assert.strictEqual(forward!.expiresAt, Math.max(stored.expiresAt, ...touches.map(({ expiresAt }) => expiresAt)))
+  })
+})

@@ -1,0 +1,84 @@
+/**
+ * Fibers of one request that use its session at the same time, wherever they are interrupted or overtake each other.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Redacted, Scheduler } from "effect"
+import { MemoryLayer, Session, SessionConfig, SessionStore } from "effect-session"
+import { TestClock } from "effect/testing"
+import { makeEnvironment, RequestSession } from "../../src/internal/request/requestSession.ts"
+import { Count, Name } from "../support/routes.ts"
+import { application, newSession, withSession } from "../support/visits.ts"
+
+const memory = application(MemoryLayer.layer())
+
+const slowId = Effect.delay(Effect.sync(() => crypto.randomUUID()), "1 second")
+
+/** Lets other fibers go first before the operation of this number, once. */
+class YieldingAt extends Scheduler.MixedScheduler {
+  readonly #operation: number
+  #operations = 0
+
+  constructor(operation: number) {
+    super()
+    this.#operation = operation
+  }
+
+  override shouldYield(): boolean {
+    return ++this.#operations === this.#operation
+  }
+}
+
+/** A session as a request begins with it: nothing is loaded yet. */
+const begin = Effect.fnUntraced(function*(token: Redacted.Redacted<string>) {
+  const generateId = yield* SessionConfig.GenerateId
+  const environment = makeEnvironment(yield* SessionConfig.SessionConfig, yield* SessionStore.SessionStore, generateId)
+  return new RequestSession(environment, {
+    present: () => ({ _tag: "Token", token: Redacted.value(token) }),
+    input: Effect.succeed({})
+  })
+})
+
+describe("a fiber that is interrupted while it loads the session", () => {
+  it.live("leaves no other one waiting, whatever the step", () =>
+    Effect.gen(function*() {
+      const token = yield* newSession(Session.put(Count, 1))
+      let interrupted = 0
+      for (let operation = 1; operation <= 20; operation++) {
+        const session = yield* begin(token)
+        const reading = Effect.provideService(Session.get(Count), Session.Session, session)
+        const first = Effect.runFork(reading, { scheduler: new YieldingAt(operation) })
+        if (first.pollUnsafe() === undefined) interrupted++
+        first.interruptUnsafe()
+        assert.strictEqual(yield* Effect.timeout(reading, "2 seconds"), 1, `operation ${operation}`)
+      }
+      assert.isAtLeast(interrupted, 5)
+    }).pipe(Effect.provide(memory)))
+})
+
+describe("a fiber that changes the session while another one commits it", () => {
+  it.effect("loses nothing, also while the id is drawn", () =>
+    Effect.gen(function*() {
+      const token = yield* newSession(Effect.gen(function*() {
+        yield* Session.put(Count, 1)
+        const commit = yield* Effect.forkChild(Session.commit, { startImmediately: true })
+        yield* Session.put(Name, "Ada")
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(commit)
+      }))
+      const stored = yield* withSession(token, Session.all)
+      assert.deepStrictEqual(stored, { count: 1, name: "Ada" })
+    }).pipe(Effect.provide(memory), Effect.provideService(SessionConfig.GenerateId, slowId)))
+
+  it.effect("may end it, and begin another one, while the id is drawn", () =>
+    Effect.gen(function*() {
+      const token = yield* newSession(Effect.gen(function*() {
+        yield* Session.put(Count, 1)
+        const commit = yield* Effect.forkChild(Session.commit, { startImmediately: true })
+        yield* Session.destroy
+        yield* Session.put(Name, "Ada")
+        yield* TestClock.adjust("2 seconds")
+        yield* Fiber.join(commit)
+      }))
+      assert.deepStrictEqual(yield* withSession(token, Session.all), { name: "Ada" })
+    }).pipe(Effect.provide(memory), Effect.provideService(SessionConfig.GenerateId, slowId)))
+})
