@@ -21,26 +21,18 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Persistence from "effect/persistence/Persistence"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { requireSecret } from "./internal/config/secret.ts"
 import * as Setting from "./internal/config/settings.ts"
 import * as Revocations from "./internal/drivers/cookie/revocations.ts"
-import * as Cookie from "./internal/http/cookie.ts"
-import * as Expiry from "./internal/record/expiry.ts"
-import * as Record from "./internal/record/record.ts"
-import { gone, notFound, superseded, written } from "./internal/store/serverStore.ts"
-import * as Identifier from "./internal/token/identifier.ts"
-import * as KeyRing from "./internal/token/keyRing.ts"
-import * as Seal from "./internal/token/seal.ts"
-import { requireSecret, SessionConfig, type Settings } from "./SessionConfig.ts"
-import { type SessionConfigError, SessionTooLargeError } from "./SessionError.ts"
+import * as CookieStore from "./internal/drivers/cookie/store.ts"
+import { SessionConfig } from "./SessionConfig.ts"
+import type { SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -154,110 +146,5 @@ export const layerShared: Layer.Layer<
 const makeWith = Effect.fnUntraced(function*(revocations: Revocations.Revocations, keepsTimeLimit: boolean) {
   const settings = yield* SessionConfig
   if (settings.enabled) yield* requireSecret(settings, "The cookie store")
-  const keys = KeyRing.make(settings.secret, "seal-session")
-  return yield* SessionStore.make(operations(settings, keys, revocations), { keepsTimeLimit })
+  return yield* SessionStore.make(CookieStore.make(settings, revocations), { keepsTimeLimit })
 })
-
-const operations = (
-  settings: Settings,
-  keys: KeyRing.KeyRing | undefined,
-  revocations: Revocations.Revocations
-): SessionStore.Operations => {
-  const expiry = Expiry.make(settings)
-  const capacity = Cookie.capacity(settings.cookie)
-  const limit = settings.cookie.chunks * Cookie.maximumSize
-  const supersededFor = Duration.toMillis(settings.supersededFor)
-  // Without a secret the sessions are switched off, and nothing is ever sealed or opened.
-  const codec = keys === undefined ? undefined : Seal.make(keys, `session ${settings.cookie.name}`)
-
-  const keyOf = (id: Redacted.Redacted<string>) => Identifier.hash(Redacted.value(id))
-
-  const tokenOf = (id: string, record: Record.SessionRecord) => codec!.seal(`${id}\n${Record.encode(record)}`)
-
-  const seal = (
-    id: Redacted.Redacted<string>,
-    record: Record.SessionRecord
-  ): Effect.Effect<SessionStore.Written, SessionTooLargeError> => {
-    const token = tokenOf(Redacted.value(id), record)
-    const size = token.length + limit - capacity
-    return size > limit
-      ? Effect.fail(new SessionTooLargeError({ driver: "cookie", size, limit }))
-      : Effect.succeed(written(token))
-  }
-
-  const open = (token: string) => {
-    const opened = codec?.open(token)
-    if (opened === undefined) return undefined
-    const end = opened.plaintext.indexOf("\n")
-    return {
-      id: opened.plaintext.slice(0, end),
-      record: Record.decode(opened.plaintext.slice(end + 1)),
-      outdated: opened.outdated
-    }
-  }
-
-  const unlessRevoked = <A>(
-    id: Redacted.Redacted<string>,
-    then: Effect.Effect<A, unknown>
-  ): Effect.Effect<A | SessionStore.Gone, unknown> =>
-    Effect.flatMap(
-      Effect.suspend(() => revocations.find(keyOf(id))),
-      (revocation): Effect.Effect<A | SessionStore.Gone, unknown> =>
-        revocation === undefined ? then : Effect.succeed(gone)
-    )
-  const update = (id: Redacted.Redacted<string>, record: Record.SessionRecord) =>
-    unlessRevoked(id, Effect.suspend(() => seal(id, record)))
-
-  // As long as any cookie of the session can be accepted, also by a server whose clock is behind.
-  const remember = (key: string, record: Record.SessionRecord, revocation: Revocations.Revocation) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const until = Math.max(record.expiresAt, expiry.latest(record.createdAt, now)) + clockSkew
-      return revocations.add(key, revocation, Math.min(until, Record.endOfTime))
-    })
-
-  const supersede = (id: Redacted.Redacted<string>, newId: Redacted.Redacted<string>, record: Record.SessionRecord) =>
-    Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) => remember(keyOf(id), record, { supersededUntil: now + supersededFor, successor: keyOf(newId) })
-    )
-
-  /** Who ends a session that another request has just given a new id means that one as well. */
-  const destroy = (key: string, record: Record.SessionRecord): Effect.Effect<void, unknown> =>
-    Effect.flatMap(revocations.find(key), (revocation) =>
-      Effect.andThen(
-        revocation?.successor === undefined ? Effect.void : destroy(revocation.successor, record),
-        remember(key, record, { supersededUntil: 0 })
-      ))
-
-  const load = (redacted: Redacted.Redacted<string>) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const token = Redacted.value(redacted)
-      if (token.length > capacity || !shape.test(token)) return Effect.succeed(notFound.malformed)
-      const session = open(token)
-      if (session === undefined) return Effect.succeed(notFound.tampered)
-      if (expiry.isExpired(session.record, now)) return Effect.succeed(notFound.expired)
-      return Effect.map(revocations.find(Identifier.hash(session.id)), (revocation): SessionStore.Loaded => {
-        if (revocation !== undefined) return now < revocation.supersededUntil ? superseded : notFound.unknown
-        const id = Redacted.make(session.id)
-        const renewed = session.outdated ? Redacted.make(tokenOf(session.id, session.record)) : undefined
-        return { _tag: "Found", id, record: session.record, renewed }
-      })
-    })
-
-  return {
-    driver: "cookie",
-    stateless: true,
-    load,
-    create: (id, record) => Effect.suspend(() => seal(id, record)),
-    update: (id, _, record) => update(id, record),
-    touch: update,
-    regenerate: (id, newId, _, record) =>
-      unlessRevoked(id, Effect.tap(Effect.suspend(() => seal(newId, record)), () => supersede(id, newId, record))),
-    destroy: (id, record) => Effect.suspend(() => destroy(keyOf(id), record))
-  }
-}
-
-const clockSkew = 5 * 60_000
-
-// Base64url, and long enough for a seal around nothing.
-const shape = /^[A-Za-z0-9_-]{44,}$/

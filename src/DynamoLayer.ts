@@ -42,7 +42,7 @@ import type * as Scope from "effect/Scope"
 import * as Setting from "./internal/config/settings.ts"
 import * as DynamoBackend from "./internal/drivers/dynamodb/backend.ts"
 import * as DynamoClient from "./internal/drivers/dynamodb/client.ts"
-import { inert } from "./internal/store/serverStore.ts"
+import * as Inert from "./internal/store/inert.ts"
 import { SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
@@ -201,7 +201,7 @@ export const make: (
   function*(options) {
     const { enabled, timeLimit } = yield* SessionConfig
     const { connection, table } = yield* decode(options)
-    if (!enabled) return inert("dynamodb")
+    if (!enabled) return Inert.make("dynamodb")
     const connected = yield* DynamoClient.connect(connection, timeLimit)
     return yield* start(connected.dynamo, connected.connection, table)
   }

@@ -29,7 +29,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Setting from "./internal/config/settings.ts"
 import * as FileBackend from "./internal/drivers/file/backend.ts"
-import { inert } from "./internal/store/serverStore.ts"
+import * as Inert from "./internal/store/inert.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
@@ -65,7 +65,7 @@ export const make: (options: Options) => Effect.Effect<
   SessionConfig | FileSystem.FileSystem | Path.Path | Scope.Scope
 > = Effect.fnUntraced(function*(options) {
   const { location, sweepEvery } = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
-  if (!(yield* SessionConfig).enabled) return inert("file")
+  if (!(yield* SessionConfig).enabled) return Inert.make("file")
   const path = yield* Path.Path
   const backend = FileBackend.make(yield* FileSystem.FileSystem, path, path.resolve(location))
   yield* Effect.mapError(backend.tryOut, (error) => {

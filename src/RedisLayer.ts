@@ -33,7 +33,7 @@ import * as Setting from "./internal/config/settings.ts"
 import * as RedisBackend from "./internal/drivers/redis/backend.ts"
 import * as RedisClient from "./internal/drivers/redis/client.ts"
 import * as IoRedis from "./internal/drivers/redis/ioredis.ts"
-import { inert } from "./internal/store/serverStore.ts"
+import * as Inert from "./internal/store/inert.ts"
 import { SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
@@ -106,7 +106,7 @@ export const make: (
   function*(options = {}) {
     const { enabled, timeLimit } = yield* SessionConfig
     const { prefix, ...connection } = yield* decode(options)
-    if (!enabled) return inert("redis")
+    if (!enabled) return Inert.make("redis")
     const client = yield* RedisClient.make(
       yield* IoRedis.connect(connection, timeLimit, `${prefix}none`),
       timeLimit

@@ -130,7 +130,7 @@ export type Rolling = "onUse" | "always" | "never"
  */
 export interface Settings extends Required<typeof Written.Type> {
   /**
-   * The driver that `SessionStore.layerConfig` builds, and its own settings as they were written: the driver decodes them.
+   * The driver that `SessionDriver.layerConfig` builds, and its own settings as they were written: the driver decodes them.
    * They are Redacted, as a password may be among them.
    */
   readonly store: {
@@ -397,17 +397,3 @@ const isGroup = (value: unknown): value is Record<string, unknown> =>
 export const generateSecret: Effect.Effect<Redacted.Redacted<string>> = Effect.sync(() =>
   Redacted.make(Crypto.randomBytes(32).toString("base64url"))
 )
-
-/**
- * Fails where there is no secret and something needs one; `why` says what.
- *
- * @internal
- */
-export const requireSecret = (settings: Settings, why: string): Effect.Effect<void, SessionConfigError> =>
-  settings.secret.length > 0
-    ? Effect.void
-    : Effect.fail(
-      new SessionConfigError({
-        mistakes: [Setting.mistake(["secret"], undefined, `${why} needs a secret. ${Setting.howToMakeSecret}`)]
-      })
-    )

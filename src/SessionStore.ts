@@ -10,17 +10,15 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
-import * as Layer from "effect/Layer"
-import type * as Path from "effect/Path"
-import * as Redacted from "effect/Redacted"
+import type * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
 import type { Json } from "effect/Schema"
 import type { Change } from "./internal/record/change.ts"
 import type { SessionRecord, Times } from "./internal/record/record.ts"
 import * as DriverBackend from "./internal/store/driverBackend.ts"
+import * as Guard from "./internal/store/guard.ts"
 import * as ServerStore from "./internal/store/serverStore.ts"
-import { type drivers, SessionConfig } from "./SessionConfig.ts"
+import type { SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError, SessionStoreError, SessionTooLargeError, StoreOperation } from "./SessionError.ts"
 
 export type {
@@ -254,7 +252,7 @@ export const make: (
     /** As in a {@link Backend}. Default `false`. */
     readonly keepsTimeLimit?: boolean
   }
-) => Effect.Effect<SessionStore, never, SessionConfig> = ServerStore.make
+) => Effect.Effect<SessionStore, never, SessionConfig> = Guard.make
 
 /**
  * What a driver of a server-side store does: six operations on a key, which is the hash of a session's id. A failure of
@@ -394,55 +392,3 @@ export interface Driver {
  */
 export const fromDriver = (driver: Driver): Effect.Effect<SessionStore, SessionConfigError, SessionConfig> =>
   fromBackend(DriverBackend.make(driver))
-
-// -----------------------------------------------------------------------------
-// layers
-// -----------------------------------------------------------------------------
-
-// Imported when chosen, so that nobody loads the client of a driver that is not used.
-const builtIn: {
-  readonly [Type in (typeof drivers)[number]]: () => Promise<{
-    readonly layer: (options: never) => Layer.Layer<
-      SessionStore,
-      SessionConfigError,
-      SessionConfig | FileSystem.FileSystem | Path.Path
-    >
-  }>
-} = {
-  cookie: () => import("./CookieLayer.ts"),
-  dynamodb: () => import("./DynamoLayer.ts"),
-  file: () => import("./FileLayer.ts"),
-  memory: () => import("./MemoryLayer.ts"),
-  redis: () => import("./RedisLayer.ts")
-}
-
-/**
- * The driver that the configuration names with `store.type` (the environment variable `SESSION_DRIVER`), with its own
- * settings from `store`. By default the CookieLayer. The file system, which only the FileLayer uses, comes with any
- * platform's HTTP server.
- *
- * **Example**
- *
- * ```ts
- * import { Layer } from "effect"
- * import { SessionConfig, SessionStore } from "effect-session"
- *
- * const Sessions = SessionStore.layerConfig.pipe(
- *   Layer.provideMerge(SessionConfig.layerConfig())
- * )
- * ```
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerConfig: Layer.Layer<
-  SessionStore,
-  SessionConfigError,
-  SessionConfig | FileSystem.FileSystem | Path.Path
-> = Layer.unwrap(
-  Effect.gen(function*() {
-    const { options, type } = (yield* SessionConfig).store
-    const driver = yield* Effect.promise(builtIn[type])
-    return driver.layer(Redacted.value(options) as never)
-  })
-)

@@ -52,7 +52,7 @@ import { SqlError } from "effect/sql/SqlError"
 import * as Setting from "./internal/config/settings.ts"
 import * as SqlBackend from "./internal/drivers/sql/backend.ts"
 import * as SqlDialect from "./internal/drivers/sql/dialect.ts"
-import { inert } from "./internal/store/serverStore.ts"
+import * as Inert from "./internal/store/inert.ts"
 import * as TimeLimit from "./internal/store/timeLimit.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
@@ -101,7 +101,7 @@ export const make: (
 > = Effect.fnUntraced(function*(options = {}) {
   const { sweepEvery, table } = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
   const { enabled, timeLimit } = yield* SessionConfig
-  if (!enabled) return inert("sql")
+  if (!enabled) return Inert.make("sql")
   const client = yield* SqlClient
   const backend = SqlBackend.make(client, yield* dialectOf(client), table)
   yield* Effect.mapError(

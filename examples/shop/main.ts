@@ -14,7 +14,7 @@
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Config, Effect, Layer, Option, Schema } from "effect"
-import { SessionConfig, SessionStore } from "effect-session"
+import { SessionConfig, SessionDriver } from "effect-session"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import { Routes } from "./routes.ts"
@@ -41,7 +41,7 @@ const SessionSettings = Layer.unwrap(
 
 // Where sessions are stored: in the cookie itself, unless SESSION_DRIVER names another driver. Nothing else in the shop
 // knows.
-const Sessions = SessionStore.layerConfig.pipe(Layer.provideMerge(SessionSettings))
+const Sessions = SessionDriver.layerConfig.pipe(Layer.provideMerge(SessionSettings))
 
 const Server = NodeHttpServer.layerConfig(createServer, {
   host: Config.succeed("127.0.0.1"),

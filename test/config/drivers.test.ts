@@ -4,11 +4,11 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Context, Effect, Exit, Layer, Redacted, type Scope } from "effect"
-import { CookieLayer, MemoryLayer, SessionConfig, SessionStore } from "effect-session"
+import { CookieLayer, MemoryLayer, SessionConfig, SessionDriver, SessionStore } from "effect-session"
 import { errorIn, mistakesIn, secret } from "../support/config.ts"
 
 /** The driver that the configuration names. */
-const layerConfig = Layer.provide(SessionStore.layerConfig, NodeServices.layer)
+const layerConfig = Layer.provide(SessionDriver.layerConfig, NodeServices.layer)
 
 const build = <E>(
   store: Layer.Layer<SessionStore.SessionStore, E, SessionConfig.SessionConfig>,
@@ -135,7 +135,7 @@ describe("CookieLayer", () => {
     }))
 })
 
-describe("SessionStore.layerConfig", () => {
+describe("SessionDriver.layerConfig", () => {
   it.effect("builds the driver that is written, and the CookieLayer where none is", () =>
     Effect.gen(function*() {
       const driver = (options: SessionConfig.Options) => Effect.map(build(layerConfig, options), ({ driver }) => driver)

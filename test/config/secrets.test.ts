@@ -4,7 +4,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Redacted } from "effect"
-import { CookieLayer, MemoryLayer, SessionConfig, type SessionError, SessionStore } from "effect-session"
+import { CookieLayer, MemoryLayer, SessionConfig, SessionDriver, type SessionError, SessionStore } from "effect-session"
 import { Persistence } from "effect/persistence"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
@@ -97,7 +97,7 @@ describe("a driver without a secret", () => {
   const inCookie = {
     "the cookie store": CookieLayer.layer(),
     "the shared cookie store": shared,
-    "the driver of the configuration": Layer.provide(SessionStore.layerConfig, NodeServices.layer)
+    "the driver of the configuration": Layer.provide(SessionDriver.layerConfig, NodeServices.layer)
   }
 
   for (const [name, store] of Object.entries(onServer)) {

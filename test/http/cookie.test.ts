@@ -8,6 +8,7 @@ import * as Cookies from "effect/http/Cookies"
 import { Cookie as JarCookie, CookieJar } from "tough-cookie"
 import * as Cookie from "../../src/internal/http/cookie.ts"
 import { endOfTime } from "../../src/internal/record/record.ts"
+import * as Capacity from "../../src/internal/token/capacity.ts"
 import { AnyText, intBetween, oneOf } from "../support/arbitraries.ts"
 
 type Settings = Parameters<typeof Cookie.make>[0]
@@ -128,7 +129,7 @@ describe("reading", () => {
     assert.deepStrictEqual(read, token("a".repeat(4096 - 7 + 1)))
     const chunks = ["session", "session.1", "session.2", "session.3", "session.4"]
     const all = chunked.read(headerOf(chunks.map((name) => [name, "a".repeat(1 << 20)])))
-    assert.strictEqual(all._tag === "Token" ? all.token.length : 0, Cookie.capacity({ ...defaults, chunks: 4 }) + 1)
+    assert.strictEqual(all._tag === "Token" ? all.token.length : 0, Capacity.ofToken({ ...defaults, chunks: 4 }) + 1)
   })
 })
 
@@ -248,7 +249,7 @@ describe("V3.3.5 sizes", () => {
     assert.deepStrictEqual(sizes(first + other + 1), [["session", first], ["session.1", other], ["session.2", 1]])
     const all = first + 3 * other
     assert.deepStrictEqual(sizes(all).map(([, size]) => size), [first, other, other, other])
-    assert.strictEqual(all, Cookie.capacity({ ...defaults, chunks: 4 }))
+    assert.strictEqual(all, Capacity.ofToken({ ...defaults, chunks: 4 }))
     assert.throws(() => sizes(all + 1), SessionError.SessionTooLargeError)
   })
 
@@ -263,7 +264,7 @@ describe("V3.3.5 sizes", () => {
   ], ([chunks, nameLength, seed, seedBefore]) => {
     const settings = { ...defaults, chunks, name: "n".repeat(nameLength) }
     const { read, write } = Cookie.make(settings)
-    const capacity = Cookie.capacity(settings)
+    const capacity = Capacity.ofToken(settings)
     const [now, before] = [seed, seedBefore].map((seed) => tokenOf(1 + seed % capacity))
 
     const browser = new Map<string, string>()
@@ -284,8 +285,8 @@ describe("V3.3.5 sizes", () => {
     const settings = { ...defaults, chunks }
     const { read, write } = Cookie.make(settings)
     const length = Math.min(
-      Cookie.capacity({ ...defaults, chunks: Math.min(full, chunks) }) + more,
-      Cookie.capacity(settings)
+      Capacity.ofToken({ ...defaults, chunks: Math.min(full, chunks) }) + more,
+      Capacity.ofToken(settings)
     )
     const cookies = write(tokenOf(length), day, 0, undefined)
     const header = headerOf(cookies.map(({ name, valueEncoded }) => [name, valueEncoded]))

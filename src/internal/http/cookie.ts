@@ -9,9 +9,7 @@ import * as Cookies from "effect/http/Cookies"
 import type { Settings } from "../../SessionConfig.ts"
 import { SessionTooLargeError } from "../../SessionError.ts"
 import { endOfTime } from "../record/record.ts"
-
-/** The most bytes that the name and the value of one cookie may take together. */
-export const maximumSize = 4096
+import * as Capacity from "../token/capacity.ts"
 
 const maximumAge = 400 * 86_400_000
 
@@ -32,16 +30,9 @@ export interface SessionCookie {
   readonly clear: (header: string | undefined) => ReadonlyArray<Cookies.Cookie>
 }
 
-/** The bytes that a token may take in the cookie of this name. */
-export const capacity = ({ chunks, name }: Settings["cookie"]): number => {
-  let bytes = 0
-  for (let index = 0; index < chunks; index++) bytes += maximumSize - chunkName(name, index).length
-  return bytes
-}
-
 export const make = (settings: Settings["cookie"]): SessionCookie => {
-  const names = Array.from({ length: settings.chunks }, (_, index) => chunkName(settings.name, index))
-  const largest = capacity(settings)
+  const names = Array.from({ length: settings.chunks }, (_, index) => Capacity.chunkName(settings.name, index))
+  const largest = Capacity.ofToken(settings)
   const attributes = {
     path: settings.path,
     domain: settings.domain,
@@ -75,7 +66,7 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
         if (values.some((other) => other !== value)) return duplicate
         token += value!
         // Only a full cookie is continued by the next one, so no count comes from the client.
-        if (name.length + value!.length < maximumSize) break
+        if (name.length + value!.length < Capacity.ofCookie) break
       }
       // One character more than can be, and no decoder has to look at the rest of a megabyte.
       return token === "" ? nothing : { _tag: "Token", token: token.slice(0, largest + 1) }
@@ -88,7 +79,7 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
       const cookies: Array<Cookies.Cookie> = []
       let offset = 0
       for (const name of names) {
-        const value = token.slice(offset, offset + maximumSize - name.length)
+        const value = token.slice(offset, offset + Capacity.ofCookie - name.length)
         cookies.push(Cookies.makeCookieUnsafe(name, value, options))
         offset += value.length
         if (offset === token.length) break
@@ -101,8 +92,6 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
 
 const nothing: Presented = { _tag: "None" }
 const duplicate: Presented = { _tag: "Duplicate" }
-
-const chunkName = (name: string, index: number): string => index === 0 ? name : `${name}.${index}`
 
 /**
  * All values that a Cookie header has for a name. A parser of the whole header would take longer than everything else

@@ -4,7 +4,7 @@
 import { DynamoDB } from "@aws-sdk/client-dynamodb"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Config, ConfigProvider, Context, Effect, Fiber, Layer, Redacted, type Scope } from "effect"
-import { DynamoLayer, SessionConfig, type SessionError, SessionStore } from "effect-session"
+import { DynamoLayer, SessionConfig, SessionDriver, type SessionError, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 import { execFile } from "node:child_process"
 import { cp, mkdir, symlink, writeFile } from "node:fs/promises"
@@ -34,7 +34,7 @@ const storeOf = <E>(layer: Layer.Layer<SessionStore.SessionStore, E>) =>
 const build = <E>(store: StoreLayer<E>, config: SessionConfig.Options = {}) =>
   storeOf(Layer.provide(store, SessionConfig.layer({ secret, ...config })))
 
-const configurable = SessionStore.layerConfig as StoreLayer<SessionError.SessionConfigError>
+const configurable = SessionDriver.layerConfig as StoreLayer<SessionError.SessionConfigError>
 
 const withOptions = (options: object) => build(DynamoLayer.layer(options as DynamoLayer.Options))
 

@@ -4,7 +4,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Context, Effect, FileSystem, Layer, Path, Redacted, Schema } from "effect"
-import { FileLayer, Session, SessionConfig, SessionKey, Sessions, SessionStore } from "effect-session"
+import { FileLayer, Session, SessionConfig, SessionDriver, SessionKey, Sessions, SessionStore } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { TestClock } from "effect/testing"
 import { mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs"
@@ -239,7 +239,7 @@ describe("the location", () => {
     }))
 
   const inEnvironment = (env: Record<string, string>) =>
-    Layer.build(Layer.provide(SessionStore.layerConfig, [SessionConfig.layerConfig(), NodeServices.layer])).pipe(
+    Layer.build(Layer.provide(SessionDriver.layerConfig, [SessionConfig.layerConfig(), NodeServices.layer])).pipe(
       Effect.map(Context.get(SessionStore.SessionStore)),
       Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
     )

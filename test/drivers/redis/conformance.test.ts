@@ -4,7 +4,8 @@
 import { NodeRedis } from "@effect/platform-node"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Layer, Schema } from "effect"
-import { RedisLayer, Session, SessionConfig, SessionKey, SessionStore } from "effect-session"
+import type { SessionStore } from "effect-session"
+import { RedisLayer, Session, SessionConfig, SessionDriver, SessionKey } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -377,7 +378,7 @@ describe("settings", () => {
     })
 
   const configured = (provider: ConfigProvider.ConfigProvider) =>
-    SessionStore.layerConfig.pipe(
+    SessionDriver.layerConfig.pipe(
       Layer.provide(SessionConfig.layerConfig({ secret })),
       Layer.provide(Layer.succeed(ConfigProvider.ConfigProvider, provider))
     ) as Layer.Layer<SessionStore.SessionStore, unknown>
@@ -407,7 +408,7 @@ describe("settings", () => {
       "sess:",
       Layer.unwrap(Effect.sync(() =>
         Layer.provide(
-          SessionStore.layerConfig,
+          SessionDriver.layerConfig,
           SessionConfig.layer({ secret, store: { type: "redis", url: redis().url, prefix: "sess:" } })
         )
       )) as Layer.Layer<SessionStore.SessionStore, unknown>

@@ -100,19 +100,22 @@ type Command = new(input: object) => never
 
 type Sdk = Pick<typeof Aws, "DynamoDBClient" | `${Operation}Command`>
 
-const loadSdk: Effect.Effect<Sdk, SessionConfigError> = Effect.tryPromise({
-  try: () => import("@aws-sdk/client-dynamodb"),
-  catch: () =>
-    new SessionConfigError({
-      mistakes: [
-        Setting.mistake(
-          ["store", "type"],
-          "dynamodb",
-          "The DynamoDB driver needs @aws-sdk/client-dynamodb: run `npm install @aws-sdk/client-dynamodb`"
-        )
-      ]
-    })
-})
+// With `catch` on the import itself, bundlers know that the package may be missing.
+const loadSdk: Effect.Effect<Sdk, SessionConfigError> = Effect.flatMap(
+  Effect.promise(() => import("@aws-sdk/client-dynamodb").catch(() => undefined)),
+  (sdk) => sdk === undefined ? Effect.fail(missing()) : Effect.succeed(sdk)
+)
+
+const missing = () =>
+  new SessionConfigError({
+    mistakes: [
+      Setting.mistake(
+        ["store", "type"],
+        "dynamodb",
+        "The DynamoDB driver needs @aws-sdk/client-dynamodb: run `npm install @aws-sdk/client-dynamodb`"
+      )
+    ]
+  })
 
 // -----------------------------------------------------------------------------
 // errors

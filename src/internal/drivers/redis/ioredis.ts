@@ -24,17 +24,20 @@ export interface Connection {
   readonly sentinelPassword: Redacted.Redacted<string> | undefined
 }
 
+// With `catch` on the import itself, bundlers know that the package may be missing.
+const load = Effect.flatMap(
+  Effect.promise(() => import("ioredis").catch(() => undefined)),
+  (module) => module === undefined ? Effect.fail(missing()) : Effect.succeed(module)
+)
+
+const missing = () =>
+  new SessionConfigError({
+    mistakes: [Setting.mistake(["store", "type"], "redis", "The Redis driver needs ioredis: run `npm install ioredis`")]
+  })
+
 /** A client for as long as the scope. `key` is one that nothing is ever stored under. */
 export const connect = Effect.fnUntraced(function*(connection: Connection, timeLimit: Duration.Duration, key: string) {
-  const ioredis = yield* Effect.tryPromise({
-    try: () => import("ioredis"),
-    catch: () =>
-      new SessionConfigError({
-        mistakes: [
-          Setting.mistake(["store", "type"], "redis", "The Redis driver needs ioredis: run `npm install ioredis`")
-        ]
-      })
-  })
+  const ioredis = yield* load
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   let status: "starting" | "up" | "down" | "over" = "starting"
   const hasStarted = () => status === "up" || status === "down"

@@ -1,0 +1,107 @@
+/**
+ * Which part of src may import which. Arrows point downwards, and there is no circle: what stands in the list may import,
+ * at run time, only what is named beside it. `npm run lint` holds it.
+ *
+ * Types may also come from the public module that documents them.
+ *
+ * @type {ReadonlyArray<readonly [part: string, imports: ReadonlyArray<string>]>}
+ */
+const parts = [
+  ["SessionError", []],
+  ["internal/record", ["SessionError"]],
+  ["internal/token", []],
+  ["internal/config", ["SessionError"]],
+  ["SessionConfig", ["internal/config", "internal/token", "SessionError"]],
+
+  // The contract, and what drivers have in common.
+  ["internal/store", ["internal/record", "internal/token", "internal/config", "SessionConfig", "SessionError"]],
+  ["SessionStore", ["internal/store", "internal/record", "SessionError"]],
+
+  // Drivers do not know each other: each has its folder and its public module, and goes when these go.
+  ...[
+    ["CookieLayer", "internal/drivers/cookie"],
+    ["DynamoLayer", "internal/drivers/dynamodb"],
+    ["FileLayer", "internal/drivers/file"],
+    ["KeyValueLayer", "internal/drivers/keyValue"],
+    ["MemoryLayer", "internal/drivers/memory"],
+    ["RedisLayer", "internal/drivers/redis"],
+    ["SqlLayer", "internal/drivers/sql"]
+  ].flatMap(([layer, folder]) => [
+    [folder, ["internal/record", "internal/token", "internal/config", "internal/store", "SessionError"]],
+    [layer, [folder, "internal/config", "internal/store", "SessionConfig", "SessionStore", "SessionError"]]
+  ]),
+  ["SessionDriver", ["\\w+Layer", "SessionConfig"]],
+  ["SessionStoreTest", ["internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]],
+
+  // The session of a request knows neither HTTP nor any driver.
+  ["internal/request", ["internal/record", "internal/token", "SessionError"]],
+  ["Session", ["internal/request", "internal/record", "internal/token", "SessionConfig", "SessionError"]],
+  ["SessionKey", ["internal/record", "Session"]],
+  ["internal/http", ["internal/request", "internal/record", "internal/token", "SessionError"]],
+  ["Sessions", ["internal/http", "internal/request", "SessionConfig", "SessionStore"]],
+  [
+    "SessionMiddleware",
+    ["internal/http", "internal/request", "internal/config", "Session", "SessionConfig", "SessionStore", "SessionError"]
+  ],
+  ["bin", ["SessionConfig"]],
+  ["index", ["\\w+"]]
+]
+
+/** @param {string} part */
+const pathOf = (part) => part.startsWith("internal/") ? `^src/${part}/` : `^src/${part}\\.ts$`
+
+const publicModule = "^src/\\w+\\.ts$"
+
+/**
+ * Packages that only some parts may import.
+ *
+ * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
+ */
+const packages = [
+  ["effect/dist/http", ["SessionError", "internal/http", "SessionMiddleware"]],
+  ["ioredis", ["internal/drivers/redis"]],
+  ["@aws-sdk", ["internal/drivers/dynamodb"]]
+]
+
+/** @type {import("dependency-cruiser").IConfiguration} */
+export default {
+  forbidden: [
+    {
+      name: "no-circle",
+      comment: "No circle of imports at run time, not even through import().",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } }
+    },
+    {
+      name: "everything-has-a-place",
+      comment: "A new part of src needs a line in .dependency-cruiser.mjs.",
+      from: { path: "^src/", pathNot: parts.map(([part]) => pathOf(part)) },
+      to: {}
+    },
+    ...parts.flatMap(([part, imports]) => {
+      const below = [part, ...imports].map(pathOf)
+      return [
+        {
+          name: `${part} imports only what is below it`,
+          from: { path: pathOf(part) },
+          to: { path: "^src/", pathNot: below, dependencyTypesNot: ["type-only"] }
+        },
+        {
+          name: `${part} takes types from below or from public modules`,
+          from: { path: pathOf(part) },
+          to: { path: "^src/", pathNot: [...below, publicModule] }
+        }
+      ]
+    }),
+    ...packages.map(([name, parts]) => ({
+      name: `${name} is imported only where it is used`,
+      from: { path: "^src/", pathNot: parts.map(pathOf) },
+      to: { path: `node_modules/${name}` }
+    }))
+  ].map((rule) => ({ ...rule, severity: "error" })),
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    doNotFollow: { path: "node_modules" }
+  }
+}

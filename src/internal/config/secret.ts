@@ -1,0 +1,17 @@
+/**
+ * Where something is signed or sealed, there must be a secret.
+ */
+import * as Effect from "effect/Effect"
+import type { Settings } from "../../SessionConfig.ts"
+import { SessionConfigError } from "../../SessionError.ts"
+import * as Setting from "./settings.ts"
+
+/** Fails where there is none; `why` says what needs one. */
+export const requireSecret = (settings: Settings, why: string): Effect.Effect<void, SessionConfigError> =>
+  settings.secret.length > 0
+    ? Effect.void
+    : Effect.fail(
+      new SessionConfigError({
+        mistakes: [Setting.mistake(["secret"], undefined, `${why} needs a secret. ${Setting.howToMakeSecret}`)]
+      })
+    )

@@ -1,0 +1,118 @@
+/**
+ * The store whose records are out in cookies: every write answers with the token that holds all of the session.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { Settings } from "../../../SessionConfig.ts"
+import { SessionTooLargeError } from "../../../SessionError.ts"
+import type { Gone, Loaded, Operations, Written } from "../../../SessionStore.ts"
+import * as Expiry from "../../record/expiry.ts"
+import * as Record from "../../record/record.ts"
+import { gone, notFound, superseded, written } from "../../store/answers.ts"
+import * as Capacity from "../../token/capacity.ts"
+import * as Identifier from "../../token/identifier.ts"
+import * as KeyRing from "../../token/keyRing.ts"
+import * as Seal from "../../token/seal.ts"
+import type { Revocation, Revocations } from "./revocations.ts"
+
+export const make = (settings: Settings, revocations: Revocations): Operations => {
+  const expiry = Expiry.make(settings)
+  const capacity = Capacity.ofToken(settings.cookie)
+  const limit = settings.cookie.chunks * Capacity.ofCookie
+  const supersededFor = Duration.toMillis(settings.supersededFor)
+  const keys = KeyRing.make(settings.secret, "seal-session")
+  // Without a secret the sessions are switched off, and nothing is ever sealed or opened.
+  const codec = keys === undefined ? undefined : Seal.make(keys, `session ${settings.cookie.name}`)
+
+  const keyOf = (id: Redacted.Redacted<string>) => Identifier.hash(Redacted.value(id))
+
+  const tokenOf = (id: string, record: Record.SessionRecord) => codec!.seal(`${id}\n${Record.encode(record)}`)
+
+  const seal = (
+    id: Redacted.Redacted<string>,
+    record: Record.SessionRecord
+  ): Effect.Effect<Written, SessionTooLargeError> => {
+    const token = tokenOf(Redacted.value(id), record)
+    const size = token.length + limit - capacity
+    return size > limit
+      ? Effect.fail(new SessionTooLargeError({ driver: "cookie", size, limit }))
+      : Effect.succeed(written(token))
+  }
+
+  const open = (token: string) => {
+    const opened = codec?.open(token)
+    if (opened === undefined) return undefined
+    const end = opened.plaintext.indexOf("\n")
+    return {
+      id: opened.plaintext.slice(0, end),
+      record: Record.decode(opened.plaintext.slice(end + 1)),
+      outdated: opened.outdated
+    }
+  }
+
+  const unlessRevoked = <A>(
+    id: Redacted.Redacted<string>,
+    then: Effect.Effect<A, unknown>
+  ): Effect.Effect<A | Gone, unknown> =>
+    Effect.flatMap(
+      Effect.suspend(() => revocations.find(keyOf(id))),
+      (revocation): Effect.Effect<A | Gone, unknown> => revocation === undefined ? then : Effect.succeed(gone)
+    )
+  const update = (id: Redacted.Redacted<string>, record: Record.SessionRecord) =>
+    unlessRevoked(id, Effect.suspend(() => seal(id, record)))
+
+  // As long as any cookie of the session can be accepted, also by a server whose clock is behind.
+  const remember = (key: string, record: Record.SessionRecord, revocation: Revocation) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const until = Math.max(record.expiresAt, expiry.latest(record.createdAt, now)) + clockSkew
+      return revocations.add(key, revocation, Math.min(until, Record.endOfTime))
+    })
+
+  const supersede = (id: Redacted.Redacted<string>, newId: Redacted.Redacted<string>, record: Record.SessionRecord) =>
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => remember(keyOf(id), record, { supersededUntil: now + supersededFor, successor: keyOf(newId) })
+    )
+
+  /** Who ends a session that another request has just given a new id means that one as well. */
+  const destroy = (key: string, record: Record.SessionRecord): Effect.Effect<void, unknown> =>
+    Effect.flatMap(revocations.find(key), (revocation) =>
+      Effect.andThen(
+        revocation?.successor === undefined ? Effect.void : destroy(revocation.successor, record),
+        remember(key, record, { supersededUntil: 0 })
+      ))
+
+  const load = (redacted: Redacted.Redacted<string>) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const token = Redacted.value(redacted)
+      if (token.length > capacity || !shape.test(token)) return Effect.succeed(notFound.malformed)
+      const session = open(token)
+      if (session === undefined) return Effect.succeed(notFound.tampered)
+      if (expiry.isExpired(session.record, now)) return Effect.succeed(notFound.expired)
+      return Effect.map(revocations.find(Identifier.hash(session.id)), (revocation): Loaded => {
+        if (revocation !== undefined) return now < revocation.supersededUntil ? superseded : notFound.unknown
+        const id = Redacted.make(session.id)
+        const renewed = session.outdated ? Redacted.make(tokenOf(session.id, session.record)) : undefined
+        return { _tag: "Found", id, record: session.record, renewed }
+      })
+    })
+
+  return {
+    driver: "cookie",
+    stateless: true,
+    load,
+    create: (id, record) => Effect.suspend(() => seal(id, record)),
+    update: (id, _, record) => update(id, record),
+    touch: update,
+    regenerate: (id, newId, _, record) =>
+      unlessRevoked(id, Effect.tap(Effect.suspend(() => seal(newId, record)), () => supersede(id, newId, record))),
+    destroy: (id, record) => Effect.suspend(() => destroy(keyOf(id), record))
+  }
+}
+
+const clockSkew = 5 * 60_000
+
+// Base64url, and long enough for a seal around nothing.
+const shape = /^[A-Za-z0-9_-]{44,}$/

@@ -1,0 +1,20 @@
+/**
+ * What a store answers, made once.
+ */
+import * as Redacted from "effect/Redacted"
+import type { Gone, Loaded, NotFoundReason, Taken, Written } from "../../SessionStore.ts"
+
+export const gone: Gone = { _tag: "Gone" }
+export const taken: Taken = { _tag: "Taken" }
+export const superseded: Loaded = { _tag: "Superseded" }
+export const written = (token?: string): Written =>
+  token === undefined ? unchanged : { _tag: "Written", token: Redacted.make(token) }
+export const unchanged: Written = { _tag: "Written", token: undefined }
+
+const notFoundBecause = (reason: NotFoundReason): Loaded => ({ _tag: "NotFound", reason })
+export const notFound: { readonly [Reason in NotFoundReason]: Loaded } = {
+  malformed: notFoundBecause("malformed"),
+  tampered: notFoundBecause("tampered"),
+  unknown: notFoundBecause("unknown"),
+  expired: notFoundBecause("expired")
+}

@@ -1,0 +1,18 @@
+/**
+ * Where sessions are switched off (`enabled: false`), nothing asks the store, so none is connected.
+ */
+import * as Effect from "effect/Effect"
+import type { SessionStore } from "../../SessionStore.ts"
+import { gone, notFound, unchanged } from "./answers.ts"
+
+export const make = (driver: string): SessionStore => ({
+  "~effect-session/SessionStore": "~effect-session/SessionStore",
+  driver,
+  stateless: false,
+  load: () => Effect.succeed(notFound.unknown),
+  create: () => Effect.succeed(unchanged),
+  update: () => Effect.succeed(gone),
+  touch: () => Effect.succeed(gone),
+  regenerate: () => Effect.succeed(gone),
+  destroy: () => Effect.void
+})
