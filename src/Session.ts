@@ -24,7 +24,10 @@ import type { Json, JsonObject } from "effect/Schema"
 import * as Change from "./internal/record/change.ts"
 import * as FlashMessage from "./internal/record/flash.ts"
 import { endOfTime, fieldOfKey, type Fields, keyOfField, parse } from "./internal/record/record.ts"
-import { makeEnvironment, RequestSession } from "./internal/request/requestSession.ts"
+import * as Environment from "./internal/request/environment.ts"
+import * as Operation from "./internal/request/operations.ts"
+import { RequestSession } from "./internal/request/requestSession.ts"
+import * as State from "./internal/request/state.ts"
 import * as Identifier from "./internal/token/identifier.ts"
 import * as SessionConfig from "./SessionConfig.ts"
 import {
@@ -112,7 +115,7 @@ const changing = <A = void, E = never>(
  */
 export const get = <A, Value, Encoded>(
   key: SessionKey.SessionKey<A, Value, Encoded>
-): Effect.Effect<Value, ReadError, Session> => reading((session) => valueOf(session.fields, key))
+): Effect.Effect<Value, ReadError, Session> => reading((session) => valueOf(session.loaded.fields, key))
 
 const valueOf = <A, Value, Encoded>(
   fields: Fields,
@@ -162,7 +165,7 @@ export const getOrElse: {
     orElse: () => B
   ): Effect.Effect<A | B, ReadError, Session> =>
     reading((session): Effect.Effect<A | B, SessionValueError> => {
-      const text = session.fields.get(self.field)
+      const text = session.loaded.fields.get(self.field)
       const value = text === undefined ? undefined : self.decode(text)
       return value === undefined || Exit.isFailure(value) && self.ignoresInvalid ? Effect.sync(orElse) : value
     })
@@ -175,7 +178,7 @@ export const getOrElse: {
  * @category reading
  */
 export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreError, Session> =>
-  reading((session) => Exit.succeed(session.fields.has(key.field)))
+  reading((session) => Exit.succeed(session.loaded.fields.has(key.field)))
 
 /**
  * Everything that is in the session, as it is stored. Flash messages do not belong to it.
@@ -183,7 +186,7 @@ export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreErr
  * @since 0.1.0
  * @category reading
  */
-export const all: Effect.Effect<JsonObject, ReadError, Session> = reading((session) => allOf(session.fields))
+export const all: Effect.Effect<JsonObject, ReadError, Session> = reading((session) => allOf(session.loaded.fields))
 
 const allOf = (fields: Fields): Exit.Exit<JsonObject, SessionValueError> => {
   const entries: Array<[string, Json]> = []
@@ -237,7 +240,7 @@ export interface SessionView {
  * @since 0.1.0
  * @category reading
  */
-export const view: Effect.Effect<SessionView, SessionStoreError, Session> = reading(({ fields, flashed }) =>
+export const view: Effect.Effect<SessionView, SessionStoreError, Session> = reading(({ loaded: { fields, flashed } }) =>
   Exit.succeed({
     get: (key) => getOrThrow(valueOf(fields, key)),
     has: (key) => fields.has(key.field),
@@ -309,11 +312,12 @@ export const pull = <A, Value, Encoded>(
   changing(
     "pull",
     (session) =>
-      Effect.flatMapEager(valueOf(session.fields, key), (value) => Effect.as(removeFrom(session, key.field), value))
+      Effect.flatMapEager(valueOf(session.loaded.fields, key), (value) =>
+        Effect.as(removeFrom(session, key.field), value))
   )
 
 const removeFrom = (session: RequestSession, field: string): Effect.Effect<void> =>
-  session.fields.has(field) ? session.change(Change.remove(Change.none, field)) : Effect.void
+  session.loaded.fields.has(field) ? session.change(Change.remove(Change.none, field)) : Effect.void
 
 /**
  * Puts what a function makes of the value, and gives it back. Other fibers of the request do not come in between. Of two
@@ -349,7 +353,7 @@ export const modify: {
     f: (value: Value) => A
   ): Effect.Effect<A, ChangeError, Session> =>
     changing("modify", (session) =>
-      Effect.flatMapEager(valueOf(session.fields, self), (value) => {
+      Effect.flatMapEager(valueOf(session.loaded.fields, self), (value) => {
         const next = f(value)
         return Effect.as(putInto(session, self, next), next)
       }))
@@ -428,7 +432,7 @@ const add = (
   by: number
 ): Effect.Effect<number, SessionValueError> => {
   const initial = Option.match(key.initial, { onNone: () => 0, onSome: (value) => value() })
-  const text = session.fields.get(key.field)
+  const text = session.loaded.fields.get(key.field)
   const stored = text === undefined ? Exit.succeed(initial) : key.decode(text)
   const isInvalid = Exit.isFailure(stored)
   if (isInvalid && !key.ignoresInvalid) return stored
@@ -459,7 +463,7 @@ export const clear: Effect.Effect<
   void,
   SessionStoreError | SessionReadonlyError | SessionClosedError,
   Session
-> = changing("clear", (session) => session.clear())
+> = changing("clear", (session) => Effect.sync(() => session.update(Operation.cleared)))
 
 // -----------------------------------------------------------------------------
 // life
@@ -504,7 +508,7 @@ export const initiated: Effect.Effect<boolean, never, Session> = Effect.withFibe
  * @category life
  */
 export const fresh: Effect.Effect<boolean, SessionStoreError, Session> = reading((session) =>
-  Exit.succeed(session.isFresh)
+  Exit.succeed(State.isFresh(session.loaded))
 )
 
 /**
@@ -524,7 +528,9 @@ export const readonly: Effect.Effect<boolean, never, Session> = Effect.withFiber
  * @category life
  */
 export const createdAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreError, Session> = reading((session) =>
-  Exit.succeed(Option.map(Option.fromUndefinedOr(session.times), ({ createdAt }) => DateTime.makeUnsafe(createdAt)))
+  Exit.succeed(
+    Option.map(Option.fromUndefinedOr(State.timesOf(session.loaded)), ({ createdAt }) => DateTime.makeUnsafe(createdAt))
+  )
 )
 
 /**
@@ -535,7 +541,7 @@ export const createdAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreE
  * @category life
  */
 export const expiresAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreError, Session> = reading((session) => {
-  const times = session.times
+  const times = State.timesOf(session.loaded)
   return Exit.succeed(
     times === undefined || times.expiresAt === endOfTime
       ? Option.none()
@@ -555,7 +561,7 @@ export const regenerate: Effect.Effect<
   SessionStoreError | SessionReadonlyError | SessionClosedError,
   Session
 > = changing("regenerate", (session) =>
-  session.isOpen
+  State.canReplace(session.state)
     ? session.regenerate
     : Effect.fail(new SessionClosedError({ operation: "regenerate" })))
 
@@ -571,8 +577,8 @@ export const destroy: Effect.Effect<
   SessionStoreError | SessionReadonlyError | SessionClosedError,
   Session
 > = changing("destroy", (session) =>
-  session.isOpen
-    ? Effect.sync(() => session.destroy())
+  State.canReplace(session.state)
+    ? Effect.sync(() => session.update(Operation.ended))
     : Effect.fail(new SessionClosedError({ operation: "destroy" })))
 
 /**
@@ -586,7 +592,7 @@ export const touch: Effect.Effect<
   void,
   SessionStoreError | SessionReadonlyError | SessionClosedError,
   Session
-> = changing("touch", (session) => session.touch())
+> = changing("touch", (session) => Effect.sync(() => session.update(Operation.touched)))
 
 /**
  * Writes what has changed now, instead of when the response is sent: for changes that shall stay whatever becomes of the
@@ -648,7 +654,7 @@ const flashMessagesOf = (messages: JsonObject): FlashMessages => {
  * @category flash messages
  */
 export const flashMessages: Effect.Effect<FlashMessages, SessionStoreError, Session> = reading((session) =>
-  Exit.succeed(flashMessagesOf(session.flashed))
+  Exit.succeed(flashMessagesOf(session.loaded.flashed))
 )
 
 /**
@@ -659,7 +665,7 @@ export const flashMessages: Effect.Effect<FlashMessages, SessionStoreError, Sess
  */
 export const flashed = <A, Value, Encoded>(
   key: SessionKey.SessionKey<A, Value, Encoded>
-): Effect.Effect<Value, ReadError, Session> => reading(({ flashed }) => flashedOf(flashed, key))
+): Effect.Effect<Value, ReadError, Session> => reading(({ loaded }) => flashedOf(loaded.flashed, key))
 
 const flashedOf = <A, Value, Encoded>(
   messages: JsonObject,
@@ -729,7 +735,7 @@ const flashing = (
 ) =>
   // The body may take a while to arrive: whether a change is still possible is asked afterwards.
   Effect.flatMap(
-    values === undefined ? reading((session) => session.input) : Effect.succeed(values),
+    values === undefined ? reading((session) => session.client.input) : Effect.succeed(values),
     (values) => changing(operation, (session, clock) => session.flash(pick(values, session), clock))
   )
 
@@ -772,7 +778,7 @@ export const flashExcept = (
   )
 
 const reflashing = (operation: string, pick: (messages: JsonObject) => JsonObject) =>
-  changing(operation, (session, clock) => session.flash(pick(session.flashed), clock))
+  changing(operation, (session, clock) => session.flash(pick(session.loaded.flashed), clock))
 
 /**
  * Keeps the messages of the previous request for the next one.
@@ -831,7 +837,7 @@ export const layerTest = (values: JsonObject = {}): Layer.Layer<Session> =>
     Session,
     Effect.map(Effect.orDie(SessionConfig.decode({})), (settings) => {
       const fields = new Map(Object.entries(values).map(([name, value]) => [fieldOfKey(name), JSON.stringify(value)]))
-      return new RequestSession(makeEnvironment(settings, undefined, Effect.sync(Identifier.random)), noClient, {
+      return new RequestSession(Environment.make(settings, undefined, Effect.sync(Identifier.random)), noClient, {
         fields
       })
     })

@@ -6,7 +6,8 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Cookie from "./internal/http/cookie.ts"
-import { makeEnvironment, RequestSession } from "./internal/request/requestSession.ts"
+import * as Environment from "./internal/request/environment.ts"
+import { type Presented, RequestSession } from "./internal/request/requestSession.ts"
 import type { Session } from "./Session.ts"
 import { GenerateId, SessionConfig } from "./SessionConfig.ts"
 import type { SessionStoreError } from "./SessionError.ts"
@@ -43,8 +44,8 @@ export const open = Effect.fnUntraced(function*(
   options?: { readonly readonly?: boolean }
 ): Effect.fn.Return<Session, SessionStoreError, SessionStore | SessionConfig> {
   const settings = yield* SessionConfig
-  const environment = makeEnvironment(settings, yield* SessionStore, yield* GenerateId)
-  const present = (): Cookie.Presented =>
+  const environment = Environment.make(settings, yield* SessionStore, yield* GenerateId)
+  const present = (): Presented =>
     "token" in presented
       ? { _tag: "Token", token: Redacted.value(presented.token) }
       : Cookie.make(settings.cookie).read(presented.cookies)

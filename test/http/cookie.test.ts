@@ -8,6 +8,7 @@ import * as Cookies from "effect/http/Cookies"
 import { Cookie as JarCookie, CookieJar } from "tough-cookie"
 import * as Cookie from "../../src/internal/http/cookie.ts"
 import { endOfTime } from "../../src/internal/record/record.ts"
+import type { Presented } from "../../src/internal/request/requestSession.ts"
 import * as Capacity from "../../src/internal/token/capacity.ts"
 import { AnyText, intBetween, oneOf } from "../support/arbitraries.ts"
 
@@ -65,7 +66,7 @@ describe("reading", () => {
     assert.deepStrictEqual(cookie.read(`${before.replace(/session/g, "")};session=abc`), token("abc"))
   })
 
-  const cases: ReadonlyArray<readonly [header: string | undefined, presented: Cookie.Presented]> = [
+  const cases: ReadonlyArray<readonly [header: string | undefined, presented: Presented]> = [
     [undefined, none],
     ["", none],
     ["session", none],

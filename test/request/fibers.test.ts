@@ -5,7 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted, Scheduler } from "effect"
 import { MemoryLayer, Session, SessionConfig, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
-import { makeEnvironment, RequestSession } from "../../src/internal/request/requestSession.ts"
+import * as Environment from "../../src/internal/request/environment.ts"
+import { RequestSession } from "../../src/internal/request/requestSession.ts"
 import { Count, Name } from "../support/routes.ts"
 import { application, newSession, withSession } from "../support/visits.ts"
 
@@ -31,7 +32,7 @@ class YieldingAt extends Scheduler.MixedScheduler {
 /** A session as a request begins with it: nothing is loaded yet. */
 const begin = Effect.fnUntraced(function*(token: Redacted.Redacted<string>) {
   const generateId = yield* SessionConfig.GenerateId
-  const environment = makeEnvironment(yield* SessionConfig.SessionConfig, yield* SessionStore.SessionStore, generateId)
+  const environment = Environment.make(yield* SessionConfig.SessionConfig, yield* SessionStore.SessionStore, generateId)
   return new RequestSession(environment, {
     present: () => ({ _tag: "Token", token: Redacted.value(token) }),
     input: Effect.succeed({})

@@ -9,15 +9,10 @@ import * as Cookies from "effect/http/Cookies"
 import type { Settings } from "../../SessionConfig.ts"
 import { SessionTooLargeError } from "../../SessionError.ts"
 import { endOfTime } from "../record/record.ts"
+import type { Presented } from "../request/requestSession.ts"
 import * as Capacity from "../token/capacity.ts"
 
 const maximumAge = 400 * 86_400_000
-
-/** What a request presents: one token, none, or several that contradict each other. */
-export type Presented =
-  | { readonly _tag: "None" }
-  | { readonly _tag: "Token"; readonly token: string }
-  | { readonly _tag: "Duplicate" }
 
 export interface SessionCookie {
   readonly read: (header: string | undefined) => Presented

@@ -1,79 +1,84 @@
 /**
- * What a commit asks of the store: one operation, as data, and how it is carried out.
+ * What a commit asks of the store: one operation, as data, made from the state of the session and the time.
  */
-import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
-import { SessionStoreError, type SessionTooLargeError } from "../../SessionError.ts"
-import type { Gone, SessionStore, Taken, Written } from "../../SessionStore.ts"
-import type { Change } from "../record/change.ts"
+import type { Settings } from "../../SessionConfig.ts"
+import * as Change from "../record/change.ts"
+import type { Expiry } from "../record/expiry.ts"
 import type { SessionRecord } from "../record/record.ts"
+import { type Anonymous, type Ended, type Existing, type Id, isStored, type Loaded, type Regenerated } from "./state.ts"
 
-type Id = Redacted.Redacted<string>
-
-export type Intent =
+export type Write =
   | { readonly operation: "create"; readonly id: Id; readonly record: SessionRecord }
-  | { readonly operation: "update"; readonly id: Id; readonly record: SessionRecord; readonly change: Change }
+  | { readonly operation: "update"; readonly id: Id; readonly record: SessionRecord; readonly change: Change.Change }
   | { readonly operation: "touch"; readonly id: Id; readonly record: SessionRecord }
   | {
     readonly operation: "regenerate"
     readonly id: Id
     readonly newId: Id
     readonly record: SessionRecord
-    readonly change: Change
+    readonly change: Change.Change
   }
 
-export interface Answer {
-  /** The id of the session from now on. */
-  readonly id: Id
-  readonly outcome: Written | Gone
+export type Intent = Write | { readonly operation: "destroy"; readonly id: Id; readonly record: SessionRecord }
+
+export interface Rules {
+  readonly settings: Pick<Settings, "saveUninitialized">
+  readonly expiry: Expiry
 }
 
-type StoreFailure = SessionStoreError | SessionTooLargeError
-
-/** Carries it out; where an id that was drawn is in use, with another one. */
-export const carryOut = (
-  store: SessionStore,
-  intent: Intent,
-  drawId: Effect.Effect<Id>
-): Effect.Effect<Answer, StoreFailure> => {
-  switch (intent.operation) {
-    case "create":
-      return withUnusedId(store, intent, drawId, (id) => store.create(id, intent.record))
-    case "regenerate":
-      return withUnusedId(store, intent, drawId, (id) => store.regenerate(intent.id, id, intent.change, intent.record))
-    case "update":
-      return answerWith(intent.id, store.update(intent.id, intent.change, intent.record))
-    case "touch":
-      return answerWith(intent.id, store.touch(intent.id, intent.record))
+/** Whether there is anything to do: for the store, for the cookie, or to make known. */
+export const isNeeded = (state: Loaded, rules: Rules, now: number): boolean => {
+  if (state.due !== undefined) return true
+  switch (state._tag) {
+    case "Anonymous":
+      return isWanted(state, rules)
+    case "Existing":
+      return !Change.isEmpty(state.pending) || isTouchDue(state, rules, now)
+    case "Lost":
+      return state.isDropping
+    default:
+      return true
   }
 }
 
-const answerWith = (
-  id: Id,
-  outcome: Effect.Effect<Written | Gone, StoreFailure>
-): Effect.Effect<Answer, StoreFailure> => Effect.map(outcome, (outcome) => ({ id, outcome }))
-
-// Two random ids never meet; ids from a generator that somebody configured may.
-const attempts = 3
-
-const withUnusedId = (
-  store: SessionStore,
-  intent: Intent,
-  drawId: Effect.Effect<Id>,
-  write: (id: Id) => Effect.Effect<Written | Gone | Taken, StoreFailure>
-): Effect.Effect<Answer, StoreFailure> => {
-  const attempt = (id: Id, left: number): Effect.Effect<Answer, StoreFailure> =>
-    Effect.flatMap(write(id), (outcome) => {
-      if (outcome._tag !== "Taken") return Effect.succeed({ id, outcome })
-      return left > 1
-        ? Effect.flatMap(drawId, (another) => attempt(another, left - 1))
-        : Effect.fail(
-          new SessionStoreError({
-            driver: store.driver,
-            operation: intent.operation,
-            cause: new Error(`SessionConfig.GenerateId made ${attempts} ids in a row that are in use`)
-          })
-        )
-    })
-  return attempt(intent.operation === "regenerate" ? intent.newId : intent.id, attempts)
+/** What the store is asked for, if anything. A new session needs an id before. */
+export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined => {
+  switch (state._tag) {
+    case "Anonymous":
+      return isWanted(state, rules) && state.id !== undefined
+        ? { operation: "create", id: state.id, record: { ...rules.expiry.start(now), fields: state.fields } }
+        : undefined
+    case "Existing":
+    case "Regenerated":
+      return toStored(state, rules, now)
+    case "Ended":
+      return { operation: "destroy", ...state.ended }
+    default:
+      return undefined
+  }
 }
+
+const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Write | undefined => {
+  const { fields, id, pending } = state
+  const touch = isTouchDue(state, rules, now)
+  const { createdAt, expiresAt, touchedAt } = touch ? rules.expiry.touch(state.record, now) : state.record
+  const record = { createdAt, touchedAt, expiresAt, fields }
+  const change = pending.touch === touch ? pending : { ...pending, touch }
+  if (state._tag === "Regenerated") return { operation: "regenerate", id, newId: state.newId, record, change }
+  if (!Change.isEmpty(pending)) return { operation: "update", id, record, change }
+  return touch ? { operation: "touch", id, record } : undefined
+}
+
+/** If the request has just ended a session, nobody wants an empty one in its place. */
+export const isWanted = (state: Anonymous | Ended, { settings }: Rules): boolean =>
+  state.fields.size > 0 || settings.saveUninitialized && state._tag === "Anonymous" && !state.hasEnded
+
+const isTouchDue = (
+  { isRenewed, isTouched, record }: Existing | Regenerated,
+  { expiry }: Rules,
+  now: number
+): boolean => isTouched || isRenewed || expiry.isTouchDue(record, now)
+
+/** Whether the session's time ran out while the request was at work. Another one may have extended it. */
+export const isOver = (state: Loaded, { expiry }: Rules, now: number): state is Existing | Regenerated =>
+  isStored(state) && expiry.isExpired(state.record, now)

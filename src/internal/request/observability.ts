@@ -61,22 +61,40 @@ export const happened = (
   return event("Debug", message, id && { handle: Identifier.handle(Redacted.value(id)) })
 }
 
+type StoreTimes = { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
+
 /** The time that a driver's operations take, in milliseconds. */
-export const storeTime = (driver: string, operation: StoreOperation): Metric.Metric<number, unknown> =>
-  Metric.histogram("effect_session_store_time", {
-    description: "The time that operations of the store take, in milliseconds",
-    attributes: { driver, operation },
-    boundaries
-  })
+export const storeTimes = (driver: string): StoreTimes => {
+  const time = (operation: StoreOperation) =>
+    Metric.histogram("effect_session_store_time", {
+      description: "The time that operations of the store take, in milliseconds",
+      attributes: { driver, operation },
+      boundaries
+    })
+  return {
+    load: time("load"),
+    create: time("create"),
+    update: time("update"),
+    touch: time("touch"),
+    regenerate: time("regenerate"),
+    destroy: time("destroy")
+  }
+}
 
 const boundaries = Metric.exponentialBoundaries({ start: 0.0625, factor: 2, count: 18 })
 
-/** An operation of the store has taken from `start`, a `performance.now()`, until now. */
-export const took = (
-  metric: Metric.Metric<number, unknown>,
-  start: number,
-  fiber: Fiber.Fiber<unknown, unknown>
-): void => metric.updateUnsafe(performance.now() - start, fiber.context)
+/** Measures the time from now until the effect ends. */
+export const timed = <A, E>(
+  time: Metric.Metric<number, unknown>,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E> => {
+  const start = performance.now()
+  return Effect.onExitPrimitive(effect, () => {
+    time.updateUnsafe(performance.now() - start, fiber.context)
+    return undefined
+  })
+}
 
 /** A span, where there is a tracer that would see it; with the session's handle, once that is known. */
 export const spanned = <A, E>(

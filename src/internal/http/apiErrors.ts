@@ -1,0 +1,32 @@
+/**
+ * The errors of sessions as an `HttpApi` declares them: a status without a body, as the client learns nothing of the store.
+ */
+import * as HttpApiError from "effect/http-api/HttpApiError"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as Schema from "effect/Schema"
+import {
+  SessionClosedError,
+  SessionGoneError,
+  SessionReadonlyError,
+  SessionStoreError,
+  SessionTooLargeError,
+  SessionValueError
+} from "../../SessionError.ts"
+
+export const all = [
+  SessionStoreError.pipe(HttpApiSchema.asNoContent({
+    decode: () => new SessionStoreError({ driver: "remote", operation: "load", cause: undefined })
+  })),
+  // A client can't tell these from each other, nor from any other failure of the server.
+  Schema.Union([
+    SessionValueError,
+    SessionReadonlyError,
+    SessionClosedError,
+    SessionTooLargeError,
+    HttpApiError.InternalServerError
+  ]).pipe(
+    HttpApiSchema.asNoContent({ decode: () => new HttpApiError.InternalServerError() }),
+    HttpApiSchema.status(500)
+  ),
+  SessionGoneError.pipe(HttpApiSchema.asNoContent({ decode: () => new SessionGoneError({}) }))
+] as const

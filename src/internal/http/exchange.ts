@@ -1,0 +1,65 @@
+/**
+ * A request and its session, from the moment at which the middleware is entered.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type { JsonObject } from "effect/Schema"
+import * as Scope from "effect/Scope"
+import type { Environment } from "../request/environment.ts"
+import { type Client, type Presented, RequestSession } from "../request/requestSession.ts"
+import type { SessionCookie } from "./cookie.ts"
+import * as RequestBody from "./requestBody.ts"
+import type { RequestScope } from "./requestScope.ts"
+
+/** What the server provides for each request. */
+export type RequestServices = HttpServerRequest | Scope.Scope
+
+/** The response to a commit that failed. */
+export type ErrorResponse = (status: 500 | 503) => HttpServerResponse.HttpServerResponse
+
+/** A request and its session, with what it takes to answer it. */
+export class Exchange implements Client {
+  readonly cookie: SessionCookie
+  readonly errorResponse: ErrorResponse
+  readonly context: Context.Context<RequestServices>
+  readonly clock: Clock.Clock
+  readonly session: RequestSession
+
+  constructor(
+    environment: Environment,
+    cookie: SessionCookie,
+    errorResponse: ErrorResponse,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ) {
+    this.cookie = cookie
+    this.errorResponse = errorResponse
+    this.context = fiber.context as Context.Context<RequestServices>
+    this.clock = fiber.getRef(Clock.Clock)
+    this.session = new RequestSession(environment, this)
+  }
+
+  get scope(): RequestScope {
+    return Context.get(this.context, Scope.Scope)
+  }
+
+  /** The Cookie header of the request. */
+  get header(): string | undefined {
+    return Context.get(this.context, HttpServerRequest).headers["cookie"]
+  }
+
+  present(): Presented {
+    return this.cookie.read(this.header)
+  }
+
+  // From the request as the handler has it: a router may have made another one of it, and a body is read only once.
+  get input(): Effect.Effect<JsonObject> {
+    return Effect.withFiber((fiber) => {
+      const current = Context.add(Context.merge(this.context, fiber.context), Scope.Scope, this.scope)
+      return RequestBody.fieldsOf(Context.get(current, HttpServerRequest), current)
+    })
+  }
+}

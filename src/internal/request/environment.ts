@@ -1,0 +1,38 @@
+/**
+ * What the sessions of all requests of an application share.
+ */
+import * as Effect from "effect/Effect"
+import type * as Metric from "effect/Metric"
+import * as Redacted from "effect/Redacted"
+import type { Settings } from "../../SessionConfig.ts"
+import type { StoreOperation } from "../../SessionError.ts"
+import type { SessionStore } from "../../SessionStore.ts"
+import * as Expiry from "../record/expiry.ts"
+import * as Identifier from "../token/identifier.ts"
+import * as Observability from "./observability.ts"
+import type { Id } from "./state.ts"
+
+export interface Environment {
+  readonly settings: Settings
+  /** Where sessions are kept; `undefined` for a session that ends with its request. */
+  readonly store: SessionStore | undefined
+  readonly expiry: Expiry.Expiry
+  /** Draws the id of a session. */
+  readonly drawId: Effect.Effect<Id>
+  readonly storeTimes: { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
+}
+
+export const make = (
+  settings: Settings,
+  store: SessionStore | undefined,
+  generateId: Effect.Effect<string>
+): Environment => ({
+  settings,
+  store: settings.enabled ? store : undefined,
+  expiry: Expiry.make(settings),
+  drawId: Effect.map(generateId, (id) => {
+    if (Identifier.isWellFormed(id)) return Redacted.make(id)
+    throw new Error("SessionConfig.GenerateId: an id must be 22 to 128 characters of base64url")
+  }),
+  storeTimes: Observability.storeTimes(store?.driver ?? "none")
+})

@@ -1,0 +1,104 @@
+/**
+ * Loading the session of a request: at its first use, once, however many fibers ask.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
+import type { SessionStoreError } from "../../SessionError.ts"
+import type { Loaded, SessionStore } from "../../SessionStore.ts"
+import * as Identifier from "../token/identifier.ts"
+import * as Observability from "./observability.ts"
+import * as Outcome from "./outcomes.ts"
+import type { RequestSession } from "./requestSession.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+type Load = Effect.Effect<void, SessionStoreError>
+
+/** Asks the store for the session of the token that the client presents, if it presents one. */
+export const load = (session: RequestSession, fiber: AnyFiber): Load => {
+  const { client, environment: { store } } = session
+  const presented = store === undefined ? none : client.present()
+  if (store !== undefined && presented._tag === "Token") {
+    return once(session, () => ask(session, store, Redacted.make(presented.token), fiber))
+  }
+  session.begin(presented._tag !== "None")
+  session.loading = Exit.void
+  return presented._tag === "Duplicate" ? rejected(fiber, "duplicate") : Exit.void
+}
+
+const none = { _tag: "None" } as const
+
+/**
+ * Runs what loads the session, or waits for the fiber that already does. A failure stays: the request has no session.
+ * After an interruption, those that waited load by themselves.
+ */
+const once = (session: RequestSession, ask: () => Load): Load => {
+  let isMine = false
+  let others: Deferred.Deferred<void, SessionStoreError> | undefined
+  const underway: Load = Effect.suspend(() =>
+    session.loading === underway ? Deferred.await(others ??= Deferred.makeUnsafe()) : session.ready
+  )
+  const first = Effect.suspend(() => {
+    // Another fiber has been quicker.
+    if (session.loading !== undefined) return session.loading
+    session.loading = underway
+    isMine = true
+    return ask()
+  })
+  // Around all of it: if the fiber is interrupted after the first step, the others must not wait for ever.
+  return Effect.onExitPrimitive(first, (exit) => {
+    if (!isMine) return undefined
+    const isInterrupted = Exit.hasInterrupts(exit)
+    session.loading = isInterrupted ? undefined : exit
+    if (others) Deferred.doneUnsafe(others, isInterrupted ? Effect.suspend(() => session.ready) : exit)
+    return undefined
+  })
+}
+
+const ask = (
+  session: RequestSession,
+  store: SessionStore,
+  token: Redacted.Redacted<string>,
+  fiber: AnyFiber
+): Load => {
+  Observability.count(Observability.loads, fiber)
+  const loaded = Effect.flatMap(store.load(token), (loaded) => answered(session, loaded, token, fiber))
+  const time = session.environment.storeTimes.load
+  return Observability.timed(time, fiber, Observability.spanned("Session.load", store.driver, fiber, loaded))
+}
+
+const answered = (
+  session: RequestSession,
+  loaded: Loaded,
+  token: Redacted.Redacted<string>,
+  fiber: AnyFiber
+): Effect.Effect<void> => {
+  switch (loaded._tag) {
+    case "Found": {
+      const { id, record, renewed } = loaded
+      const found = { id, record, token: renewed ?? token, isRenewed: renewed !== undefined }
+      session.state = Outcome.found(session.state, found, session.isReadonly)
+      return Observability.annotateHandle(fiber, () => Identifier.handle(Redacted.value(id)))
+    }
+    case "NotFound":
+      session.begin(true)
+      if (loaded.reason === "expired") Observability.count(Observability.expiries, fiber)
+      return rejected(fiber, loaded.reason, token)
+    case "Superseded":
+      session.state = Outcome.superseded(session.state)
+      return rejected(fiber, "superseded", token)
+  }
+}
+
+const rejected = (
+  fiber: AnyFiber,
+  reason: Observability.Rejection,
+  token?: Redacted.Redacted<string>
+): Effect.Effect<void> => {
+  Observability.count(Observability.rejections[reason], fiber)
+  const annotations = { reason, ...(token && { handle: Identifier.handle(Redacted.value(token)) }) }
+  return Observability.event(reason === "tampered" ? "Warn" : "Debug", "Session token rejected", annotations)
+}

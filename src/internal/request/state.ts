@@ -1,0 +1,139 @@
+/**
+ * What a request knows of its session, as one value with one tag for each state that can occur. What can happen to it is
+ * in transition.ts.
+ */
+import type * as Redacted from "effect/Redacted"
+import type { JsonObject } from "effect/Schema"
+import type { Change } from "../record/change.ts"
+import type { Fields, SessionRecord, Times } from "../record/record.ts"
+
+export type Id = Redacted.Redacted<string>
+
+/** What the cookie does in the response. */
+export type Outgoing =
+  | { readonly _tag: "Send"; readonly token: Redacted.Redacted<string>; readonly expiresAt: number }
+  | { readonly _tag: "Clear" }
+
+/**
+ * Until when changes are possible: while the handler runs; then, while the body is streamed, only those that need no
+ * other cookie; then none.
+ */
+export type Phase = "open" | "late" | "closed"
+
+// -----------------------------------------------------------------------------
+// what there is
+// -----------------------------------------------------------------------------
+
+export type State = Unloaded | Loaded
+
+export type Loaded = Anonymous | Creating | Existing | Regenerated | Ended | Lost
+
+/** Nobody has asked for the session yet. */
+export interface Unloaded {
+  readonly _tag: "Unloaded"
+  readonly phase: Phase
+}
+
+export interface Seen {
+  readonly phase: Phase
+  /** The fields as the request sees them, with its own changes. */
+  readonly fields: Fields
+  /** What an earlier request flashed for this one. */
+  readonly flashed: JsonObject
+  /** What this request flashes for the next one, and the field that holds it. */
+  readonly flashing: Flashing | undefined
+  /** Whether the client sent a cookie, valid or not. */
+  readonly isPresented: boolean
+  /** What the cookie does once the commit has succeeded that is due or under way. */
+  readonly due: Outgoing | undefined
+  /** What the cookie does in the response, after all commits so far. */
+  readonly outgoing: Outgoing | undefined
+}
+
+export interface Flashing {
+  readonly field: string
+  readonly messages: JsonObject
+}
+
+/** The store has no session, and may never get one. */
+export interface Anonymous extends Seen {
+  readonly _tag: "Anonymous"
+  /** Drawn, if anybody has asked for it. */
+  readonly id: Id | undefined
+  /** Whether the request ended a session before. */
+  readonly hasEnded: boolean
+}
+
+/** The store is being asked to create the session. */
+export interface Creating extends Seen {
+  readonly _tag: "Creating"
+  readonly id: Id
+  readonly hasEnded: boolean
+  readonly record: SessionRecord
+  /** What has changed since the store was asked. */
+  readonly pending: Change
+}
+
+export interface Stored extends Seen {
+  readonly id: Id
+  readonly token: Redacted.Redacted<string> | undefined
+  /** The record as it was last read or written. */
+  readonly record: SessionRecord
+  readonly pending: Change
+  readonly isTouched: boolean
+  /** Whether the client needs a new token for the same id, as a secret is being retired. */
+  readonly isRenewed: boolean
+  /** Whether this request made the id. */
+  readonly isFresh: boolean
+}
+
+/** The session is in the store. */
+export interface Existing extends Stored {
+  readonly _tag: "Existing"
+}
+
+/** The session is in the store and gets another id. */
+export interface Regenerated extends Stored {
+  readonly _tag: "Regenerated"
+  readonly newId: Id
+}
+
+/** The session is in the store and has to go. The rest is for the one that follows, if any. */
+export interface Ended extends Seen {
+  readonly _tag: "Ended"
+  readonly ended: { readonly id: Id; readonly record: SessionRecord }
+  readonly id: Id | undefined
+}
+
+/** Another request ended the session or gave it another id. Nothing of this request counts, not even its cookie. */
+export interface Lost extends Seen {
+  readonly _tag: "Lost"
+  readonly id: Id | undefined
+  readonly isFresh: boolean
+  /** Whether there are changes, of which nobody has been told yet that they are dropped. */
+  readonly isDropping: boolean
+}
+
+export const unloaded: State = { _tag: "Unloaded", phase: "open" }
+
+/** The id of the session from this request on, if it has one yet. */
+export const idOf = (state: Loaded): Id | undefined => state._tag === "Regenerated" ? state.newId : state.id
+
+/** Whether this request made the id. */
+export const isFresh = (state: Loaded): boolean => "isFresh" in state ? state.isFresh : true
+
+/** The times of the session, if it is in the store. */
+export const timesOf = (state: Loaded): Times | undefined => isStored(state) ? state.record : undefined
+
+export const isStored = (state: State): state is Existing | Regenerated =>
+  state._tag === "Existing" || state._tag === "Regenerated"
+
+/** Whether a change can still be saved. `isStateless`: every change needs another cookie. */
+export const canChange = (state: State, isStateless: boolean): boolean =>
+  state.phase === "open" || state.phase === "late" && state._tag === "Existing" && !isStateless
+
+/** Whether the session can still be replaced by another one, which always takes another cookie. */
+export const canReplace = (state: State): boolean => state.phase === "open"
+
+/** What the cookie does in the response. */
+export const outgoingOf = (state: State): Outgoing | undefined => state._tag === "Unloaded" ? undefined : state.outgoing
