@@ -165,9 +165,9 @@ const lose = (
   isDropping: false
 })
 
-/** The commit is over: the cookie does what it was to do. */
+/** The commit is over: the cookie does what it was to do, unless the session was ended meanwhile. */
 export const settled = (state: Loaded): Loaded =>
-  state.due === undefined ? state : { ...state, outgoing: state.due, due: undefined }
+  state.due === undefined || state._tag === "Ended" ? state : { ...state, outgoing: state.due, due: undefined }
 
 /** It is known that the changes are dropped. */
 export const dropped = (state: Loaded): Loaded => state._tag === "Lost" ? { ...state, isDropping: false } : state
