@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import { RedisError } from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import * as TimeLimit from "../../store/timeLimit.ts"
-import { type Client, isUnknownScript, type Script } from "./backend.ts"
+import { type Client, isUnknownScript } from "./backend.ts"
+import type { Script } from "./scripts.ts"
 
 /** What the driver uses of a client of ioredis. */
 export interface IoRedis {

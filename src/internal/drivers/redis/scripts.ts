@@ -1,0 +1,85 @@
+/**
+ * The scripts that Redis runs, each on one key, so that a Cluster runs them as well.
+ */
+import * as Crypto from "node:crypto"
+
+export interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+const script = (text: string): Script => ({ text, sha: Crypto.createHash("sha1").update(text).digest("hex") })
+
+export const create = script(`
+if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+for index = 2, #ARGV, 2 do
+  redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
+end
+redis.call("PEXPIREAT", KEYS[1], ARGV[1])
+return 1
+`)
+
+// A session has ~expiresAt; the mark of a superseded one has not.
+const readTimes = `
+local times = redis.call("HMGET", KEYS[1], "~touchedAt", "~expiresAt")
+local touchedAt, expiresAt = tonumber(times[1] or ""), tonumber(times[2] or "")
+if not touchedAt or not expiresAt then return 0 end
+`
+
+// PEXPIREAT before HSET: a server without memory left refuses a script whose first write could take some, and who only
+// reads shall not suffer from that. For the same reason, times move last where there is more to write.
+const moveTimes = `
+if tonumber(ARGV[2]) > expiresAt then
+  redis.call("PEXPIREAT", KEYS[1], ARGV[3])
+  redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2])
+end
+if tonumber(ARGV[1]) > touchedAt then redis.call("HSET", KEYS[1], "~touchedAt", ARGV[1]) end
+return 1
+`
+
+export const touch = script(readTimes + moveTimes)
+
+export const update = script(`${readTimes}
+if ARGV[4] == "1" then
+  for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
+    if field ~= "~createdAt" and field ~= "~touchedAt" and field ~= "~expiresAt" then
+      redis.call("HDEL", KEYS[1], field)
+    end
+  end
+end
+local index = 5
+local function count()
+  index = index + 1
+  return tonumber(ARGV[index - 1])
+end
+for _ = 1, count() do
+  redis.call("HDEL", KEYS[1], ARGV[index])
+  index = index + 1
+end
+for _ = 1, count() do
+  redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
+  index = index + 2
+end
+while index <= #ARGV do
+  local number = tonumber(redis.call("HGET", KEYS[1], ARGV[index]) or "") or tonumber(ARGV[index + 2])
+  redis.call("HSET", KEYS[1], ARGV[index], string.format("%.17g", number + tonumber(ARGV[index + 1])))
+  index = index + 3
+end
+${moveTimes}`)
+
+export const supersede = script(`
+if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {} end
+local hash = redis.call("HGETALL", KEYS[1])
+redis.call("DEL", KEYS[1])
+redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1], "~successor", ARGV[2])
+redis.call("PEXPIREAT", KEYS[1], ARGV[3])
+return hash
+`)
+
+export const destroy = script(`
+local mark = redis.call("TYPE", KEYS[1]).ok == "hash"
+  and redis.call("HMGET", KEYS[1], "~supersededUntil", "~successor") or {}
+redis.call("UNLINK", KEYS[1])
+if not mark[1] then return {} end
+return {"~supersededUntil", mark[1], "~successor", mark[2] or ""}
+`)

@@ -1,0 +1,42 @@
+/**
+ * The page on the architecture names files and folders: all of them exist, and no folder is missing.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+
+const root = resolve(import.meta.dirname, "../..")
+const page = readFileSync(join(root, "docs/architecture.md"), "utf8")
+
+const named = [
+  ...new Set(Array.from(page.matchAll(/`((?:\.|src|test|dtslint|examples|bench)[^\s`]*)`/g), ([, path]) => path!))
+]
+
+const names = (pattern: RegExp) => new Set(Array.from(page.matchAll(pattern), ([, name]) => name!))
+
+describe("docs/architecture.md", () => {
+  for (const path of named) {
+    it(`${path} is there`, () => {
+      assert.isTrue(existsSync(join(root, path)))
+    })
+  }
+
+  it("has a line for every folder of src/internal", () => {
+    for (const folder of readdirSync(join(root, "src/internal"))) assert.include(named, `src/internal/${folder}/`)
+  })
+
+  it("names functions that are where it says", () => {
+    const places = [...page.matchAll(/`(\w+)` in `(src\/[^`]+)`/g)]
+    assert.isNotEmpty(places)
+    for (const [, name, path] of places) {
+      assert.match(readFileSync(join(root, path!), "utf8"), new RegExp(`const ${name}\\b`), path)
+    }
+  })
+
+  it("draws every state there is", () => {
+    const state = readFileSync(join(root, "src/internal/request/state.ts"), "utf8")
+    const tags = new Set(Array.from(state.matchAll(/readonly _tag: "(\w+)"\n/g), ([, tag]) => tag!))
+    const drawn = names(/^ {2}\w+ --> (\w+)/gm)
+    for (const tag of tags) assert.isTrue(drawn.has(tag) || page.includes(`[*] --> ${tag}`), tag)
+  })
+})
