@@ -338,7 +338,10 @@ const nearest = (
 
 const lettersOf = (path: ReadonlyArray<string>): string => path.join("").toLowerCase().replace(/[^a-z]/g, "")
 
-/** How many letters have to be inserted, removed or replaced (Levenshtein). */
+/**
+ * How many letters have to be inserted, removed or replaced (Levenshtein). Effect has it only inside its command line, and
+ * a package for it would come with every installation.
+ */
 const editDistance = (one: string, other: string): number => {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index)
   for (let i = 0; i < one.length; i++) {

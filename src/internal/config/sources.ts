@@ -1,6 +1,7 @@
 /**
  * What a ConfigProvider holds, as documents of settings: files have the form of the settings already; in the environment
- * a name such as `SESSION_COOKIE_SAME_SITE` has to be taken apart.
+ * a name such as `SESSION_COOKIE_SAME_SITE` has to be taken apart. A `Config` asks only for names that it knows, so it
+ * would ignore a misspelt setting, and with it what the operator meant.
  */
 import type * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,6 @@
 /**
- * One at a time for each key, within this process.
+ * One at a time for each key, within this process. An `RcMap` of semaphores does the same in twice the time, and
+ * `PartitionedSemaphore` shares its permits among all keys.
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"

@@ -1,6 +1,6 @@
 /**
  * A time limit that holds everywhere: also where the caller can't be interrupted, as while a response is being sent, and
- * also when what it waits for can't be.
+ * also when what it waits for can't be. `Effect.timeout` waits for ever in both cases.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -21,7 +21,7 @@ export const isHash = (text: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(text
 export const handle = (id: string): string => hash(id).slice(0, 16)
 
 /**
- * Random bytes, drawn in bulk: a call for a few bytes costs as much as one for a few thousand. Each byte is handed out
+ * Random bytes, drawn in bulk: `randomBytes(12)` takes 2 to 6 µs, twelve bytes of the pool 0.3 µs. Each byte is handed out
  * once, and erased from the pool.
  */
 export const drawBytes = (count: number): Buffer => {
