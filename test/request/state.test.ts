@@ -38,7 +38,13 @@ const operations = ["flash", "clear", "touch", "regenerate", "end", "identify"] 
 const answers = ["written", "written with a token", "written under another id", "failed", "gone"] as const
 const others = ["settle", "drop", "extend", "late", "closed", "abandon", "time passes"] as const
 
-type Step = Change.Change | "begin" | typeof operations[number] | typeof answers[number] | typeof others[number]
+type Step =
+  | Change.Change
+  | "begin"
+  | "commit"
+  | typeof operations[number]
+  | typeof answers[number]
+  | typeof others[number]
 
 const Step: Arbitrary.Arbitrary<Step> = Arbitrary.flatMap(
   intBetween(0, 9),
@@ -48,7 +54,7 @@ const Step: Arbitrary.Arbitrary<Step> = Arbitrary.flatMap(
       : kind < 5
       ? oneOf(operations)
       : kind < 7
-      ? oneOf(["begin"])
+      ? oneOf(["begin", "commit"])
       : kind < 9
       ? oneOf(answers)
       : oneOf(others)
@@ -82,6 +88,9 @@ const Start: Arbitrary.Arbitrary<Start> = Arbitrary.all({
 // -----------------------------------------------------------------------------
 
 const idOf = (name: string): State.Id => Redacted.make(name)
+
+// What is Redacted is the same to an assertion, whatever it holds.
+const nameOf = (id: State.Id | undefined): string | undefined => id && Redacted.value(id)
 
 class Pair {
   readonly model: RequestModel
@@ -137,6 +146,12 @@ class Pair {
       this.model.change(step)
     } else if (step === "begin") {
       this.begin()
+    } else if (step === "commit") {
+      // Without disturbances.
+      if (State.idOf(this.state) === undefined) this.happen("identify")
+      this.begin()
+      if (this.intent !== undefined) this.answer("written with a token", this.intent)
+      this.happen("settle")
     } else if ((answers as ReadonlyArray<string>).includes(step)) {
       if (this.intent !== undefined) this.answer(step as typeof answers[number], this.intent)
     } else {
@@ -226,7 +241,7 @@ class Pair {
         this.state = Outcome.abandoned(this.state)
         return model.abandon()
       case "time passes":
-        this.now += 20
+        this.now += 60
     }
   }
 
@@ -239,7 +254,7 @@ class Pair {
       {
         fields: sorted(state.fields),
         flashed: state.flashed,
-        id: State.idOf(state),
+        id: nameOf(State.idOf(state)),
         isFresh: State.isFresh(state),
         times: timesOf(State.timesOf(state)),
         canChange: [State.canChange(state, false), State.canChange(state, true), State.canReplace(state)],
@@ -248,8 +263,8 @@ class Pair {
         cookie: cookieOf(State.outgoingOf(state)),
         intent: intent && {
           operation: intent.operation,
-          id: intent.id,
-          newId: "newId" in intent ? intent.newId : undefined,
+          id: nameOf(intent.id),
+          newId: "newId" in intent ? nameOf(intent.newId) : undefined,
           times: timesOf(intent.record),
           touch: "change" in intent ? intent.change.touch : undefined,
           // To what others may have stored meanwhile.
@@ -260,17 +275,17 @@ class Pair {
       {
         fields: sorted(model.fields),
         flashed: model.flashed,
-        id: model.id,
+        id: nameOf(model.id),
         isFresh: model.isFresh,
         times: timesOf(model.stored?.record),
         canChange: [model.canChange(false), model.canChange(true), model.phase === "open"],
         isNeeded: model.isNeeded(now),
         isOver: model.stored !== undefined && rules.expiry.isExpired(model.stored.record, now),
-        cookie: model.cookie,
+        cookie: model.cookie && { ...model.cookie, token: nameOf(model.cookie.token) },
         intent: told && {
           operation: told.operation,
-          id: told.id,
-          newId: told.newId,
+          id: nameOf(told.id),
+          newId: nameOf(told.newId),
           times: timesOf(told.record),
           touch: told.operation === "update" || told.operation === "regenerate" ? told.touch : undefined,
           effects: stores.map((fields) => sorted(told.changes.reduce(Change.apply, fields))),
@@ -290,7 +305,7 @@ const timesOf = (times: Pick<SessionRecord, "createdAt" | "touchedAt" | "expires
 
 const cookieOf = (outgoing: State.Outgoing | undefined) =>
   outgoing?._tag === "Send"
-    ? { token: outgoing.token, expiresAt: outgoing.expiresAt }
+    ? { token: nameOf(outgoing.token), expiresAt: outgoing.expiresAt }
     : outgoing && null
 
 describe("the state of a request's session", () => {
