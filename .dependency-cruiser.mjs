@@ -58,7 +58,7 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  ["effect/dist/http", ["SessionError", "internal/http", "SessionMiddleware"]],
+  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware"]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]
@@ -96,7 +96,7 @@ export default {
     ...packages.map(([name, parts]) => ({
       name: `${name} is imported only where it is used`,
       from: { path: "^src/", pathNot: parts.map(pathOf) },
-      to: { path: `node_modules/${name}` }
+      to: { path: `^(node_modules/)?${name}` }
     }))
   ].map((rule) => ({ ...rule, severity: "error" })),
   options: {
