@@ -23,6 +23,7 @@ export default defineConfig({
           name: "package",
           include: ["test/package/*.test.ts"],
           // It builds, packs and installs.
+          globalSetup: "test/package/setup.ts",
           testTimeout: 120_000,
           hookTimeout: 300_000
         }

@@ -1,0 +1,4 @@
+import * as CookieLayer from "effect-session/CookieLayer"
+import { start } from "./app.ts"
+
+start(CookieLayer.layer())
