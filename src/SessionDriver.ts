@@ -13,25 +13,28 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import * as Redacted from "effect/Redacted"
+import * as CookieLayer from "./CookieLayer.ts"
+import * as DynamoLayer from "./DynamoLayer.ts"
+import * as FileLayer from "./FileLayer.ts"
+import * as MemoryLayer from "./MemoryLayer.ts"
+import * as RedisLayer from "./RedisLayer.ts"
 import { type drivers, SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError } from "./SessionError.ts"
 import type { SessionStore } from "./SessionStore.ts"
 
-// Imported when chosen, so that nobody loads the client of a driver that is not used.
+// Each driver imports its client when it is built, so that nobody loads one that is not used.
 const layers: {
-  readonly [Type in (typeof drivers)[number]]: () => Promise<{
-    readonly layer: (options: never) => Layer.Layer<
-      SessionStore,
-      SessionConfigError,
-      SessionConfig | FileSystem.FileSystem | Path.Path
-    >
-  }>
+  readonly [Type in (typeof drivers)[number]]: (options: never) => Layer.Layer<
+    SessionStore,
+    SessionConfigError,
+    SessionConfig | FileSystem.FileSystem | Path.Path
+  >
 } = {
-  cookie: () => import("./CookieLayer.ts"),
-  dynamodb: () => import("./DynamoLayer.ts"),
-  file: () => import("./FileLayer.ts"),
-  memory: () => import("./MemoryLayer.ts"),
-  redis: () => import("./RedisLayer.ts")
+  cookie: CookieLayer.layer,
+  dynamodb: DynamoLayer.layer,
+  file: FileLayer.layer,
+  memory: MemoryLayer.layer,
+  redis: RedisLayer.layer
 }
 
 /**
@@ -60,7 +63,6 @@ export const layerConfig: Layer.Layer<
 > = Layer.unwrap(
   Effect.gen(function*() {
     const { options, type } = (yield* SessionConfig).store
-    const driver = yield* Effect.promise(layers[type])
-    return driver.layer(Redacted.value(options) as never)
+    return layers[type](Redacted.value(options) as never)
   })
 )
