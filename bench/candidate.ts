@@ -1,6 +1,6 @@
 /**
  * What the process of every candidate has in common: it tells its port and its settings, and answers how much CPU time
- * it has taken so far.
+ * it has taken so far, and what it allocates.
  *
  * A candidate serves these, each written as its own documentation does it:
  *
@@ -14,6 +14,7 @@
  * - if it keeps sessions on a server, the paths of scenarios.ts
  */
 import type { Server } from "node:http"
+import { type HeapProfiler, Session } from "node:inspector/promises"
 import type { AddressInfo } from "node:net"
 
 export const secret = "bench-bench-bench-bench-bench-bench-bench"
@@ -52,8 +53,47 @@ export interface Usage {
   readonly cpu: number
 }
 
-process.on("message", () => {
-  const { system, user } = process.cpuUsage()
-  process.send!({ cpu: user + system } satisfies Usage)
-})
+/** What was allocated between the start and the stop of sampling, in bytes. */
+export interface Allocations {
+  readonly bytes: number
+}
+
+/** What the parent process may ask, and what it gets for an answer. */
+export interface Answers {
+  readonly usage: Usage
+  readonly startSampling: {}
+  readonly stopSampling: Allocations
+}
+export type Question = keyof Answers
+
+const inspector = new Session()
+
+// Most of what a request allocates is garbage before the end, and belongs to the figure all the same.
+const sampling = {
+  samplingInterval: 1024,
+  includeObjectsCollectedByMajorGC: true,
+  includeObjectsCollectedByMinorGC: true
+}
+
+const bytesOf = ({ children, selfSize }: HeapProfiler.SamplingHeapProfileNode): number =>
+  children.reduce((sum, child) => sum + bytesOf(child), selfSize)
+
+const answers: { readonly [Q in Question]: () => Promise<Answers[Q]> } = {
+  usage: async () => {
+    const { system, user } = process.cpuUsage()
+    return { cpu: user + system }
+  },
+  startSampling: async () => {
+    inspector.connect()
+    await inspector.post("HeapProfiler.startSampling", sampling)
+    return {}
+  },
+  stopSampling: async () => {
+    const { profile } = await inspector.post("HeapProfiler.stopSampling")
+    inspector.disconnect()
+    return { bytes: bytesOf(profile.head) }
+  }
+}
+
+process.on("message", async (question: Question) => process.send!(await answers[question]()))
 process.on("disconnect", () => process.exit())

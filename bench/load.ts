@@ -83,6 +83,14 @@ const keepCookies = (head: string, cookies: Map<string, string>): boolean => {
 const headerOf = (cookies: ReadonlyMap<string, string>): string =>
   cookies.size === 0 ? "" : `cookie: ${Array.from(cookies, ([name, value]) => `${name}=${value}`).join("; ")}\r\n`
 
+/** The clients ask for the path again and again, so many times altogether. */
+export const runTimes = async (clients: ReadonlyArray<Client>, path: string, times: number): Promise<void> => {
+  let left = times
+  await Promise.all(clients.map(async (client) => {
+    while (left-- > 0) await client.get(path)
+  }))
+}
+
 /** Every client asks for the path again and again, for so many milliseconds. */
 export const run = async (clients: ReadonlyArray<Client>, path: string, milliseconds: number): Promise<Load> => {
   const times: Array<number> = []

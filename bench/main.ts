@@ -2,7 +2,8 @@
  * The whole benchmark, or parts of it:
  *
  *     node main.ts                       everything: half an hour
- *     node main.ts speed seals           some parts: speed, connections, seals, memory, correctness
+ *     node main.ts speed seals           some parts: speed, connections, allocations, seals, memory,
+ *                                        correctness
  *     node main.ts speed --only=fastify  some candidates, by a regular expression; nothing is written
  *     node main.ts --quick               to see whether it runs: a minute, and nothing is written
  *     node main.ts report                writes the tables into the README again
@@ -11,6 +12,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { measureAllocations, standardPlan as allocationsPlan } from "./allocations.ts"
 import { findOut } from "./correctness.ts"
 import { measureMemory, standardPlan as memoryPlan } from "./memory.ts"
 import { leaveServerCore } from "./processes.ts"
@@ -23,7 +25,8 @@ const { positionals, values: { only, quick } } = parseArgs({
   allowPositionals: true,
   options: { only: { type: "string" }, quick: { type: "boolean", default: false } }
 })
-const parts = positionals.length > 0 ? positionals : ["speed", "connections", "seals", "memory", "correctness"]
+const allParts = ["speed", "connections", "allocations", "seals", "memory", "correctness"]
+const parts = positionals.length > 0 ? positionals : allParts
 const chosen = candidates.filter(({ name }) => only === undefined || new RegExp(only).test(name))
 
 /** Sessions of a usual size, of one that a cookie just holds, and of one that is too large. */
@@ -67,6 +70,12 @@ const measurements: Readonly<Record<string, (before: Results) => Promise<Partial
     return { settings, speed: [...measured, ...before.speed.filter((one) => !isUsual(one))] }
   },
   connections: async (before) => ({ speed: [...before.speed.filter(isUsual), ...await atOnce()] }),
+  allocations: async () => ({
+    allocations: await measureAllocations(
+      chosen,
+      quick ? { ...allocationsPlan, rounds: 1, warmUp: 200, requests: 200 } : allocationsPlan
+    )
+  }),
   seals: async () => ({ seals: await measureSeals(quick ? { ...sealsPlan, sizes: [300], rounds: 1 } : sealsPlan) }),
   memory: async () => ({
     memory: await measureMemory(quick ? { ...memoryPlan, sessions: 10_000, sweeps: 1 } : memoryPlan)

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { Ready, Usage } from "./candidate.ts"
+import type { Answers, Question, Ready } from "./candidate.ts"
 
 export const serverCore = "0"
 const loadCore = "1"
@@ -22,8 +22,7 @@ export interface Running {
   readonly port: number
   readonly settings: unknown
   readonly pid: number
-  /** CPU time so far, in microseconds. */
-  readonly cpu: () => Promise<number>
+  readonly ask: <Q extends Question>(question: Q) => Promise<Answers[Q]>
   readonly stop: () => Promise<void>
 }
 
@@ -45,7 +44,7 @@ export const startCandidate = async (
   })
   exited.catch(() => {})
   const answer = async <A>(): Promise<A> => {
-    const [message] = await Promise.race([once(child, "message", { signal: AbortSignal.timeout(10_000) }), exited])
+    const [message] = await Promise.race([once(child, "message", { signal: AbortSignal.timeout(60_000) }), exited])
     return message as A
   }
   const { port, settings } = await answer<Ready>()
@@ -53,9 +52,9 @@ export const startCandidate = async (
     port,
     settings,
     pid: child.pid!,
-    cpu: () => {
-      child.send("usage")
-      return answer<Usage>().then(({ cpu }) => cpu)
+    ask: (question) => {
+      child.send(question)
+      return answer()
     },
     stop: () => stop(child)
   }

@@ -1,6 +1,7 @@
 /**
  * The results as Markdown tables, for the terminal and for the README.
  */
+import type { Allocated } from "./allocations.ts"
 import type { Figure } from "./alone.ts"
 import { toChart } from "./chart.ts"
 import { toTables } from "./correctness.ts"
@@ -116,18 +117,39 @@ const common: Case = { bytes: 300, connections: 50 }
 
 /** All that the README shows, by the names of the places where it is. */
 export const toReport = (results: Results): Readonly<Record<string, string>> => {
-  const { correctness, memory, seals, speed } = results
+  const { allocations, correctness, memory, seals, speed } = results
   return {
     redis: toSpeedTable(speed, common, ["redis", "floor"]),
     others: toSpeedTable(speed, common, ["cookie", "memory", "file"]),
     ratios: toRatios(speed, common),
     sizes: toSizesTable(speed, [300, 2_800, 30_000], common.connections),
     connections: toConnectionsTable(speed, common.bytes, [1, 10, 100, 1_000]),
+    allocations: toAllocationsTable(allocations),
     seals: toSealsTable(seals),
     memory: toMemoryTable(memory),
     correctness: toTables(correctness),
     versions: toVersions(results)
   }
+}
+
+/** The third digit moves from run to run. */
+const wholeBytes = (value: number | undefined): string =>
+  value === undefined
+    ? ""
+    : Number(Math.max(0, value).toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 0 })
+
+/** What a request of the bare server allocates, and what a session adds to it. */
+const toAllocationsTable = (allocations: ReadonlyArray<Allocated>): string => {
+  const find = (candidate: string, operation: Operation) =>
+    allocations.find((one) => one.candidate === candidate && one.operation === operation)
+  const rows = named(["redis", "floor", "cookie", "memory", "file"])
+    .filter((name) => find(name, "bare") !== undefined)
+    .map((name) => [
+      name,
+      ...changing.map((operation) => wholeBytes(find(name, operation)?.own)),
+      wholeBytes(find(name, "bare")?.total)
+    ])
+  return toTable(["bytes", ...changing, "bare server"], rows)
 }
 
 /** A table for those that seal a text, and one for those that seal values and make the text themselves. */

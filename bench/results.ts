@@ -4,6 +4,7 @@
 import { execFileSync } from "node:child_process"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
+import type { Allocated } from "./allocations.ts"
 import type { Figure } from "./alone.ts"
 import type { Findings } from "./correctness.ts"
 import type { Measured } from "./speed.ts"
@@ -15,6 +16,7 @@ export interface Results {
   /** What each candidate says of how it is set. */
   readonly settings: Readonly<Record<string, unknown>>
   readonly speed: ReadonlyArray<Measured>
+  readonly allocations: ReadonlyArray<Allocated>
   readonly seals: ReadonlyArray<Figure>
   readonly memory: ReadonlyArray<Figure>
   readonly correctness: ReadonlyArray<Findings>
@@ -22,11 +24,24 @@ export interface Results {
 
 const file = new URL("results/results.json", import.meta.url)
 
+const nothing: Results = {
+  date: "",
+  machine: "",
+  versions: {},
+  settings: {},
+  speed: [],
+  allocations: [],
+  seals: [],
+  memory: [],
+  correctness: []
+}
+
 export const read = (): Results => {
   try {
-    return JSON.parse(readFileSync(file, "utf8"))
+    // A part may be missing that nobody has measured yet.
+    return { ...nothing, ...JSON.parse(readFileSync(file, "utf8")) }
   } catch {
-    return { date: "", machine: "", versions: {}, settings: {}, speed: [], seals: [], memory: [], correctness: [] }
+    return nothing
   }
 }
 

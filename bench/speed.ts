@@ -78,15 +78,45 @@ interface Round {
   readonly p99: number
 }
 
-export const measure = async (plan: Plan): Promise<Outcome> => {
+export interface Started {
+  readonly candidate: Candidate
+  readonly server: Running
+}
+
+/** Starts the candidates, with a Redis for all of them, and stops them after their use. */
+export const withCandidates = async <A>(
+  candidates: ReadonlyArray<Candidate>,
+  use: (running: ReadonlyArray<Started>) => Promise<A>
+): Promise<A> => {
   const folder = mkdtempSync(join(tmpdir(), "effect-session-bench-"))
   const redis = await startRedis()
-  const running: Array<{ readonly candidate: Candidate; readonly server: Running }> = []
+  const running: Array<Started> = []
   try {
-    for (const candidate of plan.candidates) {
+    for (const candidate of candidates) {
       const environment = { REDIS_URL: redis.url, FOLDER: folder, COMMAND_TIMER: "none" }
       running.push({ candidate, server: await startCandidate(candidate.module, { ...candidate, environment }) })
     }
+    return await use(running)
+  } finally {
+    await Promise.all(running.map(({ server }) => server.stop()))
+    await redis.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Clients that have a session each. */
+export const connectClients = async (
+  { port }: Running,
+  { bytes, connections }: Pick<Plan, "bytes" | "connections">
+): Promise<ReadonlyArray<Client>> => {
+  const clients: Array<Client> = []
+  for (let index = 0; index < connections; index++) clients.push(await connectClient(port))
+  for (const client of clients) await client.get(`/fill?bytes=${bytes}`)
+  return clients
+}
+
+export const measure = (plan: Plan): Promise<Outcome> =>
+  withCandidates(plan.candidates, async (running) => {
     // The first round is for warming up.
     const rounds: Array<Map<string, Round>> = []
     for (let index = 0; index <= plan.rounds; index++) {
@@ -104,23 +134,17 @@ export const measure = async (plan: Plan): Promise<Outcome> => {
       }))
     )
     return { measured, settings: Object.fromEntries(running.map((one) => [one.candidate.name, one.server.settings])) }
-  } finally {
-    await Promise.all(running.map(({ server }) => server.stop()))
-    await redis.stop()
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
+  })
 
 const measureRound = async (plan: Plan, { name }: Candidate, server: Running, round: Map<string, Round>) => {
-  const clients: Array<Client> = []
-  for (let index = 0; index < plan.connections; index++) clients.push(await connectClient(server.port))
-  for (const client of clients) await client.get(`/fill?bytes=${plan.bytes}`)
+  const clients = await connectClients(server, plan)
+  const usedCpu = async () => (await server.ask("usage")).cpu
   let bare = 0
   for (const operation of plan.operations) {
     await run(clients, `/${operation}`, plan.milliseconds / 5)
-    const before = await server.cpu()
+    const before = await usedCpu()
     const { p50, p99, requests, seconds } = await run(clients, `/${operation}`, plan.milliseconds)
-    const cpu = (await server.cpu() - before) / requests
+    const cpu = (await usedCpu() - before) / requests
     if (operation === "bare") bare = cpu
     round.set(`${name} ${operation}`, { cpu, own: cpu - bare, perSecond: requests / seconds, p50, p99 })
   }
