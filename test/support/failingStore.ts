@@ -6,7 +6,8 @@ import { Deferred, Effect, Layer } from "effect"
 import { MemoryLayer, SessionStore } from "effect-session"
 import type { SessionConfig, SessionError } from "effect-session"
 import type * as Scope from "effect/Scope"
-import type { StoreLayer } from "./server.ts"
+import { basicRoutes } from "./routes.ts"
+import { cookieOf, type Options, type Routes, serve, type StoreLayer } from "./server.ts"
 
 export type Operation = SessionError.StoreOperation
 
@@ -96,6 +97,15 @@ export const watchStore = (store: MakeStore = MemoryLayer.make()): WatchedStore 
     works: () => disturbances.clear()
   }
 }
+
+/** Serves routes beside the basic ones with a store that is watched, and begins a session that has counted to one. */
+export const serveWatched = Effect.fnUntraced(function*(routes: Routes = basicRoutes, options: Options = {}) {
+  const store = watchStore()
+  const server = yield* serve(Layer.mergeAll(basicRoutes, routes), { ...options, store: store.layer })
+  const cookie = cookieOf(yield* server.post("/count"))
+  store.newCalls()
+  return { cookie, server, store }
+})
 
 /** A store on a Map that counts what reaches its back end. */
 export const countedBackend = () => {
