@@ -98,14 +98,20 @@ export const watchStore = (store: MakeStore = MemoryLayer.make()): WatchedStore 
   }
 }
 
+export interface WatchedOptions extends Omit<Options, "store"> {
+  /** By default one in memory. */
+  readonly store?: WatchedStore
+}
+
 /** Serves routes beside the basic ones with a store that is watched, and begins a session that has counted to one. */
-export const serveWatched = Effect.fnUntraced(function*(routes: Routes = basicRoutes, options: Options = {}) {
-  const store = watchStore()
-  const server = yield* serve(Layer.mergeAll(basicRoutes, routes), { ...options, store: store.layer })
-  const cookie = cookieOf(yield* server.post("/count"))
-  store.newCalls()
-  return { cookie, server, store }
-})
+export const serveWatched = Effect.fnUntraced(
+  function*(routes: Routes = basicRoutes, { store = watchStore(), ...options }: WatchedOptions = {}) {
+    const server = yield* serve(Layer.mergeAll(basicRoutes, routes), { ...options, store: store.layer })
+    const cookie = cookieOf(yield* server.post("/count"))
+    store.newCalls()
+    return { cookie, server, store }
+  }
+)
 
 /** A store on a Map that counts what reaches its back end. */
 export const countedBackend = () => {

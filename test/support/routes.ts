@@ -30,6 +30,12 @@ export const untouched = HttpRouter.add("GET", "/untouched", ok)
 
 export const basicRoutes = Layer.mergeAll(show, count, login, logout, touch, untouched)
 
+/** Counts every request of an application, before the routes of it do. */
+export const countVisits = HttpRouter.middleware(
+  (app) => Effect.andThen(Effect.orDie(Session.increment(Count)), app),
+  { global: true }
+)
+
 export const keyOf = (number: string | number) => SessionKey.make(`key_${number}`, Schema.Number)
 
 /** Adds one to the counter and puts a key of its own, which the path says. */
