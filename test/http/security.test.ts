@@ -9,11 +9,12 @@ import { HttpMiddleware, HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import { Cookie } from "tough-cookie"
+import { secret } from "../support/config.ts"
 import { drivers } from "../support/drivers.ts"
 import { breakdown, countedBackend, operations, watchStore } from "../support/failingStore.ts"
 import { observe } from "../support/observe.ts"
 import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
-import { type Answer, cookieOf, type Options, secret, serve, type Server } from "../support/server.ts"
+import { type Answer, cookieOf, type Options, serve, type Server } from "../support/server.ts"
 
 describe.each(drivers)("with the $driver", ({ make }) => {
   const served = (options: Options = {}) => serve(basicRoutes, { store: watchStore(make).layer, ...options })

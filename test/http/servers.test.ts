@@ -5,9 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, type Scope, Stream } from "effect"
 import { MemoryLayer, Session, SessionConfig, SessionError, SessionMiddleware } from "effect-session"
 import { HttpEffect, HttpRouter, HttpServer, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { secret } from "../support/config.ts"
 import { watchStore } from "../support/failingStore.ts"
 import { basicRoutes, Count, post } from "../support/routes.ts"
-import { cookieOf, secret, serveLayer, serveWeb, webServer } from "../support/server.ts"
+import { cookieOf, serveLayer, serveWeb, webServer } from "../support/server.ts"
 
 describe("HttpRouter.toWebHandler", () => {
   it.effect("commits, sets the cookie, and reads it", () =>

@@ -5,9 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Session, SessionConfig, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { secret } from "../support/config.ts"
 import { drivers } from "../support/drivers.ts"
 import { Count, countVisits, post } from "../support/routes.ts"
-import { cookieNames, cookieOf, secret, serveApp, type StoreLayer } from "../support/server.ts"
+import { cookieNames, cookieOf, serveApp, type StoreLayer } from "../support/server.ts"
 
 /** The session of the cookie `admin`. */
 const adminSession = (makeStore: () => StoreLayer) =>

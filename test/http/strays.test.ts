@@ -4,11 +4,11 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger } from "effect"
-import { CookieLayer, MemoryLayer, Session, SessionMiddleware, SessionStore } from "effect-session"
+import { CookieLayer, MemoryLayer, Session, SessionMiddleware } from "effect-session"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import { drivers } from "../support/drivers.ts"
-import { watchStore } from "../support/failingStore.ts"
+import { countedBackend, watchStore } from "../support/failingStore.ts"
 import { basicRoutes, Count, ok, slowRoute } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve, serveApp } from "../support/server.ts"
 
@@ -113,23 +113,8 @@ describe("with the MemoryLayer", () => {
     }))
 })
 
-/** A store whose data is there for several servers. */
-const sharedStore = () => {
-  const values = new Map<string, Parameters<SessionStore.Driver["write"]>[1]>()
-  const write: SessionStore.Driver["write"] = (id, session) => Effect.sync(() => void values.set(id, session))
-  return Layer.effect(
-    SessionStore.SessionStore,
-    SessionStore.fromDriver({
-      read: (id) => Effect.sync(() => values.get(id)),
-      write,
-      destroy: (id) => Effect.sync(() => void values.delete(id)),
-      touch: write
-    })
-  )
-}
-
 describe.each([
-  { driver: "a store on the server", store: sharedStore() },
+  { driver: "a store on the server", store: countedBackend().layer },
   { driver: "the CookieLayer", store: CookieLayer.layer() }
 ])("after a rotation of the secret, with $driver", ({ store }) => {
   const older = "the older secret of the two, long enough for anyone"

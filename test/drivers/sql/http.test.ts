@@ -13,15 +13,11 @@ import { startPostgres } from "../../support/postgresServer.ts"
 import { races } from "../../support/races.ts"
 import { shared } from "../../support/redisServer.ts"
 import { basicRoutes, Count, Name, ok } from "../../support/routes.ts"
-import { cookieOf, serve, type StoreLayer } from "../../support/server.ts"
+import { cookieOf, serve } from "../../support/server.ts"
 import { sqliteClient } from "../../support/sqliteClient.ts"
+import { migrate, sqlStore } from "../../support/sqlStore.ts"
 
 const postgres = shared(startPostgres())
-
-const migrate = Layer.effectDiscard(Effect.orDie(SqlLayer.migration()))
-
-const storeOn = (client: Layer.Layer<SqlClient>): StoreLayer =>
-  SqlLayer.layer().pipe(Layer.provide(migrate), Layer.provide(client))
 
 /** Each client has a pool of its own, as each server has. */
 const newClient = () => postgres().client()
@@ -30,9 +26,9 @@ const newClient = () => postgres().client()
 // requests at the same time
 // -----------------------------------------------------------------------------
 
-races("PostgreSQL", { store: () => storeOn(newClient()) })
+races("PostgreSQL", { store: () => sqlStore(newClient()) })
 
-races("SQLite", { store: () => storeOn(sqliteClient()), servers: [1] })
+races("SQLite", { store: () => sqlStore(sqliteClient()), servers: [1] })
 
 describe("a commit and a logout that wait for the same row", () => {
   const orders = [
@@ -46,8 +42,8 @@ describe("a commit and a logout that wait for the same row", () => {
     it.effect(`POST ${first} before POST ${second}: both are answered, and the session is gone`, () =>
       Effect.gen(function*() {
         const [one, other] = yield* Effect.all([
-          serve(basicRoutes, { store: storeOn(newClient()) }),
-          serve(basicRoutes, { store: storeOn(newClient()) })
+          serve(basicRoutes, { store: sqlStore(newClient()) }),
+          serve(basicRoutes, { store: sqlStore(newClient()) })
         ])
         const cookie = cookieOf(yield* one.post("/count"))
         const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
@@ -76,7 +72,7 @@ describe("a database where transactions are serializable by default", () => {
     it.effect(`does not fail POST ${path} because another transaction has changed the row meanwhile`, () =>
       Effect.gen(function*() {
         const startupParameters = { default_transaction_isolation: "serializable" }
-        const server = yield* serve(basicRoutes, { store: storeOn(postgres().client({ startupParameters })) })
+        const server = yield* serve(basicRoutes, { store: sqlStore(postgres().client({ startupParameters })) })
         const cookie = cookieOf(yield* server.post("/count"))
         const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
         const request = yield* sql.withTransaction(
@@ -96,7 +92,7 @@ describe("a database where transactions are serializable by default", () => {
 describe("commits of one session that wait", () => {
   it.effect("take one connection of the pool, and leave the others to other sessions", () =>
     Effect.gen(function*() {
-      const server = yield* serve(basicRoutes, { store: storeOn(postgres().client({ maxConnections: 2 })) })
+      const server = yield* serve(basicRoutes, { store: sqlStore(postgres().client({ maxConnections: 2 })) })
       const cookie = cookieOf(yield* server.post("/count"))
       const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
       const requests = yield* sql.withTransaction(
@@ -179,7 +175,7 @@ const routesWith = (context: Context.Context<SqlClient>) => {
 
 describe("a transaction of the application", () => {
   const serveOn = Effect.fnUntraced(function*(client: Layer.Layer<SqlClient>, config: SessionConfig.Options = {}) {
-    const context = yield* Layer.build(Layer.provideMerge(migrate, client))
+    const context = yield* Layer.build(Layer.provideMerge(migrate(), client))
     const sql = Context.get(context, SqlClient)
     yield* sql`CREATE TABLE IF NOT EXISTS orders (id INTEGER)`
     const store = watchStore(Effect.provide(SqlLayer.make(), context))

@@ -2,19 +2,16 @@
  * What becomes of requests, and of what they were told, when PostgreSQL is killed, stands still, or can't be reached.
  */
 import type { PgClient } from "@effect/sql-pg"
-import { Effect, Layer } from "effect"
-import { SqlLayer } from "effect-session"
+import { Effect } from "effect"
 import { serveLoad } from "../../support/load.ts"
 import { brokenWires, countTwice, outages } from "../../support/outages.ts"
 import { type PostgresServer, startPostgres } from "../../support/postgresServer.ts"
 import { freePort } from "../../support/redisServer.ts"
+import { sqlStore } from "../../support/sqlStore.ts"
 import { layWire } from "../../support/wire.ts"
 
 const storeOn = (postgres: PostgresServer, options?: Partial<PgClient.PgPoolConfig>) =>
-  SqlLayer.layer().pipe(
-    Layer.provide(Layer.effectDiscard(Effect.orDie(SqlLayer.migration()))),
-    Layer.provide(postgres.client(options))
-  )
+  sqlStore(postgres.client(options))
 
 outages("a PostgreSQL", { start: startPostgres(), startAgain: startPostgres, store: storeOn })
 
