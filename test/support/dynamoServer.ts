@@ -9,6 +9,7 @@ import * as Http from "node:http"
 import { createRequire } from "node:module"
 import type { AddressInfo } from "node:net"
 import { Readable } from "node:stream"
+import type { Gate } from "./routes.ts"
 
 // It comes without types.
 const dynalite: (options: { readonly createTableMs: number }) => Http.Server = createRequire(import.meta.url)(
@@ -59,10 +60,7 @@ export interface DynamoServer {
   readonly items: (table?: string) => Effect.Effect<ReadonlyArray<Record<string, AttributeValue>>>
 }
 
-export interface Hold {
-  /** Waits for the request to arrive. */
-  readonly reached: Effect.Effect<void>
-  readonly release: Effect.Effect<void>
+export interface Hold extends Gate {
   /** Waits for the client to break it off. */
   readonly broken: Effect.Effect<void>
 }

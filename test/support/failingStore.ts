@@ -6,7 +6,7 @@ import { Deferred, Effect, Layer } from "effect"
 import { MemoryLayer, SessionStore } from "effect-session"
 import type { SessionConfig, SessionError } from "effect-session"
 import type * as Scope from "effect/Scope"
-import { basicRoutes } from "./routes.ts"
+import { basicRoutes, type Gate } from "./routes.ts"
 import { cookieOf, type Options, type Routes, serve, type StoreLayer } from "./server.ts"
 
 export type Operation = SessionError.StoreOperation
@@ -26,15 +26,9 @@ export interface WatchedStore {
   readonly before: (operation: Operation, effect: Effect.Effect<void, unknown>) => Effect.Effect<void>
   readonly fails: (operation: Operation) => void
   /** The next call of the operation waits until it is released. */
-  readonly holds: (operation: Operation) => Hold
+  readonly holds: (operation: Operation) => Gate
   /** Nothing is disturbed any more. */
   readonly works: () => void
-}
-
-export interface Hold {
-  /** Waits for the operation to be called. */
-  readonly reached: Effect.Effect<void>
-  readonly release: Effect.Effect<void>
 }
 
 type MakeStore = Effect.Effect<

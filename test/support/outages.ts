@@ -85,7 +85,7 @@ export interface Loss {
   readonly isMade: boolean
 }
 
-/** Registers the tests of a wire that the driver itself is not told of; `isBack` waits for it to work again. */
+/** Registers the tests of a wire on which an answer is lost, or all that there is. */
 export const brokenWires = (
   name: string,
   options: {

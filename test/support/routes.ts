@@ -59,8 +59,9 @@ export const keysRoute = (requests: number) =>
     )
   })
 
+/** Where something is held. */
 export interface Gate {
-  /** Waits for the request to come there. */
+  /** Waits for it to come there. */
   readonly reached: Effect.Effect<void>
   readonly release: Effect.Effect<void>
 }

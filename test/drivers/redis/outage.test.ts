@@ -24,7 +24,7 @@ import { layWire } from "../../support/wire.ts"
 /** Every write is on the disk before it is acknowledged. */
 const durable = ["--appendonly", "yes", "--appendfsync", "always"]
 
-// What ioredis tells has been told by this library since; the other clients are the caller's, as is what they tell.
+// The driver tells of the connection where the client is its own; the others are the caller's.
 const assertToldOnce = (logs: ReadonlyArray<LogEvent>) => {
   const messages = logs.map(({ message }) => message).filter((message) => message.includes("Redis"))
   assert.deepStrictEqual(messages.filter((message) => !message.startsWith("Redis can't be reached")), [
