@@ -47,7 +47,7 @@ export const outages = <B extends Backend>(name: string, driver: Driver<B>): voi
         yield* load.more(200, 20)
         yield* load.end
         yield* load.assertNothingLost()
-        assert.match(observed.text(), /The \w+ session store failed to (load|update)/, "an operator sees why")
+        assert.isTrue(/The \w+ session store failed to (load|update)/.test(observed.text()), "an operator sees why")
         return observed
       }).pipe(Effect.provide(observed.layer))
     })
