@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Schema } from "effect"
-import { CookieLayer, MemoryLayer, Session, SessionKey, SessionMiddleware } from "effect-session"
+import { Session, SessionKey, SessionMiddleware } from "effect-session"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import {
   HttpApi,
@@ -15,6 +15,7 @@ import {
   HttpApiSchema,
   OpenApi
 } from "effect/http-api"
+import { drivers } from "../support/drivers.ts"
 import { watchStore } from "../support/failingStore.ts"
 import { Count, Name } from "../support/routes.ts"
 import { cookieNames, cookieOf, type Options, serveApp, type Server } from "../support/server.ts"
@@ -65,10 +66,7 @@ const clientOf = (server: Server, cookie = "") =>
     transformClient: HttpClient.mapRequest(HttpClientRequest.setHeader("cookie", cookie))
   }).pipe(Effect.provide(FetchHttpClient.layer))
 
-describe.each([
-  { driver: "MemoryLayer", make: MemoryLayer.make() },
-  { driver: "CookieLayer", make: CookieLayer.make() }
-])("an HttpApi with the $driver", ({ make }) => {
+describe.each(drivers)("an HttpApi with the $driver", ({ make }) => {
   const watched = Effect.gen(function*() {
     const store = watchStore(make)
     return { store, server: yield* served({ store: store.layer }) }

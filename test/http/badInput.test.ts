@@ -3,13 +3,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Schema } from "effect"
-import { CookieLayer, MemoryLayer, Session, type SessionConfig, SessionKey } from "effect-session"
+import { CookieLayer, Session, type SessionConfig, SessionKey } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { drivers } from "../support/drivers.ts"
 import { countedBackend } from "../support/failingStore.ts"
 import { basicRoutes, count, ok, show } from "../support/routes.ts"
 import { type Answer, cookieOf, serve, serveWeb, type StoreLayer } from "../support/server.ts"
 
-const drivers: ReadonlyArray<{
+const stores: ReadonlyArray<{
   readonly driver: string
   readonly make: () => { readonly layer: StoreLayer; readonly calls: ReadonlyArray<string> }
   readonly config: SessionConfig.Options
@@ -57,7 +58,7 @@ const malformed: ReadonlyArray<readonly [name: string, header: string]> = [
   ["a value that looks like a cookie", `other=session=${"A".repeat(43)}`]
 ]
 
-describe.each(drivers)("a cookie with $driver", ({ config, make }) => {
+describe.each(stores)("a cookie with $driver", ({ config, make }) => {
   const served = Effect.gen(function*() {
     const { calls, layer } = make()
     const server = yield* serve(basicRoutes, { store: layer, config, node: { maxHeaderSize: 1 << 21 } })
@@ -184,10 +185,9 @@ describe("the name of a cookie", () => {
   }
 })
 
-describe.each([
-  { driver: "MemoryLayer", store: MemoryLayer.layer() },
-  { driver: "CookieLayer", store: CookieLayer.layer() }
-])("a stored value that no longer fits its key, with the $driver", ({ store }) => {
+describe.each(drivers)("a stored value that no longer fits its key, with the $driver", ({ makeStore }) => {
+  const store = makeStore()
+
   const Old = SessionKey.make("plan", Schema.String)
   const Plan = SessionKey.make("plan", Schema.Struct({ seats: Schema.Number }))
   const Tolerant = Plan.pipe(SessionKey.withDefault(() => ({ seats: 1 }), { onInvalid: "default" }))

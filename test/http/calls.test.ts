@@ -3,9 +3,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { CookieLayer, MemoryLayer, Session, type SessionConfig, SessionMiddleware } from "effect-session"
+import { Session, type SessionConfig, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerRequest } from "effect/http"
 import { TestClock } from "effect/testing"
+import { drivers } from "../support/drivers.ts"
 import { type Operation, watchStore } from "../support/failingStore.ts"
 import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve, serveApp } from "../support/server.ts"
@@ -215,10 +216,7 @@ describe("saveUninitialized", () => {
     }))
 })
 
-describe.each([
-  { driver: "MemoryLayer", make: MemoryLayer.make() },
-  { driver: "CookieLayer", make: CookieLayer.make() }
-])("enabled: false, with the $driver", ({ make }) => {
+describe.each(drivers)("enabled: false, with the $driver", ({ make }) => {
   it.effect("routes work, each request with an empty session: no cookie, no call of the store, no secret needed", () =>
     Effect.gen(function*() {
       const on = yield* serve(routes)

@@ -5,8 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
 import { Session, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerRespondable, HttpServerResponse } from "effect/http"
-import { watchStore } from "../support/failingStore.ts"
-import { basicRoutes, Count, ok, show } from "../support/routes.ts"
+import { serveWatched } from "../support/failingStore.ts"
+import { Count, countVisits, ok, post, show } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve, serveApp } from "../support/server.ts"
 
 class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", {}) {
@@ -47,7 +47,7 @@ const failures: ReadonlyArray<readonly [name: string, status: number, outcome: O
 ]
 
 const changing = (outcome: Outcome) =>
-  Layer.mergeAll(basicRoutes, HttpRouter.add("POST", "/change", Effect.andThen(Session.increment(Count, 10), outcome)))
+  HttpRouter.add("POST", "/change", Effect.andThen(Session.increment(Count, 10), outcome))
 
 describe.each([
   { title: "with the router's log of requests", logger: true },
@@ -57,7 +57,7 @@ describe.each([
     for (const [name, status, outcome] of answers) {
       it.effect(`${name}: the changes are saved, and a new session gets its cookie`, () =>
         Effect.gen(function*() {
-          const server = yield* serve(changing(outcome), { logger })
+          const server = yield* serve(Layer.mergeAll(show, changing(outcome)), { logger })
           const created = yield* server.post("/change")
           const cookie = cookieOf(created)
           const changed = yield* server.post("/change", { cookie })
@@ -89,10 +89,7 @@ describe.each([
     for (const [name, status, outcome] of failures) {
       it.effect(`${name}: nothing is written, and nothing is set`, () =>
         Effect.gen(function*() {
-          const store = watchStore()
-          const server = yield* serve(changing(outcome), { logger, store: store.layer })
-          const cookie = cookieOf(yield* server.post("/count"))
-          store.newCalls()
+          const { cookie, server, store } = yield* serveWatched(changing(outcome), { logger })
           const changed = yield* server.post("/change", { cookie })
           const anonymous = yield* server.post("/change")
           assert.strictEqual(changed.status, status)
@@ -107,11 +104,10 @@ describe.each([
       Effect.gen(function*() {
         const fails = (path: "/login" | "/logout", step: typeof Session.regenerate) =>
           HttpRouter.add("POST", `/fails${path}`, Effect.andThen(step, Effect.die(new Error("no"))))
-        const server = yield* serve(
-          Layer.mergeAll(basicRoutes, fails("/login", Session.regenerate), fails("/logout", Session.destroy)),
+        const { cookie, server } = yield* serveWatched(
+          Layer.mergeAll(fails("/login", Session.regenerate), fails("/logout", Session.destroy)),
           { logger }
         )
-        const cookie = cookieOf(yield* server.post("/count"))
         assert.deepStrictEqual((yield* server.post("/fails/login", { cookie })).setCookies, [])
         assert.deepStrictEqual((yield* server.post("/fails/logout", { cookie })).setCookies, [])
         assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1}`)
@@ -122,19 +118,16 @@ describe.each([
 describe("a commit by hand", () => {
   it.effect("stays, with its cookie, although the handler dies afterwards", () =>
     Effect.gen(function*() {
-      const server = yield* serve(Layer.mergeAll(
-        show,
-        HttpRouter.add(
-          "POST",
-          "/change",
-          Effect.gen(function*() {
-            yield* Session.increment(Count)
-            yield* Session.commit
-            yield* Session.increment(Count, 10)
-            return yield* Effect.die(new Error("a mistake in the program"))
-          })
-        )
-      ))
+      const change = post(
+        "/change",
+        Effect.gen(function*() {
+          yield* Session.increment(Count)
+          yield* Session.commit
+          yield* Session.increment(Count, 10)
+          return yield* Effect.die(new Error("a mistake in the program"))
+        })
+      )
+      const server = yield* serve(Layer.mergeAll(show, change))
       const failed = yield* server.post("/change")
       assert.strictEqual(failed.status, 500)
       assert.strictEqual((yield* server.get("/", { cookie: cookieOf(failed) })).body, `{"count":1}`)
@@ -142,23 +135,9 @@ describe("a commit by hand", () => {
 
   it.effect("writes at once, and the end of the request writes only what came after it", () =>
     Effect.gen(function*() {
-      const store = watchStore()
-      const server = yield* serve(
-        Layer.mergeAll(
-          basicRoutes,
-          HttpRouter.add(
-            "POST",
-            "/twice",
-            Effect.gen(function*() {
-              yield* Session.increment(Count)
-              yield* Session.commit
-              yield* Session.commit
-              yield* Session.increment(Count)
-              return ok
-            })
-          )
-        ),
-        { store: store.layer }
+      const count = Session.increment(Count)
+      const { server, store } = yield* serveWatched(
+        post("/twice", Effect.all([count, Session.commit, Session.commit, count]))
       )
       const cookie = cookieOf(yield* server.post("/twice"))
       assert.deepStrictEqual(store.newCalls(), ["create", "update"])
@@ -167,11 +146,6 @@ describe("a commit by hand", () => {
 })
 
 describe("a request that no route answers", () => {
-  const countVisits = HttpRouter.middleware(
-    (app) => Effect.andThen(Effect.orDie(Session.increment(Count)), app),
-    { global: true }
-  )
-
   it.effect("commits under SessionMiddleware.layerGlobal", () =>
     Effect.gen(function*() {
       const server = yield* serveApp(Layer.mergeAll(SessionMiddleware.layerGlobal, countVisits, show))
@@ -183,10 +157,7 @@ describe("a request that no route answers", () => {
 
   it.effect("has no session under SessionMiddleware.layer", () =>
     Effect.gen(function*() {
-      const store = watchStore()
-      const server = yield* serve(basicRoutes, { store: store.layer })
-      const cookie = cookieOf(yield* server.post("/count"))
-      store.newCalls()
+      const { cookie, server, store } = yield* serveWatched()
       const missing = yield* server.get("/missing", { cookie })
       assert.strictEqual(missing.status, 404)
       assert.deepStrictEqual(missing.setCookies, [])
@@ -197,27 +168,17 @@ describe("a request that no route answers", () => {
 describe("a client that breaks the connection", () => {
   it.effect("while the handler runs: the changes are rolled back", () =>
     Effect.gen(function*() {
-      const store = watchStore()
       const changed = yield* Deferred.make<void>()
       const over = yield* Deferred.make<void>()
-      const server = yield* serve(
-        Layer.mergeAll(
-          basicRoutes,
-          HttpRouter.add(
-            "POST",
-            "/slow",
-            Effect.gen(function*() {
-              yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
-              yield* Session.increment(Count, 10)
-              yield* Deferred.succeed(changed, undefined)
-              return yield* Effect.never
-            })
-          )
-        ),
-        { store: store.layer }
-      )
-      const cookie = cookieOf(yield* server.post("/count"))
-      store.newCalls()
+      const { cookie, server, store } = yield* serveWatched(post(
+        "/slow",
+        Effect.gen(function*() {
+          yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
+          yield* Session.increment(Count, 10)
+          yield* Deferred.succeed(changed, undefined)
+          return yield* Effect.never
+        })
+      ))
       const request = yield* Effect.forkChild(server.post("/slow", { cookie }))
       yield* Deferred.await(changed)
       yield* Fiber.interrupt(request)
@@ -231,25 +192,15 @@ describe("a client that breaks the connection", () => {
     { when: "the handler commits by hand", step: Session.commit }
   ])("while the store writes, as $when: the commit is completed", ({ step }) =>
     Effect.gen(function*() {
-      const store = watchStore()
       const over = yield* Deferred.make<void>()
-      const server = yield* serve(
-        Layer.mergeAll(
-          basicRoutes,
-          HttpRouter.add(
-            "POST",
-            "/change",
-            Effect.gen(function*() {
-              yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
-              yield* Session.increment(Count, 10)
-              yield* step
-              return ok
-            })
-          )
-        ),
-        { store: store.layer }
-      )
-      const cookie = cookieOf(yield* server.post("/count"))
+      const { cookie, server, store } = yield* serveWatched(post(
+        "/change",
+        Effect.gen(function*() {
+          yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
+          yield* Session.increment(Count, 10)
+          yield* step
+        })
+      ))
       const writing = store.holds("update")
       const request = yield* Effect.forkChild(server.post("/change", { cookie }))
       yield* writing.reached

@@ -3,8 +3,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
-import { CookieLayer, MemoryLayer, Session, SessionKey } from "effect-session"
+import { CookieLayer, Session, SessionKey } from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { drivers } from "../support/drivers.ts"
 import { basicRoutes, ok } from "../support/routes.ts"
 import { type Answer, cookieNames, serve } from "../support/server.ts"
 
@@ -66,10 +67,9 @@ const script = HttpRouter.add(
   })
 )
 
-describe.each([
-  { driver: "MemoryLayer", store: MemoryLayer.layer() },
-  { driver: "CookieLayer", store: CookieLayer.layer() }
-])("one response, with the $driver", ({ store }) => {
+describe.each(drivers)("one response, with the $driver", ({ makeStore }) => {
+  const store = makeStore()
+
   it.effect.prop(
     "sets the cookie once at most, whatever the request does, and the next request finds what it has done",
     [Schema.Boolean, Schema.Array(Step)],

@@ -3,8 +3,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option } from "effect"
-import { CookieLayer, MemoryLayer, Session, SessionMiddleware } from "effect-session"
+import { Session, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, UrlParams } from "effect/http"
+import { drivers } from "../support/drivers.ts"
 import { watchStore } from "../support/failingStore.ts"
 import { Name, ok, untouched } from "../support/routes.ts"
 import { serve, serveApp } from "../support/server.ts"
@@ -35,10 +36,7 @@ const keep = HttpRouter.add("POST", "/keep", Effect.as(Session.reflash, ok))
 
 const routes = Layer.mergeAll(show, flash, showAndFail, keep, untouched)
 
-describe.each([
-  { driver: "MemoryLayer", make: MemoryLayer.make() },
-  { driver: "CookieLayer", make: CookieLayer.make() }
-])("a message, with the $driver", ({ make }) => {
+describe.each(drivers)("a message, with the $driver", ({ make }) => {
   const browserOf = Effect.map(serve(routes, { store: watchStore(make).layer }), (server) => server.browser())
 
   it.effect("is shown once, after the redirect", () =>

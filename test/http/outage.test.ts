@@ -2,18 +2,20 @@
  * A store that fails, or that does not answer.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import { Session } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { breakdown, type Operation, operations, type WatchedStore, watchStore } from "../support/failingStore.ts"
-import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
-import { type Answer, cookieOf, serve, type Server } from "../support/server.ts"
-
-const routes = Layer.mergeAll(
-  basicRoutes,
-  HttpRouter.add("GET", "/used", Effect.as(Count, ok))
-)
+import {
+  breakdown,
+  type Operation,
+  operations,
+  serveWatched,
+  type WatchedStore,
+  watchStore
+} from "../support/failingStore.ts"
+import { basicRoutes, Count, Name, post } from "../support/routes.ts"
+import { type Answer, cookieOf, type Server } from "../support/server.ts"
 
 /** The request that makes the store do it, with the cookie of a session or without. */
 const requestFor: { readonly [_ in Operation]: readonly [method: string, path: string, anonymous?: boolean] } = {
@@ -46,12 +48,7 @@ const assertWorks = (server: Server, store: WatchedStore, operation: Operation, 
     assert.isTrue(store.newCalls().includes(operation), "it is the operation that failed before")
   })
 
-const storeAndSession = Effect.gen(function*() {
-  const store = watchStore()
-  const server = yield* serve(routes, { store: store.layer, config: { timeLimit: "100 ms" } })
-  const cookie = cookieOf(yield* server.post("/count"))
-  return { cookie, server, store }
-})
+const serveImpatiently = serveWatched(basicRoutes, { config: { timeLimit: "100 ms" } })
 
 for (const operation of operations) {
   describe(`a store that can't ${operation}`, () => {
@@ -60,7 +57,7 @@ for (const operation of operations) {
       { how: "and throws", breaks: Effect.die(new Error(breakdown)) }
     ])("$how: 503 that tells nothing, no cookie, and the next request works", ({ breaks }) =>
       Effect.gen(function*() {
-        const { cookie, server, store } = yield* storeAndSession
+        const { cookie, server, store } = yield* serveImpatiently
         store.before(operation, breaks)
         assertUnavailable(yield* request(server, operation, cookie))
         assertUnavailable(yield* request(server, operation, cookie))
@@ -72,7 +69,7 @@ for (const operation of operations) {
       { how: "and does not let itself be interrupted", hangs: Effect.uninterruptible(Effect.never) }
     ])("$how: 503 at the time limit, no cookie, and the next request works", ({ hangs }) =>
       Effect.gen(function*() {
-        const { cookie, server, store } = yield* storeAndSession
+        const { cookie, server, store } = yield* serveImpatiently
         const reached = store.before(operation, hangs)
         const answer = yield* Effect.forkChild(request(server, operation, cookie))
         yield* reached
@@ -88,7 +85,7 @@ for (const operation of operations) {
 describe("an operation that takes too long", () => {
   it.effect("is interrupted, so that it does not go on for nobody", () =>
     Effect.gen(function*() {
-      const { cookie, server, store } = yield* storeAndSession
+      const { cookie, server, store } = yield* serveImpatiently
       for (const operation of operations) {
         const interrupted = yield* Deferred.make<void>()
         const hangs = Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
@@ -106,22 +103,14 @@ describe("an operation that takes too long", () => {
 describe("an error of the store", () => {
   it.effect("can be handled in the request: the application goes on without the session", () =>
     Effect.gen(function*() {
-      const store = watchStore()
-      const server = yield* serve(
-        Layer.mergeAll(
-          basicRoutes,
-          HttpRouter.add(
-            "GET",
-            "/tolerant",
-            Session.get(Count).pipe(
-              Effect.catchTag("SessionStoreError", ({ driver, operation }) => Effect.succeed(`${driver} ${operation}`)),
-              Effect.map((text) => HttpServerResponse.text(String(text)))
-            )
-          )
-        ),
-        { store: store.layer }
-      )
-      const cookie = cookieOf(yield* server.post("/count"))
+      const { cookie, server, store } = yield* serveWatched(HttpRouter.add(
+        "GET",
+        "/tolerant",
+        Session.get(Count).pipe(
+          Effect.catchTag("SessionStoreError", ({ driver, operation }) => Effect.succeed(`${driver} ${operation}`)),
+          Effect.map((text) => HttpServerResponse.text(String(text)))
+        )
+      ))
       store.fails("load")
       const answer = yield* server.get("/tolerant", { cookie })
       assert.strictEqual(answer.status, 200)
@@ -133,26 +122,21 @@ describe("an error of the store", () => {
     it.effect(`in an explicit commit (${operation}) can be handled, and a second try loses nothing`, () =>
       Effect.gen(function*() {
         const store = watchStore()
-        const server = yield* serve(
-          Layer.mergeAll(
-            basicRoutes,
-            HttpRouter.add(
-              "POST",
-              "/retry",
-              Effect.gen(function*() {
-                yield* Session.increment(Count, 10)
-                yield* Session.put(Name, "Ada")
-                const error = yield* Effect.flip(Session.commit)
-                yield* Session.increment(Count, 100)
-                store.works()
-                yield* Session.commit
-                return HttpServerResponse.text(error._tag)
-              })
-            )
-          ),
-          { store: store.layer }
+        const retry = HttpRouter.add(
+          "POST",
+          "/retry",
+          Effect.gen(function*() {
+            yield* Session.increment(Count, 10)
+            yield* Session.put(Name, "Ada")
+            const error = yield* Effect.flip(Session.commit)
+            yield* Session.increment(Count, 100)
+            store.works()
+            yield* Session.commit
+            return HttpServerResponse.text(error._tag)
+          })
         )
-        const before = first ? cookieOf(yield* server.post("/count")) : undefined
+        const { cookie: existing, server } = yield* serveWatched(retry, { store })
+        const before = first ? existing : undefined
         store.fails(operation)
         store.newCalls()
         const answer = yield* server.post("/retry", { cookie: before })
@@ -169,24 +153,16 @@ describe("an error of the store", () => {
   it.effect("in an explicit commit that nobody repeats is made up for when the response is sent", () =>
     Effect.gen(function*() {
       const store = watchStore()
-      const server = yield* serve(
-        Layer.mergeAll(
-          basicRoutes,
-          HttpRouter.add(
-            "POST",
-            "/ignore",
-            Effect.gen(function*() {
-              yield* Session.regenerate
-              yield* Session.put(Name, "Ada")
-              yield* Effect.ignore(Session.commit)
-              store.works()
-              return ok
-            })
-          )
-        ),
-        { store: store.layer }
+      const ignore = post(
+        "/ignore",
+        Effect.gen(function*() {
+          yield* Session.regenerate
+          yield* Session.put(Name, "Ada")
+          yield* Effect.ignore(Session.commit)
+          store.works()
+        })
       )
-      const old = cookieOf(yield* server.post("/count"))
+      const { cookie: old, server } = yield* serveWatched(ignore, { store })
       store.fails("regenerate")
       const cookie = cookieOf(yield* server.post("/ignore", { cookie: old }))
       assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1,"name":"Ada"}`)
@@ -195,7 +171,7 @@ describe("an error of the store", () => {
 
   it.effect("in a logout keeps the session, and a second logout ends it", () =>
     Effect.gen(function*() {
-      const { cookie, server, store } = yield* storeAndSession
+      const { cookie, server, store } = yield* serveImpatiently
       store.fails("destroy")
       assertUnavailable(yield* server.post("/logout", { cookie }))
       store.works()
@@ -208,9 +184,7 @@ describe("an error of the store", () => {
 describe("retries", () => {
   it.effect("of what can be repeated: the client notices nothing of a short outage", () =>
     Effect.gen(function*() {
-      const store = watchStore()
-      const server = yield* serve(routes, { store: store.layer, config: { retries: 2 } })
-      const cookie = cookieOf(yield* server.post("/count"))
+      const { cookie, server, store } = yield* serveWatched(basicRoutes, { config: { retries: 2 } })
       for (const operation of ["load", "touch", "destroy"] as const) {
         let failures = 2
         store.before(
@@ -226,9 +200,7 @@ describe("retries", () => {
 
   it.effect("are not made of a change, which could be made twice", () =>
     Effect.gen(function*() {
-      const store = watchStore()
-      const server = yield* serve(routes, { store: store.layer, config: { retries: 2 } })
-      const cookie = cookieOf(yield* server.post("/count"))
+      const { cookie, server, store } = yield* serveWatched(basicRoutes, { config: { retries: 2 } })
       for (const operation of ["create", "update", "regenerate"] as const) {
         store.fails(operation)
         store.newCalls()

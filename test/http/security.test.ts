@@ -4,20 +4,17 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
-import { CookieLayer, MemoryLayer, Session, SessionKey } from "effect-session"
+import { Session, SessionKey } from "effect-session"
 import { HttpMiddleware, HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import { Cookie } from "tough-cookie"
+import { secret } from "../support/config.ts"
+import { drivers } from "../support/drivers.ts"
 import { breakdown, countedBackend, operations, watchStore } from "../support/failingStore.ts"
 import { observe } from "../support/observe.ts"
 import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
-import { type Answer, cookieOf, type Options, secret, serve, type Server } from "../support/server.ts"
-
-const drivers = [
-  { driver: "MemoryLayer", make: MemoryLayer.make() },
-  { driver: "CookieLayer", make: CookieLayer.make() }
-]
+import { type Answer, cookieOf, type Options, serve, type Server } from "../support/server.ts"
 
 describe.each(drivers)("with the $driver", ({ make }) => {
   const served = (options: Options = {}) => serve(basicRoutes, { store: watchStore(make).layer, ...options })

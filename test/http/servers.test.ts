@@ -5,9 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, type Scope, Stream } from "effect"
 import { MemoryLayer, Session, SessionConfig, SessionError, SessionMiddleware } from "effect-session"
 import { HttpEffect, HttpRouter, HttpServer, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { secret } from "../support/config.ts"
 import { watchStore } from "../support/failingStore.ts"
-import { basicRoutes, Count } from "../support/routes.ts"
-import { cookieOf, secret, serveLayer, serveWeb, webServer } from "../support/server.ts"
+import { basicRoutes, Count, post } from "../support/routes.ts"
+import { cookieOf, serveLayer, serveWeb, webServer } from "../support/server.ts"
 
 describe("HttpRouter.toWebHandler", () => {
   it.effect("commits, sets the cookie, and reads it", () =>
@@ -29,7 +30,7 @@ describe("HttpRouter.toWebHandler", () => {
     Effect.gen(function*() {
       const server = yield* serveWeb(Layer.mergeAll(
         basicRoutes,
-        HttpRouter.add("POST", "/fails", Effect.andThen(Session.increment(Count), Effect.die(new Error("no"))))
+        post("/fails", Effect.andThen(Session.increment(Count), Effect.die(new Error("no"))))
       ))
       const cookie = cookieOf(yield* server.send("POST", "/count"))
       assert.strictEqual((yield* server.send("POST", "/fails", { cookie })).status, 500)
@@ -41,22 +42,16 @@ describe("HttpRouter.toWebHandler", () => {
       const store = watchStore()
       const over = yield* Deferred.make<void>()
       const abort = new AbortController()
-      const server = yield* serveWeb(
-        Layer.mergeAll(
-          basicRoutes,
-          HttpRouter.add(
-            "POST",
-            "/slow",
-            Effect.gen(function*() {
-              yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
-              yield* Session.increment(Count)
-              abort.abort()
-              return yield* Effect.never
-            })
-          )
-        ),
-        { store: store.layer }
+      const slow = post(
+        "/slow",
+        Effect.gen(function*() {
+          yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
+          yield* Session.increment(Count)
+          abort.abort()
+          return yield* Effect.never
+        })
       )
+      const server = yield* serveWeb(Layer.mergeAll(basicRoutes, slow), { store: store.layer })
       const cookie = cookieOf(yield* server.send("POST", "/count"))
       const { status, setCookies } = yield* server.send("POST", "/slow", { cookie, signal: abort.signal })
       yield* Deferred.await(over)

@@ -3,10 +3,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { CookieLayer, MemoryLayer, Session, SessionConfig, SessionMiddleware } from "effect-session"
+import { Session, SessionConfig, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import { Count, ok } from "../support/routes.ts"
-import { cookieNames, cookieOf, secret, serveApp, type StoreLayer } from "../support/server.ts"
+import { secret } from "../support/config.ts"
+import { drivers } from "../support/drivers.ts"
+import { Count, countVisits, post } from "../support/routes.ts"
+import { cookieNames, cookieOf, serveApp, type StoreLayer } from "../support/server.ts"
 
 /** The session of the cookie `admin`. */
 const adminSession = (makeStore: () => StoreLayer) =>
@@ -18,9 +20,9 @@ const adminSession = (makeStore: () => StoreLayer) =>
 const routesBelow = (prefix: "/shop" | "/admin") =>
   Layer.mergeAll(
     HttpRouter.add("GET", prefix, Effect.map(Session.all, HttpServerResponse.jsonUnsafe)),
-    HttpRouter.add("POST", `${prefix}/count`, Effect.as(Session.increment(Count), ok)),
-    HttpRouter.add("POST", `${prefix}/logout`, Effect.as(Session.destroy, ok)),
-    HttpRouter.add("POST", `${prefix}/fails`, Effect.andThen(Session.increment(Count), Effect.die(new Error("no"))))
+    post(`${prefix}/count`, Session.increment(Count)),
+    post(`${prefix}/logout`, Session.destroy),
+    post(`${prefix}/fails`, Effect.andThen(Session.increment(Count), Effect.die(new Error("no"))))
   )
 
 /** Each session on routes of its own. */
@@ -34,15 +36,12 @@ const sideBySide = (makeStore: () => StoreLayer) =>
 const nested = (makeStore: () => StoreLayer) =>
   Layer.mergeAll(
     SessionMiddleware.layerGlobal,
-    HttpRouter.middleware((app) => Effect.andThen(Effect.orDie(Session.increment(Count)), app), { global: true }),
+    countVisits,
     routesBelow("/shop"),
     routesBelow("/admin").pipe(Layer.provide(adminSession(makeStore)))
   )
 
-describe.each([
-  { driver: "MemoryLayer", makeStore: () => MemoryLayer.layer() },
-  { driver: "CookieLayer", makeStore: () => CookieLayer.layer() }
-])("two sessions with the $driver", ({ makeStore }) => {
+describe.each(drivers)("two sessions with the $driver", ({ makeStore }) => {
   it.effect("on different routes do not know each other", () =>
     Effect.gen(function*() {
       const server = yield* serveApp(sideBySide(makeStore), { store: makeStore() })
@@ -102,7 +101,7 @@ describe.each([
     Effect.gen(function*() {
       const twice = Layer.mergeAll(
         SessionMiddleware.layerGlobal,
-        HttpRouter.middleware((app) => Effect.andThen(Effect.orDie(Session.increment(Count)), app), { global: true }),
+        countVisits,
         routesBelow("/shop").pipe(Layer.provide(SessionMiddleware.layer))
       )
       const server = yield* serveApp(twice, { store: makeStore() })

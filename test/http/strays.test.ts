@@ -3,31 +3,18 @@
  * a logger that fails, a request that takes longer than its session lives.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Logger } from "effect"
-import { CookieLayer, MemoryLayer, Session, SessionMiddleware, SessionStore } from "effect-session"
+import { Effect, Fiber, Layer, Logger } from "effect"
+import { CookieLayer, MemoryLayer, Session, SessionMiddleware } from "effect-session"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
-import { watchStore } from "../support/failingStore.ts"
-import { basicRoutes, Count, ok } from "../support/routes.ts"
+import { drivers } from "../support/drivers.ts"
+import { countedBackend, watchStore } from "../support/failingStore.ts"
+import { basicRoutes, Count, ok, slowRoute } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve, serveApp } from "../support/server.ts"
 
 /** A request that has loaded its session, and goes on when it is told to. */
-const slowRoute = (change: Effect.Effect<unknown, unknown, Session.Session>) => {
-  const loaded = Deferred.makeUnsafe<void>()
-  const release = Deferred.makeUnsafe<void>()
-  const route = HttpRouter.add(
-    "GET",
-    "/slow",
-    Effect.gen(function*() {
-      yield* Session.all
-      yield* Deferred.succeed(loaded, undefined)
-      yield* Deferred.await(release)
-      yield* Effect.orDie(change)
-      return ok
-    })
-  )
-  return { route, loaded: Deferred.await(loaded), release: Deferred.succeed(release, undefined) }
-}
+const loadedRoute = (change: Effect.Effect<unknown, unknown, Session.Session>) =>
+  slowRoute("/slow", Session.all, Effect.orDie(change))
 
 describe("a session in the context that a server is built in", () => {
   it.effect("is not the session of any request", () =>
@@ -87,20 +74,17 @@ describe("a logger that fails", () => {
     }).pipe(Effect.provide(BrokenLogger)))
 })
 
-describe.each([
-  { driver: "MemoryLayer", makeStore: () => MemoryLayer.layer() },
-  { driver: "CookieLayer", makeStore: () => CookieLayer.layer() }
-])("with the $driver", ({ makeStore }) => {
+describe.each(drivers)("with the $driver", ({ makeStore }) => {
   it.effect("V7.3.1 a request that takes longer than its session lives does not bring it back", () =>
     Effect.gen(function*() {
-      const slow = slowRoute(Session.increment(Count))
-      const server = yield* serve(Layer.mergeAll(basicRoutes, slow.route) as typeof basicRoutes, {
+      const slow = loadedRoute(Session.increment(Count))
+      const server = yield* serve(Layer.mergeAll(basicRoutes, slow.route), {
         store: makeStore(),
         config: { age: "1 hour" }
       })
       const cookie = cookieOf(yield* server.post("/count"))
-      const fiber = yield* Effect.forkChild(server.get("/slow", { cookie }))
-      yield* slow.loaded
+      const fiber = yield* Effect.forkChild(server.post("/slow", { cookie }))
+      yield* slow.reached
       yield* TestClock.adjust("3 hours")
       yield* slow.release
       const { setCookies } = yield* Fiber.join(fiber)
@@ -112,14 +96,14 @@ describe.each([
 describe("with the MemoryLayer", () => {
   it.effect("a request that takes longer than its session would have lived keeps it if another one has extended it", () =>
     Effect.gen(function*() {
-      const slow = slowRoute(Session.increment(Count))
-      const server = yield* serve(Layer.mergeAll(basicRoutes, slow.route) as typeof basicRoutes, {
+      const slow = loadedRoute(Session.increment(Count))
+      const server = yield* serve(Layer.mergeAll(basicRoutes, slow.route), {
         store: MemoryLayer.layer(),
         config: { age: "1 hour" }
       })
       const cookie = cookieOf(yield* server.post("/count"))
-      const fiber = yield* Effect.forkChild(server.get("/slow", { cookie }))
-      yield* slow.loaded
+      const fiber = yield* Effect.forkChild(server.post("/slow", { cookie }))
+      yield* slow.reached
       yield* TestClock.adjust("50 minutes")
       yield* server.get("/", { cookie })
       yield* TestClock.adjust("50 minutes")
@@ -129,23 +113,8 @@ describe("with the MemoryLayer", () => {
     }))
 })
 
-/** A store whose data is there for several servers. */
-const sharedStore = () => {
-  const values = new Map<string, Parameters<SessionStore.Driver["write"]>[1]>()
-  const write: SessionStore.Driver["write"] = (id, session) => Effect.sync(() => void values.set(id, session))
-  return Layer.effect(
-    SessionStore.SessionStore,
-    SessionStore.fromDriver({
-      read: (id) => Effect.sync(() => values.get(id)),
-      write,
-      destroy: (id) => Effect.sync(() => void values.delete(id)),
-      touch: write
-    })
-  )
-}
-
 describe.each([
-  { driver: "a store on the server", store: sharedStore() },
+  { driver: "a store on the server", store: countedBackend().layer },
   { driver: "the CookieLayer", store: CookieLayer.layer() }
 ])("after a rotation of the secret, with $driver", ({ store }) => {
   const older = "the older secret of the two, long enough for anyone"
@@ -169,10 +138,10 @@ describe.each([
 
   it.effect("a request that a login has overtaken does not bring the session's old cookie", () =>
     Effect.gen(function*() {
-      const slow = slowRoute(Effect.void)
+      const slow = loadedRoute(Effect.void)
       const { cookie, server } = yield* rotated(slow.route as typeof basicRoutes)
-      const fiber = yield* Effect.forkChild(server.get("/slow", { cookie }))
-      yield* slow.loaded
+      const fiber = yield* Effect.forkChild(server.post("/slow", { cookie }))
+      yield* slow.reached
       yield* server.post("/login", { cookie })
       yield* slow.release
       assert.deepStrictEqual((yield* Fiber.join(fiber)).setCookies, [])

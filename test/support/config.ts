@@ -4,6 +4,7 @@
 import { ConfigProvider, Effect, Redacted } from "effect"
 import { SessionConfig, SessionError } from "effect-session"
 
+/** For tests only. */
 export const secret = "thirty-two characters at the least, for tests only"
 export const otherSecret = "another thirty-two characters, for a rotation of the first"
 

@@ -9,6 +9,7 @@ import * as Http from "node:http"
 import { createRequire } from "node:module"
 import type { AddressInfo } from "node:net"
 import { Readable } from "node:stream"
+import type { Gate } from "./routes.ts"
 
 // It comes without types.
 const dynalite: (options: { readonly createTableMs: number }) => Http.Server = createRequire(import.meta.url)(
@@ -49,18 +50,17 @@ export interface DynamoServer {
   readonly holds: (operation: string) => Hold
   /** How many there are. */
   readonly connections: () => number
-  /** Nobody listens any more. */
+  /** Nobody listens any more, and every connection is broken. */
   readonly stop: Effect.Effect<void>
+  /** Somebody does once more, on the same port. */
+  readonly startAgain: Effect.Effect<void>
   /** Asks past the driver. */
   readonly ask: <A>(question: (dynamo: DynamoDB) => Promise<A>) => Effect.Effect<A>
   /** All items of a table. */
   readonly items: (table?: string) => Effect.Effect<ReadonlyArray<Record<string, AttributeValue>>>
 }
 
-export interface Hold {
-  /** Waits for the request to arrive. */
-  readonly reached: Effect.Effect<void>
-  readonly release: Effect.Effect<void>
+export interface Hold extends Gate {
   /** Waits for the client to break it off. */
   readonly broken: Effect.Effect<void>
 }
@@ -130,11 +130,11 @@ export const startDynamoWithoutTable = Effect.fnUntraced(function*({ createTable
     http.close(() => resume(Effect.void))
     http.closeAllConnections()
   })
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => void http.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () => stop
-  )
-  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+  const listen = (port: number) =>
+    Effect.callback<void>((resume) => void http.listen(port, "127.0.0.1", () => resume(Effect.void)))
+  yield* Effect.acquireRelease(listen(0), () => stop)
+  const { port } = http.address() as AddressInfo
+  const url = `http://127.0.0.1:${port}`
   const client = yield* Effect.acquireRelease(
     Effect.sync(() => new DynamoDB({ region: "eu-west-1", endpoint: url, credentials: { ...keys } })),
     (client) => Effect.sync(() => client.destroy())
@@ -168,6 +168,7 @@ export const startDynamoWithoutTable = Effect.fnUntraced(function*({ createTable
     },
     connections: () => connections,
     stop,
+    startAgain: listen(port),
     ask: (question) => Effect.promise(() => question(client)),
     items: (TableName = table) => Effect.promise(async () => (await client.scan({ TableName })).Items ?? [])
   }

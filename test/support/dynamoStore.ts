@@ -6,8 +6,8 @@ import type { SessionError } from "effect-session"
 import { DynamoLayer, SessionConfig, SessionStore } from "effect-session"
 import * as Change from "../../src/internal/record/change.ts"
 import * as Identifier from "../../src/internal/token/identifier.ts"
+import { secret } from "./config.ts"
 import type { DynamoServer } from "./dynamoServer.ts"
-import { secret } from "./server.ts"
 
 export const buildStore = (
   server: DynamoServer,

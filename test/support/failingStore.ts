@@ -6,7 +6,8 @@ import { Deferred, Effect, Layer } from "effect"
 import { MemoryLayer, SessionStore } from "effect-session"
 import type { SessionConfig, SessionError } from "effect-session"
 import type * as Scope from "effect/Scope"
-import type { StoreLayer } from "./server.ts"
+import { basicRoutes, type Gate } from "./routes.ts"
+import { cookieOf, type Options, type Routes, serve, type StoreLayer } from "./server.ts"
 
 export type Operation = SessionError.StoreOperation
 
@@ -25,15 +26,9 @@ export interface WatchedStore {
   readonly before: (operation: Operation, effect: Effect.Effect<void, unknown>) => Effect.Effect<void>
   readonly fails: (operation: Operation) => void
   /** The next call of the operation waits until it is released. */
-  readonly holds: (operation: Operation) => Hold
+  readonly holds: (operation: Operation) => Gate
   /** Nothing is disturbed any more. */
   readonly works: () => void
-}
-
-export interface Hold {
-  /** Waits for the operation to be called. */
-  readonly reached: Effect.Effect<void>
-  readonly release: Effect.Effect<void>
 }
 
 type MakeStore = Effect.Effect<
@@ -96,6 +91,21 @@ export const watchStore = (store: MakeStore = MemoryLayer.make()): WatchedStore 
     works: () => disturbances.clear()
   }
 }
+
+export interface WatchedOptions extends Omit<Options, "store"> {
+  /** By default one in memory. */
+  readonly store?: WatchedStore
+}
+
+/** Serves routes beside the basic ones with a store that is watched, and begins a session that has counted to one. */
+export const serveWatched = Effect.fnUntraced(
+  function*(routes: Routes = basicRoutes, { store = watchStore(), ...options }: WatchedOptions = {}) {
+    const server = yield* serve(Layer.mergeAll(basicRoutes, routes), { ...options, store: store.layer })
+    const cookie = cookieOf(yield* server.post("/count"))
+    store.newCalls()
+    return { cookie, server, store }
+  }
+)
 
 /** A store on a Map that counts what reaches its back end. */
 export const countedBackend = () => {

@@ -68,6 +68,12 @@ export const fileBackend = (location: string, before?: Before): Effect.Effect<Fi
     return FileBackend.make(before === undefined ? fs : watched(fs, before), yield* Path.Path, location)
   }).pipe(Effect.provide(NodeServices.layer))
 
+/** The driver on a folder of its own. */
+export const stage = Effect.gen(function*() {
+  const location = yield* temporaryFolder
+  return { location, backend: yield* fileBackend(location) }
+})
+
 export type Before = (paths: ReadonlyArray<string>) => Effect.Effect<void>
 
 /** The file system as it is, but that something comes before each step. */

@@ -2,28 +2,18 @@
  * Requests that keep coming while something happens to the store, and what must be true of them afterwards.
  */
 import { assert } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Schema, type Scope } from "effect"
-import { Session, SessionKey } from "effect-session"
-import { HttpRouter } from "effect/http"
-import { basicRoutes, Count, ok } from "./routes.ts"
-import { type Answer, cookieOf, type Server } from "./server.ts"
+import { Deferred, Effect, Fiber, Layer, type Scope } from "effect"
+import type { SessionConfig } from "effect-session"
+import { basicRoutes, countAndPut, post } from "./routes.ts"
+import { type Answer, cookieOf, type Routes, serve, type Server, type StoreLayer } from "./server.ts"
 
-const keyOf = (number: string) => SessionKey.make(`put_${number}`, Schema.Number)
-
-/** The routes that the load needs: among others one that adds to a counter and puts a key, in one commit. */
-export const loadRoutes = Layer.mergeAll(
-  basicRoutes,
-  HttpRouter.add(
-    "POST",
-    "/tasks/:number",
-    Effect.gen(function*() {
-      const { number } = yield* HttpRouter.params
-      yield* Session.increment(Count)
-      yield* Session.put(keyOf(number!), Number(number))
-      return ok
-    })
-  )
-)
+/** Serves what the load asks for, with a short time limit. */
+export const serveLoad = (store: StoreLayer, config: SessionConfig.Options = {}, more: Routes = basicRoutes) =>
+  serve(Layer.mergeAll(basicRoutes, post("/tasks/:number", countAndPut), more), {
+    store,
+    config: { timeLimit: "1 second", ...config },
+    logger: false
+  })
 
 export interface LoadClient {
   readonly cookie: string
@@ -122,7 +112,7 @@ export const startLoad = Effect.fnUntraced(
             assert.isAtLeast(count, 1 + acknowledged.length, "no acknowledged increment is lost")
             assert.isAtMost(count, 1 + answers.length, "none is there twice")
             assert.strictEqual(count, 1 + Object.keys(put).length, "a commit is there with all of its changes")
-            const lost = acknowledged.filter((number) => put[`put_${number}`] !== number)
+            const lost = acknowledged.filter((number) => put[`key_${number}`] !== number)
             assert.deepStrictEqual(lost, [], "no acknowledged key is lost")
           }
         })

@@ -2,8 +2,7 @@
  * Servers of the tests' own, each with a folder of its own, on free ports, stopped by their process ids.
  */
 import { afterAll, beforeAll } from "@effect/vitest"
-import { Clock, Effect, Exit, Schedule, Scope } from "effect"
-import { TestClock } from "effect/testing"
+import { Effect, Exit, Schedule, Scope } from "effect"
 import { Redis } from "ioredis"
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -137,12 +136,6 @@ const send = (address: Address, command: string, ...parameters: ReadonlyArray<st
       client.disconnect()
     }
   })
-
-/** Sets the test's clock to the time of day, as the keys of Redis expire by that. */
-export const setTimeOfDay: Effect.Effect<void> = Effect.flatMap(
-  TestClock.withLive(Clock.currentTimeMillis),
-  TestClock.setTime
-)
 
 /** All that a server has stored, as one text. */
 export const dump = ({ command }: RedisServer): Effect.Effect<string> =>

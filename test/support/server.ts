@@ -16,9 +16,7 @@ import { HttpRouter, HttpServer, type HttpServerError } from "effect/http"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { CookieJar } from "tough-cookie"
-
-/** For tests only. */
-export const secret = "thirty-two characters at the least, for tests only"
+import { secret } from "./config.ts"
 
 export type StoreLayer = Layer.Layer<
   SessionStore.SessionStore,

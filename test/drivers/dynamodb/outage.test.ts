@@ -7,11 +7,13 @@ import { Cause, Effect, Exit, Fiber, Layer } from "effect"
 import { DynamoLayer, SessionConfig, SessionError } from "effect-session"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
+import { secret } from "../../support/config.ts"
 import { type Disturbance, keys, startDynamo, table } from "../../support/dynamoServer.ts"
 import { adding, both, buildStore, createSession, setting, times } from "../../support/dynamoStore.ts"
+import { outages } from "../../support/outages.ts"
 import { eventually, shared } from "../../support/redisServer.ts"
 import { basicRoutes } from "../../support/routes.ts"
-import { cookieOf, secret, serve } from "../../support/server.ts"
+import { cookieOf, serve } from "../../support/server.ts"
 
 const dynamo = shared(startDynamo())
 
@@ -274,6 +276,20 @@ describe("a DynamoDB that does not answer", () => {
       )
       yield* hanging.broken
     }))
+})
+
+/** A server of its own that goes and comes back. */
+const unreliable = Effect.map(startDynamo(), (server) => ({
+  ...server,
+  kill: server.stop,
+  pause: Effect.sync(() => server.breaks("hangs")),
+  goOn: Effect.sync(() => server.breaks("works"))
+}))
+
+outages("a DynamoDB", {
+  start: unreliable,
+  startAgain: ({ startAgain }) => startAgain,
+  store: ({ options }) => DynamoLayer.layer(options)
 })
 
 describe("the connections", () => {

@@ -175,6 +175,12 @@ describe("the location", () => {
   const messageOf = (location: unknown) =>
     Effect.map(errorIn(Effect.scoped(open(location as string))), ({ mistakes }) => mistakes)
 
+  const assertWritesTo = (folder: string, store: SessionStore.SessionStore) =>
+    Effect.map(
+      store.create(Redacted.make("a".repeat(43)), { createdAt: 0, touchedAt: 0, expiresAt: 1, fields: new Map() }),
+      () => assert.lengthOf(pathsIn(folder), 3)
+    )
+
   it.effect("has to be written", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* messageOf(undefined), [{ setting, found: "nothing", write: whatToWrite }])
@@ -222,13 +228,7 @@ describe("the location", () => {
       const store = Context.get(yield* open(relative(process.cwd(), link)), SessionStore.SessionStore)
       const here = process.cwd()
       yield* Effect.acquireRelease(Effect.sync(() => process.chdir("/")), () => Effect.sync(() => process.chdir(here)))
-      yield* store.create(Redacted.make("a".repeat(43)), {
-        createdAt: 0,
-        touchedAt: 0,
-        expiresAt: 1,
-        fields: new Map()
-      })
-      assert.lengthOf(pathsIn(folder), 3)
+      yield* assertWritesTo(folder, store)
     }))
 
   it.effect("keeps nothing of the attempt to write there", () =>
@@ -250,13 +250,7 @@ describe("the location", () => {
       const env = { SESSION_SECRET: secret, SESSION_DRIVER: "file", SESSION_STORE_LOCATION: location }
       const store = yield* inEnvironment(env)
       assert.strictEqual(store.driver, "file")
-      yield* store.create(Redacted.make("a".repeat(43)), {
-        createdAt: 0,
-        touchedAt: 0,
-        expiresAt: 1,
-        fields: new Map()
-      })
-      assert.lengthOf(pathsIn(location), 3)
+      yield* assertWritesTo(location, store)
     }))
 
   it.effect("is missed there by its name", () =>

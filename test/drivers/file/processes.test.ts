@@ -9,14 +9,13 @@ import type { SessionRecord } from "../../../src/internal/record/record.ts"
 import {
   bundledScript,
   documentsIn,
-  fileBackend,
   filesIn,
   hour,
   newKey,
   pathsIn,
   recordUntil,
-  startWorker,
-  temporaryFolder
+  stage,
+  startWorker
 } from "../../support/fileStore.ts"
 import type { Said } from "../../support/fileWorker.ts"
 
@@ -24,11 +23,6 @@ import type { Said } from "../../support/fileWorker.ts"
 vi.setConfig({ testTimeout: 240_000 })
 
 const inThreeHours = () => recordUntil(Date.now() + 3 * hour)
-
-const stage = Effect.gen(function*() {
-  const location = yield* temporaryFolder
-  return { location, backend: yield* fileBackend(location) }
-})
 
 describe("several processes", () => {
   it.live("1,000 increments by four processes add up, and what each of them set is there", () =>

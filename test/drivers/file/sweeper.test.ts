@@ -17,15 +17,10 @@ import {
   newKey,
   pathsIn,
   recordUntil,
-  temporaryFolder
+  stage
 } from "../../support/fileStore.ts"
 import { basicRoutes } from "../../support/routes.ts"
 import { cookieOf, serve } from "../../support/server.ts"
-
-const stage = Effect.gen(function*() {
-  const location = yield* temporaryFolder
-  return { location, backend: yield* fileBackend(location) }
-})
 
 /** Waits until nothing is left in a folder. */
 const untilEmpty = (folder: string): Effect.Effect<void> =>

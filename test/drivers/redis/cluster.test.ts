@@ -7,8 +7,9 @@ import { RedisLayer } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { Cluster } from "ioredis"
 import { createHash } from "node:crypto"
-import { type LoadClient, loadRoutes, startLoad } from "../../support/load.ts"
+import { type LoadClient, serveLoad, startLoad } from "../../support/load.ts"
 import { observe } from "../../support/observe.ts"
+import { brokenWires, countTwice } from "../../support/outages.ts"
 import {
   dump,
   eventually,
@@ -19,7 +20,7 @@ import {
   startSmallCluster,
   untilWhole
 } from "../../support/redisServer.ts"
-import { cookieOf, serve, type StoreLayer } from "../../support/server.ts"
+import { cookieOf, type StoreLayer } from "../../support/server.ts"
 import { layWire } from "../../support/wire.ts"
 
 const password = "of the Cluster"
@@ -47,8 +48,6 @@ SessionStoreTest.suite("RedisLayer.layerClient on a Cluster", {
   }))
 })
 
-const serveOn = (store: StoreLayer) => serve(loadRoutes, { store, config: { timeLimit: "1 second" }, logger: false })
-
 /** The master that has the key of a client's session, as another node than the one that is gone says. */
 const masterOf = Effect.fnUntraced(function*({ cookie }: Pick<LoadClient, "cookie">, gone?: RedisServer) {
   const id = /^session=([\w-]+)\./.exec(cookie)![1]!
@@ -63,7 +62,7 @@ const masterOf = Effect.fnUntraced(function*({ cookie }: Pick<LoadClient, "cooki
 describe("requests to a Cluster", () => {
   it.live("go to the node that has the session, without a detour", () =>
     Effect.gen(function*() {
-      const server = yield* serveOn(ClusterLayer)
+      const server = yield* serveLoad(ClusterLayer)
       const session = Effect.gen(function*() {
         const cookie = cookieOf(yield* server.post("/count"))
         yield* server.post("/count", { cookie })
@@ -77,33 +76,29 @@ describe("requests to a Cluster", () => {
       const errors = yield* Effect.forEach(cluster().nodes, (node) => node.command<string>("INFO", "errorstats"))
       assert.notMatch(errors.join(""), /MOVED|CROSSSLOT/)
     }))
+})
 
-  it.live("whose answer is lost on the way are not repeated: 503, and the change is not made twice", () =>
-    Effect.gen(function*() {
-      // The other node, with a single slot, keeps the Cluster in service meanwhile.
-      const [node, other] = yield* startSmallCluster(16_383)
-      const wire = yield* layWire(yield* freePort, node.port)
-      // The node tells its clients to take the wire.
-      yield* node.command("CONFIG", "SET", "cluster-announce-port", `${wire.port}`)
-      yield* eventually(
-        Effect.map(other.command<string>("CLUSTER", "NODES"), (nodes) => assert.include(nodes, `:${wire.port}@`))
-      )
-      const server = yield* serveOn(RedisLayer.layer({ cluster: [`127.0.0.1:${wire.port}`] }))
-      const cookie = cookieOf(yield* server.post("/count"))
-      yield* server.post("/count", { cookie })
-      const lost = wire.loseAnswerTo("EVALSHA")
-      assert.strictEqual((yield* server.post("/count", { cookie })).status, 503)
-      yield* lost
-      yield* eventually(Effect.map(server.get("/", { cookie }), ({ status }) => assert.strictEqual(status, 200)))
-      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":3}`)
-    }).pipe(Effect.provide(observe().layer)))
+brokenWires("to a Cluster", {
+  start: Effect.gen(function*() {
+    // The other node, with a single slot, keeps the Cluster in service meanwhile.
+    const [node, other] = yield* startSmallCluster(16_383)
+    const wire = yield* layWire(yield* freePort, node.port)
+    // The node tells its clients to take the wire.
+    yield* node.command("CONFIG", "SET", "cluster-announce-port", `${wire.port}`)
+    yield* eventually(
+      Effect.map(other.command<string>("CLUSTER", "NODES"), (nodes) => assert.include(nodes, `:${wire.port}@`))
+    )
+    const server = yield* serveLoad(RedisLayer.layer({ cluster: [`127.0.0.1:${wire.port}`] }))
+    return { wire, server, ...(yield* countTwice(server)) }
+  }),
+  losses: [{ text: "EVALSHA", isMade: true }]
 })
 
 describe("under load, a master of the Cluster", () => {
   // A replica takes over what it has; the last commits of the master that has gone may not have reached it.
   const survives = (disturb: (node: RedisServer) => Effect.Effect<void>) =>
     Effect.gen(function*() {
-      const server = yield* serveOn(ClusterLayer)
+      const server = yield* serveLoad(ClusterLayer)
       const load = yield* startLoad(server, 12)
       const masters = new Map<LoadClient, RedisServer>()
       for (const client of load.clients) masters.set(client, yield* masterOf(client))

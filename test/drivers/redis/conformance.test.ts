@@ -1,7 +1,6 @@
 /**
  * A single Redis: the contract, and what the driver stores.
  */
-import { NodeRedis } from "@effect/platform-node"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Layer, Schema } from "effect"
 import type { SessionStore } from "effect-session"
@@ -12,18 +11,11 @@ import { TestClock } from "effect/testing"
 import { Redis } from "ioredis"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { setTimeOfDay } from "../../support/clock.ts"
 import { secret } from "../../support/config.ts"
 import { observe } from "../../support/observe.ts"
-import {
-  connectNodeRedis,
-  dump,
-  eventually,
-  type RedisServer,
-  setTimeOfDay,
-  shared,
-  startRedis,
-  temporaryFolder
-} from "../../support/redisServer.ts"
+import { dump, eventually, type RedisServer, shared, startRedis, temporaryFolder } from "../../support/redisServer.ts"
+import { nodeRedis, redisClients, redisService } from "../../support/redisStore.ts"
 import { basicRoutes, Name, ok } from "../../support/routes.ts"
 import { cookieNames, cookieOf, serve, type StoreLayer } from "../../support/server.ts"
 
@@ -36,8 +28,6 @@ const redis = shared(startRedis())
 const withServer = (make: (server: RedisServer) => StoreLayer): StoreLayer =>
   Layer.unwrap(Effect.sync(() => make(redis())))
 
-const NodeRedisLayer = Layer.unwrap(Effect.sync(() => Layer.orDie(NodeRedis.layer({ url: redis().url }))))
-
 SessionStoreTest.suite("RedisLayer by URL", {
   layer: withServer(({ url }) => RedisLayer.layer({ url })),
   dump: Effect.suspend(() => dump(redis()))
@@ -48,7 +38,7 @@ SessionStoreTest.suite("RedisLayer by host, port and database", {
 })
 
 SessionStoreTest.suite("RedisLayer.layerRedis on node-redis", {
-  layer: Layer.provide(RedisLayer.layerRedis({ prefix: "node-redis:" }), NodeRedisLayer)
+  layer: withServer(({ url }) => redisService().store(url, { prefix: "node-redis:" }))
 })
 
 let client: Redis
@@ -61,32 +51,13 @@ SessionStoreTest.suite("RedisLayer.layerClient on ioredis", {
   layer: withServer(() => RedisLayer.layerClient(client, { prefix: "of the caller:" }))
 })
 
-const ofNodeRedis = (options: Parameters<typeof connectNodeRedis>[0], prefix: string): StoreLayer =>
-  withServer(({ url }) =>
-    Layer.unwrap(
-      Effect.map(connectNodeRedis({ url, ...options }), (client) => RedisLayer.layerClient(client, { prefix }))
-    )
-  )
-
 SessionStoreTest.suite("RedisLayer.layerClient on node-redis", {
-  layer: ofNodeRedis({}, "of the caller's node-redis:")
+  layer: withServer(({ url }) => nodeRedis().store(url, { prefix: "of the caller's node-redis:" }))
 })
 
 SessionStoreTest.suite("RedisLayer.layerClient on node-redis, with the second version of the protocol", {
-  layer: ofNodeRedis({ RESP: 2 }, "with the second version:")
+  layer: withServer(({ url }) => nodeRedis({ RESP: 2 }).store(url, { prefix: "with the second version:" }))
 })
-
-const clients: ReadonlyArray<{ readonly client: string; readonly store: (prefix: string) => StoreLayer }> = [
-  { client: "ioredis", store: (prefix) => withServer(({ url }) => RedisLayer.layer({ url, prefix })) },
-  {
-    client: "node-redis",
-    store: (prefix) => ofNodeRedis({}, prefix)
-  },
-  {
-    client: "the Redis service",
-    store: (prefix) => Layer.provide(RedisLayer.layerRedis({ prefix }), NodeRedisLayer)
-  }
-]
 
 // -----------------------------------------------------------------------------
 // keys
@@ -99,6 +70,15 @@ const empty = Effect.suspend(() => redis().command("FLUSHALL"))
 const onlyKey = Effect.map(keys, (keys) => {
   assert.strictEqual(keys.length, 1)
   return keys[0]!
+})
+
+/** A server whose only session has counted to one. */
+const counted = Effect.fnUntraced(function*(config: SessionConfig.Options) {
+  yield* setTimeOfDay
+  yield* empty
+  const server = yield* serve(basicRoutes, { store: withServer(({ url }) => RedisLayer.layer({ url })), config })
+  const cookie = cookieOf(yield* server.post("/count"))
+  return { cookie, key: yield* onlyKey, server }
 })
 
 describe("keys", () => {
@@ -141,14 +121,7 @@ describe("keys", () => {
 
   it.effect("expire in Redis a minute after the session, and a touch moves that", () =>
     Effect.gen(function*() {
-      yield* setTimeOfDay
-      yield* empty
-      const server = yield* serve(basicRoutes, {
-        store: withServer(({ url }) => RedisLayer.layer({ url })),
-        config: { age: "1 hour" }
-      })
-      const cookie = cookieOf(yield* server.post("/count"))
-      const key = yield* onlyKey
+      const { cookie, key, server } = yield* counted({ age: "1 hour" })
       const expiry = Effect.gen(function*() {
         const expiresAt = Number(yield* redis().command("HGET", key, "~expiresAt"))
         assert.strictEqual(yield* redis().command<number>("PEXPIRETIME", key), expiresAt + 60_000)
@@ -165,27 +138,14 @@ describe("keys", () => {
 
   it.effect("of a session that never ends do not expire, in the time that Redis can count", () =>
     Effect.gen(function*() {
-      yield* setTimeOfDay
-      yield* empty
-      const server = yield* serve(basicRoutes, {
-        store: withServer(({ url }) => RedisLayer.layer({ url })),
-        config: { age: "never", absoluteAge: "never" }
-      })
-      const cookie = cookieOf(yield* server.post("/count"))
-      assert.isAbove(yield* redis().command<number>("PTTL", yield* onlyKey), 1000 * 365 * 86_400_000)
+      const { cookie, key, server } = yield* counted({ age: "never", absoluteAge: "never" })
+      assert.isAbove(yield* redis().command<number>("PTTL", key), 1000 * 365 * 86_400_000)
       assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1}`)
     }))
 
   it.effect("of a session that was regenerated hold a mark, for as long as it is superseded and a minute", () =>
     Effect.gen(function*() {
-      yield* setTimeOfDay
-      yield* empty
-      const server = yield* serve(basicRoutes, {
-        store: withServer(({ url }) => RedisLayer.layer({ url })),
-        config: { supersededFor: "10 seconds" }
-      })
-      const cookie = cookieOf(yield* server.post("/count"))
-      const key = yield* onlyKey
+      const { cookie, key, server } = yield* counted({ supersededFor: "10 seconds" })
       yield* server.post("/login", { cookie })
       const hash = yield* redis().command<ReadonlyArray<string>>("HGETALL", key)
       assert.deepStrictEqual([hash[0], hash[2], hash.length], ["~supersededUntil", "~successor", 4])
@@ -283,11 +243,13 @@ const strictRoutes = Layer.mergeAll(
   HttpRouter.add("GET", "/name", Effect.map(Session.getOrElse(Name, () => ""), HttpServerResponse.jsonUnsafe))
 )
 
-describe.each(clients)("damage done by hand, through $client", ({ store }) => {
+describe.each(redisClients)("damage done by hand, through $client", (client) => {
+  const store = withServer(({ url }) => client.store(url, { prefix: "" }))
+
   const filled = Effect.gen(function*() {
     yield* setTimeOfDay
     yield* empty
-    const server = yield* serve(strictRoutes, { store: store("") })
+    const server = yield* serve(strictRoutes, { store })
     const cookie = cookieOf(yield* server.post("/fill"))
     return { server, cookie, key: yield* onlyKey }
   })
@@ -327,7 +289,7 @@ describe.each(clients)("damage done by hand, through $client", ({ store }) => {
       const changing = Effect.asVoid(Session.put(Name, "Grace")) as typeof Session.destroy
       const server = yield* serve(
         Layer.mergeAll(basicRoutes, late("/late/count", changing), late("/late/logout", Session.destroy)),
-        { store: store(""), logger: false }
+        { store, logger: false }
       )
       for (const [path, status, left] of [["/late/count", 503, 1], ["/late/logout", 200, 0]] as const) {
         yield* empty

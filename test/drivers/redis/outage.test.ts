@@ -1,14 +1,13 @@
 /**
  * What becomes of requests, and of what they were told, when Redis is killed, stands still, is full, or can't be reached.
  */
-import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { RedisLayer, Session, SessionKey } from "effect-session"
-import { HttpRouter } from "effect/http"
 import { Redis } from "ioredis"
-import { loadRoutes, startLoad } from "../../support/load.ts"
-import { observe } from "../../support/observe.ts"
+import { serveLoad, startLoad } from "../../support/load.ts"
+import { type LogEvent, observe } from "../../support/observe.ts"
+import { brokenWires, countTwice, outages } from "../../support/outages.ts"
 import {
   connectNodeRedis,
   eventually,
@@ -17,73 +16,44 @@ import {
   startRedis,
   temporaryFolder
 } from "../../support/redisServer.ts"
-import { Count, Name, ok } from "../../support/routes.ts"
-import { cookieOf, serve, type StoreLayer } from "../../support/server.ts"
+import { ioredis, nodeRedis, type RedisClient, redisClients, redisService } from "../../support/redisStore.ts"
+import { Count, Name, post } from "../../support/routes.ts"
+import { cookieOf } from "../../support/server.ts"
 import { layWire } from "../../support/wire.ts"
-
-const clients: ReadonlyArray<{ readonly client: string; readonly store: (url: string) => StoreLayer }> = [
-  { client: "ioredis", store: (url) => RedisLayer.layer({ url }) },
-  {
-    client: "node-redis",
-    store: (url) => Layer.unwrap(Effect.map(connectNodeRedis({ url }), (client) => RedisLayer.layerClient(client)))
-  },
-  {
-    client: "the Redis service",
-    store: (url) => RedisLayer.layerRedis().pipe(Layer.provide(Layer.orDie(NodeRedis.layer({ url }))))
-  }
-]
-
-const config = { timeLimit: "1 second" } as const
 
 /** Every write is on the disk before it is acknowledged. */
 const durable = ["--appendonly", "yes", "--appendfsync", "always"]
 
-const serveOn = (store: StoreLayer) => serve(loadRoutes, { store, config, logger: false })
+// The driver tells of the connection where the client is its own; the others are the caller's.
+const assertToldOnce = (logs: ReadonlyArray<LogEvent>) => {
+  const messages = logs.map(({ message }) => message).filter((message) => message.includes("Redis"))
+  assert.deepStrictEqual(messages.filter((message) => !message.startsWith("Redis can't be reached")), [
+    "The connection to Redis is lost",
+    "The connection to Redis is back"
+  ])
+  assert.strictEqual(new Set(messages).size, messages.length, "each reason once")
+}
 
-describe.each(clients)("under load, through $client", ({ client, store }) => {
-  it.live("a server that is killed and started again: 503 meanwhile, and nothing acknowledged is lost", () => {
-    const observed = observe()
-    return Effect.gen(function*() {
-      const folder = yield* temporaryFolder
-      const redis = yield* startRedis({ folder, parameters: durable })
-      const server = yield* serveOn(store(redis.url))
-      const load = yield* startLoad(server, 8)
-      yield* load.more(200, 20)
-      yield* redis.kill
-      yield* load.more(503, 3)
-      yield* startRedis({ folder, port: redis.port, parameters: durable })
-      yield* load.more(200, 20)
-      yield* load.end
-      yield* load.assertNothingLost()
-      if (client === "ioredis") {
-        const messages = observed.logs.map(({ message }) => message).filter((message) => message.includes("Redis"))
-        assert.deepStrictEqual(messages.filter((message) => !message.startsWith("Redis can't be reached")), [
-          "The connection to Redis is lost",
-          "The connection to Redis is back"
-        ])
-        assert.strictEqual(new Set(messages).size, messages.length, "each reason once")
-      }
-    }).pipe(Effect.provide(observed.layer))
+/** A server that has everything on the disk when it is started again. */
+const startDurable = Effect.gen(function*() {
+  const folder = yield* temporaryFolder
+  return { ...(yield* startRedis({ folder, parameters: durable })), folder }
+})
+
+for (const { client, store } of redisClients) {
+  outages(`a Redis, through ${client},`, {
+    start: startDurable,
+    startAgain: ({ folder, port }) => startRedis({ folder, port, parameters: durable }),
+    store: ({ url }) => store(url),
+    ...(client === "ioredis" && { assertLogged: assertToldOnce })
   })
+}
 
-  it.live("a server that stands still: 503 at the time limit meanwhile, and nothing acknowledged is lost", () =>
-    Effect.gen(function*() {
-      const redis = yield* startRedis({ parameters: durable })
-      const server = yield* serveOn(store(redis.url))
-      const load = yield* startLoad(server, 8)
-      yield* load.more(200, 20)
-      yield* redis.pause
-      yield* load.more(503, 2)
-      yield* redis.goOn
-      yield* load.more(200, 20)
-      yield* load.end
-      yield* load.assertNothingLost()
-    }).pipe(Effect.provide(observe().layer)))
-
+describe.each(redisClients)("under load, through $client", ({ store }) => {
   it.live("scripts that are flushed: nobody notices", () =>
     Effect.gen(function*() {
       const redis = yield* startRedis()
-      const server = yield* serveOn(store(redis.url))
+      const server = yield* serveLoad(store(redis.url))
       const load = yield* startLoad(server, 8)
       for (let round = 0; round < 5; round++) {
         yield* load.more(200, 5)
@@ -97,90 +67,54 @@ describe.each(clients)("under load, through $client", ({ client, store }) => {
 })
 
 // As the doc comment of `layerClient` tells its callers to.
-const carefulClients: typeof clients = [
-  clients[0]!,
-  {
-    client: "the caller's ioredis",
-    store: (url) =>
-      Layer.unwrap(Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() =>
-            new Redis(url, {
-              autoResendUnfulfilledCommands: false,
-              maxRetriesPerRequest: 0,
-              enableOfflineQueue: false,
-              socketTimeout: 1000
-            })
-          ),
-          (client) => Effect.sync(() => client.disconnect())
+const carefulIoredis: RedisClient = {
+  client: "the caller's ioredis",
+  store: (url) =>
+    Layer.unwrap(Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() =>
+          new Redis(url, {
+            autoResendUnfulfilledCommands: false,
+            maxRetriesPerRequest: 0,
+            enableOfflineQueue: false,
+            socketTimeout: 1000
+          })
         ),
-        (client) => {
-          client.on("error", () => {})
-          return RedisLayer.layerClient(client)
-        }
-      ))
-  },
-  {
-    client: "the caller's node-redis",
-    store: (url) =>
-      Layer.unwrap(
-        Effect.map(
-          connectNodeRedis({
-            url,
-            disableOfflineQueue: true,
-            socket: { socketTimeout: 1000, reconnectStrategy: 50 },
-            pingInterval: 400,
-            commandOptions: { timeout: 0 }
-          }),
-          (client) => RedisLayer.layerClient(client)
-        )
-      )
-  },
-  {
-    client: "the Redis service",
-    store: (url) => {
-      const socket = { socketTimeout: 1000, reconnectStrategy: 50 }
-      const redis = Layer.orDie(NodeRedis.layer({ url, socket, pingInterval: 400, disableOfflineQueue: true }))
-      return Layer.provide(RedisLayer.layerRedis(), redis)
-    }
-  }
+        (client) => Effect.sync(() => client.disconnect())
+      ),
+      (client) => {
+        client.on("error", () => {})
+        return RedisLayer.layerClient(client)
+      }
+    ))
+}
+
+const careful = {
+  disableOfflineQueue: true,
+  socket: { socketTimeout: 1000, reconnectStrategy: 50 },
+  pingInterval: 400
+} as const
+
+const carefulClients: ReadonlyArray<RedisClient> = [
+  ioredis,
+  carefulIoredis,
+  { ...nodeRedis({ ...careful, commandOptions: { timeout: 0 } }), client: "the caller's node-redis" },
+  redisService(careful)
 ]
 
-const countOn = Effect.fnUntraced(function*(redis: RedisServer, store: (url: string) => StoreLayer) {
-  const wire = yield* layWire(yield* freePort, redis.port)
-  const server = yield* serveOn(store(`redis://127.0.0.1:${wire.port}`))
-  const count = eventually(
-    Effect.map(server.post("/count"), (answer) => {
-      assert.strictEqual(answer.status, 200)
-      return cookieOf(answer)
-    })
-  )
-  const cookie = yield* count
-  // From now on Redis knows the scripts.
-  yield* server.post("/count", { cookie })
-  return { wire, server, cookie }
+/** A session that has counted to two, on a server at the end of a wire. */
+const wiredTo = Effect.fnUntraced(function*({ port }: RedisServer, { store }: RedisClient) {
+  const wire = yield* layWire(yield* freePort, port)
+  const server = yield* serveLoad(store(`redis://127.0.0.1:${wire.port}`))
+  return { wire, server, ...(yield* countTwice(server)) }
 })
 
-describe.each(carefulClients)("the wire to Redis, through $client,", ({ store }) => {
-  it.live("that breaks before the answer comes: 503, and the change is not made twice", () =>
-    Effect.gen(function*() {
-      const { cookie, server, wire } = yield* countOn(yield* startRedis(), store)
-      const lost = wire.loseAnswerTo("EVALSHA")
-      assert.strictEqual((yield* server.post("/count", { cookie })).status, 503)
-      yield* lost
-      yield* eventually(Effect.map(server.get("/", { cookie }), ({ status }) => assert.strictEqual(status, 200)))
-      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":3}`)
-    }).pipe(Effect.provide(observe().layer)))
-
-  it.live("that falls silent without being closed: a new connection takes its place", () =>
-    Effect.gen(function*() {
-      const { cookie, server, wire } = yield* countOn(yield* startRedis(), store)
-      wire.fallSilent()
-      assert.strictEqual((yield* server.post("/count", { cookie })).status, 503)
-      yield* eventually(Effect.map(server.get("/", { cookie }), ({ status }) => assert.strictEqual(status, 200)))
-      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":2}`)
-    }).pipe(Effect.provide(observe().layer)))
-})
+for (const client of carefulClients) {
+  brokenWires(`to Redis, through ${client.client},`, {
+    start: Effect.flatMap(startRedis(), (redis) => wiredTo(redis, client)),
+    losses: [{ text: "EVALSHA", isMade: true }]
+  })
+}
 
 describe("the wire to Redis", () => {
   it.live("that leads to a master that became a replica: a new connection finds the new master", () =>
@@ -189,7 +123,7 @@ describe("the wire to Redis", () => {
         startRedis({ parameters: ["--repl-diskless-sync-delay", "0"] }),
         startRedis()
       ])
-      const { cookie, server, wire } = yield* countOn(old, clients[0]!.store)
+      const { cookie, server, wire } = yield* wiredTo(old, ioredis)
       yield* next.command("REPLICAOF", "127.0.0.1", `${old.port}`)
       yield* eventually(
         Effect.map(next.command<string>("INFO", "replication"), (info) => assert.include(info, "master_link_status:up"))
@@ -207,22 +141,17 @@ describe("the wire to Redis", () => {
 
 const Card = SessionKey.make("card", Schema.String)
 
-describe.each(clients)("a server without memory left, through $client", ({ store }) => {
+describe.each(redisClients)("a server without memory left, through $client", ({ store }) => {
   const routes = Layer.mergeAll(
-    loadRoutes,
-    HttpRouter.add("POST", "/card", Effect.as(Session.put(Card, "4111 1111 1111 1111"), ok)),
-    HttpRouter.add(
-      "POST",
-      "/mixed",
-      Effect.as(Effect.all([Session.forget(Count), Session.put(Name, "Ada"), Session.increment(Count, 5)]), ok)
-    )
+    post("/card", Session.put(Card, "4111 1111 1111 1111")),
+    post("/mixed", Effect.all([Session.forget(Count), Session.put(Name, "Ada"), Session.increment(Count, 5)]))
   )
 
   it.live("refuses changes with 503 as a whole, goes on reading, and lets users log out", () => {
     const observed = observe()
     return Effect.gen(function*() {
       const redis = yield* startRedis()
-      const server = yield* serve(routes, { store: store(redis.url), config, logger: false })
+      const server = yield* serveLoad(store(redis.url), {}, routes)
       const cookie = cookieOf(yield* server.post("/count"))
       const other = cookieOf(yield* server.post("/count"))
       yield* redis.command("CONFIG", "SET", "maxmemory", "1")
@@ -253,8 +182,7 @@ describe.each(clients)("a server without memory left, through $client", ({ store
   it.live("goes on extending the life of sessions that are only read", () =>
     Effect.gen(function*() {
       const redis = yield* startRedis()
-      const frequent = { ...config, touchEvery: "1 millis" } as const
-      const server = yield* serve(routes, { store: store(redis.url), config: frequent, logger: false })
+      const server = yield* serveLoad(store(redis.url), { touchEvery: "1 millis" })
       const cookie = cookieOf(yield* server.post("/count"))
       const [key] = yield* redis.command<ReadonlyArray<string>>("KEYS", "*")
       const times = redis.command<ReadonlyArray<string>>("HMGET", key!, "~touchedAt", "~expiresAt")

@@ -5,10 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { RedisLayer } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
-import { loadRoutes, startLoad } from "../../support/load.ts"
+import { serveLoad, startLoad } from "../../support/load.ts"
 import { observe } from "../../support/observe.ts"
 import { shared, startRedis, startSentinels } from "../../support/redisServer.ts"
-import { serve, type StoreLayer } from "../../support/server.ts"
+import type { StoreLayer } from "../../support/server.ts"
 
 const password = "of-the-master"
 const sentinelName = "sessions-of-the-shop"
@@ -20,8 +20,6 @@ const SentinelLayer: StoreLayer = Layer.unwrap(
 
 SessionStoreTest.suite("RedisLayer under Sentinels", { layer: SentinelLayer })
 
-const serveOn = (store: StoreLayer) => serve(loadRoutes, { store, config: { timeLimit: "1 second" }, logger: false })
-
 describe("Sentinels", () => {
   it.live("of which one is gone and another one stands still are asked in turn, within the time limit", () =>
     Effect.gen(function*() {
@@ -29,7 +27,7 @@ describe("Sentinels", () => {
       yield* gone.kill
       yield* still.pause
       const addresses = [gone, still].map(({ port }) => `127.0.0.1:${port}`)
-      const server = yield* serveOn(
+      const server = yield* serveLoad(
         RedisLayer.layer({ sentinels: [...addresses, ...watched().addresses], sentinelName, password })
       )
       assert.strictEqual((yield* server.post("/count")).status, 200)
@@ -37,7 +35,7 @@ describe("Sentinels", () => {
 
   it.live("replace a master that is killed under load: requests go on with the new one", () =>
     Effect.gen(function*() {
-      const server = yield* serveOn(SentinelLayer)
+      const server = yield* serveLoad(SentinelLayer)
       const load = yield* startLoad(server, 8)
       yield* load.more(200, 20)
       yield* watched().master.kill

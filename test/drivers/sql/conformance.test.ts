@@ -3,25 +3,18 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, String } from "effect"
-import { SqlLayer } from "effect-session"
+import type { SqlLayer } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
-import type { SqlClient } from "effect/sql/SqlClient"
 import { inspect } from "node:util"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { shared } from "../../support/redisServer.ts"
 import { sqliteClient } from "../../support/sqliteClient.ts"
+import { sqlStore } from "../../support/sqlStore.ts"
 
 const server = shared(startPostgres())
 
-/** A store whose table is made first. */
-const migrated = (client: Layer.Layer<SqlClient>, options?: SqlLayer.Options) =>
-  SqlLayer.layer(options).pipe(
-    Layer.provide(Layer.effectDiscard(Effect.orDie(SqlLayer.migration(options)))),
-    Layer.provide(client)
-  )
-
 const onPostgres = (config: Partial<PgClient.PgPoolConfig>, options?: SqlLayer.Options) =>
-  Layer.unwrap(Effect.sync(() => migrated(server().client(config), options)))
+  Layer.unwrap(Effect.sync(() => sqlStore(server().client(config), options)))
 
 const dump = Effect.suspend(() => Effect.map(server().query("SELECT * FROM effect_sessions"), (rows) => inspect(rows)))
 
@@ -50,4 +43,4 @@ SessionStoreTest.suite("SqlLayer on a client that transforms the names in querie
   layer: onPostgres({ transformQueryNames: (name) => `${name}_` }, { table: "transformedSessions" })
 })
 
-SessionStoreTest.suite("SqlLayer on SQLite", { layer: migrated(sqliteClient()) })
+SessionStoreTest.suite("SqlLayer on SQLite", { layer: sqlStore(sqliteClient()) })

@@ -1,5 +1,5 @@
 /**
- * Sessions in PostgreSQL over HTTP: requests of one session at the same time, on one server and on two, and handlers that
+ * Sessions in a database over HTTP: requests of one session at the same time, on one server and on two, and handlers that
  * have a transaction of their own.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -8,26 +8,16 @@ import { Session, type SessionConfig, SqlLayer } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
-import { type Operation, watchStore } from "../../support/failingStore.ts"
+import { watchStore } from "../../support/failingStore.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
+import { races } from "../../support/races.ts"
 import { shared } from "../../support/redisServer.ts"
-import { basicRoutes, Count, keysRoute, Name, ok } from "../../support/routes.ts"
-import { cookieNames, cookieOf, serve, type StoreLayer } from "../../support/server.ts"
+import { basicRoutes, Count, Name, ok } from "../../support/routes.ts"
+import { cookieOf, serve } from "../../support/server.ts"
 import { sqliteClient } from "../../support/sqliteClient.ts"
+import { migrate, sqlStore } from "../../support/sqlStore.ts"
 
 const postgres = shared(startPostgres())
-
-const migrate = Layer.effectDiscard(Effect.orDie(SqlLayer.migration()))
-
-const storeOn = (client: Layer.Layer<SqlClient>): StoreLayer =>
-  SqlLayer.layer().pipe(Layer.provide(migrate), Layer.provide(client))
-
-/** As the Layer does it. */
-const makeOn = (client: Layer.Layer<SqlClient>) =>
-  Effect.flatMap(
-    Layer.build(Layer.provideMerge(migrate, client)),
-    (context) => Effect.provide(SqlLayer.make(), context)
-  )
 
 /** Each client has a pool of its own, as each server has. */
 const newClient = () => postgres().client()
@@ -36,71 +26,9 @@ const newClient = () => postgres().client()
 // requests at the same time
 // -----------------------------------------------------------------------------
 
-describe("200 parallel requests of one session that each set a key of their own and add one to a counter", () => {
-  for (const servers of [1, 2]) {
-    it.effect(`on ${servers === 1 ? "one server" : "two servers"}: 200 keys, and 200`, () =>
-      Effect.gen(function*() {
-        const requests = 200
-        const routes = Layer.mergeAll(
-          basicRoutes,
-          yield* keysRoute(requests)
-        )
-        const started = yield* Effect.forEach(Array.from({ length: servers }), () =>
-          serve(routes, { store: storeOn(newClient()) }))
-        const cookie = cookieOf(yield* started[0]!.post("/login"))
-        const numbers = Array.from({ length: requests }, (_, number) =>
-          number)
-        const answers = yield* Effect.forEach(
-          numbers,
-          (number) => started[number % servers]!.post(`/keys/${number}`, { cookie }),
-          { concurrency: "unbounded" }
-        )
-        assert.isTrue(answers.every(({ status }) => status === 200))
-        const { count, name, ...keys } = JSON.parse((yield* started[0]!.get("/", { cookie })).body)
-        assert.strictEqual(count, 200)
-        assert.strictEqual(name, "Ada")
-        assert.deepStrictEqual(keys, Object.fromEntries(numbers.map((number) => [`key_${number}`, number])))
-      }))
-  }
-})
+races("PostgreSQL", { store: () => sqlStore(newClient()) })
 
-// What a slow request does to its session, and the operation of the store that it is held in.
-const slowRequests: ReadonlyArray<readonly [path: string, operation: Operation]> = [
-  ["/count", "update"],
-  ["/touch", "touch"],
-  ["/login", "regenerate"]
-]
-
-describe("a request that is slow, while another server ends its session", () => {
-  for (const [path, operation] of slowRequests) {
-    for (const end of ["/logout", "/login"]) {
-      it.effect(`POST ${path} while POST ${end}: no cookie, and the session that was ended stays so`, () =>
-        Effect.gen(function*() {
-          const store = watchStore(makeOn(newClient()))
-          const slowServer = yield* serve(basicRoutes, { store: store.layer })
-          const server = yield* serve(basicRoutes, { store: storeOn(newClient()) })
-          const cookie = cookieOf(yield* server.post("/count"))
-          yield* TestClock.adjust("2 minutes")
-          const writing = store.holds(operation)
-          const request = yield* Effect.forkChild(slowServer.post(path, { cookie }))
-          yield* writing.reached
-          const ended = yield* server.post(end, { cookie })
-          yield* writing.release
-          const slow = yield* Fiber.join(request)
-          assert.deepStrictEqual(cookieNames(ended), ["session"])
-          assert.strictEqual(slow.status, 200)
-          assert.deepStrictEqual(slow.setCookies, [])
-          for (const { get } of [server, slowServer]) assert.strictEqual((yield* get("/", { cookie })).body, "{}")
-          if (end === "/login") {
-            assert.strictEqual(
-              (yield* slowServer.get("/", { cookie: cookieOf(ended) })).body,
-              `{"count":1,"name":"Ada"}`
-            )
-          }
-        }))
-    }
-  }
-})
+races("SQLite", { store: () => sqlStore(sqliteClient()), servers: [1] })
 
 describe("a commit and a logout that wait for the same row", () => {
   const orders = [
@@ -114,8 +42,8 @@ describe("a commit and a logout that wait for the same row", () => {
     it.effect(`POST ${first} before POST ${second}: both are answered, and the session is gone`, () =>
       Effect.gen(function*() {
         const [one, other] = yield* Effect.all([
-          serve(basicRoutes, { store: storeOn(newClient()) }),
-          serve(basicRoutes, { store: storeOn(newClient()) })
+          serve(basicRoutes, { store: sqlStore(newClient()) }),
+          serve(basicRoutes, { store: sqlStore(newClient()) })
         ])
         const cookie = cookieOf(yield* one.post("/count"))
         const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
@@ -144,7 +72,7 @@ describe("a database where transactions are serializable by default", () => {
     it.effect(`does not fail POST ${path} because another transaction has changed the row meanwhile`, () =>
       Effect.gen(function*() {
         const startupParameters = { default_transaction_isolation: "serializable" }
-        const server = yield* serve(basicRoutes, { store: storeOn(postgres().client({ startupParameters })) })
+        const server = yield* serve(basicRoutes, { store: sqlStore(postgres().client({ startupParameters })) })
         const cookie = cookieOf(yield* server.post("/count"))
         const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
         const request = yield* sql.withTransaction(
@@ -164,7 +92,7 @@ describe("a database where transactions are serializable by default", () => {
 describe("commits of one session that wait", () => {
   it.effect("take one connection of the pool, and leave the others to other sessions", () =>
     Effect.gen(function*() {
-      const server = yield* serve(basicRoutes, { store: storeOn(postgres().client({ maxConnections: 2 })) })
+      const server = yield* serve(basicRoutes, { store: sqlStore(postgres().client({ maxConnections: 2 })) })
       const cookie = cookieOf(yield* server.post("/count"))
       const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
       const requests = yield* sql.withTransaction(
@@ -247,7 +175,7 @@ const routesWith = (context: Context.Context<SqlClient>) => {
 
 describe("a transaction of the application", () => {
   const serveOn = Effect.fnUntraced(function*(client: Layer.Layer<SqlClient>, config: SessionConfig.Options = {}) {
-    const context = yield* Layer.build(Layer.provideMerge(migrate, client))
+    const context = yield* Layer.build(Layer.provideMerge(migrate(), client))
     const sql = Context.get(context, SqlClient)
     yield* sql`CREATE TABLE IF NOT EXISTS orders (id INTEGER)`
     const store = watchStore(Effect.provide(SqlLayer.make(), context))
