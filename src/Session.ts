@@ -561,7 +561,7 @@ export const regenerate: Effect.Effect<
   SessionStoreError | SessionReadonlyError | SessionClosedError,
   Session
 > = changing("regenerate", (session) =>
-  State.canReplace(session.state)
+  session.phase === "open"
     ? session.regenerate
     : Effect.fail(new SessionClosedError({ operation: "regenerate" })))
 
@@ -577,7 +577,7 @@ export const destroy: Effect.Effect<
   SessionStoreError | SessionReadonlyError | SessionClosedError,
   Session
 > = changing("destroy", (session) =>
-  State.canReplace(session.state)
+  session.phase === "open"
     ? Effect.sync(() => session.update(Operation.ended))
     : Effect.fail(new SessionClosedError({ operation: "destroy" })))
 
@@ -837,9 +837,8 @@ export const layerTest = (values: JsonObject = {}): Layer.Layer<Session> =>
     Session,
     Effect.map(Effect.orDie(SessionConfig.decode({})), (settings) => {
       const fields = new Map(Object.entries(values).map(([name, value]) => [fieldOfKey(name), JSON.stringify(value)]))
-      return new RequestSession(Environment.make(settings, undefined, Effect.sync(Identifier.random)), noClient, {
-        fields
-      })
+      const environment = Environment.make(settings, undefined, Effect.sync(Identifier.random), fields)
+      return new RequestSession(environment, noClient)
     })
   )
 

@@ -114,7 +114,7 @@ class Pair {
     if (kind === "found") {
       const record: SessionRecord = { ...expiry.start(this.now - 5), fields }
       const found = { id: idOf("stored"), token: idOf("token"), record }
-      this.state = Outcome.found(State.unloaded, { ...found, isRenewed: flag }, false)
+      this.state = Outcome.found({ ...found, renewed: flag ? found.token : undefined }, found.token, false)
       model.stored = found
       model.fields = fields
       model.isPresented = true
@@ -126,11 +126,11 @@ class Pair {
         model.change(Change.remove(Change.none, "~flash:1"))
       }
     } else if (kind === "absent") {
-      this.state = Outcome.absent(State.unloaded, flag, fields)
+      this.state = Outcome.absent(flag, fields)
       model.isPresented = flag
       model.fields = fields
     } else {
-      this.state = Outcome.superseded(State.unloaded)
+      this.state = Outcome.superseded()
       model.isLost = true
       model.isFresh = false
     }
@@ -234,7 +234,6 @@ class Pair {
       }
       case "late":
       case "closed":
-        this.state = Operation.inPhase(this.state, step)
         model.phase = step
         return
       case "abandon":
@@ -258,7 +257,7 @@ class Pair {
         token: State.isStored(state) ? nameOf(state.token) : undefined,
         isFresh: State.isFresh(state),
         times: timesOf(State.timesOf(state)),
-        canChange: [State.canChange(state, false), State.canChange(state, true), State.canReplace(state)],
+        canChange: [State.canChange(state, model.phase, false), State.canChange(state, model.phase, true)],
         isNeeded: Intent.isNeeded(state, rules, now),
         isOver: Intent.isOver(state, rules, now),
         cookie: cookieOf(State.outgoingOf(state)),
@@ -280,7 +279,7 @@ class Pair {
         token: nameOf(model.stored?.token),
         isFresh: model.isFresh,
         times: timesOf(model.stored?.record),
-        canChange: [model.canChange(false), model.canChange(true), model.phase === "open"],
+        canChange: [model.canChange(false), model.canChange(true)],
         isNeeded: model.isNeeded(now),
         isOver: model.stored !== undefined && rules.expiry.isExpired(model.stored.record, now),
         cookie: model.cookie && { ...model.cookie, token: nameOf(model.cookie.token) },
@@ -331,8 +330,7 @@ describe("the state of a request's session", () => {
 
   it("leaves flash messages where they are in a session that is only read", () => {
     const record = { createdAt: 0, touchedAt: 0, expiresAt: 1, fields: new Map([["~flash:1", "{\"message\":1}"]]) }
-    const found = { id: idOf("id"), token: idOf("token"), record, isRenewed: false }
-    const state = Outcome.found(State.unloaded, found, true)
+    const state = Outcome.found({ id: idOf("id"), record, renewed: undefined }, idOf("token"), true)
     assert.deepStrictEqual(state.flashed, { message: 1 })
     assert.deepStrictEqual(state.fields, record.fields)
   })

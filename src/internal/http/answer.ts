@@ -11,7 +11,6 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { SessionStoreError } from "../../SessionError.ts"
-import * as Operation from "../request/operations.ts"
 import * as State from "../request/state.ts"
 import type { Exchange } from "./exchange.ts"
 import * as RequestScope from "./requestScope.ts"
@@ -26,7 +25,7 @@ export const finish = (
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
   const { clock, session } = exchange
   // What a fiber of the handler's still does from now on could not be part of the commit.
-  session.state = Operation.inPhase(session.state, "closed")
+  session.phase = "closed"
   RequestScope.end(exchange.scope)
   if (rollsBack(response.status)) return withCookie(exchange, response)
   const { rolling, saveUninitialized } = session.settings
@@ -52,10 +51,10 @@ const stayingOpenLate = (
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
   const { body } = response
   if (body._tag !== "Stream") return Effect.succeed(response)
-  session.state = Operation.inPhase(session.state, "late")
+  session.phase = "late"
   let isBroken = false
   const close = Scope.addFinalizerExit(scope, (exit) => {
-    session.state = Operation.inPhase(session.state, "closed")
+    session.phase = "closed"
     if (Exit.isFailure(exit) || isBroken || session.isStateless) return Effect.void
     return Effect.catchCause(session.commit(clock), (cause) => log("Session commit failed", cause))
   })

@@ -2,8 +2,6 @@
  * Where the middleware finds the session that the request already has.
  */
 import type * as Scope from "effect/Scope"
-import * as Operation from "../request/operations.ts"
-import * as Outcome from "../request/outcomes.ts"
 import type { RequestSession } from "../request/requestSession.ts"
 
 // The sessions of a request, by the name of the cookie, are on its scope until it is answered. V8 may make scopes in its
@@ -33,7 +31,7 @@ export const sessionOf = (
   if (before !== undefined && (before === outer || [...ofRequest.values()].includes(outer!))) {
     return before
   }
-  if (before !== undefined) before.state = Outcome.abandoned(before.state)
+  if (before !== undefined) before.abandon()
   const session = begin()
   ofRequest.set(cookieName, session)
   return session
@@ -47,7 +45,7 @@ const lateSessionOf = (
 ): RequestSession => {
   if (outer?.settings.cookie.name === cookieName) return outer
   const session = begin()
-  session.state = Operation.inPhase(session.state, "closed")
+  session.phase = "closed"
   return session
 }
 

@@ -5,11 +5,9 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
 import type { SessionStoreError } from "../../SessionError.ts"
 import type { SessionStore } from "../../SessionStore.ts"
-import * as Identifier from "../token/identifier.ts"
 import { type Answer, carryOut, type StoreFailure } from "./carryOut.ts"
 import * as Intent from "./intent.ts"
 import * as Observability from "./observability.ts"
@@ -42,7 +40,7 @@ export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
   if (turn === undefined && !isNeeded(session, clock)) return done
   const committed = Effect.withFiber<Committed, StoreFailure>((fiber) =>
     Effect.map(save({ session, store, clock, fiber }), (committed) => {
-      session.update(Outcome.settled)
+      session.state = Outcome.settled(session.loaded)
       return committed
     })
   )
@@ -85,31 +83,30 @@ const isExtended = (
 ): Effect.Effect<boolean, SessionStoreError> =>
   Effect.map(store.load(token!), (loaded) => {
     if (loaded._tag !== "Found") return false
-    session.update((state) => Outcome.extended(state, loaded.record))
+    session.state = Outcome.extended(session.loaded, loaded.record)
     return true
   })
 
 const write = (committing: Committing): Commit => {
   const { clock, fiber, session, store } = committing
-  const { environment } = session
-  const intent = Intent.of(session.loaded, environment, clock.currentTimeMillisUnsafe())
+  const { drawId, storeTimes } = session.environment
+  const intent = Intent.of(session.loaded, session.environment, clock.currentTimeMillisUnsafe())
   if (intent === undefined) return done
-  session.update((state) => Outcome.sent(state, intent))
-  const asked = Observability.timed(
-    environment.storeTimes[intent.operation],
-    fiber,
-    carryOut(store, intent, environment.drawId)
-  )
-  return Effect.matchCauseEffect(
-    Observability.spanned("Session.commit", store.driver, fiber, asked, () => handleOf(intent)),
-    {
-      onFailure: (cause) => {
-        session.update((state) => Outcome.failed(state, intent))
-        return Effect.failCause(cause)
-      },
-      onSuccess: (answer) => answered(committing, intent, answer)
+  session.state = Outcome.sent(session.loaded, intent)
+  const start = performance.now()
+  const id = intent.operation === "regenerate" ? intent.newId : intent.id
+  const asked = Observability.spanned("Session.commit", store.driver, fiber, carryOut(store, intent, drawId), id)
+  return Effect.matchCauseEffect(asked, {
+    onFailure: (cause) => {
+      Observability.took(storeTimes[intent.operation], start, fiber)
+      session.state = Outcome.failed(session.loaded, intent)
+      return Effect.failCause(cause)
+    },
+    onSuccess: (answer) => {
+      Observability.took(storeTimes[intent.operation], start, fiber)
+      return answered(committing, intent, answer)
     }
-  )
+  })
 }
 
 const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }: Answer): Commit => {
@@ -117,12 +114,12 @@ const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }
   if (outcome._tag === "Gone") return lose(committing)
   const happened = Observability.happened(intent.operation, id, fiber)
   if (intent.operation === "destroy") {
-    session.update(Outcome.destroyed)
+    session.state = Outcome.destroyed(session.loaded)
     return Effect.flatMapEager(happened, () => save(committing))
   }
   if (outcome._tag === "Written") {
     const isPersistent = session.settings.cookie.persistence === "persistent"
-    session.update((state) => Outcome.written(state, intent, { id, token: outcome.token, isPersistent }))
+    session.state = Outcome.written(session.loaded, intent, { id, token: outcome.token, isPersistent })
   }
   return Effect.flatMapEager(happened, () => done)
 }
@@ -130,14 +127,11 @@ const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }
 /** The store does not have it any more. */
 const lose = (committing: Committing): Commit => {
   const { session } = committing
-  session.update(Outcome.gone)
+  session.state = Outcome.gone(session.loaded)
   return session.state._tag === "Lost" ? drop(committing) : done
 }
 
 const drop = ({ fiber, session }: Committing): Commit => {
-  session.update(Outcome.dropped)
+  session.state = Outcome.dropped(session.loaded)
   return Effect.as(Observability.happened("drop", session.loaded.id, fiber), "Dropped")
 }
-
-const handleOf = (intent: Intent.Intent): string =>
-  Identifier.handle(Redacted.value(intent.operation === "regenerate" ? intent.newId : intent.id))

@@ -8,6 +8,7 @@ import type { Settings } from "../../SessionConfig.ts"
 import type { StoreOperation } from "../../SessionError.ts"
 import type { SessionStore } from "../../SessionStore.ts"
 import * as Expiry from "../record/expiry.ts"
+import type { Fields } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
 import * as Observability from "./observability.ts"
 import type { Id } from "./state.ts"
@@ -16,6 +17,8 @@ export interface Environment {
   readonly settings: Settings
   /** Where sessions are kept; `undefined` for a session that ends with its request. */
   readonly store: SessionStore | undefined
+  /** What a new session begins with. */
+  readonly initial: Fields | undefined
   readonly expiry: Expiry.Expiry
   /** Draws the id of a session. */
   readonly drawId: Effect.Effect<Id>
@@ -25,10 +28,12 @@ export interface Environment {
 export const make = (
   settings: Settings,
   store: SessionStore | undefined,
-  generateId: Effect.Effect<string>
+  generateId: Effect.Effect<string>,
+  initial?: Fields
 ): Environment => ({
   settings,
   store: settings.enabled ? store : undefined,
+  initial,
   expiry: Expiry.make(settings),
   drawId: Effect.map(generateId, (id) => {
     if (Identifier.isWellFormed(id)) return Redacted.make(id)

@@ -22,21 +22,25 @@ export const load = (session: RequestSession, fiber: AnyFiber): Load => {
   const { client, environment: { store } } = session
   const presented = store === undefined ? none : client.present()
   if (store !== undefined && presented._tag === "Token") {
-    return once(session, () => ask(session, store, Redacted.make(presented.token), fiber))
+    return once(session, store, Redacted.make(presented.token), fiber)
   }
   session.begin(presented._tag !== "None")
-  session.loading = Exit.void
   return presented._tag === "Duplicate" ? rejected(fiber, "duplicate") : Exit.void
 }
 
 const none = { _tag: "None" } as const
 
 /**
- * Runs what loads the session, or waits for the fiber that already does. A failure stays: the request has no session.
- * After an interruption, those that waited load by themselves.
+ * Asks the store, or waits for the fiber that already does. A failure stays: the request has no session. After an
+ * interruption, those that waited ask by themselves.
  */
-const once = (session: RequestSession, ask: () => Load): Load => {
-  let isMine = false
+const once = (
+  session: RequestSession,
+  store: SessionStore,
+  token: Redacted.Redacted<string>,
+  fiber: AnyFiber
+): Load => {
+  let start: number | undefined
   let others: Deferred.Deferred<void, SessionStoreError> | undefined
   const underway: Load = Effect.suspend(() =>
     session.loading === underway ? Deferred.await(others ??= Deferred.makeUnsafe()) : session.ready
@@ -45,29 +49,20 @@ const once = (session: RequestSession, ask: () => Load): Load => {
     // Another fiber has been quicker.
     if (session.loading !== undefined) return session.loading
     session.loading = underway
-    isMine = true
-    return ask()
+    start = performance.now()
+    Observability.count(Observability.loads, fiber)
+    const loaded = Effect.flatMap(store.load(token), (loaded) => answered(session, loaded, token, fiber))
+    return Observability.spanned("Session.load", store.driver, fiber, loaded)
   })
   // Around all of it: if the fiber is interrupted after the first step, the others must not wait for ever.
   return Effect.onExitPrimitive(first, (exit) => {
-    if (!isMine) return undefined
+    if (start === undefined) return undefined
+    Observability.took(session.environment.storeTimes.load, start, fiber)
     const isInterrupted = Exit.hasInterrupts(exit)
     session.loading = isInterrupted ? undefined : exit
     if (others) Deferred.doneUnsafe(others, isInterrupted ? Effect.suspend(() => session.ready) : exit)
     return undefined
   })
-}
-
-const ask = (
-  session: RequestSession,
-  store: SessionStore,
-  token: Redacted.Redacted<string>,
-  fiber: AnyFiber
-): Load => {
-  Observability.count(Observability.loads, fiber)
-  const loaded = Effect.flatMap(store.load(token), (loaded) => answered(session, loaded, token, fiber))
-  const time = session.environment.storeTimes.load
-  return Observability.timed(time, fiber, Observability.spanned("Session.load", store.driver, fiber, loaded))
 }
 
 const answered = (
@@ -77,18 +72,15 @@ const answered = (
   fiber: AnyFiber
 ): Effect.Effect<void> => {
   switch (loaded._tag) {
-    case "Found": {
-      const { id, record, renewed } = loaded
-      const found = { id, record, token: renewed ?? token, isRenewed: renewed !== undefined }
-      session.state = Outcome.found(session.state, found, session.isReadonly)
-      return Observability.annotateHandle(fiber, () => Identifier.handle(Redacted.value(id)))
-    }
+    case "Found":
+      session.state = Outcome.found(loaded, token, session.isReadonly)
+      return Observability.annotateHandle(fiber, loaded.id)
     case "NotFound":
       session.begin(true)
       if (loaded.reason === "expired") Observability.count(Observability.expiries, fiber)
       return rejected(fiber, loaded.reason, token)
     case "Superseded":
-      session.state = Outcome.superseded(session.state)
+      session.state = Outcome.superseded()
       return rejected(fiber, "superseded", token)
   }
 }

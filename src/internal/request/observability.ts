@@ -9,6 +9,7 @@ import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
 import type { StoreOperation } from "../../SessionError.ts"
 import * as Identifier from "../token/identifier.ts"
+import type { Id } from "./state.ts"
 
 // Attributes are given when a metric is made: with `Metric.withAttributes` each update makes up the key of its series anew.
 const counter = (name: string, description: string, attributes: Metric.Metric.AttributeSet = {}) =>
@@ -83,30 +84,24 @@ export const storeTimes = (driver: string): StoreTimes => {
 
 const boundaries = Metric.exponentialBoundaries({ start: 0.0625, factor: 2, count: 18 })
 
-/** Measures the time from now until the effect ends. */
-export const timed = <A, E>(
+/** An operation of the store has taken from `start`, a `performance.now()`, until now. */
+export const took = (
   time: Metric.Metric<number, unknown>,
-  fiber: Fiber.Fiber<unknown, unknown>,
-  effect: Effect.Effect<A, E>
-): Effect.Effect<A, E> => {
-  const start = performance.now()
-  return Effect.onExitPrimitive(effect, () => {
-    time.updateUnsafe(performance.now() - start, fiber.context)
-    return undefined
-  })
-}
+  start: number,
+  fiber: Fiber.Fiber<unknown, unknown>
+): void => time.updateUnsafe(performance.now() - start, fiber.context)
 
-/** A span, where there is a tracer that would see it; with the session's handle, once that is known. */
+/** A span, where there is a tracer that would see it; with the session's handle, once it has succeeded. */
 export const spanned = <A, E>(
   name: string,
   driver: string,
   fiber: Fiber.Fiber<unknown, unknown>,
   effect: Effect.Effect<A, E>,
-  handle?: () => string
+  id?: Id
 ): Effect.Effect<A, E> =>
   isTraced(fiber)
     ? Effect.withSpan(
-      handle ? Effect.tap(effect, () => annotateHandle(fiber, handle)) : effect,
+      id === undefined ? effect : Effect.tap(effect, () => annotateHandle(fiber, id)),
       name,
       { attributes: { "session.driver": driver }, captureStackTrace: false }
     )
@@ -115,8 +110,10 @@ export const spanned = <A, E>(
 const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
 
 /** Puts the session's handle on the current span, where there is one that is seen. */
-export const annotateHandle = (fiber: Fiber.Fiber<unknown, unknown>, handle: () => string): Effect.Effect<void> =>
-  isTraced(fiber) ? Effect.annotateCurrentSpan("session.handle", handle()) : Effect.void
+export const annotateHandle = (fiber: Fiber.Fiber<unknown, unknown>, id: Id): Effect.Effect<void> =>
+  isTraced(fiber)
+    ? Effect.annotateCurrentSpan("session.handle", Identifier.handle(Redacted.value(id)))
+    : Effect.void
 
 /** A log event about a session. */
 export const event = (

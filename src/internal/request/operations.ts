@@ -12,9 +12,7 @@ import {
   isStored,
   type Loaded,
   type Outgoing,
-  type Phase,
-  type Regenerated,
-  type State
+  type Regenerated
 } from "./state.ts"
 
 export const changed = (state: Loaded, change: Change.Change): Loaded => {
@@ -82,7 +80,6 @@ export const regenerated = (state: Loaded, newId: Id): Loaded => {
 /** What is put from now on is for another session. */
 export const ended = (state: Loaded): Loaded => {
   const next = {
-    phase: state.phase,
     fields: noFields,
     flashed: state.flashed,
     flashing: undefined,
@@ -106,6 +103,3 @@ export const ended = (state: Loaded): Loaded => {
 const noFields: Fields = new Map()
 
 const clear: Outgoing = { _tag: "Clear" }
-
-/** The response goes out: what is still possible is less. */
-export const inPhase = <S extends State>(state: S, phase: Phase): S => ({ ...state, phase })

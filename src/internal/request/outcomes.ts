@@ -2,11 +2,13 @@
  * What the store answers, and what that makes of the session: total functions from one state to the next. No Effects, no
  * clock.
  */
+import type { JsonObject } from "effect/Schema"
+import type { Loaded as StoreLoaded } from "../../SessionStore.ts"
 import * as Change from "../record/change.ts"
 import * as Flash from "../record/flash.ts"
 import type { Fields, Times } from "../record/record.ts"
 import type { Intent, Write } from "./intent.ts"
-import { changed, inPhase } from "./operations.ts"
+import { changed } from "./operations.ts"
 import {
   type Anonymous,
   type Existing,
@@ -24,52 +26,52 @@ import {
 // loading
 // -----------------------------------------------------------------------------
 
-const nothingSeen = {
-  flashed: {},
-  flashing: undefined,
-  due: undefined,
-  outgoing: undefined
-} as const
+const noMessages: JsonObject = {}
 
 /** There is no session. */
-export const absent = ({ phase }: State, isPresented: boolean, fields: Fields = new Map()): Anonymous => ({
-  ...nothingSeen,
+export const absent = (isPresented: boolean, fields: Fields = new Map()): Anonymous => ({
   _tag: "Anonymous",
-  phase,
   fields,
+  flashed: noMessages,
+  flashing: undefined,
   isPresented,
+  due: undefined,
+  outgoing: undefined,
   id: undefined,
   hasEnded: false
 })
 
-/** The store has it. Its flash messages leave it, unless the request only reads; a rollback keeps them. */
+/**
+ * The store has it. Its flash messages leave it, unless the request only reads; a rollback keeps them. A token that takes
+ * the place of the client's goes out with the first write, which finds out whether the session is still there.
+ */
 export const found = (
-  { phase }: State,
-  { id, isRenewed, record, token }: Pick<Stored, "id" | "isRenewed" | "record" | "token">,
+  { id, record, renewed }: Pick<Extract<StoreLoaded, { _tag: "Found" }>, "id" | "record" | "renewed">,
+  token: Stored["token"],
   isReadonly: boolean
 ): Loaded => {
+  const fields = Flash.fieldsOf(record.fields)
   const state: Existing = {
-    ...nothingSeen,
     _tag: "Existing",
-    phase,
     fields: record.fields,
+    flashed: fields.length === 0 ? noMessages : Flash.messagesIn(record.fields, fields),
+    flashing: undefined,
     isPresented: true,
+    due: undefined,
+    outgoing: undefined,
     id,
-    token,
+    token: renewed ?? token,
     record,
     pending: Change.none,
     isTouched: false,
-    isRenewed,
+    isRenewed: renewed !== undefined,
     isFresh: false
   }
-  const names = Flash.fieldsOf(record.fields)
-  if (names.length === 0) return state
-  const flashed = { ...state, flashed: Flash.messagesIn(record.fields, names) }
-  return isReadonly ? flashed : changed(flashed, names.reduce(Change.remove, Change.none))
+  return fields.length === 0 || isReadonly ? state : changed(state, fields.reduce(Change.remove, Change.none))
 }
 
 /** Another request gave it another id a moment ago. */
-export const superseded = (state: State): Lost => lose(absent(state, true), false)
+export const superseded = (): Lost => lose(absent(true), false)
 
 // -----------------------------------------------------------------------------
 // committing
@@ -149,11 +151,10 @@ export const extended = (state: Loaded, { createdAt, expiresAt, touchedAt }: Tim
 export const gone = (state: Loaded): Loaded => state._tag === "Ended" ? state : lose(state, isFresh(state))
 
 const lose = (
-  { fields, flashed, flashing, id, isPresented, phase }: Loaded,
+  { fields, flashed, flashing, id, isPresented }: Loaded,
   isFresh: boolean
 ): Lost => ({
   _tag: "Lost",
-  phase,
   fields,
   flashed,
   flashing,
@@ -173,5 +174,4 @@ export const settled = (state: Loaded): Loaded =>
 export const dropped = (state: Loaded): Loaded => state._tag === "Lost" ? { ...state, isDropping: false } : state
 
 /** The middleware runs again, and this is not the request's session any more. */
-export const abandoned = (state: State): Lost =>
-  inPhase(lose(state._tag === "Unloaded" ? absent(state, false) : state, false), "closed")
+export const abandoned = (state: State): Lost => lose(state._tag === "Unloaded" ? absent(false) : state, false)

@@ -11,7 +11,6 @@ import type { Settings } from "../../SessionConfig.ts"
 import { SessionClosedError, SessionReadonlyError, type SessionStoreError } from "../../SessionError.ts"
 import type * as Change from "../record/change.ts"
 import * as Flash from "../record/flash.ts"
-import type { Fields } from "../record/record.ts"
 import type { StoreFailure } from "./carryOut.ts"
 import { commit, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
@@ -39,20 +38,20 @@ export class RequestSession {
   readonly #environment: Environment
   readonly #client: Client
   readonly #isReadonly: boolean
-  readonly #initial: Fields | undefined
   #state: State.State = State.unloaded
+  /** Which changes are still possible. */
+  phase: State.Phase = "open"
   #loading: Effect.Effect<void, SessionStoreError> | undefined
   #turn: Semaphore.Semaphore | undefined
 
   constructor(
     environment: Environment,
     client: Client,
-    options?: { readonly readonly?: boolean; readonly fields?: Fields }
+    options?: { readonly readonly?: boolean }
   ) {
     this.#environment = environment
     this.#client = client
     this.#isReadonly = options?.readonly ?? false
-    this.#initial = options?.fields
   }
 
   get environment(): Environment {
@@ -115,14 +114,15 @@ export class RequestSession {
     return this.loading ?? Effect.withFiber((fiber) => this.readyIn(fiber))
   }
 
-  /** The same, if you have the fiber at hand. */
+  /** The same, for a caller that has its fiber. */
   readyIn(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void, SessionStoreError> {
     return this.loading ?? load(this, fiber)
   }
 
   /** There is no session yet. */
   begin(isPresented: boolean): void {
-    this.state = Outcome.absent(this.state, isPresented, this.#initial)
+    this.state = Outcome.absent(isPresented, this.environment.initial)
+    this.loading = Exit.void
   }
 
   // ---------------------------------------------------------------------------
@@ -135,6 +135,12 @@ export class RequestSession {
 
   update(f: (state: State.Loaded) => State.Loaded): void {
     this.state = f(this.loaded)
+  }
+
+  /** The middleware runs again: this is not the request's session any more. */
+  abandon(): void {
+    this.state = Outcome.abandoned(this.state)
+    this.phase = "closed"
   }
 
   /** The id, drawn now if there is none yet. */
@@ -150,11 +156,11 @@ export class RequestSession {
   /** Why a change is not possible now, if it is not. */
   refusal(operation: string): SessionReadonlyError | SessionClosedError | undefined {
     if (this.isReadonly) return new SessionReadonlyError({ operation })
-    return State.canChange(this.state, this.isStateless) ? undefined : new SessionClosedError({ operation })
+    return State.canChange(this.state, this.phase, this.isStateless) ? undefined : new SessionClosedError({ operation })
   }
 
   change(change: Change.Change): Effect.Effect<void> {
-    this.update((state) => Operation.changed(state, change))
+    this.state = Operation.changed(this.loaded, change)
     return Exit.void
   }
 

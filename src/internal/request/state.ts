@@ -15,8 +15,8 @@ export type Outgoing =
   | { readonly _tag: "Clear" }
 
 /**
- * Until when changes are possible: while the handler runs; then, while the body is streamed, only those that need no
- * other cookie; then none.
+ * Which changes are possible, in whatever state: all while the handler runs; then, while the body is streamed, those that
+ * need no other cookie; then none. It only moves on.
  */
 export type Phase = "open" | "late" | "closed"
 
@@ -31,11 +31,9 @@ export type Loaded = Anonymous | Creating | Existing | Regenerated | Ended | Los
 /** Nobody has asked for the session yet. */
 export interface Unloaded {
   readonly _tag: "Unloaded"
-  readonly phase: Phase
 }
 
 export interface Seen {
-  readonly phase: Phase
   /** The fields as the request sees them, with its own changes. */
   readonly fields: Fields
   /** What an earlier request flashed for this one. */
@@ -114,7 +112,7 @@ export interface Lost extends Seen {
   readonly isDropping: boolean
 }
 
-export const unloaded: State = { _tag: "Unloaded", phase: "open" }
+export const unloaded: State = { _tag: "Unloaded" }
 
 /** The id of the session from this request on, if it has one yet. */
 export const idOf = (state: Loaded): Id | undefined => state._tag === "Regenerated" ? state.newId : state.id
@@ -129,11 +127,8 @@ export const isStored = (state: State): state is Existing | Regenerated =>
   state._tag === "Existing" || state._tag === "Regenerated"
 
 /** Whether a change can still be saved. `isStateless`: every change needs another cookie. */
-export const canChange = (state: State, isStateless: boolean): boolean =>
-  state.phase === "open" || state.phase === "late" && state._tag === "Existing" && !isStateless
-
-/** Whether the session can still be replaced by another one, which always takes another cookie. */
-export const canReplace = (state: State): boolean => state.phase === "open"
+export const canChange = (state: State, phase: Phase, isStateless: boolean): boolean =>
+  phase === "open" || phase === "late" && state._tag === "Existing" && !isStateless
 
 /** What the cookie does in the response. */
 export const outgoingOf = (state: State): Outgoing | undefined => state._tag === "Unloaded" ? undefined : state.outgoing
