@@ -1,7 +1,7 @@
 /**
  * The whole benchmark, or parts of it:
  *
- *     node main.ts                       everything: half an hour
+ *     node main.ts                       everything: an hour
  *     node main.ts speed seals           some parts: speed, connections, allocations, seals, memory,
  *                                        correctness
  *     node main.ts speed --only=fastify  some candidates, by a regular expression; nothing is written
