@@ -463,7 +463,7 @@ export const clear: Effect.Effect<
   void,
   SessionStoreError | SessionReadonlyError | SessionClosedError,
   Session
-> = changing("clear", (session) => Effect.sync(() => session.update(Operation.cleared)))
+> = changing("clear", (session) => session.update(Operation.cleared))
 
 // -----------------------------------------------------------------------------
 // life
@@ -578,7 +578,7 @@ export const destroy: Effect.Effect<
   Session
 > = changing("destroy", (session) =>
   session.phase === "open"
-    ? Effect.sync(() => session.update(Operation.ended))
+    ? session.update(Operation.ended)
     : Effect.fail(new SessionClosedError({ operation: "destroy" })))
 
 /**
@@ -592,10 +592,10 @@ export const touch: Effect.Effect<
   void,
   SessionStoreError | SessionReadonlyError | SessionClosedError,
   Session
-> = changing("touch", (session) => Effect.sync(() => session.update(Operation.touched)))
+> = changing("touch", (session) => session.update(Operation.touched))
 
 /**
- * Writes what has changed now, instead of when the response is sent: for changes that shall stay whatever becomes of the
+ * Writes what has changed now, instead of when the response is sent: for changes that must survive even if the
  * request, and for handling the errors of the store. The cookie still goes out with the response. There may be more
  * changes afterwards, and more commits.
  *

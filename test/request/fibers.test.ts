@@ -2,7 +2,7 @@
  * Fibers of one request that use its session at the same time, wherever they are interrupted or overtake each other.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Redacted, Scheduler } from "effect"
+import { Effect, Exit, Fiber, Redacted, Scheduler } from "effect"
 import { MemoryLayer, Session, SessionConfig, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 import * as Environment from "../../src/internal/request/environment.ts"
@@ -82,4 +82,81 @@ describe("a fiber that changes the session while another one commits it", () => 
       }))
       assert.deepStrictEqual(yield* withSession(token, Session.all), { name: "Ada" })
     }).pipe(Effect.provide(memory), Effect.provideService(SessionConfig.GenerateId, slowId)))
+})
+
+describe("a session whose token is unknown", () => {
+  it.live("keeps what one fiber puts, though another one is interrupted while it loads it, whatever the step", () =>
+    Effect.gen(function*() {
+      for (let operation = 1; operation <= 30; operation++) {
+        const session = yield* begin(Redacted.make("u".repeat(43)))
+        const using = Effect.provideService(Session.Session, session)
+        const first = Effect.runFork(using(Session.get(Count)), { scheduler: new YieldingAt(operation) })
+        if (first.pollUnsafe() === undefined) {
+          const put = Effect.runFork(using(Session.put(Count, 1)))
+          first.interruptUnsafe()
+          yield* Fiber.join(put)
+          assert.strictEqual(yield* using(Session.get(Count)), 1, `operation ${operation}`)
+        }
+      }
+    }).pipe(Effect.provide(memory)))
+})
+
+describe("a session that is ended while the store creates it", () => {
+  const taken = "t".repeat(43)
+
+  it.effect("is not ended if the id was in use: that one is somebody else's", () =>
+    Effect.gen(function*() {
+      const store = yield* SessionStore.SessionStore
+      const now = yield* TestClock.testClockWith((clock) => Effect.succeed(clock.currentTimeMillisUnsafe()))
+      const record = {
+        createdAt: now,
+        touchedAt: now,
+        expiresAt: now + 3_600_000,
+        fields: new Map([["name", "\"Eve\""]])
+      }
+      yield* store.create(Redacted.make(taken), record)
+      yield* withSession(
+        undefined,
+        Effect.gen(function*() {
+          yield* Session.put(Count, 1)
+          const commit = yield* Effect.forkChild(Effect.exit(Session.commit), { startImmediately: true })
+          yield* TestClock.adjust("1 second")
+          yield* Session.destroy
+          yield* TestClock.adjust("1 minute")
+          assert.isTrue(Exit.isFailure(yield* Fiber.join(commit)))
+          yield* Session.commit
+        })
+      )
+      assert.deepStrictEqual(yield* withSession(Redacted.make(taken), Session.all), { name: "Eve" })
+    }).pipe(
+      Effect.provide(memory),
+      Effect.provideService(SessionConfig.GenerateId, Effect.delay(Effect.succeed(taken), "1 second"))
+    ))
+})
+
+describe("a store that throws instead of failing", () => {
+  it.effect("leaves what was put for the next commit", () =>
+    Effect.gen(function*() {
+      const store = yield* SessionStore.SessionStore
+      let throws = true
+      const create: typeof store.create = (id, record) => {
+        if (throws) throw new Error("not an Effect")
+        return store.create(id, record)
+      }
+      const generateId = yield* SessionConfig.GenerateId
+      const environment = Environment.make(yield* SessionConfig.SessionConfig, { ...store, create }, generateId)
+      const session = new RequestSession(environment, {
+        present: () => ({ _tag: "None" }),
+        input: Effect.succeed({})
+      })
+      const program = Effect.gen(function*() {
+        yield* Session.put(Count, 1)
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(Session.commit)))
+        throws = false
+        yield* Session.commit
+        return yield* Session.sessionId
+      })
+      const id = yield* Effect.provideService(program, Session.Session, session)
+      assert.deepStrictEqual(yield* withSession(id, Session.all), { count: 1 })
+    }).pipe(Effect.provide(memory)))
 })

@@ -35,6 +35,7 @@ export class RequestModel {
   /** A session that has to go. */
   ending: { id: Id; record: SessionRecord } | undefined
   isLost = false
+  lostTimes: Times | undefined
   isFresh = true
   hasEnded = false
   isRenewed = false
@@ -165,6 +166,7 @@ export class RequestModel {
   fail(): void {
     const { changes, operation, touch, id } = this.told!
     this.told = undefined
+    if (this.endedMeanwhile && operation === "create") this.ending = undefined
     if (this.isLost || this.endedMeanwhile || operation === "destroy") return
     if (operation === "create") {
       this.nextId = id
@@ -202,7 +204,8 @@ export class RequestModel {
 
   lose(): void {
     const id = this.isCreating ? this.told!.id : undefined
-    this.nextId = this.stored?.id ?? id ?? this.nextId
+    this.nextId ??= this.stored?.id ?? id
+    this.lostTimes = this.stored?.record ?? this.lostTimes
     this.isLost = true
     this.stored = undefined
     this.ending = undefined

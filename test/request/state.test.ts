@@ -278,7 +278,7 @@ class Pair {
         id: nameOf(model.id),
         token: nameOf(model.stored?.token),
         isFresh: model.isFresh,
-        times: timesOf(model.stored?.record),
+        times: timesOf(model.stored?.record ?? (model.isLost ? model.lostTimes : undefined)),
         canChange: [model.canChange(false), model.canChange(true)],
         isNeeded: model.isNeeded(now),
         isOver: model.stored !== undefined && rules.expiry.isExpired(model.stored.record, now),

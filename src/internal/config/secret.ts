@@ -6,7 +6,7 @@ import type { Settings } from "../../SessionConfig.ts"
 import { SessionConfigError } from "../../SessionError.ts"
 import * as Setting from "./settings.ts"
 
-/** Fails where there is none; `why` says what needs one. */
+/** Fails if no secret is configured; `why` names what needs it. */
 export const requireSecret = (settings: Settings, why: string): Effect.Effect<void, SessionConfigError> =>
   settings.secret.length > 0
     ? Effect.void

@@ -24,7 +24,7 @@ export const finish = (
   response: HttpServerResponse.HttpServerResponse
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
   const { clock, session } = exchange
-  // What a fiber of the handler's still does from now on could not be part of the commit.
+  // A change that a forked fiber makes from here on would miss the commit.
   session.phase = "closed"
   RequestScope.end(exchange.scope)
   if (rollsBack(response.status)) return withCookie(exchange, response)

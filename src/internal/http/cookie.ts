@@ -1,5 +1,5 @@
 /**
- * The cookie: finding it in a request, and making Set-Cookie. Nothing else in the library knows cookies.
+ * The cookie: finding it in a request, and making Set-Cookie. How much fits into one is in token/capacity.ts.
  *
  * The rules are those of RFC 6265bis: name and value together take at most 4,096 bytes, an attribute at most 1,024, and
  * a cookie lives for at most 400 days.

@@ -55,7 +55,7 @@ export class Exchange implements Client {
     return this.cookie.read(this.header)
   }
 
-  // From the request as the handler has it: a router may have made another one of it, and a body is read only once.
+  // From the request as the handler has it: a router may have replaced it, and a body is read only once.
   get input(): Effect.Effect<JsonObject> {
     return Effect.withFiber((fiber) => {
       const current = Context.add(Context.merge(this.context, fiber.context), Scope.Scope, this.scope)

@@ -1,6 +1,6 @@
 /**
  * The fields of a request's body, for flashing a form: whatever can't be read as a form or a JSON object has none. Effect
- * reads each kind of body; which kind it is, a handler usually knows, and only this has to find out.
+ * reads each kind of body; a handler usually knows which kind to expect; only this code has to find out.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -4,9 +4,9 @@
 import type * as Scope from "effect/Scope"
 import type { RequestSession } from "../request/requestSession.ts"
 
-// The sessions of a request, by the name of the cookie, are on its scope until it is answered. V8 may make scopes in its
-// old generation, from where one would keep all of its request until the next full garbage collection, as would a WeakMap:
-// that costs ten times what all else does for an untouched session.
+// The sessions of a request, by the name of the cookie, are on its scope until it is answered. V8 may allocate scopes in its
+// old generation, where one would keep its whole request alive until the next full garbage collection, as a WeakMap would:
+// that costs ten times as much as everything else for an untouched session.
 const sessions: unique symbol = Symbol("effect-session/sessions")
 
 export interface RequestScope extends Scope.Scope {
@@ -28,7 +28,7 @@ export const sessionOf = (
   const ofRequest = scope[sessions] ??= new Map<string, RequestSession>()
   if (ofRequest === answered) return lateSessionOf(cookieName, outer, begin)
   const before = ofRequest.get(cookieName)
-  if (before !== undefined && (before === outer || [...ofRequest.values()].includes(outer!))) {
+  if (before !== undefined && (before === outer || outer !== undefined && [...ofRequest.values()].includes(outer))) {
     return before
   }
   if (before !== undefined) before.abandon()

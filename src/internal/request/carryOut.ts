@@ -28,11 +28,11 @@ export const carryOut = (
 ): Effect.Effect<Answer, StoreFailure> => {
   switch (intent.operation) {
     case "create":
-      return withUnusedId(store, intent, intent.id, drawId, (id) => store.create(id, intent.record))
+      return withUnusedId(store, "create", intent.id, drawId, (id) => store.create(id, intent.record))
     case "regenerate":
       return withUnusedId(
         store,
-        intent,
+        "regenerate",
         intent.newId,
         drawId,
         (newId) => store.regenerate(intent.id, newId, intent.change, intent.record)
@@ -58,7 +58,7 @@ const attempts = 3
 
 const withUnusedId = (
   store: SessionStore,
-  { operation }: Intent,
+  operation: "create" | "regenerate",
   id: Id,
   drawId: Effect.Effect<Id>,
   write: (id: Id) => Effect.Effect<Written | Gone | Taken, StoreFailure>,
@@ -67,8 +67,7 @@ const withUnusedId = (
   Effect.flatMap(write(id), (outcome): Effect.Effect<Answer, StoreFailure> => {
     if (outcome._tag !== "Taken") return Effect.succeed({ id, outcome })
     if (left > 1) {
-      return Effect.flatMap(drawId, (another) =>
-        withUnusedId(store, { operation } as Intent, another, drawId, write, left - 1))
+      return Effect.flatMap(drawId, (another) => withUnusedId(store, operation, another, drawId, write, left - 1))
     }
     const cause = new Error(`SessionConfig.GenerateId made ${attempts} ids in a row that are in use`)
     return Effect.fail(new SessionStoreError({ driver: store.driver, operation, cause }))

@@ -75,7 +75,7 @@ const save = (committing: Committing): Commit => {
   }
 }
 
-/** The session's time ran out while the request was at work. Whether another one has extended it, the store knows. */
+/** The session's time ran out during the request. Only the store knows whether another request has extended it. */
 const isExtended = (
   session: RequestSession,
   store: SessionStore,
@@ -95,7 +95,13 @@ const write = (committing: Committing): Commit => {
   session.state = Outcome.sent(session.loaded, intent)
   const start = performance.now()
   const id = intent.operation === "regenerate" ? intent.newId : intent.id
-  const asked = Observability.spanned("Session.commit", store.driver, fiber, carryOut(store, intent, drawId), id)
+  const asked = Observability.spanned(
+    "Session.commit",
+    store.driver,
+    fiber,
+    Effect.suspend(() => carryOut(store, intent, drawId)),
+    id
+  )
   return Effect.matchCauseEffect(asked, {
     onFailure: (cause) => {
       Observability.took(storeTimes[intent.operation], start, fiber)

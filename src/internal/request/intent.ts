@@ -5,7 +5,7 @@ import type { Settings } from "../../SessionConfig.ts"
 import * as Change from "../record/change.ts"
 import type { Expiry } from "../record/expiry.ts"
 import type { SessionRecord } from "../record/record.ts"
-import { type Anonymous, type Ended, type Existing, type Id, isStored, type Loaded, type Regenerated } from "./state.ts"
+import { type Anonymous, type Existing, type Id, isStored, type Loaded, type Regenerated } from "./state.ts"
 
 export type Write =
   | { readonly operation: "create"; readonly id: Id; readonly record: SessionRecord }
@@ -26,7 +26,7 @@ export interface Rules {
   readonly expiry: Expiry
 }
 
-/** Whether there is anything to do: for the store, for the cookie, or to make known. */
+/** Whether there is anything to do: for the store, for the cookie, or to report. */
 export const isNeeded = (state: Loaded, rules: Rules, now: number): boolean => {
   if (state.due !== undefined) return true
   switch (state._tag) {
@@ -70,8 +70,8 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
 }
 
 /** If the request has just ended a session, nobody wants an empty one in its place. */
-export const isWanted = (state: Anonymous | Ended, { settings }: Rules): boolean =>
-  state.fields.size > 0 || settings.saveUninitialized && state._tag === "Anonymous" && !state.hasEnded
+export const isWanted = (state: Anonymous, { settings }: Rules): boolean =>
+  state.fields.size > 0 || settings.saveUninitialized && !state.hasEnded
 
 const isTouchDue = (
   { isRenewed, isTouched, record }: Existing | Regenerated,

@@ -25,6 +25,7 @@ export const load = (session: RequestSession, fiber: AnyFiber): Load => {
     return once(session, store, Redacted.make(presented.token), fiber)
   }
   session.begin(presented._tag !== "None")
+  session.loading = Exit.void
   return presented._tag === "Duplicate" ? rejected(fiber, "duplicate") : Exit.void
 }
 
@@ -46,7 +47,7 @@ const once = (
     session.loading === underway ? Deferred.await(others ??= Deferred.makeUnsafe()) : session.ready
   )
   const first = Effect.suspend(() => {
-    // Another fiber has been quicker.
+    // Another fiber was quicker.
     if (session.loading !== undefined) return session.loading
     session.loading = underway
     start = performance.now()

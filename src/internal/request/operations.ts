@@ -37,7 +37,7 @@ const pend = <S extends Creating | Existing | Regenerated>(state: S, change: Cha
   pending: Change.compose(state.pending, change)
 })
 
-/** Adds to what the request flashes; `field` is for its first messages. */
+/** Adds to what the request flashes; `field` names the field if nothing was flashed yet. */
 export const flashed = (state: Loaded, messages: JsonObject, field: () => string): Loaded => {
   const flashing = {
     field: state.flashing?.field ?? field(),
@@ -70,7 +70,7 @@ export const regenerated = (state: Loaded, newId: Id): Loaded => {
     case "Lost":
       return { ...state, id: newId, isFresh: true }
     case "Creating":
-      // Its id is as new.
+      // Its id is new already.
       return state
     default:
       return { ...state, _tag: "Regenerated", newId, isFresh: true }

@@ -12,6 +12,7 @@ import { changed } from "./operations.ts"
 import {
   type Anonymous,
   type Existing,
+  idOf,
   isFresh,
   isStored,
   type Loaded,
@@ -19,7 +20,8 @@ import {
   type Outgoing,
   type Regenerated,
   type State,
-  type Stored
+  type Stored,
+  timesOf
 } from "./state.ts"
 
 // -----------------------------------------------------------------------------
@@ -92,6 +94,8 @@ export const failed = (state: Loaded, intent: Intent): Loaded => {
     const { pending: _, record: __, ...rest } = state
     return { ...rest, _tag: "Anonymous" }
   }
+  // Ended meanwhile: there is nothing to end. The id may even be somebody else's.
+  if (state._tag === "Ended" && intent.operation === "create") return destroyed(state)
   if (!isStored(state) || !("change" in intent || intent.operation === "touch")) return state
   const before = "change" in intent ? intent.change : Change.onlyTouch
   return {
@@ -147,21 +151,19 @@ export const destroyed = (state: Loaded): Loaded => {
 export const extended = (state: Loaded, { createdAt, expiresAt, touchedAt }: Times): Loaded =>
   isStored(state) ? { ...state, record: { ...state.record, createdAt, expiresAt, touchedAt } } : state
 
-/** The store has no such session any more. One that this request has ended meanwhile is as it should be. */
+/** The store has no such session any more. If this request ended it meanwhile, nothing is lost. */
 export const gone = (state: Loaded): Loaded => state._tag === "Ended" ? state : lose(state, isFresh(state))
 
-const lose = (
-  { fields, flashed, flashing, id, isPresented }: Loaded,
-  isFresh: boolean
-): Lost => ({
+const lose = (state: Loaded, isFresh: boolean): Lost => ({
   _tag: "Lost",
-  fields,
-  flashed,
-  flashing,
-  isPresented,
+  fields: state.fields,
+  flashed: state.flashed,
+  flashing: state.flashing,
+  isPresented: state.isPresented,
   due: undefined,
   outgoing: undefined,
-  id,
+  id: idOf(state),
+  times: timesOf(state),
   isFresh,
   isDropping: false
 })

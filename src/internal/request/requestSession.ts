@@ -32,7 +32,7 @@ export type Presented =
   | { readonly _tag: "Token"; readonly token: string }
   | { readonly _tag: "Duplicate" }
 
-// Its own fields are private, so that nothing that inspects it sees tokens or what the request holds.
+// What it holds is private, so that nothing that inspects it sees tokens or the request.
 export class RequestSession {
   readonly "~effect-session/Session" = "~effect-session/Session"
   readonly #environment: Environment
@@ -122,7 +122,6 @@ export class RequestSession {
   /** There is no session yet. */
   begin(isPresented: boolean): void {
     this.state = Outcome.absent(isPresented, this.environment.initial)
-    this.loading = Exit.void
   }
 
   // ---------------------------------------------------------------------------
@@ -133,8 +132,9 @@ export class RequestSession {
     return this.state as State.Loaded
   }
 
-  update(f: (state: State.Loaded) => State.Loaded): void {
+  update(f: (state: State.Loaded) => State.Loaded): Effect.Effect<void> {
     this.state = f(this.loaded)
+    return Exit.void
   }
 
   /** The middleware runs again: this is not the request's session any more. */
@@ -173,7 +173,10 @@ export class RequestSession {
   }
 
   get regenerate(): Effect.Effect<void> {
-    return Effect.map(this.environment.drawId, (id) => this.update((state) => Operation.regenerated(state, id)))
+    return Effect.flatMapEager(
+      this.environment.drawId,
+      (id) => this.update((state) => Operation.regenerated(state, id))
+    )
   }
 
   commit(clock: Clock.Clock): Effect.Effect<Committed, StoreFailure> {

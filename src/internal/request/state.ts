@@ -1,6 +1,6 @@
 /**
  * What a request knows of its session, as one value with one tag for each state that can occur. What can happen to it is
- * in transition.ts.
+ * in operations.ts and outcomes.ts.
  */
 import type * as Redacted from "effect/Redacted"
 import type { JsonObject } from "effect/Schema"
@@ -16,7 +16,7 @@ export type Outgoing =
 
 /**
  * Which changes are possible, in whatever state: all while the handler runs; then, while the body is streamed, those that
- * need no other cookie; then none. It only moves on.
+ * need no other cookie; then none.
  */
 export type Phase = "open" | "late" | "closed"
 
@@ -42,7 +42,7 @@ export interface Seen {
   readonly flashing: Flashing | undefined
   /** Whether the client sent a cookie, valid or not. */
   readonly isPresented: boolean
-  /** What the cookie does once the commit has succeeded that is due or under way. */
+  /** What the cookie will do once the pending commit succeeds. */
   readonly due: Outgoing | undefined
   /** What the cookie does in the response, after all commits so far. */
   readonly outgoing: Outgoing | undefined
@@ -107,8 +107,10 @@ export interface Ended extends Seen {
 export interface Lost extends Seen {
   readonly _tag: "Lost"
   readonly id: Id | undefined
+  /** The times that it had when it was last seen. */
+  readonly times: Times | undefined
   readonly isFresh: boolean
-  /** Whether there are changes, of which nobody has been told yet that they are dropped. */
+  /** Whether there are dropped changes that have not been reported yet. */
   readonly isDropping: boolean
 }
 
@@ -120,8 +122,9 @@ export const idOf = (state: Loaded): Id | undefined => state._tag === "Regenerat
 /** Whether this request made the id. */
 export const isFresh = (state: Loaded): boolean => "isFresh" in state ? state.isFresh : true
 
-/** The times of the session, if it is in the store. */
-export const timesOf = (state: Loaded): Times | undefined => isStored(state) ? state.record : undefined
+/** The times of the session, if it is in the store, or was. */
+export const timesOf = (state: Loaded): Times | undefined =>
+  isStored(state) ? state.record : state._tag === "Lost" ? state.times : undefined
 
 export const isStored = (state: State): state is Existing | Regenerated =>
   state._tag === "Existing" || state._tag === "Regenerated"

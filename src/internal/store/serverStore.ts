@@ -82,7 +82,7 @@ const operations = (
     return tokenOf(newId)
   })
 
-  /** Who ends a session that another request has just given a new id means that one as well. */
+  /** Ending a session that another request has just regenerated ends its successor too. */
   const destroy = (key: string): Effect.Effect<void, unknown> =>
     Effect.flatMap(
       backend.destroy(key),

@@ -1,5 +1,5 @@
 /**
- * Who waits, and for how long at most. `Effect.timeout` makes a fiber and a timer for each call: 9 µs on top of a promise,
+ * The calls that wait, and their deadlines. `Effect.timeout` makes a fiber and a timer for each call: 9 µs on top of a promise,
  * where one watch for all calls takes 0.7 µs.
  */
 import * as Clock from "effect/Clock"

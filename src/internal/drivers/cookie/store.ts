@@ -76,7 +76,7 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
       (now) => remember(keyOf(id), record, { supersededUntil: now + supersededFor, successor: keyOf(newId) })
     )
 
-  /** Who ends a session that another request has just given a new id means that one as well. */
+  /** Ending a session that another request has just regenerated ends its successor too. */
   const destroy = (key: string, record: Record.SessionRecord): Effect.Effect<void, unknown> =>
     Effect.flatMap(revocations.find(key), (revocation) =>
       Effect.andThen(

@@ -26,8 +26,8 @@ local touchedAt, expiresAt = tonumber(times[1] or ""), tonumber(times[2] or "")
 if not touchedAt or not expiresAt then return 0 end
 `
 
-// PEXPIREAT before HSET: a server without memory left refuses a script whose first write could take some, and who only
-// reads shall not suffer from that. For the same reason, times move last where there is more to write.
+// PEXPIREAT before HSET: a server without memory left refuses a script whose first write could take some, and a request
+// that only reads must not fail because of it. For the same reason, times move last where there is more to write.
 const moveTimes = `
 if tonumber(ARGV[2]) > expiresAt then
   redis.call("PEXPIREAT", KEYS[1], ARGV[3])
