@@ -13,7 +13,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { Json } from "effect/Schema"
-import type { Change } from "./internal/record/change.ts"
+import type { Change, Expected } from "./internal/record/change.ts"
 import type { SessionRecord, Times } from "./internal/record/record.ts"
 import * as DriverBackend from "./internal/store/driverBackend.ts"
 import * as Guard from "./internal/store/guard.ts"
@@ -24,12 +24,19 @@ import type { SessionConfigError, SessionStoreError, SessionTooLargeError, Store
 export type {
   /**
    * What one request did to a session. Each field is in at most one of `set`, `remove` and `increment`; `clear` comes
-   * before all of them.
+   * before all of them. If anything stored is not what the change expects, nothing is written.
    *
    * @since 0.1.0
    * @category models
    */
   Change,
+  /**
+   * The fields that must hold a certain text, or nothing, before a change.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Expected,
   /**
    * Add `by` to a number; where there is none, begin at `initial`.
    *
@@ -39,6 +46,13 @@ export type {
   Increment
 } from "./internal/record/change.ts"
 export {
+  /**
+   * Whether the fields hold what a change expects of them. For back ends that can't compare by themselves.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  isExpected,
   /**
    * What is stored after a commit: the change, applied to what is stored now. For back ends that can't merge by
    * themselves.
@@ -122,14 +136,18 @@ export interface SessionStore {
   ) => Effect.Effect<Written | Taken, SessionStoreError | SessionTooLargeError>
 
   /**
-   * Applies the change to what is stored now, only if the session still exists. The record is the session as the request
-   * sees it, changes and times included: what a store keeps that can't merge.
+   * Applies the change to what is stored now, only if the session still exists and holds what the change expects. The
+   * record is the session as the request sees it, changes and times included: what a store keeps that can't merge.
+   *
+   * Where the session was regenerated a moment ago, nothing is written either: the `Conflict` has the record of its
+   * successor, to which the change is applied if it comes again with that `successor`.
    */
   readonly update: (
     id: Redacted.Redacted<string>,
     change: Change,
-    record: SessionRecord
-  ) => Effect.Effect<Written | Gone, SessionStoreError | SessionTooLargeError>
+    record: SessionRecord,
+    successor?: string
+  ) => Effect.Effect<Written | Gone | Conflict, SessionStoreError | SessionTooLargeError>
 
   /** Extends the life of an existing session to the times of the record. */
   readonly touch: (
@@ -146,7 +164,7 @@ export interface SessionStore {
     newId: Redacted.Redacted<string>,
     change: Change,
     record: SessionRecord
-  ) => Effect.Effect<Written | Gone | Taken, SessionStoreError | SessionTooLargeError>
+  ) => Effect.Effect<Written | Gone | Taken | Conflict, SessionStoreError | SessionTooLargeError>
 
   /** Ends a session for good. Ending one that is not there is no error. */
   readonly destroy: (id: Redacted.Redacted<string>, record: SessionRecord) => Effect.Effect<void, SessionStoreError>
@@ -207,6 +225,20 @@ export interface Gone {
  */
 export interface Taken {
   readonly _tag: "Taken"
+}
+
+/**
+ * The session does not hold what the change expects; nothing was written.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Conflict {
+  readonly _tag: "Conflict"
+  /** What is stored now. */
+  readonly record: SessionRecord
+  /** If the session was regenerated, where its successor is; the record is the successor's then. */
+  readonly successor?: string
 }
 
 /**
@@ -285,18 +317,25 @@ export interface Backend {
 
   /**
    * Applies the change to the record under the key; `false` if there is none. If the change has `touch`, the times of
-   * `times` take the place of those that are stored where they are later.
+   * `times` take the place of those that are stored where they are later. If the record does not hold what the change
+   * expects, nothing is written, and the answer is a `Conflict` with that record. Comparing and writing must not be
+   * divided by another update.
    */
-  readonly update: (key: string, change: Change, times: Times) => Effect.Effect<boolean, unknown>
+  readonly update: (key: string, change: Change, times: Times) => Effect.Effect<boolean | Conflict, unknown>
 
   /** Takes over the times where they are later than those that are stored; `false` if there is no record. */
   readonly touch: (key: string, times: Times) => Effect.Effect<boolean, unknown>
 
   /**
    * Puts the mark of a superseded session in the place of the record, and answers with the record that was there;
-   * `undefined` if there was none.
+   * `undefined` if there was none. If the record does not hold what is expected, it stays, and the answer is a `Conflict`
+   * with it.
    */
-  readonly supersede: (key: string, mark: SupersededRecord) => Effect.Effect<SessionRecord | undefined, unknown>
+  readonly supersede: (
+    key: string,
+    mark: SupersededRecord,
+    expected: Expected
+  ) => Effect.Effect<SessionRecord | Conflict | undefined, unknown>
 
   /** Removes what is under the key, if anything, and answers with it if it was the mark of a superseded session. */
   readonly destroy: (key: string) => Effect.Effect<SupersededRecord | undefined, unknown>

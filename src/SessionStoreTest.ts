@@ -160,7 +160,7 @@ const increment = (field: string, by: number) => Change.increment(Change.none, f
 const commit = Effect.fnUntraced(function*({ id, record, token }: Stored, change: Change.Change) {
   const store = yield* SessionStore.SessionStore
   const answer = yield* store.update(id, change, { ...record, fields: Change.apply(record.fields, change) })
-  return answer._tag === "Gone" ? undefined : answer.token ?? token
+  return answer._tag === "Written" ? answer.token ?? token : undefined
 })
 
 const expectCommit = Effect.fnUntraced(function*(stored: Stored, change: Change.Change) {

@@ -18,14 +18,20 @@ export interface Change {
   readonly increment: ReadonlyMap<string, Increment>
   /** Whether the record's times move forward to those of the request. */
   readonly touch: boolean
+  /** What must be stored for anything to be written. */
+  readonly expect: Expected
 }
+
+/** The fields that must hold a certain text, or nothing, before the change. */
+export type Expected = ReadonlyMap<string, string | undefined>
 
 export const none: Change = {
   clear: false,
   set: new Map(),
   remove: new Set(),
   increment: new Map(),
-  touch: false
+  touch: false,
+  expect: new Map()
 }
 
 export const isEmpty = (change: Change): boolean =>
@@ -56,7 +62,18 @@ export const increment = (change: Change, field: string, { by, initial }: Increm
   return { ...change, increment: new Map(change.increment).set(field, increment) }
 }
 
-export const clear = (change: Change): Change => ({ ...none, clear: true, touch: change.touch })
+export const clear = (change: Change): Change => ({ ...none, clear: true, touch: change.touch, expect: change.expect })
+
+export const expect = (change: Change, field: string, text: string | undefined): Change => ({
+  ...change,
+  expect: new Map(change.expect).set(field, text)
+})
+
+/** Whether the fields hold what a change expects of them. */
+export const isExpected = (fields: Fields, expected: Expected): boolean => {
+  for (const [field, text] of expected) if (fields.get(field) !== text) return false
+  return true
+}
 
 /** The change that does what `first` does and then what `second` does. */
 export const compose = (first: Change, second: Change): Change => {

@@ -3,14 +3,14 @@
  */
 import * as Effect from "effect/Effect"
 import { SessionStoreError, type SessionTooLargeError } from "../../SessionError.ts"
-import type { Gone, SessionStore, Taken, Written } from "../../SessionStore.ts"
+import type { Conflict, Gone, SessionStore, Taken, Written } from "../../SessionStore.ts"
 import type { Intent } from "./intent.ts"
 import type { Id } from "./state.ts"
 
 export interface Answer {
   /** The id of the session from now on. */
   readonly id: Id
-  readonly outcome: Written | Gone | Destroyed
+  readonly outcome: Written | Gone | Conflict | Destroyed
 }
 
 /** The session is ended for good. */
@@ -61,7 +61,7 @@ const withUnusedId = (
   operation: "create" | "regenerate",
   id: Id,
   drawId: Effect.Effect<Id>,
-  write: (id: Id) => Effect.Effect<Written | Gone | Taken, StoreFailure>,
+  write: (id: Id) => Effect.Effect<Written | Gone | Taken | Conflict, StoreFailure>,
   left: number = attempts
 ): Effect.Effect<Answer, StoreFailure> =>
   Effect.flatMap(write(id), (outcome): Effect.Effect<Answer, StoreFailure> => {

@@ -2,10 +2,15 @@
  * What a store answers, made once.
  */
 import * as Redacted from "effect/Redacted"
-import type { Gone, Loaded, NotFoundReason, Taken, Written } from "../../SessionStore.ts"
+import type { Conflict, Gone, Loaded, NotFoundReason, Taken, Written } from "../../SessionStore.ts"
+import type { SessionRecord } from "../record/record.ts"
 
 export const gone: Gone = { _tag: "Gone" }
 export const taken: Taken = { _tag: "Taken" }
+export const conflict = (record: SessionRecord, successor?: string): Conflict =>
+  successor === undefined ? { _tag: "Conflict", record } : { _tag: "Conflict", record, successor }
+export const isConflict = (answer: boolean | SessionRecord | Conflict | undefined): answer is Conflict =>
+  typeof answer === "object" && "_tag" in answer
 export const superseded: Loaded = { _tag: "Superseded" }
 export const written = (token?: string): Written =>
   token === undefined ? unchanged : { _tag: "Written", token: Redacted.make(token) }

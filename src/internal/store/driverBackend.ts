@@ -3,9 +3,10 @@
  * for each key.
  */
 import * as Effect from "effect/Effect"
-import type { Backend, Driver } from "../../SessionStore.ts"
+import type { Backend, Conflict, Driver } from "../../SessionStore.ts"
 import * as Change from "../record/change.ts"
 import type { SessionRecord } from "../record/record.ts"
+import { conflict, isConflict } from "./answers.ts"
 import * as Document from "./document.ts"
 import * as KeyLock from "./keyLock.ts"
 
@@ -14,16 +15,20 @@ export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): 
     Effect.map(driver.read(key), (document) => document == null ? undefined : Document.toRecord(document))
   const write = (key: string, record: SessionRecord) => driver.write(key, Document.fromRecord(record), record.expiresAt)
 
-  /** Does what `f` does with the record, if there is one; the answer is the record that was there. */
-  const modify = (key: string, f: (record: SessionRecord) => Effect.Effect<void, unknown>) =>
+  /** Does what `f` does with the record, if there is one that is as expected; the answer is the record that was there. */
+  const modify = (
+    key: string,
+    expected: Change.Expected,
+    f: (record: SessionRecord) => Effect.Effect<void, unknown>
+  ): Effect.Effect<SessionRecord | Conflict | undefined, unknown> =>
     locked(key)(
-      Effect.flatMap(load(key), (stored) =>
+      Effect.flatMap(load(key), (stored): Effect.Effect<SessionRecord | Conflict | undefined, unknown> =>
         stored === undefined || "supersededUntil" in stored
-          ? Effect.succeed(undefined)
-          : Effect.as(f(stored), stored))
+          ? Effect.undefined
+          : Change.isExpected(stored.fields, expected)
+          ? Effect.as(f(stored), stored)
+          : Effect.succeed(conflict(stored)))
     )
-
-  const wasThere = Effect.map((stored: SessionRecord | undefined) => stored !== undefined)
 
   return {
     driver: driver.driver ?? "custom",
@@ -33,13 +38,21 @@ export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): 
         Effect.flatMap(driver.read(key), (document) =>
           document == null ? Effect.as(write(key, record), true) : Effect.succeed(false))
       ),
-    update: (key, change, times) => wasThere(modify(key, (stored) => write(key, Change.merge(stored, change, times)))),
+    update: (key, change, times) =>
+      Effect.map(
+        modify(key, change.expect, (stored) => write(key, Change.merge(stored, change, times))),
+        (stored) => isConflict(stored) ? stored : stored !== undefined
+      ),
     touch: (key, times) =>
-      wasThere(modify(key, (stored) => {
-        const touched = Change.merge(stored, Change.onlyTouch, times)
-        return driver.touch(key, Document.fromRecord(touched), touched.expiresAt)
-      })),
-    supersede: (key, mark) => modify(key, () => driver.write(key, Document.fromMark(mark), mark.supersededUntil)),
+      Effect.map(
+        modify(key, Change.none.expect, (stored) => {
+          const touched = Change.merge(stored, Change.onlyTouch, times)
+          return driver.touch(key, Document.fromRecord(touched), touched.expiresAt)
+        }),
+        (stored) => stored !== undefined
+      ),
+    supersede: (key, mark, expected) =>
+      modify(key, expected, () => driver.write(key, Document.fromMark(mark), mark.supersededUntil)),
     destroy: (key) =>
       locked(key)(
         Effect.flatMap(load(key), (stored) =>

@@ -51,7 +51,7 @@ const guarded = (store: Operations, guard: Guard): SessionStore => {
     stateless: store.stateless,
     load: (token) => onlyStoreError(load(store.load(token))),
     create: (id, record) => create(store.create(id, record)),
-    update: (id, change, record) => update(store.update(id, change, record)),
+    update: (id, change, record, successor) => update(store.update(id, change, record, successor)),
     touch: (id, record) => touch(store.touch(id, record)),
     regenerate: (id, newId, change, record) => regenerate(store.regenerate(id, newId, change, record)),
     destroy: (id, record) => onlyStoreError(destroy(store.destroy(id, record)))

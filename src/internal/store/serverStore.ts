@@ -6,15 +6,17 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
-import type { Backend, Loaded, Operations, SessionStore } from "../../SessionStore.ts"
+import type { Backend, Conflict, Gone, Loaded, Operations, SessionStore, Written } from "../../SessionStore.ts"
 import { requireSecret } from "../config/secret.ts"
 import * as Change from "../record/change.ts"
 import * as Expiry from "../record/expiry.ts"
+import type { Times } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
 import * as KeyRing from "../token/keyRing.ts"
 import * as Protection from "../token/protection.ts"
-import { gone, notFound, superseded, taken, unchanged, written } from "./answers.ts"
+import { conflict, gone, isConflict, notFound, superseded, taken, unchanged, written } from "./answers.ts"
 import * as Guard from "./guard.ts"
+import * as TimeLimit from "./timeLimit.ts"
 
 export const fromBackend = Effect.fnUntraced(function*(backend: Backend) {
   const settings = yield* SessionConfig
@@ -40,6 +42,7 @@ const operations = (
   settings: Settings
 ): Operations => {
   const expiry = Expiry.make(settings)
+  const within = TimeLimit.make(settings.timeLimit)
   const supersededFor = Duration.toMillis(settings.supersededFor)
   const keyOf = (id: Redacted.Redacted<string>) => Identifier.hash(Redacted.value(id))
   const tokenOf = (id: Redacted.Redacted<string>) => written(protection.protect(Redacted.value(id)))
@@ -68,10 +71,10 @@ const operations = (
     if (!(yield* backend.create(key, record))) return taken
     const now = yield* Clock.currentTimeMillis
     const supersededUntil = Math.min(now + supersededFor, record.expiresAt)
-    const old = yield* backend.supersede(keyOf(id), { supersededUntil, successor: key })
-    if (old === undefined) {
+    const old = yield* backend.supersede(keyOf(id), { supersededUntil, successor: key }, change.expect)
+    if (old === undefined || isConflict(old)) {
       yield* backend.destroy(key)
-      return gone
+      return old ?? gone
     }
     // What others committed between this request's load and now; only this request knows of it any more.
     const missed = Change.difference(record.fields, Change.apply(old.fields, change))
@@ -81,6 +84,29 @@ const operations = (
     }
     return tokenOf(newId)
   })
+
+  const update = (key: string, change: Change.Change, times: Times, isSuccessor: boolean) =>
+    Effect.flatMap(
+      Effect.suspend(() => backend.update(key, change, times)),
+      (answer): Effect.Effect<Written | Gone | Conflict, unknown> =>
+        answer === true
+          ? Effect.succeed(unchanged)
+          : answer === false
+          ? within(findSuccessor(key), () => TimeLimit.noAnswer(settings.timeLimit))
+          : Effect.succeed(isSuccessor ? conflict(answer.record, key) : answer)
+    )
+
+  /** What has come of a session that is not under its key any more. */
+  const findSuccessor = (key: string, left = 10): Effect.Effect<Gone | Conflict, unknown> =>
+    Effect.flatMap(Effect.zip(backend.load(key), Clock.currentTimeMillis), ([stored, now]) => {
+      if (stored === undefined || left === 0) return Effect.succeed(gone)
+      if ("successor" in stored) {
+        return now < stored.supersededUntil && Identifier.isHash(stored.successor)
+          ? findSuccessor(stored.successor, left - 1)
+          : Effect.succeed(gone)
+      }
+      return Effect.succeed(expiry.isExpired(stored, now) ? gone : conflict(stored, key))
+    })
 
   /** Ending a session that another request has just regenerated ends its successor too. */
   const destroy = (key: string): Effect.Effect<void, unknown> =>
@@ -95,12 +121,13 @@ const operations = (
     load,
     create: (id, record) =>
       Effect.map(Effect.suspend(() => backend.create(keyOf(id), record)), (created) => created ? tokenOf(id) : taken),
-    update: (id, change, record) => existing(Effect.suspend(() => backend.update(keyOf(id), change, record))),
-    touch: (id, record) => existing(Effect.suspend(() => backend.touch(keyOf(id), record))),
+    update: (id, change, record, successor) => update(successor ?? keyOf(id), change, record, successor !== undefined),
+    touch: (id, record) =>
+      Effect.map(
+        Effect.suspend(() => backend.touch(keyOf(id), record)),
+        (wasThere) => wasThere ? unchanged : gone
+      ),
     regenerate,
     destroy: (id) => Effect.suspend(() => destroy(keyOf(id)))
   }
 }
-
-const existing = <E>(wasThere: Effect.Effect<boolean, E>) =>
-  Effect.map(wasThere, (wasThere) => wasThere ? unchanged : gone)

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
 import * as Change from "../../record/change.ts"
 import * as Record from "../../record/record.ts"
+import { conflict } from "../../store/answers.ts"
 
 // A record is kept as one text: a Map for each of a million sessions would take several times what is in it.
 type Entry =
@@ -28,6 +29,7 @@ export const make = (capacity: number): MemoryBackend => {
   const mergeInto = (key: string, change: Change.Change, times: Record.Times) => {
     const stored = recordAt(key)
     if (stored === undefined) return false
+    if (!Change.isExpected(stored.fields, change.expect)) return conflict(stored)
     put(key, Change.merge(stored, change, times))
     return true
   }
@@ -47,11 +49,13 @@ export const make = (capacity: number): MemoryBackend => {
         return Effect.succeed(true)
       }),
     update: (key, change, times) => Effect.sync(() => mergeInto(key, change, times)),
-    touch: (key, times) => Effect.sync(() => mergeInto(key, Change.onlyTouch, times)),
-    supersede: (key, mark) =>
+    touch: (key, times) => Effect.sync(() => mergeInto(key, Change.onlyTouch, times) === true),
+    supersede: (key, mark, expected) =>
       Effect.sync(() => {
         const stored = recordAt(key)
-        if (stored !== undefined) entries.set(key, { _tag: "Superseded", expiresAt: mark.supersededUntil, mark })
+        if (stored === undefined) return undefined
+        if (!Change.isExpected(stored.fields, expected)) return conflict(stored)
+        entries.set(key, { _tag: "Superseded", expiresAt: mark.supersededUntil, mark })
         return stored
       }),
     destroy: (key) =>
