@@ -20,8 +20,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import type { Json, JsonObject } from "effect/Schema"
-import * as Change from "./internal/record/change.ts"
+import type { Rewrite } from "./internal/record/draft.ts"
 import * as FlashMessage from "./internal/record/flash.ts"
 import { endOfTime, fieldOfKey, type Fields, keyOfField, parse } from "./internal/record/record.ts"
 import * as Environment from "./internal/request/environment.ts"
@@ -35,6 +37,7 @@ import {
   type CommitError,
   type ReadError,
   SessionClosedError,
+  SessionConflictError,
   SessionGoneError,
   SessionReadonlyError,
   type SessionStoreError,
@@ -115,12 +118,12 @@ const changing = <A = void, E = never>(
  */
 export const get = <A, Value, Encoded>(
   key: SessionKey.SessionKey<A, Value, Encoded>
-): Effect.Effect<Value, ReadError, Session> => reading((session) => valueOf(session.loaded.fields, key))
+): Effect.Effect<Value, ReadError, Session> => reading((session) => valueOf(session.loaded, key))
 
 const valueOf = <A, Value, Encoded>(
-  fields: Fields,
+  state: State.Loaded,
   key: SessionKey.SessionKey<A, Value, Encoded>
-): Exit.Exit<Value, SessionValueError> => decoded(fields.get(key.field), key)
+): Exit.Exit<Value, SessionValueError> => decoded(State.seen(state, key.field), key)
 
 const decoded = <A, Value, Encoded>(
   text: string | undefined,
@@ -165,7 +168,7 @@ export const getOrElse: {
     orElse: () => B
   ): Effect.Effect<A | B, ReadError, Session> =>
     reading((session): Effect.Effect<A | B, SessionValueError> => {
-      const text = session.loaded.fields.get(self.field)
+      const text = State.seen(session.loaded, self.field)
       const value = text === undefined ? undefined : self.decode(text)
       return value === undefined || Exit.isFailure(value) && self.ignoresInvalid ? Effect.sync(orElse) : value
     })
@@ -178,7 +181,7 @@ export const getOrElse: {
  * @category reading
  */
 export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreError, Session> =>
-  reading((session) => Exit.succeed(session.loaded.fields.has(key.field)))
+  reading((session) => Exit.succeed(State.seen(session.loaded, key.field) !== undefined))
 
 /**
  * Everything that is in the session, as it is stored. Flash messages do not belong to it.
@@ -186,7 +189,9 @@ export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreErr
  * @since 0.1.0
  * @category reading
  */
-export const all: Effect.Effect<JsonObject, ReadError, Session> = reading((session) => allOf(session.loaded.fields))
+export const all: Effect.Effect<JsonObject, ReadError, Session> = reading((session) =>
+  allOf(State.fieldsOf(session.loaded))
+)
 
 const allOf = (fields: Fields): Exit.Exit<JsonObject, SessionValueError> => {
   const entries: Array<[string, Json]> = []
@@ -240,13 +245,13 @@ export interface SessionView {
  * @since 0.1.0
  * @category reading
  */
-export const view: Effect.Effect<SessionView, SessionStoreError, Session> = reading(({ loaded: { fields, flashed } }) =>
+export const view: Effect.Effect<SessionView, SessionStoreError, Session> = reading(({ loaded }) =>
   Exit.succeed({
-    get: (key) => getOrThrow(valueOf(fields, key)),
-    has: (key) => fields.has(key.field),
-    all: () => getOrThrow(allOf(fields)),
-    flashed: (key) => getOrThrow(flashedOf(flashed, key)),
-    flashMessages: flashMessagesOf(flashed)
+    get: (key) => getOrThrow(valueOf(loaded, key)),
+    has: (key) => State.seen(loaded, key.field) !== undefined,
+    all: () => getOrThrow(allOf(State.fieldsOf(loaded))),
+    flashed: (key) => getOrThrow(flashedOf(loaded.flashed, key)),
+    flashMessages: flashMessagesOf(loaded.flashed)
   })
 )
 
@@ -298,10 +303,17 @@ const putInto = <A, Value, Encoded>(
   key: SessionKey.SessionKey<A, Value, Encoded>,
   value: A
 ): Effect.Effect<void, SessionValueError> =>
-  Effect.flatMapEager(key.encode(value), (text) => session.change(Change.set(Change.none, key.field, text)))
+  Effect.flatMapEager(key.encode(value), (text) => session.update((state) => Operation.put(state, key.field, text)))
 
 /**
- * Takes the value of a key out of the session: reads it, and removes it.
+ * Takes the value of a key out of the session: reads it, and removes it. Of several requests that take one value at the
+ * same time, such as a token that is good for one use, only the first to commit can have it.
+ *
+ * **Details**
+ *
+ * The others learn of it when they commit: `Session.commit` fails with a {@link SessionError.SessionConflictError}, as does the
+ * commit at the end of the request, which answers 409 then. None of their changes are saved. So if what you take is good
+ * for something outside the session, commit before you use it.
  *
  * @since 0.1.0
  * @category changing
@@ -309,19 +321,33 @@ const putInto = <A, Value, Encoded>(
 export const pull = <A, Value, Encoded>(
   key: SessionKey.SessionKey<A, Value, Encoded>
 ): Effect.Effect<Value, ChangeError, Session> =>
-  changing(
-    "pull",
-    (session) =>
-      Effect.flatMapEager(valueOf(session.loaded.fields, key), (value) =>
-        Effect.as(removeFrom(session, key.field), value))
-  )
+  changing("pull", (session) =>
+    Effect.flatMapEager(valueOf(session.loaded, key), (value) => {
+      const taken = State.seen(session.loaded, key.field)
+      return taken === undefined
+        ? Effect.succeed(value)
+        : Effect.as(session.rewritten(key.field, taking(key, taken), undefined), value)
+    }))
 
-const removeFrom = (session: RequestSession, field: string): Effect.Effect<void> =>
-  session.loaded.fields.has(field) ? session.change(Change.remove(Change.none, field)) : Effect.void
+const taking = (key: SessionKey.Any, taken: string): Rewrite => {
+  const nothing = Exit.succeed(undefined)
+  const gone = Exit.fail(new SessionConflictError({ reason: "taken", key: key.name }))
+  return (text) => text === taken ? nothing : gone
+}
 
 /**
- * Puts what a function makes of the value, and gives it back. Other fibers of the request do not come in between. Of two
- * requests that do it at the same time, the last one to commit wins; {@link increment} adds up.
+ * Puts what a function makes of the value, and gives it back. The function must be pure: where another request has changed
+ * the value by the time this one commits, the function is run again, on what is there then. So no change is lost, and no
+ * lock is held; it takes no more calls of the store as long as nobody is in the way.
+ *
+ * **Details**
+ *
+ * What you get back is what this request sees; what is stored may be the result of a later run. If the function throws
+ * then, or makes something that the key's schema refuses, the commit fails with a `SessionValueError`, and none of the
+ * request's changes are saved. If other requests come in between a hundred times, it fails with a
+ * `SessionConflictError`.
+ *
+ * With `CookieLayer`, the session is at the client, so of two requests at the same time the last response wins.
  *
  * @since 0.1.0
  * @category changing
@@ -353,11 +379,23 @@ export const modify: {
     f: (value: Value) => A
   ): Effect.Effect<A, ChangeError, Session> =>
     changing("modify", (session) =>
-      Effect.flatMapEager(valueOf(session.loaded.fields, self), (value) => {
+      Effect.flatMapEager(valueOf(session.loaded, self), (value) => {
         const next = f(value)
-        return Effect.as(putInto(session, self, next), next)
+        return Effect.flatMapEager(self.encode(next), (text) =>
+          Effect.as(session.rewritten(self.field, runningAgain(self, f), text), next))
       }))
 )
+
+/** The function of the value as one of the stored text, for when the handler is over. */
+const runningAgain =
+  <A, Value, Encoded>(key: SessionKey.SessionKey<A, Value, Encoded>, f: (value: Value) => A): Rewrite => (text) => {
+    const value = decoded(text, key)
+    if (Exit.isFailure(value)) return Exit.failCause(value.cause)
+    const result = Result.try(() => f(value.value))
+    if (Result.isSuccess(result)) return key.encode(result.success)
+    const expected = "Expected a function that does not throw when it is run again, on what another request has put"
+    return Exit.fail(new SessionValueError({ key: key.name, operation: "modify", path: [], expected }))
+  }
 
 /**
  * Removes a key.
@@ -369,11 +407,17 @@ export const forget = (
   key: SessionKey.Any
 ): Effect.Effect<void, SessionStoreError | SessionReadonlyError | SessionClosedError, Session> =>
   // Also where this request sees none: another one may have put it meanwhile.
-  changing("forget", (session) => session.change(Change.remove(Change.none, key.field)))
+  changing("forget", (session) => session.update((state) => Operation.removed(state, key.field)))
 
 /**
  * Adds to a number (by default 1), and gives what this request sees as the result. Where there is no number yet, it
  * begins with the key's default, or else with 0. Increments of parallel requests add up.
+ *
+ * **Details**
+ *
+ * If the key's schema is `Schema.Number` or `Schema.Finite`, the store does the sum itself. If it says more, such as
+ * `Schema.Int` or a limit, an increment is as {@link modify}: what is stored always fits the schema, and a request whose
+ * sum would not is refused with a `SessionValueError`.
  *
  * @since 0.1.0
  * @category changing
@@ -431,27 +475,44 @@ const add = (
   key: SessionKey.Numeric,
   by: number
 ): Effect.Effect<number, SessionValueError> => {
-  const initial = Option.match(key.initial, { onNone: () => 0, onSome: (value) => value() })
-  const text = session.loaded.fields.get(key.field)
-  const stored = text === undefined ? Exit.succeed(initial) : key.decode(text)
-  const isInvalid = Exit.isFailure(stored)
-  if (isInvalid && !key.ignoresInvalid) return stored
-  const sum = (isInvalid ? initial : stored.value) + by
-  if (!Number.isFinite(sum)) {
-    return Effect.fail(
-      new SessionValueError({ key: key.name, operation: "increment", path: [], expected: "Expected a finite sum" })
-    )
-  }
-  return Effect.flatMapEager(key.encode(sum), (text) =>
+  const before = State.seen(session.loaded, key.field)
+  return Effect.flatMapEager(sumOf(key, before, by), ({ isOfNumbers, sum, text }) =>
     Effect.as(
-      session.change(
-        isInvalid
-          ? Change.set(Change.none, key.field, text)
-          : Change.increment(Change.none, key.field, { by, initial })
-      ),
+      isOfNumbers && fitsAnySum(key, by)
+        ? session.update((state) => Operation.added(state, key.field, { by, initial: initialOf(key) }))
+        : session.rewritten(key.field, (text) => Exit.map(sumOf(key, text, by), ({ text }) => text), text),
       sum
     ))
 }
+
+const initialOf = ({ initial }: SessionKey.Numeric): number => initial._tag === "Some" ? initial.value() : 0
+
+interface Sum {
+  readonly sum: number
+  readonly text: string
+  /** Whether what was there, if anything, is a number of the key's. */
+  readonly isOfNumbers: boolean
+}
+
+const sumOf = (key: SessionKey.Numeric, text: string | undefined, by: number): Exit.Exit<Sum, SessionValueError> => {
+  const stored = text === undefined ? undefined : key.decode(text)
+  if (stored !== undefined && Exit.isFailure(stored) && !key.ignoresInvalid) return Exit.failCause(stored.cause)
+  const sum = (stored !== undefined && Exit.isSuccess(stored) ? stored.value : initialOf(key)) + by
+  if (!Number.isFinite(sum)) {
+    return Exit.fail(
+      new SessionValueError({ key: key.name, operation: "increment", path: [], expected: "Expected a finite sum" })
+    )
+  }
+  return Exit.map(key.encode(sum), (text) => ({
+    sum,
+    text,
+    isOfNumbers: stored === undefined || Exit.isSuccess(stored)
+  }))
+}
+
+/** Whether the schema takes every sum that the store can make: additions as small as these don't leave the finite numbers. */
+const fitsAnySum = ({ schema }: SessionKey.Numeric, by: number): boolean =>
+  (schema.ast === Schema.Number.ast || schema.ast === Schema.Finite.ast) && Math.abs(by) <= Number.MAX_SAFE_INTEGER
 
 /**
  * Removes everything from the session, flash messages too. The session itself stays; {@link destroy} ends it.

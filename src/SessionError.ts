@@ -12,6 +12,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
 
 const unavailable = Effect.succeed(HttpServerResponse.text("Service Unavailable", { status: 503 }))
+const conflict = Effect.succeed(HttpServerResponse.text("Conflict", { status: 409 }))
 const internal = Effect.succeed(HttpServerResponse.text("Internal Server Error", { status: 500 }))
 
 /**
@@ -51,15 +52,16 @@ export class SessionStoreError extends Schema.TaggedError<SessionStoreError>()("
 }
 
 /**
- * A value does not fit its key: what is stored can't be decoded with the key's schema, what is put can't be encoded, or
- * a number can't be incremented. Status 500. `path` leads to the part that does not fit, `expected` says what would.
+ * A value does not fit its key: what is stored can't be decoded with the key's schema, what is put can't be encoded, a
+ * number can't be incremented, or a function given to `Session.modify` throws when it is run again. Status 500. `path`
+ * leads to the part that does not fit, `expected` says what would.
  *
  * @since 0.1.0
  * @category errors
  */
 export class SessionValueError extends Schema.TaggedError<SessionValueError>()("SessionValueError", {
   key: Schema.String,
-  operation: Schema.Literals(["decode", "encode", "increment"]),
+  operation: Schema.Literals(["decode", "encode", "increment", "modify"]),
   path: Schema.Array(Schema.String),
   expected: Schema.String
 }, { httpApiStatus: 500 }) {
@@ -143,7 +145,32 @@ export class SessionGoneError extends Schema.TaggedError<SessionGoneError>()("Se
     return "Another request has destroyed or regenerated the session: the changes of this one were dropped"
   }
   [HttpServerRespondable.symbol]() {
-    return Effect.succeed(HttpServerResponse.text("Conflict", { status: 409 }))
+    return conflict
+  }
+}
+
+/**
+ * The changes can't be saved, as another request came first. Nothing was written. Status 409.
+ *
+ * **Details**
+ *
+ * With the reason `"taken"`, another request has taken or replaced the value that this one took with `Session.pull`. With
+ * the reason `"busy"`, other requests changed the session each time this one tried, a hundred times.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionConflictError extends Schema.TaggedError<SessionConflictError>()("SessionConflictError", {
+  reason: Schema.Literals(["taken", "busy"]),
+  key: Schema.optionalKey(Schema.String)
+}, { httpApiStatus: 409 }) {
+  override get message(): string {
+    return this.reason === "taken"
+      ? `Session key "${this.key}": another request has taken the value that this one took with Session.pull`
+      : "Other requests changed the session each time this one tried to save its changes"
+  }
+  [HttpServerRespondable.symbol]() {
+    return conflict
   }
 }
 
@@ -203,6 +230,8 @@ export type ChangeError = ReadError | SessionReadonlyError | SessionClosedError
  */
 export type CommitError =
   | SessionStoreError
+  | SessionConflictError
+  | SessionValueError
   | SessionTooLargeError
   | SessionGoneError
   | SessionReadonlyError

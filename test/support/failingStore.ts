@@ -73,7 +73,7 @@ export const watchStore = (store: MakeStore = MemoryLayer.make()): WatchedStore 
           stateless: store.stateless,
           load: (token) => called("load", store.load(token)),
           create: (id, record) => called("create", store.create(id, record)),
-          update: (id, change, record) => called("update", store.update(id, change, record)),
+          update: (id, change, record, successor) => called("update", store.update(id, change, record, successor)),
           touch: (id, record) => called("touch", store.touch(id, record)),
           regenerate: (id, newId, change, record) => called("regenerate", store.regenerate(id, newId, change, record)),
           destroy: (id, record) => called("destroy", store.destroy(id, record))

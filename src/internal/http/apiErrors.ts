@@ -6,6 +6,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Schema from "effect/Schema"
 import {
   SessionClosedError,
+  SessionConflictError,
   SessionGoneError,
   SessionReadonlyError,
   SessionStoreError,
@@ -28,5 +29,8 @@ export const all = [
     HttpApiSchema.asNoContent({ decode: () => new HttpApiError.InternalServerError() }),
     HttpApiSchema.status(500)
   ),
-  SessionGoneError.pipe(HttpApiSchema.asNoContent({ decode: () => new SessionGoneError({}) }))
+  Schema.Union([SessionGoneError, SessionConflictError, HttpApiError.Conflict]).pipe(
+    HttpApiSchema.asNoContent({ decode: () => new HttpApiError.Conflict() }),
+    HttpApiSchema.status(409)
+  )
 ] as const

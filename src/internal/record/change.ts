@@ -117,7 +117,8 @@ export const difference = (before: Fields, after: Fields): Change => ({
   remove: new Set([...before.keys()].filter((field) => !after.has(field)))
 })
 
-const addTo = (value: string | undefined, { by, initial }: Increment): string => {
+/** The text of the sum; what is no number counts as none. */
+export const addTo = (value: string | undefined, { by, initial }: Increment): string => {
   const number = value === undefined ? initial : parse(value)
   return JSON.stringify((typeof number === "number" ? number : initial) + by)
 }

@@ -18,14 +18,29 @@ export const fieldsOf = (fields: Fields): ReadonlyArray<string> =>
 
 /** The messages that are in these fields, later ones over earlier ones. */
 export const messagesIn = (fields: Fields, names: ReadonlyArray<string>): JsonObject =>
-  names.map((name) => parse(fields.get(name) ?? "{}")).filter(isObject).reduce(assign, {})
+  merge(names.map((name) => fields.get(name) ?? "{}"))
 
 // What somebody else has damaged is no message.
 const isObject = (value: Json | undefined): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** As a spread, but a key such as `__proto__` is a key like any other (as it is in a spread, unlike in an assignment). */
-export const assign = (messages: JsonObject, more: JsonObject): JsonObject => ({ ...messages, ...more })
+/** All that one request flashes, the last first. */
+export interface Messages {
+  /** An object of messages by name, as JSON text. */
+  readonly text: string
+  readonly before: Messages | undefined
+}
+
+export const encode = (messages: Messages): string => {
+  if (messages.before === undefined) return messages.text
+  const texts: Array<string> = []
+  for (let one: Messages | undefined = messages; one !== undefined; one = one.before) texts.push(one.text)
+  return JSON.stringify(merge(texts.toReversed()))
+}
+
+// Unlike an assignment, this takes a name such as `__proto__` for one like any other.
+const merge = (texts: ReadonlyArray<string>): JsonObject =>
+  Object.fromEntries(texts.map(parse).filter(isObject).flatMap((messages) => Object.entries(messages)))
 
 export const only = (messages: JsonObject, names: ReadonlyArray<string>): JsonObject =>
   Object.fromEntries(Object.entries(messages).filter(([name]) => names.includes(name)))

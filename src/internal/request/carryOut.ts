@@ -38,7 +38,7 @@ export const carryOut = (
         (newId) => store.regenerate(intent.id, newId, intent.change, intent.record)
       )
     case "update":
-      return answerWith(intent.id, store.update(intent.id, intent.change, intent.record))
+      return answerWith(intent.id, store.update(intent.id, intent.change, intent.record, intent.successor))
     case "touch":
       return answerWith(intent.id, store.touch(intent.id, intent.record))
     case "destroy":

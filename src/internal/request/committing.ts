@@ -4,28 +4,39 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
-import type { SessionStoreError } from "../../SessionError.ts"
-import type { SessionStore } from "../../SessionStore.ts"
+import { SessionConflictError, type SessionStoreError, type SessionValueError } from "../../SessionError.ts"
+import type { Conflict, SessionStore } from "../../SessionStore.ts"
+import * as Change from "../record/change.ts"
+import * as Draft from "../record/draft.ts"
 import { type Answer, carryOut, type StoreFailure } from "./carryOut.ts"
 import * as Intent from "./intent.ts"
 import * as Observability from "./observability.ts"
 import * as Outcome from "./outcomes.ts"
 import type { RequestSession } from "./requestSession.ts"
-import type { Existing, Regenerated } from "./state.ts"
+import * as State from "./state.ts"
 
 /** What a commit came to; `Dropped`: the session was gone, and so are the changes. */
 export type Committed = "Done" | "Dropped"
 
-type Commit = Effect.Effect<Committed, StoreFailure>
+export type CommitFailure = StoreFailure | SessionConflictError | SessionValueError
+
+type Commit = Effect.Effect<Committed, CommitFailure>
 
 interface Committing {
   readonly session: RequestSession
   readonly store: SessionStore
   readonly clock: Clock.Clock
   readonly fiber: Fiber.Fiber<unknown, unknown>
+  /** How often the store has held something else than was expected. */
+  readonly conflicts: number
 }
+
+/** So often a commit is tried again. Those of one server take turns, so others have to come in between each time. */
+const attempts = 100
 
 const done = Effect.succeed<Committed>("Done")
 
@@ -38,9 +49,9 @@ export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
   if (store === undefined || isReadonly) return done
   // Most requests only read: for them a commit is nothing but this.
   if (turn === undefined && !isNeeded(session, clock)) return done
-  const committed = Effect.withFiber<Committed, StoreFailure>((fiber) =>
-    Effect.map(save({ session, store, clock, fiber }), (committed) => {
-      session.state = Outcome.settled(session.loaded)
+  const committed = Effect.withFiber<Committed, CommitFailure>((fiber) =>
+    Effect.map(save({ session, store, clock, fiber, conflicts: 0 }), (committed) => {
+      session.learn(Outcome.settled)
       return committed
     })
   )
@@ -57,6 +68,12 @@ const save = (committing: Committing): Commit => {
   switch (state._tag) {
     case "Lost":
       return drop(committing)
+    case "Replacing": {
+      const afresh = Outcome.afresh(state)
+      if (Exit.isFailure(afresh)) return Exit.failCause(afresh.cause)
+      session.state = afresh.value
+      return write(committing)
+    }
     case "Anonymous":
       // While the id is drawn, another fiber may change or end the session.
       return state.id === undefined && Intent.isWanted(state, environment)
@@ -79,20 +96,24 @@ const save = (committing: Committing): Commit => {
 const isExtended = (
   session: RequestSession,
   store: SessionStore,
-  { token }: Existing | Regenerated
+  { token }: State.Stored
 ): Effect.Effect<boolean, SessionStoreError> =>
   Effect.map(store.load(token!), (loaded) => {
-    if (loaded._tag !== "Found") return false
-    session.state = Outcome.extended(session.loaded, loaded.record)
-    return true
+    if (loaded._tag === "Found") session.learn((state) => Outcome.extended(state, loaded.record))
+    // That of a session that was regenerated goes to its successor.
+    return loaded._tag !== "NotFound"
   })
 
 const write = (committing: Committing): Commit => {
-  const { clock, fiber, session, store } = committing
-  const { drawId, storeTimes } = session.environment
+  const { clock, session } = committing
   const intent = Intent.of(session.loaded, session.environment, clock.currentTimeMillisUnsafe())
-  if (intent === undefined) return done
-  session.state = Outcome.sent(session.loaded, intent)
+  return intent === undefined ? done : ask(committing, intent)
+}
+
+const ask = (committing: Committing, intent: Intent.Intent): Commit => {
+  const { fiber, session, store } = committing
+  const { drawId, storeTimes } = session.environment
+  session.tell(intent)
   const start = performance.now()
   const id = intent.operation === "regenerate" ? intent.newId : intent.id
   const asked = Observability.spanned(
@@ -105,7 +126,7 @@ const write = (committing: Committing): Commit => {
   return Effect.matchCauseEffect(asked, {
     onFailure: (cause) => {
       Observability.took(storeTimes[intent.operation], start, fiber)
-      session.state = Outcome.failed(session.loaded, intent)
+      session.refused(intent)
       return Effect.failCause(cause)
     },
     onSuccess: (answer) => {
@@ -118,26 +139,78 @@ const write = (committing: Committing): Commit => {
 const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }: Answer): Commit => {
   const { fiber, session } = committing
   if (outcome._tag === "Gone") return lose(committing)
+  if (outcome._tag === "Conflict") return conflicted(committing, intent, outcome)
   const happened = Observability.happened(intent.operation, id, fiber)
   if (intent.operation === "destroy") {
-    session.state = Outcome.destroyed(session.loaded)
+    session.learn(Outcome.destroyed)
     return Effect.flatMapEager(happened, () => save(committing))
   }
-  if (outcome._tag === "Written") {
-    const isPersistent = session.settings.cookie.persistence === "persistent"
-    session.state = Outcome.written(session.loaded, intent, { id, token: outcome.token, isPersistent })
-  }
+  if (outcome._tag === "Written") wrote(session, intent, { id, token: outcome.token })
   return Effect.flatMapEager(happened, () => done)
+}
+
+const wrote = (session: RequestSession, intent: Intent.Write, stored: Pick<State.Stored, "id" | "token">): void => {
+  const isPersistent = session.settings.cookie.persistence === "persistent"
+  session.learn((state) => Outcome.written(state, intent, { ...stored, isPersistent }))
+}
+
+// -----------------------------------------------------------------------------
+// others were quicker
+// -----------------------------------------------------------------------------
+
+/** Other requests have changed what this one has seen, or have regenerated the session. */
+const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Conflict): Commit => {
+  const { conflicts, fiber, session } = committing
+  Observability.count(Observability.conflicts, fiber)
+  session.refused(intent)
+  if (conflicts === attempts) return Effect.fail(new SessionConflictError({ reason: "busy" }))
+  const next = { ...committing, conflicts: conflicts + 1 }
+  const again = Effect.suspend(() =>
+    conflict.successor === undefined
+      ? rebase(next, conflict)
+      : saveInSuccessor(next, conflict, conflict.successor)
+  )
+  return conflicts === 0 ? session.environment.turns(Redacted.value(intent.id))(again) : again
+}
+
+const rebase = (committing: Committing, { record }: Conflict): Commit => {
+  const { session } = committing
+  const draft = Draft.rebase(session.loaded.draft, record.fields)
+  if (Exit.isFailure(draft)) return Exit.failCause(draft.cause)
+  session.state = Outcome.rebased(session.loaded, record, draft.value)
+  return save(committing)
+}
+
+/** The session has another id by now, which this client is not told. What the request has changed could have come before. */
+const saveInSuccessor = (committing: Committing, { record }: Conflict, successor: string): Commit => {
+  const { clock, session } = committing
+  const { loaded: state } = session
+  const update = Intent.of(state, session.environment, clock.currentTimeMillisUnsafe())
+  if (state._tag !== "Existing" || update?.operation !== "update") return save(committing)
+  const change = Draft.ontoSuccessor(state.draft, state.base, record.fields)
+  if (Exit.isFailure(change)) return Exit.failCause(change.cause)
+  const intent = { ...update, change: change.value, successor }
+  if (!Change.isEmpty(intent.change)) return ask(committing, intent)
+  session.tell(intent)
+  wrote(session, intent, { id: intent.id, token: undefined })
+  return done
 }
 
 /** The store does not have it any more. */
 const lose = (committing: Committing): Commit => {
   const { session } = committing
-  session.state = Outcome.gone(session.loaded)
-  return session.state._tag === "Lost" ? drop(committing) : done
+  session.learn(Outcome.gone)
+  switch (session.state._tag) {
+    case "Lost":
+      return drop(committing)
+    case "Replacing":
+      return save(committing)
+    default:
+      return done
+  }
 }
 
 const drop = ({ fiber, session }: Committing): Commit => {
-  session.state = Outcome.dropped(session.loaded)
-  return Effect.as(Observability.happened("drop", session.loaded.id, fiber), "Dropped")
+  session.learn(Outcome.dropped)
+  return Effect.as(Observability.happened("drop", State.idOf(session.loaded), fiber), "Dropped")
 }

@@ -2,21 +2,29 @@
  * What a commit asks of the store: one operation, as data, made from the state of the session and the time.
  */
 import type { Settings } from "../../SessionConfig.ts"
-import * as Change from "../record/change.ts"
+import type { Change } from "../record/change.ts"
+import * as Draft from "../record/draft.ts"
 import type { Expiry } from "../record/expiry.ts"
 import type { SessionRecord } from "../record/record.ts"
-import { type Anonymous, type Existing, type Id, isStored, type Loaded, type Regenerated } from "./state.ts"
+import { type Anonymous, type Existing, fieldsOf, type Id, isStored, type Loaded, type Regenerated } from "./state.ts"
 
 export type Write =
   | { readonly operation: "create"; readonly id: Id; readonly record: SessionRecord }
-  | { readonly operation: "update"; readonly id: Id; readonly record: SessionRecord; readonly change: Change.Change }
+  | {
+    readonly operation: "update"
+    readonly id: Id
+    readonly record: SessionRecord
+    readonly change: Change
+    /** Where the session is if another request has regenerated it. */
+    readonly successor?: string
+  }
   | { readonly operation: "touch"; readonly id: Id; readonly record: SessionRecord }
   | {
     readonly operation: "regenerate"
     readonly id: Id
     readonly newId: Id
     readonly record: SessionRecord
-    readonly change: Change.Change
+    readonly change: Change
   }
 
 export type Intent = Write | { readonly operation: "destroy"; readonly id: Id; readonly record: SessionRecord }
@@ -33,7 +41,7 @@ export const isNeeded = (state: Loaded, rules: Rules, now: number): boolean => {
     case "Anonymous":
       return isWanted(state, rules)
     case "Existing":
-      return !Change.isEmpty(state.pending) || isTouchDue(state, rules, now)
+      return !Draft.isEmpty(state.draft) || isTouchDue(state, rules, now)
     case "Lost":
       return state.isDropping
     default:
@@ -46,8 +54,10 @@ export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined
   switch (state._tag) {
     case "Anonymous":
       return isWanted(state, rules) && state.id !== undefined
-        ? { operation: "create", id: state.id, record: { ...rules.expiry.start(now), fields: state.fields } }
+        ? { operation: "create", id: state.id, record: { ...rules.expiry.start(now), fields: fieldsOf(state) } }
         : undefined
+    case "Replacing":
+      return { operation: "create", id: state.newId, record: { ...rules.expiry.start(now), fields: fieldsOf(state) } }
     case "Existing":
     case "Regenerated":
       return toStored(state, rules, now)
@@ -59,19 +69,20 @@ export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined
 }
 
 const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Write | undefined => {
-  const { fields, id, pending } = state
+  const { draft, id } = state
   const touch = isTouchDue(state, rules, now)
   const { createdAt, expiresAt, touchedAt } = touch ? rules.expiry.touch(state.record, now) : state.record
-  const record = { createdAt, touchedAt, expiresAt, fields }
-  const change = pending.touch === touch ? pending : { ...pending, touch }
-  if (state._tag === "Regenerated") return { operation: "regenerate", id, newId: state.newId, record, change }
-  if (!Change.isEmpty(pending)) return { operation: "update", id, record, change }
+  const record = { createdAt, touchedAt, expiresAt, fields: fieldsOf(state) }
+  if (state._tag === "Regenerated") {
+    return { operation: "regenerate", id, newId: state.newId, record, change: Draft.changeOf(draft, touch) }
+  }
+  if (!Draft.isEmpty(draft)) return { operation: "update", id, record, change: Draft.changeOf(draft, touch) }
   return touch ? { operation: "touch", id, record } : undefined
 }
 
 /** If the request has just ended a session, nobody wants an empty one in its place. */
 export const isWanted = (state: Anonymous, { settings }: Rules): boolean =>
-  state.fields.size > 0 || settings.saveUninitialized && !state.hasEnded
+  Draft.hasFields(state.draft, state.base) || settings.saveUninitialized && !state.hasEnded
 
 const isTouchDue = (
   { isRenewed, isTouched, record }: Existing | Regenerated,

@@ -24,7 +24,7 @@ export const load = (session: RequestSession, fiber: AnyFiber): Load => {
   if (store !== undefined && presented._tag === "Token") {
     return once(session, store, Redacted.make(presented.token), fiber)
   }
-  session.begin(presented._tag !== "None")
+  session.beginAnew(presented._tag !== "None")
   session.loading = Exit.void
   return presented._tag === "Duplicate" ? rejected(fiber, "duplicate") : Exit.void
 }
@@ -74,14 +74,14 @@ const answered = (
 ): Effect.Effect<void> => {
   switch (loaded._tag) {
     case "Found":
-      session.state = Outcome.found(loaded, token, session.isReadonly)
+      session.begin(Outcome.found(loaded, token, session.isReadonly))
       return Observability.annotateHandle(fiber, loaded.id)
     case "NotFound":
-      session.begin(true)
+      session.beginAnew(true)
       if (loaded.reason === "expired") Observability.count(Observability.expiries, fiber)
       return rejected(fiber, loaded.reason, token)
     case "Superseded":
-      session.state = Outcome.superseded()
+      session.begin(Outcome.superseded())
       return rejected(fiber, "superseded", token)
   }
 }

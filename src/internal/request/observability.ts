@@ -21,6 +21,7 @@ const creations = counter("creations", "Sessions created")
 const regenerations = counter("regenerations", "Sessions that got a new id")
 const destructions = counter("destructions", "Sessions destroyed by the application")
 export const expiries = counter("expiries", "Tokens of expired sessions")
+export const conflicts = counter("conflicts", "Commits that were tried again, as other requests came in between")
 const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
 
 /** Why a token is no session; `duplicate`: two cookies of the name, with different values. */

@@ -1,52 +1,53 @@
 /**
  * What a handler does to its session: total functions from one state to the next. No Effects, no store, no clock.
  */
-import type { JsonObject } from "effect/Schema"
-import * as Change from "../record/change.ts"
-import * as Flash from "../record/flash.ts"
+import type { Increment } from "../record/change.ts"
+import * as Draft from "../record/draft.ts"
 import type { Fields } from "../record/record.ts"
-import {
-  type Creating,
-  type Existing,
-  type Id,
-  isStored,
-  type Loaded,
-  type Outgoing,
-  type Regenerated
-} from "./state.ts"
+import { type Id, idOf, isStored, type Loaded, type Lost, type Outgoing, type Replacing, timesOf } from "./state.ts"
 
-export const changed = (state: Loaded, change: Change.Change): Loaded => {
-  switch (state._tag) {
-    case "Anonymous":
-    case "Ended":
-      return { ...state, fields: Change.apply(state.fields, change) }
-    case "Lost":
-      return {
-        ...state,
-        fields: Change.apply(state.fields, change),
-        isDropping: state.isDropping || !Change.isEmpty(change)
-      }
-    default:
-      return pend(state, change)
-  }
+// -----------------------------------------------------------------------------
+// what is in it
+// -----------------------------------------------------------------------------
+
+type Edit = (draft: Draft.Draft, base: Fields) => Draft.Draft
+
+const edited = (state: Loaded, edit: Edit): Loaded => {
+  const { base, sending } = state
+  const draft = edit(state.draft, base)
+  const next = sending === undefined
+    ? { ...state, draft }
+    : { ...state, draft, sending: { ...sending, since: edit(sending.since, sending.fields) } }
+  return next._tag === "Lost" && !next.isDropping ? { ...next, isDropping: true } : next
 }
 
-const pend = <S extends Creating | Existing | Regenerated>(state: S, change: Change.Change): S => ({
-  ...state,
-  fields: Change.apply(state.fields, change),
-  pending: Change.compose(state.pending, change)
-})
+export const put = (state: Loaded, field: string, text: string): Loaded =>
+  edited(state, (draft) => Draft.put(draft, field, text))
 
-/** Adds to what the request flashes; `field` names the field if nothing was flashed yet. */
-export const flashed = (state: Loaded, messages: JsonObject, field: () => string): Loaded => {
-  const flashing = {
-    field: state.flashing?.field ?? field(),
-    messages: Flash.assign(state.flashing?.messages ?? {}, messages)
-  }
-  return changed({ ...state, flashing }, Change.set(Change.none, flashing.field, JSON.stringify(flashing.messages)))
+export const removed = (state: Loaded, field: string): Loaded => edited(state, (draft) => Draft.remove(draft, field))
+
+export const added = (state: Loaded, field: string, increment: Increment): Loaded =>
+  edited(state, (draft) => Draft.add(draft, field, increment))
+
+/** A function has made `text` of what the request sees there. */
+export const rewritten = (
+  state: Loaded,
+  field: string,
+  rewrite: Draft.Rewrite,
+  text: string | undefined
+): Loaded => edited(state, (draft, base) => Draft.rewrite(draft, base, field, rewrite, text))
+
+/** Adds to what the request flashes: an object of messages, as JSON text. */
+export const flashed = (state: Loaded, text: string, field: string): Loaded => {
+  const flashing = { field, messages: { text, before: state.flashing?.messages } }
+  return edited({ ...state, flashing }, (draft) => Draft.flash(draft, flashing.field, flashing.messages))
 }
 
-export const cleared = (state: Loaded): Loaded => changed({ ...state, flashing: undefined }, Change.clear(Change.none))
+export const cleared = (state: Loaded): Loaded => edited({ ...state, flashing: undefined }, Draft.clear)
+
+// -----------------------------------------------------------------------------
+// its life
+// -----------------------------------------------------------------------------
 
 export const touched = (state: Loaded): Loaded => isStored(state) ? { ...state, isTouched: true } : state
 
@@ -68,7 +69,9 @@ export const regenerated = (state: Loaded, newId: Id): Loaded => {
     case "Ended":
       return { ...state, id: newId }
     case "Lost":
-      return { ...state, id: newId, isFresh: true }
+      return replacing(state, newId)
+    case "Replacing":
+      return { ...state, newId }
     case "Creating":
       // Its id is new already.
       return state
@@ -77,10 +80,44 @@ export const regenerated = (state: Loaded, newId: Id): Loaded => {
   }
 }
 
+/** The session is lost, and the request gets one of its own. */
+export const replacing = (state: Loaded, newId: Id): Replacing => ({
+  _tag: "Replacing",
+  base: state.base,
+  draft: state.draft,
+  sending: undefined,
+  flashed: state.flashed,
+  flashing: state.flashing,
+  isPresented: state.isPresented,
+  due: undefined,
+  outgoing: undefined,
+  newId,
+  times: timesOf(state)
+})
+
+/** The session is lost, and what the request has done with it. */
+export const lost = (state: Loaded, isFresh: boolean): Lost => ({
+  _tag: "Lost",
+  base: state.base,
+  draft: state.draft,
+  sending: undefined,
+  flashed: state.flashed,
+  flashing: state.flashing,
+  isPresented: state.isPresented,
+  due: undefined,
+  outgoing: undefined,
+  id: idOf(state),
+  times: timesOf(state),
+  isFresh,
+  isDropping: false
+})
+
 /** What is put from now on is for another session. */
 export const ended = (state: Loaded): Loaded => {
   const next = {
-    fields: noFields,
+    base: noFields,
+    draft: Draft.empty,
+    sending: undefined,
     flashed: state.flashed,
     flashing: undefined,
     isPresented: state.isPresented,
@@ -94,7 +131,16 @@ export const ended = (state: Loaded): Loaded => {
     case "Ended":
       return { ...next, _tag: "Ended", ended: state.ended }
     case "Lost":
-      return { ...state, fields: noFields, flashing: undefined, isFresh: true, isDropping: true, id: undefined }
+    case "Replacing":
+      // There is nothing to end, and no cookie of this request to clear.
+      return {
+        ...lost(state, true),
+        base: noFields,
+        draft: Draft.empty,
+        flashing: undefined,
+        isDropping: true,
+        id: undefined
+      }
     default:
       return { ...next, _tag: "Ended", ended: { id: state.id, record: state.record } }
   }

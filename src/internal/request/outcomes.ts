@@ -2,26 +2,27 @@
  * What the store answers, and what that makes of the session: total functions from one state to the next. No Effects, no
  * clock.
  */
+import * as Exit from "effect/Exit"
 import type { JsonObject } from "effect/Schema"
 import type { Loaded as StoreLoaded } from "../../SessionStore.ts"
-import * as Change from "../record/change.ts"
+import * as Draft from "../record/draft.ts"
 import * as Flash from "../record/flash.ts"
-import type { Fields, Times } from "../record/record.ts"
+import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import type { Intent, Write } from "./intent.ts"
-import { changed } from "./operations.ts"
+import { lost, replacing } from "./operations.ts"
 import {
   type Anonymous,
+  type Creating,
   type Existing,
-  idOf,
   isFresh,
   isStored,
   type Loaded,
   type Lost,
   type Outgoing,
   type Regenerated,
+  type Replacing,
   type State,
-  type Stored,
-  timesOf
+  type Stored
 } from "./state.ts"
 
 // -----------------------------------------------------------------------------
@@ -33,7 +34,9 @@ const noMessages: JsonObject = {}
 /** There is no session. */
 export const absent = (isPresented: boolean, fields: Fields = new Map()): Anonymous => ({
   _tag: "Anonymous",
-  fields,
+  base: fields,
+  draft: Draft.empty,
+  sending: undefined,
   flashed: noMessages,
   flashing: undefined,
   isPresented,
@@ -53,9 +56,11 @@ export const found = (
   isReadonly: boolean
 ): Loaded => {
   const fields = Flash.fieldsOf(record.fields)
-  const state: Existing = {
+  return {
     _tag: "Existing",
-    fields: record.fields,
+    base: record.fields,
+    draft: isReadonly ? Draft.empty : fields.reduce(Draft.remove, Draft.empty),
+    sending: undefined,
     flashed: fields.length === 0 ? noMessages : Flash.messagesIn(record.fields, fields),
     flashing: undefined,
     isPresented: true,
@@ -64,16 +69,14 @@ export const found = (
     id,
     token: renewed ?? token,
     record,
-    pending: Change.none,
     isTouched: false,
     isRenewed: renewed !== undefined,
     isFresh: false
   }
-  return fields.length === 0 || isReadonly ? state : changed(state, fields.reduce(Change.remove, Change.none))
 }
 
 /** Another request gave it another id a moment ago. */
-export const superseded = (): Lost => lose(absent(true), false)
+export const superseded = (): Lost => lost(absent(true), false)
 
 // -----------------------------------------------------------------------------
 // committing
@@ -81,29 +84,38 @@ export const superseded = (): Lost => lose(absent(true), false)
 
 /** The store is being asked. What changes from now on is for the next commit. */
 export const sent = (state: Loaded, intent: Intent): Loaded => {
-  if (state._tag === "Anonymous" && intent.operation === "create") {
+  const sending = { fields: intent.record.fields, since: Draft.empty }
+  if (intent.operation === "create") {
     const { id, record } = intent
-    return { ...state, _tag: "Creating", id, record, pending: Change.none }
+    switch (state._tag) {
+      case "Anonymous":
+        return { ...state, _tag: "Creating", id, record, sending }
+      case "Replacing": {
+        const { newId: _, times: __, ...rest } = state
+        return { ...rest, _tag: "Creating", id, hasEnded: false, record, sending }
+      }
+    }
   }
-  return isStored(state) ? { ...state, pending: Change.none, isTouched: false } : state
+  return isStored(state) ? { ...state, isTouched: false, sending } : state
 }
 
 /** The store has failed: what it was asked for is still to be done. */
 export const failed = (state: Loaded, intent: Intent): Loaded => {
   if (state._tag === "Creating") {
-    const { pending: _, record: __, ...rest } = state
-    return { ...rest, _tag: "Anonymous" }
+    const { record: _, ...rest } = state
+    return { ...rest, _tag: "Anonymous", sending: undefined }
   }
   // Ended meanwhile: there is nothing to end. The id may even be somebody else's.
   if (state._tag === "Ended" && intent.operation === "create") return destroyed(state)
-  if (!isStored(state) || !("change" in intent || intent.operation === "touch")) return state
-  const before = "change" in intent ? intent.change : Change.onlyTouch
-  return {
-    ...state,
-    pending: { ...Change.compose(before, state.pending), touch: false },
-    isTouched: state.isTouched || before.touch
-  }
+  if (!isStored(state)) return state
+  return { ...state, isTouched: state.isTouched || isTouching(intent), sending: undefined }
 }
+
+const isTouching = (intent: Intent): boolean => "change" in intent ? intent.change.touch : intent.operation === "touch"
+
+/** The store holds something else than the request has seen; `draft` is what its changes come to there. */
+export const rebased = (state: Loaded, record: SessionRecord, draft: Draft.Draft): Loaded =>
+  isStored(state) ? { ...state, record, base: record.fields, draft } : state
 
 /** The store has done it: `token` is there if the client needs another one. */
 export const written = (
@@ -114,15 +126,24 @@ export const written = (
   const { record } = intent
   switch (state._tag) {
     case "Creating": {
-      const { hasEnded: _, ...rest } = state
+      const { hasEnded: _, ...rest } = carriedOut(state)
       const due = send(token, record) ?? state.due
       return { ...rest, _tag: "Existing", id, token, record, due, isTouched: false, isRenewed: false, isFresh: true }
     }
     case "Existing":
     case "Regenerated": {
       const isLonger = isPersistent && record.touchedAt !== state.record.touchedAt
-      const due = send(token ?? (isLonger || state.isRenewed ? state.token : undefined), record) ?? state.due
-      const next = { ...state, id, token: token ?? state.token, record, due, isRenewed: false }
+      // What went to a successor is none of this client's business.
+      const isOwn = intent.operation !== "update" || intent.successor === undefined
+      const due = isOwn ? send(token ?? (isLonger || state.isRenewed ? state.token : undefined), record) : undefined
+      const next = {
+        ...carriedOut(state),
+        id,
+        token: token ?? state.token,
+        record,
+        due: due ?? state.due,
+        isRenewed: false
+      }
       return state._tag === "Regenerated" && intent.operation === "regenerate" && state.newId === intent.newId
         ? existing(next as Regenerated)
         : next
@@ -134,6 +155,11 @@ export const written = (
       return state
   }
 }
+
+const carriedOut = <S extends Creating | Existing | Regenerated>(state: S): S =>
+  state.sending === undefined
+    ? state
+    : { ...state, base: state.sending.fields, draft: state.sending.since, sending: undefined }
 
 const existing = ({ newId: _, ...state }: Regenerated): Existing => ({ ...state, _tag: "Existing" })
 
@@ -151,22 +177,26 @@ export const destroyed = (state: Loaded): Loaded => {
 export const extended = (state: Loaded, { createdAt, expiresAt, touchedAt }: Times): Loaded =>
   isStored(state) ? { ...state, record: { ...state.record, createdAt, expiresAt, touchedAt } } : state
 
-/** The store has no such session any more. If this request ended it meanwhile, nothing is lost. */
-export const gone = (state: Loaded): Loaded => state._tag === "Ended" ? state : lose(state, isFresh(state))
+/**
+ * The store has no such session any more. If this request ended it meanwhile, nothing is lost; if it wants another id, it
+ * gets a session of its own.
+ */
+export const gone = (state: Loaded): Loaded => {
+  switch (state._tag) {
+    case "Ended":
+      return state
+    case "Regenerated":
+      return replacing(state, state.newId)
+    default:
+      return lost(state, isFresh(state))
+  }
+}
 
-const lose = (state: Loaded, isFresh: boolean): Lost => ({
-  _tag: "Lost",
-  fields: state.fields,
-  flashed: state.flashed,
-  flashing: state.flashing,
-  isPresented: state.isPresented,
-  due: undefined,
-  outgoing: undefined,
-  id: idOf(state),
-  times: timesOf(state),
-  isFresh,
-  isDropping: false
-})
+/** What this request has done by itself, with nothing there before. */
+export const afresh = (state: Replacing): Draft.Rewriting<Replacing> =>
+  Exit.map(Draft.rebase(state.draft, noFields), (draft): Replacing => ({ ...state, base: noFields, draft }))
+
+const noFields: Fields = new Map()
 
 /** The commit is over: the cookie does what it was to do, unless the session was ended meanwhile. */
 export const settled = (state: Loaded): Loaded =>
@@ -176,4 +206,4 @@ export const settled = (state: Loaded): Loaded =>
 export const dropped = (state: Loaded): Loaded => state._tag === "Lost" ? { ...state, isDropping: false } : state
 
 /** The middleware runs again, and this is not the request's session any more. */
-export const abandoned = (state: State): Lost => lose(state._tag === "Unloaded" ? absent(false) : state, false)
+export const abandoned = (state: State): Lost => lost(state._tag === "Unloaded" ? absent(false) : state, false)

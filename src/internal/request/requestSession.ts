@@ -9,11 +9,11 @@ import type { JsonObject } from "effect/Schema"
 import type * as Semaphore from "effect/Semaphore"
 import type { Settings } from "../../SessionConfig.ts"
 import { SessionClosedError, SessionReadonlyError, type SessionStoreError } from "../../SessionError.ts"
-import type * as Change from "../record/change.ts"
+import type * as Draft from "../record/draft.ts"
 import * as Flash from "../record/flash.ts"
-import type { StoreFailure } from "./carryOut.ts"
-import { commit, type Committed } from "./committing.ts"
+import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
+import type { Intent } from "./intent.ts"
 import { load } from "./loading.ts"
 import * as Operation from "./operations.ts"
 import * as Outcome from "./outcomes.ts"
@@ -39,6 +39,9 @@ export class RequestSession {
   readonly #client: Client
   readonly #isReadonly: boolean
   #state: State.State = State.unloaded
+  /** The state without what is not committed. */
+  #committed: State.State = State.unloaded
+  #committedBefore: State.State = State.unloaded
   /** Which changes are still possible. */
   phase: State.Phase = "open"
   #loading: Effect.Effect<void, SessionStoreError> | undefined
@@ -120,8 +123,13 @@ export class RequestSession {
   }
 
   /** There is no session yet. */
-  begin(isPresented: boolean): void {
-    this.state = Outcome.absent(isPresented, this.environment.initial)
+  beginAnew(isPresented: boolean): void {
+    this.begin(Outcome.absent(isPresented, this.environment.initial))
+  }
+
+  /** The session is known: what is there, if anything. */
+  begin(state: State.Loaded): void {
+    this.#state = this.#committed = state
   }
 
   // ---------------------------------------------------------------------------
@@ -132,9 +140,45 @@ export class RequestSession {
     return this.state as State.Loaded
   }
 
+  /** An operation of the handler. */
   update(f: (state: State.Loaded) => State.Loaded): Effect.Effect<void> {
-    this.state = f(this.loaded)
+    this.#state = f(this.loaded)
     return Exit.void
+  }
+
+  /** A function has made `text` of what is there. */
+  rewritten(field: string, rewrite: Draft.Rewrite, text: string | undefined): Effect.Effect<void> {
+    return this.update((state) => Operation.rewritten(state, field, rewrite, text))
+  }
+
+  /** Takes back what is not committed. */
+  rollback(): Effect.Effect<void> {
+    this.#state = this.#committed
+    return Exit.void
+  }
+
+  // ---------------------------------------------------------------------------
+  // what the store is told and answers; only for commits
+  // ---------------------------------------------------------------------------
+
+  /** The store is told what is not committed. */
+  tell(intent: Intent): void {
+    this.#committedBefore = this.#committed
+    this.#committed = this.#state
+    this.learn((state) => Outcome.sent(state, intent))
+  }
+
+  /** What the store answers holds for what it was told, whatever the handler does meanwhile. */
+  learn(f: (state: State.Loaded) => State.Loaded): void {
+    const next = f(this.loaded)
+    this.#committed = this.#committed === this.#state ? next : f(this.#committed as State.Loaded)
+    this.#state = next
+  }
+
+  /** The store has not done what it was told. */
+  refused(intent: Intent): void {
+    this.#committed = this.#committedBefore
+    this.#state = Outcome.failed(this.loaded, intent)
   }
 
   /** The middleware runs again: this is not the request's session any more. */
@@ -148,7 +192,7 @@ export class RequestSession {
     const id = State.idOf(this.loaded)
     if (id !== undefined) return Effect.succeed(id)
     return Effect.map(this.environment.drawId, (drawn) => {
-      this.update((state) => Operation.identified(state, drawn))
+      this.learn((state) => Operation.identified(state, drawn))
       return State.idOf(this.loaded)!
     })
   }
@@ -159,17 +203,13 @@ export class RequestSession {
     return State.canChange(this.state, this.phase, this.isStateless) ? undefined : new SessionClosedError({ operation })
   }
 
-  change(change: Change.Change): Effect.Effect<void> {
-    this.state = Operation.changed(this.loaded, change)
-    return Exit.void
-  }
-
   flash(messages: JsonObject, clock: Clock.Clock): Effect.Effect<void> {
     // Nothing to flash is no reason to create a session.
     if (Object.keys(messages).length === 0) return Exit.void
-    const field = () => Flash.fieldName(clock.currentTimeMillisUnsafe())
-    this.update((state) => Operation.flashed(state, messages, field))
-    return Exit.void
+    const text = JSON.stringify(messages)
+    return this.update((state) =>
+      Operation.flashed(state, text, state.flashing?.field ?? Flash.fieldName(clock.currentTimeMillisUnsafe()))
+    )
   }
 
   get regenerate(): Effect.Effect<void> {
@@ -179,7 +219,7 @@ export class RequestSession {
     )
   }
 
-  commit(clock: Clock.Clock): Effect.Effect<Committed, StoreFailure> {
+  commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
     return commit(this, clock)
   }
 }

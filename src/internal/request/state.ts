@@ -4,7 +4,8 @@
  */
 import type * as Redacted from "effect/Redacted"
 import type { JsonObject } from "effect/Schema"
-import type { Change } from "../record/change.ts"
+import * as Draft from "../record/draft.ts"
+import type { Messages } from "../record/flash.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
 
 export type Id = Redacted.Redacted<string>
@@ -26,7 +27,7 @@ export type Phase = "open" | "late" | "closed"
 
 export type State = Unloaded | Loaded
 
-export type Loaded = Anonymous | Creating | Existing | Regenerated | Ended | Lost
+export type Loaded = Anonymous | Creating | Existing | Regenerated | Replacing | Ended | Lost
 
 /** Nobody has asked for the session yet. */
 export interface Unloaded {
@@ -34,8 +35,12 @@ export interface Unloaded {
 }
 
 export interface Seen {
-  /** The fields as the request sees them, with its own changes. */
-  readonly fields: Fields
+  /** The fields as they were last read or written. */
+  readonly base: Fields
+  /** What the request has done to them since. */
+  readonly draft: Draft.Draft
+  /** What the store is being asked for, while it is. */
+  readonly sending: Sending | undefined
   /** What an earlier request flashed for this one. */
   readonly flashed: JsonObject
   /** What this request flashes for the next one, and the field that holds it. */
@@ -48,9 +53,16 @@ export interface Seen {
   readonly outgoing: Outgoing | undefined
 }
 
+export interface Sending {
+  /** The fields that the request will see when it is done. */
+  readonly fields: Fields
+  /** What the request has done to those meanwhile. It is in the draft as well, as the store may refuse. */
+  readonly since: Draft.Draft
+}
+
 export interface Flashing {
   readonly field: string
-  readonly messages: JsonObject
+  readonly messages: Messages
 }
 
 /** The store has no session, and may never get one. */
@@ -68,8 +80,6 @@ export interface Creating extends Seen {
   readonly id: Id
   readonly hasEnded: boolean
   readonly record: SessionRecord
-  /** What has changed since the store was asked. */
-  readonly pending: Change
 }
 
 export interface Stored extends Seen {
@@ -77,7 +87,6 @@ export interface Stored extends Seen {
   readonly token: Redacted.Redacted<string> | undefined
   /** The record as it was last read or written. */
   readonly record: SessionRecord
-  readonly pending: Change
   readonly isTouched: boolean
   /** Whether the client needs a new token for the same id, as a secret is being retired. */
   readonly isRenewed: boolean
@@ -94,6 +103,16 @@ export interface Existing extends Stored {
 export interface Regenerated extends Stored {
   readonly _tag: "Regenerated"
   readonly newId: Id
+}
+
+/**
+ * Another request ended the session or gave it another id, and this one wants another id as well: it gets a session of its
+ * own, with nothing of the lost one in it.
+ */
+export interface Replacing extends Seen {
+  readonly _tag: "Replacing"
+  readonly newId: Id
+  readonly times: Times | undefined
 }
 
 /** The session is in the store and has to go. The rest is for the one that follows, if any. */
@@ -116,15 +135,21 @@ export interface Lost extends Seen {
 
 export const unloaded: State = { _tag: "Unloaded" }
 
+/** What a field holds for the request. */
+export const seen = ({ base, draft }: Seen, field: string): string | undefined => Draft.seen(draft, base, field)
+
+/** All that the request sees. */
+export const fieldsOf = ({ base, draft }: Seen): Fields => Draft.fieldsOf(draft, base)
+
 /** The id of the session from this request on, if it has one yet. */
-export const idOf = (state: Loaded): Id | undefined => state._tag === "Regenerated" ? state.newId : state.id
+export const idOf = (state: Loaded): Id | undefined => "newId" in state ? state.newId : state.id
 
 /** Whether this request made the id. */
 export const isFresh = (state: Loaded): boolean => "isFresh" in state ? state.isFresh : true
 
 /** The times of the session, if it is in the store, or was. */
 export const timesOf = (state: Loaded): Times | undefined =>
-  isStored(state) ? state.record : state._tag === "Lost" ? state.times : undefined
+  isStored(state) ? state.record : "times" in state ? state.times : undefined
 
 export const isStored = (state: State): state is Existing | Regenerated =>
   state._tag === "Existing" || state._tag === "Regenerated"
