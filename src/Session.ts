@@ -26,6 +26,7 @@ import type { Json, JsonObject } from "effect/Schema"
 import type { Rewrite } from "./internal/record/draft.ts"
 import * as FlashMessage from "./internal/record/flash.ts"
 import { endOfTime, fieldOfKey, type Fields, keyOfField, parse } from "./internal/record/record.ts"
+import { AtomicSession } from "./internal/request/atomic.ts"
 import * as Environment from "./internal/request/environment.ts"
 import * as Operation from "./internal/request/operations.ts"
 import { RequestSession } from "./internal/request/requestSession.ts"
@@ -672,6 +673,62 @@ export const commit: Effect.Effect<void, CommitError, Session> = Effect.flatMap(
   changing("commit", (session, clock) => session.commit(clock)),
   (committed) => committed === "Dropped" ? Effect.fail(new SessionGoneError({})) : Effect.void
 )
+
+/**
+ * Takes back all that is not committed: changes, flash messages, a new id, the end of the session.
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const rollback: Effect.Effect<
+  void,
+  SessionStoreError | SessionReadonlyError | SessionClosedError,
+  Session
+> = changing("rollback", (session) => session.rollback())
+
+/**
+ * All or nothing: what the effect does to the session counts only if it succeeds. If it fails, dies or is interrupted, as by
+ * a timeout, the session is as it was before, flash messages included. They nest.
+ *
+ * **Details**
+ *
+ * What other fibers of the request do meanwhile is not seen inside, and stays whatever becomes of the effect; functions
+ * given to {@link modify} are run again on that. `Session.commit` inside writes what is done so far, and only what comes after it
+ * can be taken back. {@link rollback} inside takes back the effect's own changes.
+ *
+ * **Example** (A debit without its credit is none)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * const Credits = SessionKey.make("credits", Schema.Int).pipe(SessionKey.withDefault(() => 0))
+ *
+ * declare const order: Effect.Effect<void, Error>
+ *
+ * const buy = Session.atomic(
+ *   Effect.andThen(Session.decrement(Credits, 5), order)
+ * ).pipe(Effect.timeout("2 seconds"))
+ * ```
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const atomic = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SessionValueError | SessionConflictError | SessionClosedError, R | Session> =>
+  Effect.withFiber((fiber) => {
+    const session = new AtomicSession(sessionOf(fiber))
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.matchCauseEffect(restore(Effect.provideService(effect, Session, session)), {
+        onFailure: (cause) => {
+          session.fail()
+          return Effect.failCause(cause)
+        },
+        onSuccess: (value) => Effect.as(session.succeed(), value)
+      })
+    )
+  })
 
 // -----------------------------------------------------------------------------
 // flash messages

@@ -32,6 +32,9 @@ export type Presented =
   | { readonly _tag: "Token"; readonly token: string }
   | { readonly _tag: "Duplicate" }
 
+/** Something that was done to a session, and can be done to another one. */
+export type Step = (session: RequestSession) => Draft.Rewriting<void>
+
 // What it holds is private, so that nothing that inspects it sees tokens or the request.
 export class RequestSession {
   readonly "~effect-session/Session" = "~effect-session/Session"
@@ -42,8 +45,7 @@ export class RequestSession {
   /** The state without what is not committed. */
   #committed: State.State = State.unloaded
   #committedBefore: State.State = State.unloaded
-  /** Which changes are still possible. */
-  phase: State.Phase = "open"
+  #phase: State.Phase = "open"
   #loading: Effect.Effect<void, SessionStoreError> | undefined
   #turn: Semaphore.Semaphore | undefined
 
@@ -75,6 +77,15 @@ export class RequestSession {
 
   set state(state: State.State) {
     this.#state = state
+  }
+
+  /** Which changes are still possible. */
+  get phase(): State.Phase {
+    return this.#phase
+  }
+
+  set phase(phase: State.Phase) {
+    this.#phase = phase
   }
 
   /** What loading came to, or how to wait for it. */
@@ -151,6 +162,23 @@ export class RequestSession {
     return this.update((state) => Operation.rewritten(state, field, rewrite, text))
   }
 
+  /** The same, where it is not known yet what the function makes of what is there. */
+  rewrite(field: string, rewrite: Draft.Rewrite): Draft.Rewriting<void> {
+    return Exit.map(rewrite(State.seen(this.loaded, field)), (text) => void this.rewritten(field, rewrite, text))
+  }
+
+  /** Takes all of these steps, or none. */
+  take(steps: ReadonlyArray<Step>): Draft.Rewriting<void> {
+    const before = this.#state
+    for (const step of steps) {
+      const taken = step(this)
+      if (Exit.isSuccess(taken)) continue
+      this.#state = before
+      return taken
+    }
+    return Exit.void
+  }
+
   /** Takes back what is not committed. */
   rollback(): Effect.Effect<void> {
     this.#state = this.#committed
@@ -192,9 +220,14 @@ export class RequestSession {
     const id = State.idOf(this.loaded)
     if (id !== undefined) return Effect.succeed(id)
     return Effect.map(this.environment.drawId, (drawn) => {
-      this.learn((state) => Operation.identified(state, drawn))
+      this.identify(drawn)
       return State.idOf(this.loaded)!
     })
+  }
+
+  /** It keeps the id, whatever is taken back. */
+  identify(id: State.Id): void {
+    this.learn((state) => Operation.identified(state, id))
   }
 
   /** Why a change is not possible now, if it is not. */
