@@ -204,35 +204,35 @@ const isRewritten = (edit: Edit): edit is Rewritten => edit._tag === "Rewritten"
 
 /** The change that the store is asked for. */
 export const changeOf = (draft: Draft, touch: boolean): Change.Change => {
-  const set = new Map<string, string>()
-  const removed = new Set<string>()
-  const increment = new Map<string, Change.Increment>()
+  let set: Map<string, string> | undefined
+  let remove: Set<string> | undefined
+  let increment: Map<string, Change.Increment> | undefined
+  let expect = draft.undone && expectedBy(draft.undone)
   for (const [field, edit] of draft.edits) {
     if (edit._tag === "Addition") {
-      increment.set(field, edit.increment)
+      increment = (increment ?? new Map()).set(field, edit.increment)
       continue
     }
+    if (isRewritten(edit)) expect = (expect ?? new Map()).set(field, edit.seen)
     const text = textOf(edit, undefined)
-    if (text === undefined) removed.add(field)
-    else set.set(field, text)
+    if (text === undefined) remove = (remove ?? new Set()).add(field)
+    else set = (set ?? new Map()).set(field, text)
   }
   const { none } = Change
   return {
     clear: draft.clears,
-    set: set.size === 0 ? none.set : set,
-    remove: removed.size === 0 ? none.remove : removed,
-    increment: increment.size === 0 ? none.increment : increment,
+    set: set ?? none.set,
+    remove: remove ?? none.remove,
+    increment: increment ?? none.increment,
     touch,
-    expect: expectedBy(draft)
+    expect: expect ?? none.expect
   }
 }
 
-const expectedBy = (draft: Draft): Change.Expected => {
-  let expected: Map<string, string | undefined> | undefined
-  for (let one: Draft | undefined = draft; one !== undefined; one = one.undone) {
-    for (const [field, edit] of one.edits) if (isRewritten(edit)) (expected ??= new Map()).set(field, edit.seen)
-  }
-  return expected ?? Change.none.expect
+const expectedBy = (draft: Draft): Map<string, string | undefined> => {
+  const expected = draft.undone === undefined ? new Map<string, string | undefined>() : expectedBy(draft.undone)
+  for (const [field, edit] of draft.edits) if (isRewritten(edit)) expected.set(field, edit.seen)
+  return expected
 }
 
 /** The same draft where something else is there: its functions are done again. */

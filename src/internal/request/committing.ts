@@ -12,6 +12,7 @@ import { SessionConflictError, type SessionStoreError, type SessionValueError } 
 import type { Conflict, SessionStore } from "../../SessionStore.ts"
 import * as Change from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
+import * as KeyLock from "../store/keyLock.ts"
 import { type Answer, carryOut, type StoreFailure } from "./carryOut.ts"
 import * as Intent from "./intent.ts"
 import * as Observability from "./observability.ts"
@@ -158,6 +159,9 @@ const wrote = (session: RequestSession, intent: Intent.Write, stored: Pick<State
 // others were quicker
 // -----------------------------------------------------------------------------
 
+/** Of those that others came before, only one tries at a time for each session: else most of them would once more fail. */
+const turns = KeyLock.make()
+
 /** Other requests have changed what this one has seen, or have regenerated the session. */
 const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Conflict): Commit => {
   const { conflicts, fiber, session } = committing
@@ -170,7 +174,7 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
       ? rebase(next, conflict)
       : saveInSuccessor(next, conflict, conflict.successor)
   )
-  return conflicts === 0 ? session.environment.turns(Redacted.value(intent.id))(again) : again
+  return conflicts === 0 ? turns(Redacted.value(intent.id))(again) : again
 }
 
 const rebase = (committing: Committing, { record }: Conflict): Commit => {

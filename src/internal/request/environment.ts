@@ -9,7 +9,6 @@ import type { StoreOperation } from "../../SessionError.ts"
 import type { SessionStore } from "../../SessionStore.ts"
 import * as Expiry from "../record/expiry.ts"
 import type { Fields } from "../record/record.ts"
-import * as KeyLock from "../store/keyLock.ts"
 import * as Identifier from "../token/identifier.ts"
 import * as Observability from "./observability.ts"
 import type { Id } from "./state.ts"
@@ -23,8 +22,6 @@ export interface Environment {
   readonly expiry: Expiry.Expiry
   /** Draws the id of a session. */
   readonly drawId: Effect.Effect<Id>
-  /** Commits that met with a conflict take turns, one after the other for each session. */
-  readonly turns: KeyLock.KeyLock
   readonly storeTimes: { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
 }
 
@@ -42,6 +39,5 @@ export const make = (
     if (Identifier.isWellFormed(id)) return Redacted.make(id)
     throw new Error("SessionConfig.GenerateId: an id must be 22 to 128 characters of base64url")
   }),
-  turns: KeyLock.make(),
   storeTimes: Observability.storeTimes(store?.driver ?? "none")
 })
