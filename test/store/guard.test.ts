@@ -7,7 +7,14 @@ import { SessionConfig, type SessionError, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 
 const record = { createdAt: 0, touchedAt: 0, expiresAt: 1_000_000, fields: new Map() }
-const change = { clear: false, set: new Map(), remove: new Set<string>(), increment: new Map(), touch: true, expect: new Map() }
+const change = {
+  clear: false,
+  set: new Map(),
+  remove: new Set<string>(),
+  increment: new Map(),
+  touch: true,
+  expect: new Map()
+}
 const id = Redacted.make("i".repeat(43))
 const newId = Redacted.make("n".repeat(43))
 

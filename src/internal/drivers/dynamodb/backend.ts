@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import { SessionTooLargeError } from "../../../SessionError.ts"
 import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
 import * as Change from "../../record/change.ts"
-import { type Fields, parse, type SessionRecord, type Times } from "../../record/record.ts"
+import type { Fields, SessionRecord, Times } from "../../record/record.ts"
+import { toField, toName } from "../../store/fieldName.ts"
 import * as KeyLock from "../../store/keyLock.ts"
 import * as Identifier from "../../token/identifier.ts"
 import type { Dynamo, DynamoError, Item, Value } from "./client.ts"
@@ -188,14 +189,6 @@ const fromItem = (item: Item | undefined): SessionRecord | SupersededRecord | un
 const toMap = (fields: Fields): Value => ({
   M: Object.fromEntries([...fields].map(([field, text]) => [toName(field), toValue(text)]))
 })
-
-// DynamoDB has no empty names and knows only whole characters, and the SDK loses "__proto__".
-const isName = (field: string): boolean =>
-  field !== "" && field !== "__proto__" && !field.startsWith("~\"") && field.isWellFormed()
-
-const toName = (field: string): string => isName(field) ? field : `~${JSON.stringify(field)}`
-
-const toField = (name: string): string => name.startsWith("~\"") ? String(parse(name.slice(1)) ?? name) : name
 
 /** Numbers are stored as such, as only those can be added to in place. */
 const toValue = (text: string): Value => isNumber(Number(text), text) ? { N: text } : { S: text }
