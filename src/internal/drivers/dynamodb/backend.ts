@@ -3,9 +3,11 @@
  */
 import * as Effect from "effect/Effect"
 import { SessionTooLargeError } from "../../../SessionError.ts"
-import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
 import * as Change from "../../record/change.ts"
-import { type Fields, parse, type SessionRecord, type Times } from "../../record/record.ts"
+import type { Fields, SessionRecord, Times } from "../../record/record.ts"
+import { conflict } from "../../store/answers.ts"
+import { toField, toName } from "../../store/fieldName.ts"
 import * as KeyLock from "../../store/keyLock.ts"
 import * as Identifier from "../../token/identifier.ts"
 import type { Dynamo, DynamoError, Item, Value } from "./client.ts"
@@ -57,18 +59,28 @@ export const make = (dynamo: Dynamo, { consistentRead, prefix, table, ttlAttribu
       }
     )
 
+  const toMark = (key: string, { successor, supersededUntil }: SupersededRecord): Item => ({
+    id: idOf(key),
+    supersededUntil: toNumber(supersededUntil),
+    successor: { S: successor },
+    [ttlAttribute]: toTtl(supersededUntil)
+  })
+
+  /** What was there when a condition was not met. A stand-in for development may not say, and is asked. */
+  const whatIsThere = (key: string, { item }: DynamoError) => item === undefined ? read(key) : Effect.succeed(item)
+
   const create = (key: string, record: SessionRecord) => ifMet(put(toItem(key, record, newCommit()), ifNothingIsThere))
 
-  const update = (key: string, change: Change.Change, times: Times): Effect.Effect<boolean, unknown> =>
+  const update = (key: string, change: Change.Change, times: Times): Effect.Effect<boolean | Conflict, unknown> =>
     Effect.suspend(() => {
       const commit = newCommit()
       const expressions = toExpressions(change, times, commit, ttlAttribute)
       if (expressions === undefined) return merge(key, change, times, commit)
-      return dynamo.send("UpdateItem", { ...at(key), ...expressions }).pipe(
+      return dynamo.send("UpdateItem", { ...at(key), ...expressions, ...orTellWhatIsThere }).pipe(
         Effect.as(true),
-        Effect.catch((error): Effect.Effect<boolean, unknown> =>
+        Effect.catch((error): Effect.Effect<boolean | Conflict, unknown> =>
           isRefused(error)
-            ? refused(key, change, times, commit, error.attempts)
+            ? refused(key, change, times, commit, error)
             // It adds to what is no number, or beyond the numbers that DynamoDB has; or the item gets too large.
             : isInvalid(error)
             ? merge(key, change, times, commit)
@@ -78,13 +90,27 @@ export const make = (dynamo: Dynamo, { consistentRead, prefix, table, ttlAttribu
     })
 
   /** The condition of an update was not met. */
-  const refused = (key: string, change: Change.Change, times: Times, commit: string, attempts: number) => {
-    if (!change.touch && attempts === 1) return Effect.succeed(false)
-    return Effect.flatMap(read(key), (item) => {
+  const refused = (
+    key: string,
+    change: Change.Change,
+    times: Times,
+    commit: string,
+    error: DynamoError
+  ): Effect.Effect<boolean | Conflict, unknown> => {
+    const expectsNothing = change.expect.size === 0
+    if (expectsNothing && !change.touch && error.attempts === 1) return Effect.succeed(false)
+    return Effect.flatMap(whatIsThere(key, error), (item) => {
       const stored = fromItem(item)
       if (!isRecord(stored)) return Effect.succeed(false)
       // The SDK has tried again what had been carried out.
-      if (!change.touch || isOf(item, commit)) return Effect.succeed(true)
+      if (isOf(item, commit)) return Effect.succeed(true)
+      if (!Change.isExpected(stored.fields, change.expect)) return Effect.succeed(conflict(stored))
+      const isLate = change.touch && (stored.touchedAt > times.touchedAt || stored.expiresAt > times.expiresAt)
+      if (!isLate) {
+        // Without expectations nothing but the commit itself can have been in the way. With them, numbers may have: to
+        // DynamoDB they differ in digits that are lost when they are loaded.
+        return expectsNothing ? Effect.succeed(true) : merge(key, change, times, commit)
+      }
       // Another request has extended the session further than this one.
       const later = Change.merge(stored, Change.onlyTouch, times)
       const touch = later.touchedAt > stored.touchedAt || later.expiresAt > stored.expiresAt
@@ -95,10 +121,11 @@ export const make = (dynamo: Dynamo, { consistentRead, prefix, table, ttlAttribu
 
   /** What no expression can do: by reading and writing, again for as long as others come in between. */
   const merge = (key: string, change: Change.Change, times: Times, commit: string) => {
-    const attempt: Effect.Effect<boolean, unknown> = Effect.flatMap(read(key), (item) => {
+    const attempt: Effect.Effect<boolean | Conflict, unknown> = Effect.flatMap(read(key), (item) => {
       const stored = fromItem(item)
       if (!isRecord(stored)) return Effect.succeed(false)
       if (isOf(item, commit)) return Effect.succeed(true)
+      if (!Change.isExpected(stored.fields, change.expect)) return Effect.succeed(conflict(stored))
       const merged = toItem(key, Change.merge(stored, change, times), commit)
       return Effect.flatMap(
         ifMet(put(merged, ifStillAt(item!["lastCommit"]!))),
@@ -108,32 +135,70 @@ export const make = (dynamo: Dynamo, { consistentRead, prefix, table, ttlAttribu
     return locked(key)(attempt)
   }
 
-  const supersede = (key: string, { successor, supersededUntil }: SupersededRecord) =>
-    dynamo.send("PutItem", {
+  const supersede = (
+    key: string,
+    mark: SupersededRecord,
+    expected: Change.Expected
+  ): Effect.Effect<SessionRecord | Conflict | undefined, unknown> => {
+    const condition = ifThereIsOne(expected)
+    if (condition === undefined) return replace(key, mark, expected)
+    return dynamo.send("PutItem", {
       TableName: table,
-      Item: {
-        id: idOf(key),
-        supersededUntil: toNumber(supersededUntil),
-        successor: { S: successor },
-        [ttlAttribute]: toTtl(supersededUntil)
-      },
-      ...ifThereIsOne,
+      Item: toMark(key, mark),
+      ...condition,
+      ...orTellWhatIsThere,
       ReturnValues: "ALL_OLD"
     }).pipe(
       Effect.map(({ Attributes }) => {
         const old = fromItem(Attributes)
         return isRecord(old) ? old : undefined
       }),
-      // Where the SDK has tried again, the record may have been in the answer that was lost.
-      Effect.catchIf((error) => isRefused(error) && error.attempts === 1, () => Effect.undefined)
+      Effect.catchIf(isRefused, (error) => refusedToSupersede(key, mark, expected, error))
     )
+  }
+
+  const refusedToSupersede = (
+    key: string,
+    mark: SupersededRecord,
+    expected: Change.Expected,
+    error: DynamoError
+  ): Effect.Effect<SessionRecord | Conflict | undefined, unknown> => {
+    if (expected.size === 0 && error.attempts === 1) return Effect.undefined
+    return Effect.flatMap(whatIsThere(key, error), (item) => {
+      const stored = fromItem(item)
+      if (isRecord(stored)) return replace(key, mark, expected)
+      // Where the SDK has tried again, the record may have been in the answer that was lost.
+      return error.attempts === 1 ? Effect.undefined : Effect.fail(error)
+    })
+  }
+
+  /** The same by reading and writing. */
+  const replace = (key: string, mark: SupersededRecord, expected: Change.Expected) => {
+    const attempt = (
+      before?: SessionRecord
+    ): Effect.Effect<SessionRecord | Conflict | undefined, unknown> =>
+      Effect.flatMap(read(key), (item) => {
+        const stored = fromItem(item)
+        // The SDK has tried again what had been carried out.
+        if (stored !== undefined && "successor" in stored && stored.successor === mark.successor) {
+          return Effect.succeed(before)
+        }
+        if (!isRecord(stored)) return Effect.undefined
+        if (!Change.isExpected(stored.fields, expected)) return Effect.succeed(conflict(stored))
+        return Effect.flatMap(
+          ifMet(put(toMark(key, mark), ifStillAt(item!["lastCommit"]!))),
+          (written) => written ? Effect.succeed(stored) : attempt(stored)
+        )
+      })
+    return locked(key)(attempt())
+  }
 
   return {
     driver: "dynamodb",
     load: (key) => Effect.map(read(key, consistentRead), fromItem),
     create,
     update,
-    touch: (key, times) => update(key, Change.onlyTouch, times),
+    touch: (key, times) => Effect.map(update(key, Change.onlyTouch, times), (answer) => answer === true),
     supersede,
     destroy: (key) =>
       Effect.map(dynamo.send("DeleteItem", { ...at(key), ReturnValues: "ALL_OLD" }), ({ Attributes }) => {
@@ -189,14 +254,6 @@ const toMap = (fields: Fields): Value => ({
   M: Object.fromEntries([...fields].map(([field, text]) => [toName(field), toValue(text)]))
 })
 
-// DynamoDB has no empty names and knows only whole characters, and the SDK loses "__proto__".
-const isName = (field: string): boolean =>
-  field !== "" && field !== "__proto__" && !field.startsWith("~\"") && field.isWellFormed()
-
-const toName = (field: string): string => isName(field) ? field : `~${JSON.stringify(field)}`
-
-const toField = (name: string): string => name.startsWith("~\"") ? String(parse(name.slice(1)) ?? name) : name
-
 /** Numbers are stored as such, as only those can be added to in place. */
 const toValue = (text: string): Value => isNumber(Number(text), text) ? { N: text } : { S: text }
 
@@ -235,10 +292,15 @@ const ifNothingIsThere = {
   ExpressionAttributeNames: { "#id": "id" }
 }
 
-// A session has a last commit; the mark of a superseded one has not.
-const ifThereIsOne = {
-  ConditionExpression: "attribute_exists(#commit)",
-  ExpressionAttributeNames: { "#commit": "lastCommit" }
+const orTellWhatIsThere = { ReturnValuesOnConditionCheckFailure: "ALL_OLD" }
+
+/** Nothing if it is too much for an expression. A session has a last commit; the mark of a superseded one has not. */
+const ifThereIsOne = (expected: Change.Expected) => {
+  const substitutes = makeSubstitutes()
+  return expected.size > fieldLimit ? undefined : unlessTooLong({
+    ConditionExpression: ["attribute_exists(#commit)", ...toConditions(expected, substitutes)].join(" AND "),
+    ...substitutes.attributes()
+  })
 }
 
 const ifStillAt = (commit: Value) => ({
@@ -247,15 +309,18 @@ const ifStillAt = (commit: Value) => ({
   ExpressionAttributeValues: { ":before": commit }
 })
 
-// DynamoDB takes 4,096 bytes and 300 operators; an increment has two.
+// DynamoDB takes 4,096 bytes and 300 operators; an increment has two, and so has an expectation.
 const expressionLimit = 4096
-const changeLimit = 120
+const fieldLimit = 120
 
-/** The change as an update in place; nothing if it is too much for one. */
-const toExpressions = (change: Change.Change, times: Times, commit: string, ttlAttribute: string) => {
-  if (change.set.size + change.remove.size + change.increment.size > changeLimit) return undefined
+const unlessTooLong = <A extends { readonly [expression: string]: string | object }>(expressions: A): A | undefined =>
+  Object.values(expressions).some((expression) => typeof expression === "string" && expression.length > expressionLimit)
+    ? undefined
+    : expressions
+
+/** No name and no value is in an expression itself. */
+const makeSubstitutes = (values: Record<string, Value> = {}) => {
   const names: Record<string, string> = { "#commit": "lastCommit" }
-  const values: Record<string, Value> = { ":commit": { S: commit } }
   let count = 0
   const nameFor = (attribute: string) => {
     const name = `#${(count++).toString(36)}`
@@ -267,7 +332,36 @@ const toExpressions = (change: Change.Change, times: Times, commit: string, ttlA
     values[name] = value
     return name
   }
+  let data: string | undefined
+  const nameOfData = () => data ??= nameFor("data")
+  return {
+    nameFor,
+    valueFor,
+    nameOfData,
+    pathOf: (field: string) => `${nameOfData()}.${nameFor(toName(field))}`,
+    // DynamoDB takes no empty list of values.
+    attributes: () => ({
+      ExpressionAttributeNames: names,
+      ...(Object.keys(values).length > 0 && { ExpressionAttributeValues: values })
+    })
+  }
+}
 
+type Substitutes = ReturnType<typeof makeSubstitutes>
+
+const toConditions = (expected: Change.Expected, { pathOf, valueFor }: Substitutes): ReadonlyArray<string> =>
+  Array.from(
+    expected,
+    ([field, text]) =>
+      text === undefined ? `attribute_not_exists(${pathOf(field)})` : `${pathOf(field)}=${valueFor(toValue(text))}`
+  )
+
+/** The change as an update in place; nothing if it is too much for one. */
+const toExpressions = (change: Change.Change, times: Times, commit: string, ttlAttribute: string) => {
+  const fields = change.set.size + change.remove.size + change.increment.size
+  if (fields > fieldLimit || change.expect.size > fieldLimit) return undefined
+  const substitutes = makeSubstitutes({ ":commit": { S: commit } })
+  const { nameFor, nameOfData, pathOf, valueFor } = substitutes
   const conditions = ["attribute_exists(#commit)", "#commit <> :commit"]
   const sets = ["#commit=:commit"]
   const removes: Array<string> = []
@@ -282,10 +376,8 @@ const toExpressions = (change: Change.Change, times: Times, commit: string, ttlA
     sets.push(`${nameFor(ttlAttribute)}=${valueFor(toTtl(times.expiresAt))}`)
   }
   if (change.clear) {
-    sets.push(`${nameFor("data")}=${valueFor(toMap(Change.apply(new Map(), change)))}`)
-  } else if (!Change.isEmpty(change)) {
-    const data = nameFor("data")
-    const pathOf = (field: string) => `${data}.${nameFor(toName(field))}`
+    sets.push(`${nameOfData()}=${valueFor(toMap(Change.apply(new Map(), change)))}`)
+  } else {
     for (const [field, text] of change.set) sets.push(`${pathOf(field)}=${valueFor(toValue(text))}`)
     for (const field of change.remove) removes.push(pathOf(field))
     for (const [field, { by, initial }] of change.increment) {
@@ -293,11 +385,10 @@ const toExpressions = (change: Change.Change, times: Times, commit: string, ttlA
       sets.push(`${path}=if_not_exists(${path},${valueFor(toNumber(initial))})+${valueFor(toNumber(by))}`)
     }
   }
-  const UpdateExpression = `SET ${sets.join(",")}${removes.length === 0 ? "" : ` REMOVE ${removes.join(",")}`}`
-  return UpdateExpression.length > expressionLimit ? undefined : {
-    UpdateExpression,
+  conditions.push(...toConditions(change.expect, substitutes))
+  return unlessTooLong({
+    UpdateExpression: `SET ${sets.join(",")}${removes.length === 0 ? "" : ` REMOVE ${removes.join(",")}`}`,
     ConditionExpression: conditions.join(" AND "),
-    ExpressionAttributeNames: names,
-    ExpressionAttributeValues: values
-  }
+    ...substitutes.attributes()
+  })
 }

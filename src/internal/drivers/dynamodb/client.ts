@@ -76,10 +76,16 @@ export class DynamoError extends Error {
   readonly code: string
   /** How often the SDK has tried: more than once, and the first try may have been carried out. */
   readonly attempts: number
-  constructor(code: string, message: string, attempts: number) {
+  readonly #item: Item | undefined
+  constructor(code: string, message: string, attempts: number, item?: Item) {
     super(message)
     this.code = code
     this.attempts = attempts
+    this.#item = item
+  }
+  /** What is there instead of what a condition asks for. Whoever logs the error does not log a session with it. */
+  get item(): Item | undefined {
+    return this.#item
   }
 }
 
@@ -122,15 +128,16 @@ const missing = () =>
 // -----------------------------------------------------------------------------
 
 const toDynamoError = (operation: Operation, table: string, error: unknown): DynamoError => {
-  const { $metadata, code, message, name } = error as {
+  const { $metadata, Item, code, message, name } = error as {
     readonly name?: string
     readonly code?: string
     readonly message?: string
+    readonly Item?: Item
     readonly $metadata?: { readonly attempts?: number }
   }
   // What Node.js says of a connection has its code beside the name "Error".
   const reason = code ?? name ?? "Error"
-  return new DynamoError(reason, describe(reason, operation, table, message ?? reason), $metadata?.attempts ?? 1)
+  return new DynamoError(reason, describe(reason, operation, table, message ?? reason), $metadata?.attempts ?? 1, Item)
 }
 
 const describe = (code: string, operation: Operation, table: string, message: string): string => {

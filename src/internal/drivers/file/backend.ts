@@ -15,9 +15,10 @@ import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Crypto from "node:crypto"
-import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
 import * as Change from "../../record/change.ts"
 import type { SessionRecord } from "../../record/record.ts"
+import { conflict, isConflict } from "../../store/answers.ts"
 import * as Document from "../../store/document.ts"
 import * as KeyLock from "../../store/keyLock.ts"
 import * as Identifier from "../../token/identifier.ts"
@@ -119,14 +120,16 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     )
   }
 
-  /** Puts the next version in the place of the record, if there is one; the answer is the record that was there. */
+  /** Puts the next version in the place of a record that is as expected; the answer is the record that was there. */
   const replace = (
     key: string,
+    expected: Change.Expected,
     f: (record: SessionRecord) => readonly [document: Document.Document, expiresAt: number]
-  ): Effect.Effect<SessionRecord | undefined, PlatformError> =>
-    Effect.flatMap(read(key), (stored) => {
+  ): Effect.Effect<SessionRecord | Conflict | undefined, PlatformError> =>
+    Effect.flatMap(read(key), (stored): Effect.Effect<SessionRecord | Conflict | undefined, PlatformError> => {
       if (stored === undefined || "supersededUntil" in stored.record) return Effect.succeed(undefined)
       const { pointer, record } = stored
+      if (!Change.isExpected(record.fields, expected)) return Effect.succeed(conflict(record))
       return Effect.as(follow(key, pointer, ...f(record)), record)
     }).pipe(
       // One of those that collide has always won, so this comes to an end.
@@ -136,11 +139,11 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
 
   const merge = (key: string, change: Change.Change, times: Parameters<Backend["update"]>[2]) =>
     Effect.map(
-      replace(key, (stored) => {
+      replace(key, change.expect, (stored) => {
         const merged = Change.merge(stored, change, times)
         return [Document.fromRecord(merged), merged.expiresAt]
       }),
-      (record) => record !== undefined
+      (stored) => isConflict(stored) ? stored : stored !== undefined
     )
 
   /**
@@ -189,8 +192,8 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     load: (key) => Effect.map(read(key), (stored) => stored?.record),
     create,
     update: merge,
-    touch: (key, times) => merge(key, Change.onlyTouch, times),
-    supersede: (key, mark) => replace(key, () => [Document.fromMark(mark), mark.supersededUntil]),
+    touch: (key, times) => Effect.map(merge(key, Change.onlyTouch, times), (answer) => answer === true),
+    supersede: (key, mark, expected) => replace(key, expected, () => [Document.fromMark(mark), mark.supersededUntil]),
     destroy,
     tryOut: Effect.suspend(() => {
       const folder = temporary()

@@ -3,9 +3,11 @@
  */
 import * as Effect from "effect/Effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
-import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
-import type { Change } from "../../record/change.ts"
+import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import type { Change, Expected } from "../../record/change.ts"
 import { type Fields, isReserved, type SessionRecord, type Times } from "../../record/record.ts"
+import { conflict } from "../../store/answers.ts"
+import { toField, toName } from "../../store/fieldName.ts"
 import * as Scripts from "./scripts.ts"
 import type { Script } from "./scripts.ts"
 
@@ -53,22 +55,21 @@ export const make = (client: Client, prefix: string): Backend => {
         () => Effect.undefined
       ),
     create: (key, record) => Effect.map(run(Scripts.create, key, ...toParametersOfCreate(record)), isOne),
-    update: (key, change, times) => Effect.map(run(Scripts.update, key, ...toParametersOfUpdate(change, times)), isOne),
+    update: (key, change, times) =>
+      Effect.map(
+        run<number | string | Hash>(Scripts.update, key, ...toParametersOfUpdate(change, times)),
+        (answer) => typeof answer === "object" ? toConflict(answer) ?? false : isOne(answer)
+      ),
     touch: (key, { expiresAt, touchedAt }) =>
       Effect.map(run(Scripts.touch, key, ...[touchedAt, expiresAt, removeAt(expiresAt)].map(String)), isOne),
-    supersede: (key, { successor, supersededUntil }) =>
+    supersede: (key, mark, expected) =>
       Effect.map(
-        run<ReadonlyArray<string>>(
+        run<readonly [written: unknown, hash: Hash]>(
           Scripts.supersede,
           key,
-          String(supersededUntil),
-          successor,
-          String(removeAt(supersededUntil))
+          ...toParametersOfSupersede(mark, expected)
         ),
-        (hash) => {
-          const record = fromHash(hash)
-          return record === undefined || "successor" in record ? undefined : record
-        }
+        ([written, hash]) => isOne(written) ? toRecord(hash) : toConflict(hash)
       ),
     destroy: (key) =>
       Effect.map(run<ReadonlyArray<string>>(Scripts.destroy, key), (hash) => {
@@ -97,10 +98,6 @@ const forEach = (hash: Hash, f: (name: string, value: string) => void): void => 
     for (const name of Object.keys(hash)) f(name, (hash as { readonly [field: string]: string })[name]!)
   }
 }
-
-// A client that makes an object of a hash loses a field of this name; no other field begins with "~_".
-const toName = (field: string): string => field === "__proto__" ? "~__proto__" : field
-const toField = (name: string): string => name === "~__proto__" ? "__proto__" : name
 
 const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   const fields = new Map<string, string>()
@@ -136,6 +133,16 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   return Number.isNaN(createdAt + touchedAt + expiresAt) ? undefined : { createdAt, touchedAt, expiresAt, fields }
 }
 
+const toRecord = (hash: Hash): SessionRecord | undefined => {
+  const stored = fromHash(hash)
+  return stored === undefined || "successor" in stored ? undefined : stored
+}
+
+const toConflict = (hash: Hash): Conflict | undefined => {
+  const record = toRecord(hash)
+  return record && conflict(record)
+}
+
 const toParametersOfCreate = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): ReadonlyArray<string> => {
   const times = ["~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt]
   const parameters = [removeAt(expiresAt), ...times].map(String)
@@ -147,12 +154,27 @@ const toParametersOfUpdate = (change: Change, { expiresAt, touchedAt }: Times): 
   const parameters = change.touch
     ? [String(touchedAt), String(expiresAt), String(removeAt(expiresAt))]
     : ["0", "0", "0"]
+  pushExpected(parameters, change.expect)
   parameters.push(change.clear ? "1" : "0", String(change.remove.size))
   for (const field of change.remove) parameters.push(toName(field))
   parameters.push(String(change.set.size))
   pushFields(parameters, change.set)
   for (const [field, { by, initial }] of change.increment) parameters.push(toName(field), String(by), String(initial))
   return parameters
+}
+
+const toParametersOfSupersede = (
+  { successor, supersededUntil }: SupersededRecord,
+  expected: Expected
+): ReadonlyArray<string> => {
+  const parameters = [String(supersededUntil), successor, String(removeAt(supersededUntil))]
+  pushExpected(parameters, expected)
+  return parameters
+}
+
+const pushExpected = (parameters: Array<string>, expected: Expected): void => {
+  parameters.push(String(expected.size))
+  for (const [field, text] of expected) parameters.push(toName(field), text === undefined ? "" : `=${text}`)
 }
 
 const pushFields = (parameters: Array<string>, fields: Fields): void => {

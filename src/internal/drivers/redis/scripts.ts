@@ -26,6 +26,27 @@ local touchedAt, expiresAt = tonumber(times[1] or ""), tonumber(times[2] or "")
 if not touchedAt or not expiresAt then return 0 end
 `
 
+// The parameters after the first three are lists, each with its length before it.
+const lists = `
+local index = 4
+local function count()
+  index = index + 1
+  return tonumber(ARGV[index - 1])
+end
+`
+
+// What a field must hold has "=" before it, so that it is told from a field that must not be there.
+const isExpected = `
+local function isExpected()
+  for _ = 1, count() do
+    local value = redis.call("HGET", KEYS[1], ARGV[index])
+    if (value and "=" .. value or "") ~= ARGV[index + 1] then return false end
+    index = index + 2
+  end
+  return true
+end
+`
+
 // PEXPIREAT before HSET: a server without memory left refuses a script whose first write could take some, and a request
 // that only reads must not fail because of it. For the same reason, times move last where there is more to write.
 const moveTimes = `
@@ -39,18 +60,14 @@ return 1
 
 export const touch = script(readTimes + moveTimes)
 
-export const update = script(`${readTimes}
-if ARGV[4] == "1" then
+export const update = script(`${readTimes}${lists}${isExpected}
+if not isExpected() then return redis.call("HGETALL", KEYS[1]) end
+if count() == 1 then
   for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
     if field ~= "~createdAt" and field ~= "~touchedAt" and field ~= "~expiresAt" then
       redis.call("HDEL", KEYS[1], field)
     end
   end
-end
-local index = 5
-local function count()
-  index = index + 1
-  return tonumber(ARGV[index - 1])
 end
 for _ = 1, count() do
   redis.call("HDEL", KEYS[1], ARGV[index])
@@ -67,13 +84,14 @@ while index <= #ARGV do
 end
 ${moveTimes}`)
 
-export const supersede = script(`
-if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {} end
+export const supersede = script(`${lists}${isExpected}
+if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {0, {}} end
 local hash = redis.call("HGETALL", KEYS[1])
+if not isExpected() then return {0, hash} end
 redis.call("DEL", KEYS[1])
 redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1], "~successor", ARGV[2])
 redis.call("PEXPIREAT", KEYS[1], ARGV[3])
-return hash
+return {1, hash}
 `)
 
 export const destroy = script(`

@@ -7,9 +7,10 @@ import * as Option from "effect/Option"
 import { BeginTransaction, type SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Statement } from "effect/sql/Statement"
-import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
 import * as Change from "../../record/change.ts"
 import { type Fields, parse, type SessionRecord } from "../../record/record.ts"
+import { conflict, isConflict } from "../../store/answers.ts"
 import * as KeyLock from "../../store/keyLock.ts"
 import type { Dialect } from "./dialect.ts"
 
@@ -70,14 +71,19 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
   const inTransaction = <A>(key: string, effect: Effect.Effect<A, SqlError>) =>
     effect.pipe(sql.withTransaction, Effect.provideService(BeginTransaction, dialect.begin), write, locked(key))
 
-  /** Does what `f` does with the record, if there is one; the answer is the record that was there. */
-  const modify = (key: string, f: (record: SessionRecord) => Statement<object>) =>
+  /** Does what `f` does with the record, if there is one that is as expected; the answer is the record that was there. */
+  const modify = (key: string, expected: Change.Expected, f: (record: SessionRecord) => Statement<object>) =>
     inTransaction(
       key,
-      Effect.flatMap(readAndLock(key), (stored) =>
-        stored === undefined || "supersededUntil" in stored
-          ? Effect.succeed(undefined)
-          : Effect.as(run(f(stored)), stored))
+      Effect.flatMap(
+        readAndLock(key),
+        (stored): Effect.Effect<SessionRecord | Conflict | undefined, SqlError> =>
+          stored === undefined || "supersededUntil" in stored
+            ? Effect.succeed(undefined)
+            : Change.isExpected(stored.fields, expected)
+            ? Effect.as(run(f(stored)), stored)
+            : Effect.succeed(conflict(stored))
+      )
     )
 
   return {
@@ -96,13 +102,13 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     },
     update: (key, change, times) =>
       Effect.map(
-        modify(key, (stored) => {
+        modify(key, change.expect, (stored) => {
           const { expiresAt, fields, touchedAt } = Change.merge(stored, change, times)
           return sql`UPDATE ${table}
             SET touched_at = ${touchedAt}, expires_at = ${expiresAt}, fields = ${toText(fields)}
             WHERE ${keyColumn} = ${key}`
         }),
-        (record) => record !== undefined
+        (stored) => isConflict(stored) ? stored : stored !== undefined
       ),
     touch: (key, { expiresAt, touchedAt }) => {
       const update = sql`UPDATE ${table}
@@ -114,9 +120,10 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
           : Effect.andThen(run(update), some(sql`SELECT ${keyColumn} FROM ${table} WHERE ${isSession(key)}`))
       )
     },
-    supersede: (key, { successor, supersededUntil }) =>
+    supersede: (key, { successor, supersededUntil }, expected) =>
       modify(
         key,
+        expected,
         () =>
           sql`UPDATE ${table}
             SET superseded_until = ${supersededUntil}, expires_at = ${supersededUntil}, fields = ${toMark(successor)}
