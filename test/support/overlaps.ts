@@ -1,0 +1,236 @@
+/**
+ * Two requests of one session, whatever each of them does: what the store and the browser end up with, and what somebody
+ * has of it who knows only the old cookie. docs/overlaps.md shows the same tables.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Schema, type Scope } from "effect"
+import { Session, SessionKey } from "effect-session"
+import { TestClock } from "effect/testing"
+import { CookieJar } from "tough-cookie"
+import { Count, Name, post, show, slowRoute } from "./routes.ts"
+import { type Answer, cookieNames, cookieOf, type Routes, type Server } from "./server.ts"
+
+const Note = SessionKey.make("note", Schema.String)
+const List = SessionKey.make("list", Schema.Array(Schema.String)).pipe(SessionKey.withDefault(() => []))
+
+const actions = {
+  reads: () => Session.get(Name),
+  puts: (who: string) => Session.put(Note, who),
+  modifies: (who: string) => Session.modify(List, (list) => [...list, who]),
+  "logs in": (who: string) => Effect.andThen(Session.put(Name, who), Session.regenerate),
+  "logs out": () => Session.destroy
+}
+
+export type Action = keyof typeof actions
+
+export const everyAction = Object.keys(actions) as ReadonlyArray<Action>
+
+/** By what the first request does, and what the second one does: what the browser's session holds; `-` if it has none. */
+export type Table = { readonly [first: string]: readonly [string, string, string, string, string] }
+
+/** Both have loaded the session, which holds `count`, when the first one commits. Then the second one does. */
+export const atOnce: Table = {
+  reads: ["count", "count, note=second", "count, list=second", "count, name=second", "-"],
+  puts: [
+    "count, note=first",
+    "count, note=second",
+    "count, note=first, list=second",
+    "count, note=first, name=second",
+    "-"
+  ],
+  modifies: [
+    "count, list=first",
+    "count, list=first, note=second",
+    "count, list=first+second",
+    "count, list=first, name=second",
+    "-"
+  ],
+  "logs in": [
+    "count, name=first",
+    "count, name=first, note=second",
+    "count, name=first, list=second",
+    "name=second",
+    "-"
+  ],
+  "logs out": ["-", "-", "-", "name=second", "-"]
+}
+
+/** The same, where the session is at the client: its cookie holds what the request has seen, and nothing can be merged. */
+export const atOnceInCookies: Table = {
+  reads: atOnce["reads"]!,
+  puts: ["count, note=first", "count, note=second", "count, list=second", "count, name=second", "-"],
+  modifies: ["count, list=first", "count, note=second", "count, list=second", "count, name=second", "-"],
+  "logs in": ["count, name=first", "count, name=first", "count, name=first", "name=second", "-"],
+  "logs out": atOnce["logs out"]!
+}
+
+/** The first one's response is lost on its way, and the browser sends the second request with the cookie that it has. */
+export const lostResponse: Table = {
+  "logs in": ["-", "-", "-", "name=second", "-"],
+  "logs out": ["-", "note=second", "list=second", "name=second", "-"]
+}
+
+interface Stage {
+  readonly slow: Server
+  readonly other: Server
+}
+
+/** Registers the tests. */
+export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, Scope.Scope>, stateless: boolean) => {
+  describe("two requests, both of which have loaded the session", () => {
+    eachCell(
+      stateless ? atOnceInCookies : atOnce,
+      (first, second, held) =>
+        it.effect(`the first one ${first}, the second one ${second}: ${held}`, () =>
+          Effect.gen(function*() {
+            const one = slowRoute("/first", actions[first]("first"))
+            const two = slowRoute("/second", actions[second]("second"))
+            const stage = yield* start(Layer.mergeAll(routes, one.route, two.route))
+            const browser = yield* visitor(stage)
+            const firstRequest = yield* Effect.forkChild(stage.slow.post("/first", { cookie: browser.cookie }))
+            yield* one.reached
+            const secondRequest = yield* Effect.forkChild(stage.other.post("/second", { cookie: browser.cookie }))
+            yield* two.reached
+            yield* one.release
+            browser.receives(yield* Fiber.join(firstRequest))
+            yield* two.release
+            browser.receives(yield* Fiber.join(secondRequest))
+            yield* browser.assertHolds(held)
+            if (first === "logs in" || second === "logs in") {
+              const isEnded = first === "logs out" || second === "logs out"
+              yield* assertNothingForTheOldCookie(stage, browser, held, isEnded)
+            }
+          }))
+    )
+  })
+
+  describe("a response is lost, and the browser goes on with the old cookie", () => {
+    eachCell(
+      lostResponse,
+      (first, second, held) =>
+        it.effect(`the first one ${first}, the second one ${second}: ${held}`, () =>
+          Effect.gen(function*() {
+            const doFirst = post("/first", actions[first]("first"))
+            const doSecond = post("/second", actions[second]("second"))
+            const stage = yield* start(Layer.mergeAll(routes, doFirst, doSecond))
+            const browser = yield* visitor(stage)
+            const lost = yield* stage.slow.post("/first", { cookie: browser.cookie })
+            assert.strictEqual(lost.status, 200)
+            browser.receives(yield* stage.other.post("/second", { cookie: browser.cookie }))
+            yield* browser.assertHolds(held)
+            if (first !== "logs in") return
+            yield* assertHolds(stage, cookieOf(lost), second === "logs out" ? "count, name=first" : "count, name=first")
+            yield* assertNothingForTheOldCookie(stage, browser, held, false)
+          }))
+    )
+  })
+
+  if (stateless) return
+
+  it.effect("a slow request that commits to a session that another one has regenerated sees nothing of what is in it", () =>
+    Effect.gen(function*() {
+      const seen = Effect.andThen(Effect.andThen(Session.put(Note, "slow"), Session.commit), Session.all)
+      let all: unknown
+      const slow = slowRoute("/slow", Count, Effect.map(seen, (seen) => void (all = seen)))
+      const stage = yield* start(Layer.mergeAll(routes, slow.route, post("/victim", actions["logs in"]("victim"))))
+      const browser = yield* visitor(stage)
+      const request = yield* Effect.forkChild(stage.slow.post("/slow", { cookie: browser.cookie }))
+      yield* slow.reached
+      browser.receives(yield* stage.other.post("/victim", { cookie: browser.cookie }))
+      yield* slow.release
+      const answer = yield* Fiber.join(request)
+      assert.strictEqual(answer.status, 200)
+      assert.deepStrictEqual(answer.setCookies, [])
+      assert.deepStrictEqual(all, { count: 1, note: "slow" })
+      yield* browser.assertHolds("count, name=victim, note=slow")
+    }))
+
+  it.effect("a slow request does not write over what a login has put, as it could have come first", () =>
+    Effect.gen(function*() {
+      const slow = slowRoute(
+        "/slow",
+        Effect.all([Session.put(Name, "attacker"), Session.forget(Count), Session.put(Note, "slow")])
+      )
+      const login = Effect.all([Session.regenerate, Session.put(Name, "victim"), Session.put(Count, 7)])
+      const stage = yield* start(Layer.mergeAll(routes, slow.route, post("/victim", login)))
+      const browser = yield* visitor(stage)
+      const request = yield* Effect.forkChild(stage.slow.post("/slow", { cookie: browser.cookie }))
+      yield* slow.reached
+      browser.receives(yield* stage.other.post("/victim", { cookie: browser.cookie }))
+      yield* slow.release
+      yield* Fiber.join(request)
+      yield* browser.assertHolds("count=7, name=victim, note=slow")
+    }))
+}
+
+const eachCell = (table: Table, register: (first: Action, second: Action, held: string) => void) => {
+  for (const [first, cells] of Object.entries(table)) {
+    everyAction.forEach((second, index) => register(first as Action, second, cells[index]!))
+  }
+}
+
+const routes = Layer.mergeAll(
+  show,
+  post("/begin", Session.put(Count, 1)),
+  post("/note", Session.put(Note, "attacker")),
+  post("/list", Session.modify(List, (list) => [...list, "attacker"])),
+  post("/login", actions["logs in"]("attacker")),
+  post("/logout", Session.destroy)
+)
+
+/** A browser with a session that holds `count`. */
+const visitor = Effect.fnUntraced(function*(stage: Stage) {
+  const jar = new CookieJar()
+  const url = stage.slow.url.replace("http:", "https:")
+  const receives = ({ setCookies, status }: Answer) => {
+    assert.strictEqual(status, 200)
+    for (const cookie of setCookies) jar.setCookieSync(cookie, url)
+  }
+  receives(yield* stage.other.post("/begin"))
+  const old = jar.getCookieStringSync(url)
+  return {
+    old,
+    receives,
+    get cookie() {
+      return jar.getCookieStringSync(url)
+    },
+    assertHolds: (held: string) => Effect.suspend(() => assertHolds(stage, jar.getCookieStringSync(url), held))
+  }
+})
+
+const assertHolds = Effect.fnUntraced(function*({ other, slow }: Stage, cookie: string, held: string) {
+  for (const { get } of new Set([slow, other])) {
+    const { body } = yield* get("/", { cookie })
+    assert.deepStrictEqual(JSON.parse(body), valuesOf(held))
+  }
+})
+
+/** `count, list=first+second` for `{"count":1,"list":["first","second"]}`. */
+const valuesOf = (held: string) =>
+  Object.fromEntries(
+    held === "-" ? [] : held.split(", ").map((field) => {
+      const [name, value = "1"] = field.split("=")
+      return [name, name === "list" ? value.split("+") : name === "count" ? Number(value) : value]
+    })
+  )
+
+/** Whoever knows the old cookie gets nothing of the session that has come of it, can't change it or end it, now or later. */
+const assertNothingForTheOldCookie = Effect.fnUntraced(
+  function*(stage: Stage, browser: Effect.Success<ReturnType<typeof visitor>>, held: string, isEnded: boolean) {
+    const cookie = browser.old
+    for (const after of ["0 seconds", "31 seconds"] as const) {
+      yield* TestClock.adjust(after)
+      const seen = yield* stage.slow.get("/", { cookie })
+      assert.strictEqual(seen.body, "{}")
+      for (const path of ["/note", "/list", "/logout"]) {
+        const { setCookies } = yield* stage.slow.post(path, { cookie })
+        // Just after the login a cookie would take the place of the new one. Later on, the old cookie is one like any other.
+        if (after === "0 seconds" && !isEnded) assert.deepStrictEqual(setCookies, [])
+      }
+      const own = yield* stage.slow.post("/login", { cookie })
+      assert.deepStrictEqual(cookieNames(own), ["session"])
+      yield* assertHolds(stage, cookieOf(own), "name=attacker")
+      if (browser.cookie !== cookie) yield* browser.assertHolds(held)
+    }
+  }
+)
