@@ -612,7 +612,7 @@ describe("Session.destroy", () => {
 
   withMemory("V7.4.1 nothing that another visit does brings the session back", () =>
     Effect.gen(function*() {
-      const lateOperations = [Session.put(Name, "Eve"), Session.touch, Session.regenerate, Session.increment(Count)]
+      const lateOperations = [Session.put(Name, "Eve"), Session.touch, Session.increment(Count)]
       for (const operation of lateOperations) {
         const token = yield* newSession(putAll({ name: "Ada", count: 1 }))
         const error = yield* withSession(
@@ -629,6 +629,26 @@ describe("Session.destroy", () => {
         assert.deepStrictEqual(yield* withSession(error.id, Session.all), {})
       }
     }))
+
+  withMemory(
+    "while another visit regenerates it: that one has a session of its own, with nothing of the old one",
+    () =>
+      Effect.gen(function*() {
+        const token = yield* newSession(putAll({ name: "Ada", count: 1 }))
+        const own = yield* withSession(
+          token,
+          Effect.gen(function*() {
+            yield* Session.regenerate
+            yield* Session.put(Name, "Eve")
+            yield* visit(token, Session.destroy)
+            yield* Session.commit
+            return yield* Session.sessionId
+          })
+        )
+        assert.deepStrictEqual(yield* withSession(token, Session.all), {})
+        assert.deepStrictEqual(yield* withSession(own, Session.all), { name: "Eve" })
+      })
+  )
 
   withMemory("of a session that is not stored does nothing, and twice is once", () =>
     Effect.gen(function*() {
