@@ -19,17 +19,18 @@ import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpRouter from "effect/http/HttpRouter"
-import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { unhandled } from "effect/Types"
 import * as Setting from "./internal/config/settings.ts"
-import { finish } from "./internal/http/answer.ts"
+import { answer, beforeSending } from "./internal/http/answer.ts"
 import * as ApiErrors from "./internal/http/apiErrors.ts"
 import * as Cookie from "./internal/http/cookie.ts"
 import { type ErrorResponse, Exchange, type RequestServices } from "./internal/http/exchange.ts"
 import * as RequestScope from "./internal/http/requestScope.ts"
+import * as Upgrade from "./internal/http/upgrade.ts"
 import * as Environment from "./internal/request/environment.ts"
 import type { RequestSession } from "./internal/request/requestSession.ts"
 import { Session } from "./Session.ts"
@@ -86,20 +87,40 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
   const cookie = Cookie.make(settings.cookie)
 
   /** Nothing is loaded, but the hook is set: registered any later, it would not run. */
-  const begin = (fiber: Fiber.Fiber<unknown, unknown>) => {
+  const begin = (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    scope: Scope.Scope,
+    outer: RequestSession | undefined
+  ) => {
     const exchange = new Exchange(environment, cookie, errorResponse, fiber)
-    HttpEffect.appendPreResponseHandlerUnsafe(exchange.context, (_, response) => finish(exchange, response))
-    return exchange.session
+    RequestScope.begin(scope, exchange, outer)
+    HttpEffect.appendPreResponseHandlerUnsafe(exchange.context, (_, response) => beforeSending(exchange, response))
+    return exchange
   }
 
   return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
     Effect.withFiber<HttpServerResponse.HttpServerResponse, E, Exclude<R, Session> | RequestServices>((fiber) => {
-      const outer = Context.getOrUndefined(fiber.context, Session) as RequestSession | undefined
       const scope = Context.getUnsafe(fiber.context, Scope.Scope)
-      const session = RequestScope.sessionOf(scope, settings.cookie.name, outer, () => begin(fiber))
-      return Effect.provideService(app, Session, session)
+      const outer = Context.getOrUndefined(fiber.context, Session) as RequestSession | undefined
+      const present = RequestScope.sessionAround(scope, settings.cookie.name, outer)
+      if (present !== undefined) return Effect.provideService(app, Session, present)
+      const exchange = begin(fiber, scope, outer)
+      const provided = Effect.provideService(watching(exchange, fiber, app), Session, exchange.session)
+      return Effect.flatMap(provided, (response) => answer(exchange, response))
     })
 })
+
+/** The app, with a request that tells of an upgrade if the client asks for one. */
+const watching = <A, E, R>(
+  exchange: Exchange,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  app: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => {
+  const request = Context.getUnsafe(fiber.context, HttpServerRequest)
+  return Upgrade.isAskedFor(request)
+    ? Effect.provideService(app, HttpServerRequest, Upgrade.watched(exchange, request)) as Effect.Effect<A, E, R>
+    : app
+}
 
 // -----------------------------------------------------------------------------
 // HttpRouter
