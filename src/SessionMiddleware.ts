@@ -105,21 +105,31 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
       const present = RequestScope.sessionAround(scope, settings.cookie.name, outer)
       if (present !== undefined) return Effect.provideService(app, Session, present)
       const exchange = begin(fiber, scope, outer)
-      const provided = Effect.provideService(watching(exchange, fiber, app), Session, exchange.session)
-      return Effect.flatMap(provided, (response) => answer(exchange, response))
+      return Effect.flatMap(inside(exchange, fiber, app), (response) => answer(exchange, response))
     })
 })
 
-/** The app, with a request that tells of an upgrade if the client asks for one. */
-const watching = <A, E, R>(
+/** As `Effect.provideContext` would do it, which allocates more. Only inside of `Effect.withFiber`. */
+const inside = <A, E, R>(
   exchange: Exchange,
   fiber: Fiber.Fiber<unknown, unknown>,
   app: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => {
-  const request = Context.getUnsafe(fiber.context, HttpServerRequest)
+): Effect.Effect<A, E, Exclude<R, Session>> => {
+  const { context } = fiber
+  fiber.setContext(contextInside(exchange, context as Context.Context<RequestServices>))
+  return Effect.onExitPrimitive(app as Effect.Effect<A, E, Exclude<R, Session>>, () => {
+    fiber.setContext(context)
+    return undefined
+  })
+}
+
+/** The session, and a request that tells of an upgrade if the client asks for one. */
+const contextInside = (exchange: Exchange, context: Context.Context<RequestServices>) => {
+  const request = Context.get(context, HttpServerRequest)
+  const withSession = Context.add(context, Session, exchange.session)
   return Upgrade.isAskedFor(request)
-    ? Effect.provideService(app, HttpServerRequest, Upgrade.watched(exchange, request)) as Effect.Effect<A, E, R>
-    : app
+    ? Context.add(withSession, HttpServerRequest, Upgrade.watched(exchange, request))
+    : withSession
 }
 
 // -----------------------------------------------------------------------------
