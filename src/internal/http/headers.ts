@@ -20,22 +20,18 @@ export const notCached = (response: Response): Response =>
 /** Gives an error what others have said in the response that it replaces, apart from what was about its content. */
 export const withHeadersOf = (replaced: Response, error: Response): Response => {
   const native = nativeHeaders(replaced)
-  const others = Headers.fromInput([...native, ...Object.entries(replaced.headers)].filter(([name]) => isKept(name)))
-  // The replaced response may have set a cookie as a header of its own, beside its cookies.
-  const cookies = Cookies.fromSetCookie(native.getSetCookie())
-  return HttpServerResponse.setHeader(
-    HttpServerResponse.setHeaders(
-      HttpServerResponse.mergeCookies(error, Cookies.merge(cookies, replaced.cookies)),
-      Headers.setAll(others, error.headers)
-    ),
-    "cache-control",
-    "no-store"
-  )
+  const cookies = Cookies.merge(Cookies.fromSetCookie(native.getSetCookie()), replaced.cookies)
+  native.delete("set-cookie")
+  const kept = [...native, ...Object.entries(replaced.headers)].filter(([name]) => isKept(name))
+  const headers = Headers.setAll(Headers.fromInput(kept), { ...error.headers, "cache-control": "no-store" })
+  return HttpServerResponse.setHeaders(HttpServerResponse.mergeCookies(error, cookies), headers)
 }
 
 /** A response of the web platform inside the application's has headers of its own. */
 const nativeHeaders = ({ body }: Response): globalThis.Headers =>
-  new globalThis.Headers(body._tag === "Raw" && body.body instanceof Response ? body.body.headers : undefined)
+  new globalThis.Headers(
+    body._tag === "Raw" && body.body instanceof globalThis.Response ? body.body.headers : undefined
+  )
 
 const isKept = (name: string): boolean => !aboutTheContent.has(name) && !name.endsWith("cache-control")
 

@@ -69,8 +69,10 @@ const tooLate = (request: HttpServerRequest) =>
 const saving = (exchange: Exchange): Effect.Effect<unknown> => {
   const { clock, session } = exchange
   if (!isSaved(session)) return Effect.void
-  return Effect.catchCause(session.commit(clock), (cause) =>
-    Effect.flatMap(Replacement.replace(exchange, HttpServerResponse.empty(), cause), Effect.die))
+  return Effect.catchCause(
+    session.commit(clock),
+    (cause) => Effect.flatMap(Replacement.replace(exchange, HttpServerResponse.empty(), cause), Effect.die)
+  )
 }
 
 /** Whether a commit can be made although no cookie can be set. */
