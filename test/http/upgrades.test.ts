@@ -43,9 +43,10 @@ const changes: Readonly<Record<string, Change>> = {
 }
 
 /** Does what each message says, and answers with what has become of it, until the client goes. */
-const conversation = ({ before = Effect.void, over, upgrade = (request) => request.upgrade }: {
-  /** What it does before the upgrade. */
+const conversation = ({ after = Effect.void, before = Effect.void, over, upgrade = (request) => request.upgrade }: {
+  /** What it does before the upgrade, and when the client has gone. */
   readonly before?: Change
+  readonly after?: Effect.Effect<void>
   readonly over?: Deferred.Deferred<void>
   readonly upgrade?: Upgrade
 } = {}) =>
@@ -64,6 +65,7 @@ const conversation = ({ before = Effect.void, over, upgrade = (request) => reque
       }
     })
     yield* Effect.ignore(Effect.scoped(talk))
+    yield* after
     return HttpServerResponse.empty()
   })
 
@@ -289,17 +291,25 @@ describe("in a WebSocket", () => {
       assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":11}`)
     }))
 
-  it.effect("what was not committed is dropped when the connection breaks", () =>
+  it.effect("what was changed is saved although the connection breaks, where the handler ends with a response", () =>
     Effect.gen(function*() {
-      const { cookie, over, server, store } = yield* serveSocket({
-        upgrade: (request) => Effect.andThen(Effect.void, request.upgrade)
-      })
+      const { cookie, over, server, store } = yield* serveSocket()
       const connection = yield* connect(server, "/socket", cookie)
       assert.strictEqual(yield* connection.say("regenerate"), "SessionClosedError")
       assert.strictEqual(yield* connection.say("put"), "done")
       yield* connection.terminate
       yield* Deferred.await(over)
-      assert.notInclude(store.newCalls(), "regenerate")
+      assert.deepStrictEqual(store.newCalls(), ["load", "update"])
+      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":11}`)
+    }))
+
+  it.effect("what was not committed by hand is dropped where the handler fails", () =>
+    Effect.gen(function*() {
+      const { cookie, over, server, store } = yield* serveSocket({ after: Effect.die(new Error("no")) })
+      const replies = yield* talk(server, over, ["regenerate", "put", "commit", "put"], cookie)
+      assert.deepStrictEqual(replies, ["SessionClosedError", "done", "done", "done"])
+      assert.deepStrictEqual(store.newCalls(), ["load", "update"])
+      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":11}`)
     }))
 
   it.effect("a commit at the end that fails does no harm, and is logged", () => {
