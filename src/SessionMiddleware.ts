@@ -1,13 +1,35 @@
 /**
- * Sessions for HTTP: middleware that provides the {@link Session} of each request, writes what has changed just before
- * the response's headers go out, and sets the cookie.
+ * Sessions for HTTP: middleware that provides the {@link Session} of each request, writes what has changed as soon as there
+ * is a response, and sets the cookie.
  *
  * **Details**
  *
- * A request that does not use its session costs no store call and no cookie. What a request has changed is written if
- * its response is an answer of the application: a success, a redirect, a typed error that became a response. A response
- * of the 5xx class, a defect or an interruption changes nothing, unless the handler committed by hand. A commit that
- * fails becomes the response: 503, without a cookie.
+ * A request that does not use its session costs no store call and no cookie.
+ *
+ * The response that leaves the middleware decides. An answer of the application, such as a success, a redirect or a 404,
+ * commits what the request has changed; a response of the 5xx class changes nothing, unless the handler committed by
+ * hand. A commit that fails becomes the response: 503, without a cookie, with the headers and cookies that others have set
+ * on the response that it replaces. Access logs, spans, metrics and all other middleware outside of this one see what the
+ * client gets.
+ *
+ * An error that leaves the middleware is decided by the response that it becomes further out, just before the headers of
+ * that response go out: a typed error that becomes a 409 commits; a defect or an interruption changes nothing.
+ *
+ * Where the middleware stands twice for the same cookie, the outer one commits.
+ *
+ * **Gotchas**
+ *
+ * - If something further out replaces a response whose changes were committed, also by an error, they stay committed, and
+ *   the new response gets the cookie.
+ * - If the commit of an error's response fails, the client gets the 503, but access logs, spans and metrics have seen the
+ *   response from before. Turn errors into responses inside of the middleware if you need them to agree.
+ * - The response that leaves the middleware may have the cookie. Something further out that keeps responses must obey
+ *   their `Cache-Control: no-store`.
+ * - The response to a WebSocket's handshake can't set a cookie. From `HttpServerRequest.upgrade` on, a change that needs
+ *   one is a `SessionClosedError`: every change of a client without a session, `regenerate` and `destroy`, and with the
+ *   CookieLayer every change. Other changes are saved when the handler ends with a response, or by `Session.commit`. If
+ *   there is such a change already, the upgrade itself fails, with an `HttpServerError` whose cause is the
+ *   `SessionClosedError`: make it in a request before.
  *
  * @since 0.1.0
  */

@@ -31,6 +31,7 @@ import {
 } from "../support/server.ts"
 
 type Change = Effect.Effect<unknown, SessionError.SessionError, Session.Session>
+type Provided = HttpServerRequest.HttpServerRequest | Scope.Scope | Session.Session
 type Upgrade = (request: HttpServerRequest.HttpServerRequest) => HttpServerRequest.HttpServerRequest["upgrade"]
 
 /** What a client can ask for. */
@@ -187,7 +188,7 @@ const plain = (over: Deferred.Deferred<void>, options: Options) =>
         HttpServer.serve(
           withSession(
             HttpServerRequest.HttpServerRequest.use(
-              ({ url }): Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, any> =>
+              ({ url }): Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, Provided> =>
                 url === "/socket"
                   ? conversation({ over })
                   : url === "/count"

@@ -15,10 +15,15 @@ export const replace = (
   response: HttpServerResponse.HttpServerResponse,
   cause: Cause.Cause<unknown>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.as(
-    Log.failure("Session commit failed", cause),
-    Headers.withHeadersOf(response, errorResponse(statusOf(cause)))
-  )
+  Effect.map(Log.failure("Session commit failed", cause), () => {
+    const error = errorResponse(statusOf(cause))
+    try {
+      return Headers.withHeadersOf(response, error)
+    } catch {
+      // Headers that no client could get are no reason to leave this one without a response.
+      return error
+    }
+  })
 
 const statusOf = (cause: Cause.Cause<unknown>): ErrorStatus =>
   cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof SessionStoreError) ? 503 : 500
