@@ -261,6 +261,49 @@ describe("further out than the middleware", () => {
       assert.strictEqual((yield* server.get("/", { cookie: cookieOf(answer) })).body, `{"count":1}`)
     }))
 
+  it.effect("a second run that rolls back does not take the cookie from what the first one has committed", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      const again = outside((app) => Effect.flatMap(app, (response) => runs === 1 ? app : Effect.succeed(response)))
+      const route = HttpRouter.add(
+        "POST",
+        "/once",
+        Effect.map(Session.increment(Count), () => ++runs === 1 ? ok : HttpServerResponse.empty({ status: 502 }))
+      )
+      const server = yield* serveInside(again, route)
+      const answer = yield* server.post("/once")
+      assert.strictEqual(answer.status, 502)
+      assert.strictEqual((yield* server.get("/", { cookie: cookieOf(answer) })).body, `{"count":1}`)
+    }))
+
+  it.effect("a choice among the responses of several runs is a choice among their cookies", () =>
+    Effect.gen(function*() {
+      const amounts = [1, 10]
+      const route = HttpRouter.add(
+        "POST",
+        "/add",
+        Effect.as(Effect.suspend(() => Session.put(Count, amounts.shift()!)), ok)
+      )
+      const first = outside((app) =>
+        Effect.flatMap(app, (response) => amounts.length === 1 ? Effect.as(app, response) : Effect.succeed(response))
+      )
+      const server = yield* serveInside(first, route)
+      const answer = yield* server.post("/add")
+      assert.strictEqual((yield* server.get("/", { cookie: cookieOf(answer) })).body, `{"count":1}`)
+    }))
+
+  it.effect("the session of another request is not taken for the one of this request", () =>
+    Effect.gen(function*() {
+      let other: Session.Session | undefined
+      const providing = outside((app) => other === undefined ? app : Effect.provideService(app, Session.Session, other))
+      const capturing = post("/capture", Effect.map(Session.Session, (session) => void (other = session)))
+      const server = yield* serveInside(providing, capturing)
+      yield* server.post("/capture")
+      const answer = yield* server.post("/count")
+      assert.strictEqual(answer.status, 200)
+      assert.deepStrictEqual(cookieNames(answer), ["session"])
+    }))
+
   it.effect("a change is a SessionClosedError", () =>
     Effect.gen(function*() {
       let captured: Session.Session | undefined

@@ -332,12 +332,18 @@ describe("in a WebSocket", () => {
       assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1}`)
     }))
 
-  it.effect("saveUninitialized does not begin a session that nobody would have the cookie of", () =>
-    Effect.gen(function*() {
-      const { over, server, store } = yield* serveSocket({}, { config: { saveUninitialized: true } })
-      assert.deepStrictEqual(yield* talk(server, over, ["read"]), ["done"])
-      assert.deepStrictEqual(store.newCalls(), [])
-    }))
+  it.effect.each([
+    { when: "only in the socket", before: Effect.void },
+    { when: "before the upgrade as well", before: Session.all }
+  ])(
+    "saveUninitialized does not begin a session that nobody would have the cookie of, used $when",
+    ({ before }) =>
+      Effect.gen(function*() {
+        const { over, server, store } = yield* serveSocket({ before }, { config: { saveUninitialized: true } })
+        assert.deepStrictEqual(yield* talk(server, over, ["read"]), ["done"])
+        assert.deepStrictEqual(store.newCalls(), [])
+      })
+  )
 
   it.effect("a session that is switched off takes all changes, as anywhere", () =>
     Effect.gen(function*() {
