@@ -295,7 +295,9 @@ describe("further out than the middleware", () => {
   it.effect("the session of another request is not taken for the one of this request", () =>
     Effect.gen(function*() {
       let other: Session.Session | undefined
-      const providing = outside((app) => other === undefined ? app : Effect.provideService(app, Session.Session, other))
+      const providing = outside((app) =>
+        Effect.suspend(() => other === undefined ? app : Effect.provideService(app, Session.Session, other))
+      )
       const capturing = post("/capture", Effect.map(Session.Session, (session) => void (other = session)))
       const server = yield* serveInside(providing, capturing)
       yield* server.post("/capture")
