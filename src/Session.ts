@@ -2,8 +2,8 @@
  * The session of the request, and every operation on it.
  *
  * An operation is an Effect that needs the {@link Session}, which the middleware provides. The first one loads the
- * session; changes stay in memory until the response's headers are about to go out, and are then written in one
- * operation of the store. A handler that ends in a defect, an interruption or a response of the 5xx class has changed
+ * session; changes stay in memory until the response leaves the middleware, and are then written in one operation of the
+ * store. A handler that ends in a defect, an interruption or a response of the 5xx class has changed
  * nothing.
  *
  * @since 0.1.0
@@ -657,7 +657,7 @@ export const touch: Effect.Effect<
 > = changing("touch", (session) => session.update(Operation.touched))
 
 /**
- * Writes what has changed now, instead of when the response is sent: for changes that must survive even if the
+ * Writes what has changed now, instead of when there is a response: for changes that must survive even if the
  * request, and for handling the errors of the store. The cookie still goes out with the response. There may be more
  * changes afterwards, and more commits.
  *

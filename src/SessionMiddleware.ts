@@ -1,13 +1,35 @@
 /**
- * Sessions for HTTP: middleware that provides the {@link Session} of each request, writes what has changed just before
- * the response's headers go out, and sets the cookie.
+ * Sessions for HTTP: middleware that provides the {@link Session} of each request, writes what has changed as soon as there
+ * is a response, and sets the cookie.
  *
  * **Details**
  *
- * A request that does not use its session costs no store call and no cookie. What a request has changed is written if
- * its response is an answer of the application: a success, a redirect, a typed error that became a response. A response
- * of the 5xx class, a defect or an interruption changes nothing, unless the handler committed by hand. A commit that
- * fails becomes the response: 503, without a cookie.
+ * A request that does not use its session costs no store call and no cookie.
+ *
+ * The response that leaves the middleware decides. An answer of the application, such as a success, a redirect or a 404,
+ * commits what the request has changed; a response of the 5xx class changes nothing, unless the handler committed by
+ * hand. A commit that fails becomes the response: 503, without a cookie, with the headers and cookies that others have set
+ * on the response that it replaces. Access logs, spans, metrics and all other middleware outside of this one see what the
+ * client gets.
+ *
+ * An error that leaves the middleware is decided by the response that it becomes further out, just before the headers of
+ * that response go out: a typed error that becomes a 409 commits; a defect or an interruption changes nothing.
+ *
+ * Where the middleware stands twice for the same cookie, the outer one commits.
+ *
+ * **Gotchas**
+ *
+ * - If something further out replaces a response whose changes were committed, also by an error, they stay committed, and
+ *   the new response gets the cookie.
+ * - If the commit of an error's response fails, the client gets the 503, but access logs, spans and metrics have seen the
+ *   response from before. Turn errors into responses inside of the middleware if you need them to agree.
+ * - The response that leaves the middleware may have the cookie. Something further out that keeps responses must obey
+ *   their `Cache-Control: no-store`.
+ * - The response to a WebSocket's handshake can't set a cookie. From `HttpServerRequest.upgrade` on, a change that needs
+ *   one is a `SessionClosedError`: every change of a client without a session, `regenerate` and `destroy`, and with the
+ *   CookieLayer every change. Other changes are saved when the handler ends with a response, or by `Session.commit`. If
+ *   there is such a change already, the upgrade itself fails, with an `HttpServerError` whose cause is the
+ *   `SessionClosedError`: make it in a request before.
  *
  * @since 0.1.0
  */
@@ -19,17 +41,18 @@ import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpRouter from "effect/http/HttpRouter"
-import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { unhandled } from "effect/Types"
 import * as Setting from "./internal/config/settings.ts"
-import { finish } from "./internal/http/answer.ts"
+import { answer, beforeSending } from "./internal/http/answer.ts"
 import * as ApiErrors from "./internal/http/apiErrors.ts"
 import * as Cookie from "./internal/http/cookie.ts"
 import { type ErrorResponse, Exchange, type RequestServices } from "./internal/http/exchange.ts"
 import * as RequestScope from "./internal/http/requestScope.ts"
+import * as Upgrade from "./internal/http/upgrade.ts"
 import * as Environment from "./internal/request/environment.ts"
 import type { RequestSession } from "./internal/request/requestSession.ts"
 import { Session } from "./Session.ts"
@@ -86,20 +109,50 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
   const cookie = Cookie.make(settings.cookie)
 
   /** Nothing is loaded, but the hook is set: registered any later, it would not run. */
-  const begin = (fiber: Fiber.Fiber<unknown, unknown>) => {
+  const begin = (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    scope: Scope.Scope,
+    outer: RequestSession | undefined
+  ) => {
     const exchange = new Exchange(environment, cookie, errorResponse, fiber)
-    HttpEffect.appendPreResponseHandlerUnsafe(exchange.context, (_, response) => finish(exchange, response))
-    return exchange.session
+    RequestScope.begin(scope, exchange, outer)
+    HttpEffect.appendPreResponseHandlerUnsafe(exchange.context, (_, response) => beforeSending(exchange, response))
+    return exchange
   }
 
   return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
     Effect.withFiber<HttpServerResponse.HttpServerResponse, E, Exclude<R, Session> | RequestServices>((fiber) => {
-      const outer = Context.getOrUndefined(fiber.context, Session) as RequestSession | undefined
       const scope = Context.getUnsafe(fiber.context, Scope.Scope)
-      const session = RequestScope.sessionOf(scope, settings.cookie.name, outer, () => begin(fiber))
-      return Effect.provideService(app, Session, session)
+      const outer = Context.getOrUndefined(fiber.context, Session) as RequestSession | undefined
+      const present = RequestScope.sessionAround(scope, settings.cookie.name, outer)
+      if (present !== undefined) return Effect.provideService(app, Session, present)
+      const exchange = begin(fiber, scope, outer)
+      return Effect.flatMap(inside(exchange, fiber, app), (response) => answer(exchange, response))
     })
 })
+
+/** As `Effect.provideContext` would do it, which allocates more. Only inside of `Effect.withFiber`. */
+const inside = <A, E, R>(
+  exchange: Exchange,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  app: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, Exclude<R, Session>> => {
+  const { context } = fiber
+  fiber.setContext(contextInside(exchange, context as Context.Context<RequestServices>))
+  return Effect.onExitPrimitive(app as Effect.Effect<A, E, Exclude<R, Session>>, () => {
+    fiber.setContext(context)
+    return undefined
+  })
+}
+
+/** The session, and a request that tells of an upgrade if the client asks for one. */
+const contextInside = (exchange: Exchange, context: Context.Context<RequestServices>) => {
+  const request = Context.get(context, HttpServerRequest)
+  const withSession = Context.add(context, Session, exchange.session)
+  return Upgrade.isAskedFor(request)
+    ? Context.add(withSession, HttpServerRequest, Upgrade.watched(exchange, request))
+    : withSession
+}
 
 // -----------------------------------------------------------------------------
 // HttpRouter

@@ -7,6 +7,8 @@ import { Clock, Effect, Exit, Scope } from "effect"
 import { MemoryLayer, Session } from "effect-session"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
+import { answer, beforeSending } from "../../src/internal/http/answer.ts"
+import type { Exchange } from "../../src/internal/http/exchange.ts"
 import type { RequestSession } from "../../src/internal/request/requestSession.ts"
 import { Count, Name, ok } from "../support/routes.ts"
 import { serveWeb } from "../support/server.ts"
@@ -47,6 +49,25 @@ describe("a commit", () => {
       }
       yield* withSession(undefined, Effect.andThen(Session.put(Count, 1), assertIsSomething))
     }).pipe(Effect.provide(application(MemoryLayer.layer()))))
+})
+
+describe("the answer to a request", () => {
+  for (const [name, use] of [["did not use", Effect.void], ["only read", Session.get(Count)]] as const) {
+    it.effect(`that ${name} its session is there at once, and so is the hook's`, () =>
+      Effect.gen(function*() {
+        const answers: Array<unknown> = []
+        const route = Effect.gen(function*() {
+          yield* use
+          const { client } = (yield* Session.Session) as unknown as RequestSession
+          const exchange = client as Exchange
+          answers.push(answer(exchange, ok), answer(exchange, ok), beforeSending(exchange, ok))
+          return ok
+        })
+        const server = yield* serveWeb(HttpRouter.add("GET", "/", route))
+        assert.strictEqual((yield* server.send("GET", "/")).status, 200)
+        assert.deepStrictEqual(answers, [Exit.succeed(ok), Exit.succeed(ok), Exit.succeed(ok)])
+      }))
+  }
 })
 
 describe("the scope of a request", () => {

@@ -1,116 +1,72 @@
 /**
- * What becomes of the session when the response is known: committed or rolled back, with the cookie, once.
+ * What becomes of the session when there is a response: committed or rolled back, with the cookie, once.
+ *
+ * The response that leaves the middleware decides. What is further out, such as a log of requests, sees what the client
+ * gets. Only where an error leaves the middleware, the response that it becomes decides.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Cookies from "effect/http/Cookies"
-import * as HttpBody from "effect/http/HttpBody"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { SessionStoreError } from "../../SessionError.ts"
-import * as State from "../request/state.ts"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type { RequestSession } from "../request/requestSession.ts"
 import type { Exchange } from "./exchange.ts"
+import * as Late from "./late.ts"
+import * as Replacement from "./replacement.ts"
 import * as RequestScope from "./requestScope.ts"
+import * as SetCookie from "./setCookie.ts"
+import * as Upgrade from "./upgrade.ts"
 
-/**
- * What happens to the session just before the headers go out. It never fails: without a response the client would wait
- * for ever.
- */
-export const finish = (
-  exchange: Exchange,
-  response: HttpServerResponse.HttpServerResponse
-): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
-  const { clock, session } = exchange
+type Response = HttpServerResponse.HttpServerResponse
+
+/** The first response that there is decides what becomes of the session. */
+export const answer = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
+  if (exchange.isAnswered) return Effect.succeed(response)
+  const { session } = exchange
+  const isNeeded = session.phase === "late" ? Upgrade.isSaved(session) : mayCommit(session)
+  exchange.isAnswered = true
   // A change that a forked fiber makes from here on would miss the commit.
   session.phase = "closed"
-  RequestScope.end(exchange.scope)
-  if (rollsBack(response.status)) return withCookie(exchange, response)
-  const { rolling, saveUninitialized } = session.settings
-  const isUsed = session.isInitiated
-  if (!isUsed && !saveUninitialized && rolling !== "always") return stayingOpenLate(exchange, response)
-  const committed = isUsed
-    ? session.commit(clock)
-    : Effect.andThen(session.ready, Effect.suspend(() => session.commit(clock)))
-  return Effect.matchCauseEffectEager(committed, {
-    onSuccess: () =>
-      Effect.flatMapEager(stayingOpenLate(exchange, response), (response) => withCookie(exchange, response)),
-    onFailure: (cause) => Effect.flatMap(failed(exchange, cause), (response) => withCookie(exchange, response))
-  })
+  if (rollsBack(response.status)) return SetCookie.withCookie(exchange, response)
+  if (isNeeded) return committing(exchange, response)
+  return Effect.succeed(staysLate(session, response))
 }
 
-/** The final status decides, not the exit of the handler: a failure may be a redirect. 499 is a client that has gone. */
+/**
+ * Just before the headers go out: for an error that became a response outside of the middleware, and for a response that
+ * another one has replaced there. It never fails: without a response the client would wait for ever.
+ */
+export const beforeSending = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
+  RequestScope.end(exchange.scope)
+  const answered = exchange.isAnswered ? SetCookie.withMissingCookie(exchange, response) : answer(exchange, response)
+  return exchange.session.phase === "closed" && Exit.isExit(answered)
+    ? answered
+    : Effect.flatMapEager(answered, (response) => Late.savingLate(exchange, response))
+}
+
+/** The status decides, not the exit of the handler: a failure may be a redirect. 499 is a client that has gone. */
 const rollsBack = (status: number): boolean => status >= 500 || status === 499
 
-/** While a body is being streamed, what needs no other cookie can still be saved when the request's scope closes. */
-const stayingOpenLate = (
-  { clock, scope, session }: Exchange,
-  response: HttpServerResponse.HttpServerResponse
-): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
-  const { body } = response
-  if (body._tag !== "Stream") return Effect.succeed(response)
-  session.phase = "late"
-  let isBroken = false
-  const close = Scope.addFinalizerExit(scope, (exit) => {
-    session.phase = "closed"
-    if (Exit.isFailure(exit) || isBroken || session.isStateless) return Effect.void
-    return Effect.catchCause(session.commit(clock), (cause) => log("Session commit failed", cause))
+const mayCommit = ({ isInitiated, settings: { rolling, saveUninitialized } }: RequestSession): boolean =>
+  isInitiated || saveUninitialized || rolling === "always"
+
+/** An interruption does not cut it in half, and neither its failure nor its cookie is lost. */
+const committing = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
+  const { clock, session } = exchange
+  const committed = session.isInitiated
+    ? session.commit(clock)
+    : Effect.andThen(session.ready, Effect.suspend(() => session.commit(clock)))
+  const answered = Effect.matchCauseEffectEager(committed, {
+    onSuccess: () => SetCookie.withCookie(exchange, staysLate(session, response)),
+    onFailure: (cause) =>
+      Effect.flatMap(
+        Replacement.replace(exchange, response, cause),
+        (response) => SetCookie.withCookie(exchange, response)
+      )
   })
-  // The scope's exit alone does not tell: where requests are logged, it is a success even if the body has failed.
-  const stream = Stream.onExit(body.stream, (exit) => Effect.sync(() => void (isBroken = Exit.isFailure(exit))))
-  const streamed = HttpServerResponse.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))
-  return Effect.as(close, withItsHeaders(response, streamed))
+  return Exit.isExit(answered) ? answered : Effect.uninterruptible(answered)
 }
 
-/** Another body or other cookies would bring back the headers of the body, over those that the application has set. */
-const withItsHeaders = (
-  response: HttpServerResponse.HttpServerResponse,
-  changed: HttpServerResponse.HttpServerResponse
-): HttpServerResponse.HttpServerResponse => HttpServerResponse.setHeaders(changed, response.headers)
-
-/** The answer to a commit that failed: what went wrong is for the log, not for the client. */
-const failed = (
-  { errorResponse }: Exchange,
-  cause: Cause.Cause<unknown>
-): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.as(
-    log("Session commit failed", cause),
-    errorResponse(
-      cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof SessionStoreError)
-        ? 503
-        : 500
-    )
-  )
-
-/** A logger that fails must not keep the client waiting. */
-const log = (message: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.catchCause(Effect.logError(message, cause), () => Effect.void)
-
-const withCookie = (
-  exchange: Exchange,
-  response: HttpServerResponse.HttpServerResponse
-): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
-  const { clock, cookie, header, session } = exchange
-  const outgoing = State.outgoingOf(session.state)
-  if (outgoing === undefined) return Effect.succeed(response)
-  return Effect.catchCause(
-    Effect.sync(() => {
-      const cookies = outgoing._tag === "Clear"
-        ? cookie.clear(header)
-        : cookie.write(Redacted.value(outgoing.token), outgoing.expiresAt, clock.currentTimeMillisUnsafe(), header)
-      const updated = HttpServerResponse.updateCookies(response, (others) => cookies.reduce(setCookie, others))
-      return notCached(withItsHeaders(response, updated))
-    }),
-    (cause) => failed(exchange, cause)
-  )
+/** While the body is being streamed, the session takes changes that need no other cookie. */
+const staysLate = (session: RequestSession, response: Response): Response => {
+  if (response.body._tag === "Stream") session.phase = "late"
+  return response
 }
-
-const setCookie = (cookies: Cookies.Cookies, cookie: Cookies.Cookie) => Cookies.setCookie(cookies, cookie)
-
-/** A shared cache must not hand one client's cookie to another (OWASP ASVS 5.0, V14.3.2). */
-const notCached = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse =>
-  response.headers["cache-control"] === undefined
-    ? HttpServerResponse.setHeader(response, "cache-control", "no-store")
-    : response

@@ -18,8 +18,11 @@ import type { RequestScope } from "./requestScope.ts"
 /** What the server provides for each request. */
 export type RequestServices = HttpServerRequest | Scope.Scope
 
-/** The response to a commit that failed. */
-export type ErrorResponse = (status: 500 | 503) => HttpServerResponse.HttpServerResponse
+/** The status of the response to a commit that failed. */
+export type ErrorStatus = 500 | 503
+
+/** That response. */
+export type ErrorResponse = (status: ErrorStatus) => HttpServerResponse.HttpServerResponse
 
 /** A request and its session, with what it takes to answer it. */
 export class Exchange implements Client {
@@ -28,6 +31,12 @@ export class Exchange implements Client {
   readonly context: Context.Context<RequestServices>
   readonly clock: Clock.Clock
   readonly session: RequestSession
+  /** Whether it is decided what becomes of the session. */
+  isAnswered = false
+  /** The one that the same request has begun before, if any. */
+  previous: Exchange | undefined = undefined
+  /** The one that this one is inside of: with another cookie, if any. */
+  around: Exchange | undefined = undefined
 
   constructor(
     environment: Environment,
@@ -40,6 +49,10 @@ export class Exchange implements Client {
     this.context = fiber.context as Context.Context<RequestServices>
     this.clock = fiber.getRef(Clock.Clock)
     this.session = new RequestSession(environment, this)
+  }
+
+  get cookieName(): string {
+    return this.session.settings.cookie.name
   }
 
   get scope(): RequestScope {

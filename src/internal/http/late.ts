@@ -1,0 +1,41 @@
+/**
+ * While a body is being streamed, what needs no other cookie can still be saved, when the request's scope closes.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Exchange } from "./exchange.ts"
+import * as Headers from "./headers.ts"
+import * as Log from "./log.ts"
+
+/** Sees to it that the changes are saved in the end, unless the body breaks off. */
+export const savingLate = (
+  { clock, scope, session }: Exchange,
+  response: HttpServerResponse.HttpServerResponse
+): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  if (session.phase !== "late") return Effect.succeed(response)
+  let isBroken = false
+  const close = Scope.addFinalizerExit(scope, (exit) => {
+    session.phase = "closed"
+    if (Exit.isFailure(exit) || isBroken || session.isStateless) return Effect.void
+    return Effect.catchCause(session.commit(clock), (cause) => Log.failure("Session commit failed", cause))
+  })
+  // The scope's exit alone does not tell: where requests are logged, it is a success even if the body has failed.
+  const watched = whenOver(response, (exit) => void (isBroken = Exit.isFailure(exit)))
+  return Effect.as(close, watched)
+}
+
+const whenOver = (
+  response: HttpServerResponse.HttpServerResponse,
+  f: (exit: Exit.Exit<unknown, unknown>) => void
+): HttpServerResponse.HttpServerResponse => {
+  const { body } = response
+  // Further out, another response may have taken the place of the one that is streamed.
+  if (body._tag !== "Stream") return response
+  const stream = Stream.onExit(body.stream, (exit) => Effect.sync(() => f(exit)))
+  const streamed = HttpServerResponse.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))
+  return Headers.withItsHeaders(response, streamed)
+}
