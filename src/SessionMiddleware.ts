@@ -97,8 +97,9 @@ export const make: Effect.Effect<
   SessionStore | SessionConfig
 > = Effect.suspend(() => makeWith(withText))
 
-const withText: ErrorResponse = (status) =>
-  HttpServerResponse.text(status === 503 ? "Service Unavailable" : "Internal Server Error", { status })
+const withText: ErrorResponse = (status) => HttpServerResponse.text(texts[status], { status })
+
+const texts = { 409: "Conflict", 500: "Internal Server Error", 503: "Service Unavailable" }
 
 // As the errors of an HttpApi are declared: a client of it does not accept a body.
 const withoutBody: ErrorResponse = (status) => HttpServerResponse.empty({ status })

@@ -19,7 +19,7 @@ import type { RequestScope } from "./requestScope.ts"
 export type RequestServices = HttpServerRequest | Scope.Scope
 
 /** The status of the response to a commit that failed. */
-export type ErrorStatus = 500 | 503
+export type ErrorStatus = 409 | 500 | 503
 
 /** That response. */
 export type ErrorResponse = (status: ErrorStatus) => HttpServerResponse.HttpServerResponse

@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import { SessionStoreError } from "../../SessionError.ts"
+import { SessionConflictError, SessionStoreError } from "../../SessionError.ts"
 import type { ErrorStatus, Exchange } from "./exchange.ts"
 import * as Headers from "./headers.ts"
 import * as Log from "./log.ts"
@@ -25,5 +25,8 @@ export const replace = (
     }
   })
 
-const statusOf = (cause: Cause.Cause<unknown>): ErrorStatus =>
-  cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof SessionStoreError) ? 503 : 500
+const statusOf = (cause: Cause.Cause<unknown>): ErrorStatus => {
+  const isFailure = (type: typeof SessionStoreError | typeof SessionConflictError) =>
+    cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof type)
+  return isFailure(SessionStoreError) ? 503 : isFailure(SessionConflictError) ? 409 : 500
+}

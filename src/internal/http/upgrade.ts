@@ -9,7 +9,7 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { Socket } from "effect/socket/Socket"
 import { SessionClosedError } from "../../SessionError.ts"
-import * as Flash from "../record/flash.ts"
+import * as Draft from "../record/draft.ts"
 import type { RequestSession } from "../request/requestSession.ts"
 import type { Existing } from "../request/state.ts"
 import type { Exchange } from "./exchange.ts"
@@ -79,15 +79,15 @@ const saving = (exchange: Exchange): Effect.Effect<unknown> => {
 export const isSaved = ({ isStateless, state: { _tag } }: RequestSession): boolean =>
   !isStateless && (_tag === "Existing" || _tag === "Lost")
 
-const needsCookie = ({ isStateless, state }: RequestSession): boolean => {
+const needsCookie = ({ hasChanges, isStateless, state }: RequestSession): boolean => {
   switch (state._tag) {
     case "Unloaded":
     case "Lost":
       return false
     case "Anonymous":
-      return state.fields.size > 0 || isCookieDue(state)
+      return Draft.hasFields(state.draft, state.base) || isCookieDue(state)
     case "Existing":
-      return state.isFresh || isStateless && (isChanged(state) || isCookieDue(state))
+      return state.isFresh || isStateless && (hasChanges || isCookieDue(state))
     default:
       return true
   }
@@ -95,8 +95,3 @@ const needsCookie = ({ isStateless, state }: RequestSession): boolean => {
 
 const isCookieDue = ({ due, outgoing }: Pick<Existing, "due" | "outgoing">): boolean =>
   due !== undefined || outgoing !== undefined
-
-/** Whether anything has changed but that flash messages were read. */
-const isChanged = ({ pending, record }: Existing): boolean =>
-  pending.clear || pending.set.size + pending.increment.size > 0 ||
-  pending.remove.size > Flash.fieldsOf(record.fields).length

@@ -151,6 +151,11 @@ export class RequestSession {
     return this.state as State.Loaded
   }
 
+  /** Whether the handler has done anything that is not committed. That flash messages were read does not count. */
+  get hasChanges(): boolean {
+    return this.#state !== this.#committed
+  }
+
   /** An operation of the handler. */
   update(f: (state: State.Loaded) => State.Loaded): Effect.Effect<void> {
     this.#state = f(this.loaded)
