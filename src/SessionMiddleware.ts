@@ -50,7 +50,7 @@ import * as Setting from "./internal/config/settings.ts"
 import { answer, beforeSending } from "./internal/http/answer.ts"
 import * as ApiErrors from "./internal/http/apiErrors.ts"
 import * as Cookie from "./internal/http/cookie.ts"
-import { type ErrorResponse, Exchange, type RequestServices } from "./internal/http/exchange.ts"
+import { type ErrorResponse, type ErrorStatus, Exchange, type RequestServices } from "./internal/http/exchange.ts"
 import * as RequestScope from "./internal/http/requestScope.ts"
 import * as Upgrade from "./internal/http/upgrade.ts"
 import * as Environment from "./internal/request/environment.ts"
@@ -99,7 +99,11 @@ export const make: Effect.Effect<
 
 const withText: ErrorResponse = (status) => HttpServerResponse.text(texts[status], { status })
 
-const texts = { 409: "Conflict", 500: "Internal Server Error", 503: "Service Unavailable" }
+const texts: { readonly [Status in ErrorStatus]: string } = {
+  409: "Conflict",
+  500: "Internal Server Error",
+  503: "Service Unavailable"
+}
 
 // As the errors of an HttpApi are declared: a client of it does not accept a body.
 const withoutBody: ErrorResponse = (status) => HttpServerResponse.empty({ status })
