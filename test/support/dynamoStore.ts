@@ -83,5 +83,18 @@ export const setting = (values: Readonly<Record<string, string>>): SessionStore.
 export const adding = (field: string, by: number, initial = 0): SessionStore.Change =>
   Change.increment(Change.none, field, { by, initial })
 
-export const both = (first: SessionStore.Change, second: SessionStore.Change): SessionStore.Change =>
-  Change.compose(first, second)
+/** Two changes of different fields as one. */
+export const both = (first: SessionStore.Change, second: SessionStore.Change): SessionStore.Change => ({
+  clear: first.clear || second.clear,
+  set: new Map([...first.set, ...second.set]),
+  remove: new Set([...first.remove, ...second.remove]),
+  increment: new Map([...first.increment, ...second.increment]),
+  touch: first.touch || second.touch,
+  expect: new Map([...first.expect, ...second.expect])
+})
+
+/** The change, if the fields have these texts. */
+export const expecting = (
+  expected: Readonly<Record<string, string | undefined>>,
+  change: SessionStore.Change
+): SessionStore.Change => ({ ...change, expect: new Map(Object.entries(expected)) })
