@@ -7,17 +7,9 @@ import { SessionError } from "effect-session"
 import * as Change from "../../../src/internal/record/change.ts"
 import { AnyText } from "../../support/arbitraries.ts"
 import { startDynamo, table } from "../../support/dynamoServer.ts"
-import {
-  adding,
-  both,
-  buildStore,
-  createSession,
-  expecting,
-  type Session,
-  setting,
-  times
-} from "../../support/dynamoStore.ts"
+import { buildStore } from "../../support/dynamoStore.ts"
 import { shared } from "../../support/redisServer.ts"
+import { adding, both, createSession, expecting, type Session, setting, times } from "../../support/storedSession.ts"
 
 const server = shared(startDynamo())
 

@@ -9,11 +9,12 @@ import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import { secret } from "../../support/config.ts"
 import { type Disturbance, keys, startDynamo, table } from "../../support/dynamoServer.ts"
-import { adding, both, buildStore, createSession, expecting, setting, times } from "../../support/dynamoStore.ts"
+import { buildStore } from "../../support/dynamoStore.ts"
 import { outages } from "../../support/outages.ts"
 import { eventually, shared } from "../../support/redisServer.ts"
 import { basicRoutes } from "../../support/routes.ts"
 import { cookieOf, serve } from "../../support/server.ts"
+import { adding, both, createSession, expecting, setting, times } from "../../support/storedSession.ts"
 
 const dynamo = shared(startDynamo())
 
