@@ -11,10 +11,24 @@ import type { AddressInfo } from "node:net"
 import { Readable } from "node:stream"
 import type { Gate } from "./routes.ts"
 
+const require = createRequire(import.meta.url)
+
+const allOld = "ReturnValuesOnConditionCheckFailure"
+
 // It comes without types.
-const dynalite: (options: { readonly createTableMs: number }) => Http.Server = createRequire(import.meta.url)(
-  "dynalite"
-)
+const dynalite: (options: { readonly createTableMs: number }) => Http.Server = require("dynalite")
+
+// What it lacks: with the refusal of a condition, the item that is there, if the request asks for it.
+for (const operation of ["putItem", "updateItem"]) {
+  require(`dynalite/validations/${operation}`).types[allOld] = { type: "String", enum: ["ALL_OLD", "NONE"] }
+}
+const database = require("dynalite/db")
+const { checkConditional } = database
+database.checkConditional = (data: Record<string, unknown>, item: unknown) => {
+  const refusal = checkConditional(data, item)
+  if (refusal != null && data[allOld] === "ALL_OLD") refusal.body.Item = item
+  return refusal
+}
 
 export interface Sent {
   readonly operation: string
@@ -71,8 +85,8 @@ export const keys = { accessKeyId: "AKIAIOSFODNN7EXAMPLE", secretAccessKey: "wJa
 export const table = "sessions-test"
 
 /** Starts a server that has the table, and stops it with the scope. */
-export const startDynamo = Effect.fnUntraced(function*() {
-  const server = yield* startDynamoWithoutTable()
+export const startDynamo = Effect.fnUntraced(function*(options?: Options) {
+  const server = yield* startDynamoWithoutTable(options)
   yield* makeTable(server, table)
   server.newRequests()
   return server
@@ -94,14 +108,16 @@ export interface Options {
   readonly createTableMs?: number
   /** Whether it has a time to live. */
   readonly ttl?: boolean
+  /** Whether it tells what is there when it refuses a condition. */
+  readonly tellsWhatIsThere?: boolean
 }
 
-export const startDynamoWithoutTable = Effect.fnUntraced(function*({ createTableMs = 0, ttl = true }: Options = {}) {
+export const startDynamoWithoutTable = Effect.fnUntraced(function*(options: Options = {}) {
   const requests: Array<Sent> = []
   const disturbances = new Map<string, Array<Disturbance>>()
   const holds = new Map<string, { readonly wait: (response: Http.ServerResponse) => Promise<void> }>()
   let breakdown: Disturbance | undefined
-  const carryOut = makeDynalite(createTableMs, ttl)
+  const carryOut = makeDynalite(options)
 
   const http = Http.createServer(async (request, response) => {
     const received = await receive(request)
@@ -177,7 +193,7 @@ export const startDynamoWithoutTable = Effect.fnUntraced(function*({ createTable
 
 interface Received extends Sent {
   /** The request once more, for a listener that has not seen it. */
-  readonly again: () => Http.IncomingMessage
+  readonly again: (body: object) => Http.IncomingMessage
 }
 
 const receive = async (request: Http.IncomingMessage): Promise<Received> => {
@@ -190,11 +206,16 @@ const receive = async (request: Http.IncomingMessage): Promise<Received> => {
     operation: String(headers["x-amz-target"]).replace(/^.*\./, ""),
     body: JSON.parse(bytes.toString()),
     signedFor: `${key} ${region}`,
-    again: () => Object.assign(Readable.from([bytes]), { headers, method, url }) as Http.IncomingMessage
+    again: (body) =>
+      Object.assign(Readable.from([Buffer.from(JSON.stringify(body))]), {
+        headers,
+        method,
+        url
+      }) as Http.IncomingMessage
   }
 }
 
-const makeDynalite = (createTableMs: number, ttl: boolean) => {
+const makeDynalite = ({ createTableMs = 0, tellsWhatIsThere = true, ttl = true }: Options) => {
   const [listener] = dynalite({ createTableMs }).listeners("request") as [(...parameters: Array<unknown>) => void]
   const ttls = new Map<unknown, object>()
   return ({ again, body, operation }: Received, response: Http.ServerResponse): void => {
@@ -206,7 +227,7 @@ const makeDynalite = (createTableMs: number, ttl: boolean) => {
     const TimeToLiveDescription = ttls.get(TableName)
     return operation === "DescribeTimeToLive" && TimeToLiveDescription !== undefined
       ? send(response, 200, { TimeToLiveDescription })
-      : listener(again(), response)
+      : listener(again(tellsWhatIsThere ? body : { ...body, [allOld]: undefined }), response)
   }
 }
 

@@ -1,11 +1,9 @@
 /**
- * A store on a DynamoDB of the tests', and what a request does with it.
+ * A store on a DynamoDB of the tests'.
  */
-import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Context, Effect, Layer, type Scope } from "effect"
 import type { SessionError } from "effect-session"
 import { DynamoLayer, SessionConfig, SessionStore } from "effect-session"
-import * as Change from "../../src/internal/record/change.ts"
-import * as Identifier from "../../src/internal/token/identifier.ts"
 import { secret } from "./config.ts"
 import type { DynamoServer } from "./dynamoServer.ts"
 
@@ -20,68 +18,3 @@ export const buildStore = (
       SessionConfig.layer({ secret, age: "never", absoluteAge: "never", touchEvery: "1 minute", ...config })
     )
   ).pipe(Effect.map((context) => Context.get(context, SessionStore.SessionStore)))
-
-export interface Session {
-  /** The hash of the id, which the item has after the prefix. */
-  readonly key: string
-  readonly id: Redacted.Redacted<string>
-  readonly token: Redacted.Redacted<string>
-  readonly record: SessionStore.SessionRecord
-  /** What a request commits that has loaded the session as it was created. */
-  readonly commit: (
-    change: SessionStore.Change,
-    times?: Partial<SessionStore.Times>
-  ) => ReturnType<SessionStore.SessionStore["update"]>
-  readonly touch: (times: Partial<SessionStore.Times>) => ReturnType<SessionStore.SessionStore["touch"]>
-  readonly regenerate: (change?: SessionStore.Change) => ReturnType<SessionStore.SessionStore["regenerate"]>
-  readonly destroy: ReturnType<SessionStore.SessionStore["destroy"]>
-  /** What is stored by now; `undefined` if it is none. */
-  readonly stored: Effect.Effect<SessionStore.SessionRecord | undefined, unknown>
-  /** The fields of that, in the order of their names. */
-  readonly fields: Effect.Effect<Record<string, string> | undefined, unknown>
-}
-
-export const times = { createdAt: 1_700_000_000_000, touchedAt: 1_700_000_000_000, expiresAt: 1_700_003_600_001 }
-
-export const newId = (): Redacted.Redacted<string> => Redacted.make(Identifier.random())
-
-/** Creates a session; the values are JSON text. */
-export const createSession = Effect.fnUntraced(
-  function*(store: SessionStore.SessionStore, values: Readonly<Record<string, string>> = {}) {
-    const id = newId()
-    const record = { ...times, fields: new Map(Object.entries(values)) }
-    const written = yield* store.create(id, record)
-    if (written._tag !== "Written" || written.token === undefined) throw new Error(`The session is ${written._tag}`)
-    const { token } = written
-    const stored = Effect.map(store.load(token), (loaded) => loaded._tag === "Found" ? loaded.record : undefined)
-    const session: Session = {
-      key: Identifier.hash(Redacted.value(id)),
-      id,
-      token,
-      record,
-      commit: (change, later = {}) =>
-        store.update(id, change, { ...record, ...later, fields: Change.apply(record.fields, change) }),
-      touch: (later) => store.touch(id, { ...record, ...later }),
-      regenerate: (change = Change.none) =>
-        store.regenerate(id, newId(), change, { ...record, fields: Change.apply(record.fields, change) }),
-      destroy: store.destroy(id, record),
-      stored,
-      fields: Effect.map(
-        stored,
-        (record) => record && Object.fromEntries([...record.fields].toSorted(([one], [other]) => one < other ? -1 : 1))
-      )
-    }
-    return session
-  }
-)
-
-export const setting = (values: Readonly<Record<string, string>>): SessionStore.Change => ({
-  ...Change.none,
-  set: new Map(Object.entries(values))
-})
-
-export const adding = (field: string, by: number, initial = 0): SessionStore.Change =>
-  Change.increment(Change.none, field, { by, initial })
-
-export const both = (first: SessionStore.Change, second: SessionStore.Change): SessionStore.Change =>
-  Change.compose(first, second)

@@ -19,9 +19,9 @@ import {
   startDynamoWithoutTable,
   table
 } from "../../support/dynamoServer.ts"
-import { createSession } from "../../support/dynamoStore.ts"
 import { observe } from "../../support/observe.ts"
 import { shared, temporaryFolder } from "../../support/redisServer.ts"
+import { createSession } from "../../support/storedSession.ts"
 
 const dynamo = shared(startDynamo())
 

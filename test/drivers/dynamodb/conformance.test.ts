@@ -13,6 +13,12 @@ SessionStoreTest.suite("DynamoLayer", {
   dump: Effect.suspend(() => Effect.map(server().items(), (items) => JSON.stringify(items)))
 })
 
+const standIn = shared(startDynamo({ tellsWhatIsThere: false }))
+
+SessionStoreTest.suite("DynamoLayer on a stand-in that refuses a condition without telling what is there", {
+  layer: Layer.unwrap(Effect.sync(() => DynamoLayer.layer(standIn().options)))
+})
+
 let client: DynamoDBClient | undefined
 afterAll(() => client?.destroy())
 

@@ -7,8 +7,9 @@ import { SessionError } from "effect-session"
 import * as Change from "../../../src/internal/record/change.ts"
 import { AnyText } from "../../support/arbitraries.ts"
 import { startDynamo, table } from "../../support/dynamoServer.ts"
-import { adding, both, buildStore, createSession, type Session, setting, times } from "../../support/dynamoStore.ts"
+import { buildStore } from "../../support/dynamoStore.ts"
 import { shared } from "../../support/redisServer.ts"
+import { adding, both, createSession, expecting, type Session, setting, times } from "../../support/storedSession.ts"
 
 const server = shared(startDynamo())
 
@@ -78,38 +79,36 @@ describe("the requests of", () => {
       assert.strictEqual((yield* server().items()).length, before - 1)
     }))
 
-  it.effect("a commit to a session that is gone: one, or two if it would have extended it", () =>
+  it.effect("a commit to a session that is gone: two, as it may have been regenerated; and a touch: two", () =>
     Effect.gen(function*() {
       const session = yield* createSession(yield* start)
       yield* session.destroy
       server().newRequests()
       assert.deepStrictEqual(yield* session.commit(setting({ a: "1" })), gone)
-      assert.deepStrictEqual(server().newOperations(), ["UpdateItem"])
+      assert.deepStrictEqual(server().newOperations(), ["UpdateItem", "GetItem"])
       assert.deepStrictEqual(yield* session.touch(later), gone)
       assert.deepStrictEqual(server().newOperations(), ["UpdateItem", "GetItem"])
     }))
 
-  it.effect("a touch that comes too late: two, or three with a change", () =>
+  it.effect("a touch that comes too late: one, or two with a change", () =>
     Effect.gen(function*() {
       const session = yield* createSession(yield* start)
       yield* session.touch(latest)
       server().newRequests()
       assert.deepStrictEqual(yield* session.touch(later), written)
-      assert.deepStrictEqual(server().newOperations(), ["UpdateItem", "GetItem"])
+      assert.deepStrictEqual(server().newOperations(), ["UpdateItem"])
       assert.deepStrictEqual(yield* session.commit({ ...setting({ a: "1" }), touch: true }, later), written)
-      assert.deepStrictEqual(server().newOperations(), ["UpdateItem", "GetItem", "UpdateItem"])
+      assert.deepStrictEqual(server().newOperations(), ["UpdateItem", "UpdateItem"])
       assert.deepStrictEqual(yield* session.stored, { ...times, ...latest, fields: new Map([["a", "1"]]) })
     }))
 
   it.effect("a commit that has to read: consistent ones, whatever the settings say", () =>
     Effect.gen(function*() {
       const session = yield* createSession(yield* buildStore(server(), { consistentRead: false }), { a: "\"x\"" })
-      yield* session.touch(latest)
       server().newRequests()
-      yield* session.touch(later)
       yield* session.commit(adding("a", 1))
       const reads = server().newRequests().filter(({ operation }) => operation === "GetItem")
-      assert.deepStrictEqual(reads.map(({ body }) => body["ConsistentRead"]), [true, true])
+      assert.deepStrictEqual(reads.map(({ body }) => body["ConsistentRead"]), [true])
     }))
 
   it.effect("reading: a consistent one, unless the settings say otherwise", () =>
@@ -483,9 +482,13 @@ describe("a commit of many fields", () => {
     }))
 
   it.effect.each([
-    { how: "destroyed", end: (session: Session) => session.destroy as Effect.Effect<unknown, unknown> },
-    { how: "regenerated", end: (session: Session) => session.regenerate() as Effect.Effect<unknown, unknown> }
-  ])("to a session that is $how meanwhile does not bring it back", ({ end }) =>
+    { how: "destroyed", end: (session: Session) => session.destroy as Effect.Effect<unknown, unknown>, answer: "Gone" },
+    {
+      how: "regenerated",
+      end: (session: Session) => session.regenerate() as Effect.Effect<unknown, unknown>,
+      answer: "Conflict"
+    }
+  ])("to a session that is $how meanwhile does not bring it back", ({ answer, end }) =>
     Effect.gen(function*() {
       const session = yield* createSession(yield* start)
       const writing = server().holds("PutItem")
@@ -493,8 +496,114 @@ describe("a commit of many fields", () => {
       yield* writing.reached
       yield* end(session)
       yield* writing.release
-      assert.deepStrictEqual(yield* Fiber.join(large), gone)
+      assert.strictEqual((yield* Fiber.join(large))._tag, answer)
       assert.isUndefined(yield* session.stored)
+    }))
+})
+
+describe("a commit that expects something", () => {
+  it.effect("costs no request more, whether it is written or not", () =>
+    Effect.gen(function*() {
+      const session = yield* createSession(yield* start, { a: "1", b: "\"x\"" })
+      server().newRequests()
+      const change = setting({ a: "2" })
+      assert.deepStrictEqual(
+        yield* session.commit(expecting({ a: "1", b: "\"x\"", c: undefined }, change)),
+        written
+      )
+      const { body } = server().newRequests()[0]!
+      assert.strictEqual(
+        body["ConditionExpression"],
+        "attribute_exists(#commit) AND #commit <> :commit AND #0.#3=:4 AND #0.#5=:6 AND attribute_not_exists(#0.#7)"
+      )
+      const record = (yield* session.stored)!
+      server().newRequests()
+      const conflict = { _tag: "Conflict", record } as const
+      assert.deepStrictEqual(yield* session.commit(expecting({ a: "1" }, change)), conflict)
+      assert.deepStrictEqual(yield* session.commit({ ...expecting({ a: "1" }, change), touch: true }, later), conflict)
+      assert.deepStrictEqual(server().newOperations(), ["UpdateItem", "UpdateItem"])
+      assert.deepStrictEqual(yield* session.regenerate(expecting({ a: "1" }, change)), conflict)
+      assert.deepStrictEqual(server().newOperations(), ["PutItem", "PutItem", "DeleteItem"])
+      assert.strictEqual((yield* session.regenerate(expecting({ a: "2", c: undefined }, change)))._tag, "Written")
+      assert.deepStrictEqual(server().newOperations(), ["PutItem", "PutItem"])
+    }))
+
+  it.effect("and comes too late to extend the session: the rest is written, if it is as expected", () =>
+    Effect.gen(function*() {
+      const session = yield* createSession(yield* start, { a: "1" })
+      yield* session.touch(latest)
+      server().newRequests()
+      const change = { ...setting({ a: "2" }), touch: true }
+      assert.strictEqual((yield* session.commit(expecting({ a: "3" }, change), later))._tag, "Conflict")
+      assert.deepStrictEqual(server().newOperations(), ["UpdateItem"])
+      assert.deepStrictEqual(yield* session.commit(expecting({ a: "1" }, change), later), written)
+      assert.deepStrictEqual(server().newOperations(), ["UpdateItem", "UpdateItem"])
+      assert.deepStrictEqual(yield* session.stored, { ...times, ...latest, fields: new Map([["a", "2"]]) })
+    }))
+
+  it.effect("keeps to the limits of expressions, however much that is", () =>
+    Effect.gen(function*() {
+      const store = yield* start
+      for (const count of [1, 60, 119, 120, 121, 500]) {
+        const there = fieldsNamed("sum", count)
+        const absent = Object.fromEntries(Object.keys(fieldsNamed("absent", count)).map((name) => [name, undefined]))
+        for (const expected of [there, absent, { ...there, ...absent }]) {
+          const session = yield* createSession(store, { a: "1", ...there })
+          const change = setting({ a: "2" })
+          for (const wrong of [{ a: "3" }, { a: undefined }]) {
+            assert.strictEqual((yield* session.commit(expecting({ ...expected, ...wrong }, change)))._tag, "Conflict")
+            assert.strictEqual(
+              (yield* session.regenerate(expecting({ ...expected, ...wrong }, change)))._tag,
+              "Conflict"
+            )
+          }
+          assert.deepStrictEqual(yield* session.commit(expecting(expected, change)), written)
+          assert.strictEqual((yield* session.stored)!.fields.get("a"), "2")
+          assert.strictEqual((yield* session.regenerate(expecting({ ...expected, a: "2" }, change)))._tag, "Written")
+        }
+      }
+      for (const { body } of server().newRequests()) {
+        const condition = String(body["ConditionExpression"] ?? "")
+        assert.isAtMost(Buffer.byteLength(condition), 4096)
+        assert.isAtMost(condition.match(/attribute_|AND|[<=]+/g)?.length ?? 0, 300)
+      }
+    }))
+
+  const damages = [
+    {
+      damage: "a number with more digits than JavaScript has",
+      value: { N: "0.10000000000000000000000000001" },
+      text: "0.1"
+    },
+    {
+      damage: "a number that is rounded to one that DynamoDB does not have",
+      value: { N: `9.${"9".repeat(37)}e125` },
+      text: "1e+126"
+    },
+    { damage: "another type", value: { BOOL: true }, text: "" }
+  ]
+  it.effect.each(damages)("takes a field as it was loaded: $damage", ({ text, value }) =>
+    Effect.gen(function*() {
+      const session = yield* createSession(yield* start)
+      const damage = server().ask((dynamo) =>
+        dynamo.updateItem({
+          TableName: table,
+          Key: { id: { S: session.key } },
+          UpdateExpression: "SET #data.a = :a",
+          ExpressionAttributeNames: { "#data": "data" },
+          ExpressionAttributeValues: { ":a": value as { readonly N: string } }
+        })
+      )
+      yield* damage
+      assert.deepStrictEqual(yield* session.fields, { a: text })
+      assert.deepStrictEqual(yield* session.commit(expecting({ a: text }, setting({ b: "1" }))), written)
+      yield* damage
+      const late = { ...expecting({ a: text }, setting({ c: "1" })), touch: true }
+      assert.deepStrictEqual(yield* session.commit(late, later), written)
+      assert.deepStrictEqual(yield* session.fields, { a: text, b: "1", c: "1" })
+      yield* damage
+      assert.strictEqual((yield* session.commit(expecting({ a: "7" }, setting({ d: "1" }))))._tag, "Conflict")
+      assert.strictEqual((yield* session.regenerate(expecting({ a: text }, Change.none)))._tag, "Written")
     }))
 })
 

@@ -9,11 +9,12 @@ import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import { secret } from "../../support/config.ts"
 import { type Disturbance, keys, startDynamo, table } from "../../support/dynamoServer.ts"
-import { adding, both, buildStore, createSession, setting, times } from "../../support/dynamoStore.ts"
+import { buildStore } from "../../support/dynamoStore.ts"
 import { outages } from "../../support/outages.ts"
 import { eventually, shared } from "../../support/redisServer.ts"
 import { basicRoutes } from "../../support/routes.ts"
 import { cookieOf, serve } from "../../support/server.ts"
+import { adding, both, createSession, expecting, setting, times } from "../../support/storedSession.ts"
 
 const dynamo = shared(startDynamo())
 
@@ -163,8 +164,37 @@ describe("an answer that is lost after the request was carried out", () => {
     Effect.gen(function*() {
       const { server, session } = yield* lost("UpdateItem")
       assert.deepStrictEqual(yield* session.commit(both(adding("count", 1), setting({ a: "1" }))), written)
-      assert.deepStrictEqual(server.newOperations(), ["UpdateItem", "UpdateItem", "GetItem"])
+      assert.deepStrictEqual(server.newOperations(), ["UpdateItem", "UpdateItem"])
       assert.deepStrictEqual(yield* session.fields, { a: "1", count: "2" })
+    }))
+
+  it.effect("of a commit that expects what it changes: it is written, once", () =>
+    Effect.gen(function*() {
+      const { server, session } = yield* lost("UpdateItem")
+      assert.deepStrictEqual(yield* session.commit(expecting({ count: "1" }, setting({ count: "2" }))), written)
+      assert.deepStrictEqual(server.newOperations(), ["UpdateItem", "UpdateItem"])
+      assert.deepStrictEqual(yield* session.fields, { count: "2" })
+    }))
+
+  it.effect("of one that expects something, and another commit came before the second try: a conflict", () =>
+    Effect.gen(function*() {
+      const { server, session } = yield* start()
+      server.disturbs("UpdateItem", { losesTheAnswerAfter: session.commit(setting({ other: "1" })) })
+      const answer = yield* session.commit(expecting({ count: "1" }, setting({ count: "2" })))
+      // Though it was carried out, as the documentation says.
+      assert.deepStrictEqual(
+        answer,
+        { _tag: "Conflict", record: { ...times, fields: new Map([["count", "2"], ["other", "1"]]) } }
+      )
+    }))
+
+  it.effect("of regenerating with more expectations than an expression takes: the session goes on", () =>
+    Effect.gen(function*() {
+      const { server, session } = yield* start()
+      server.disturbs("PutItem", "works", "loses the answer")
+      const absent = Object.fromEntries(Object.keys(manyFields).map((field) => [field, undefined]))
+      assert.strictEqual((yield* session.regenerate(expecting(absent, setting({ a: "1" }))))._tag, "Written")
+      assert.isUndefined(yield* session.stored)
     }))
 
   it.effect("of an increment with a touch: once as well", () =>

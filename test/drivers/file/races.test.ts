@@ -24,6 +24,11 @@ const operationsUntil = (end: number) =>
     load: ({ load }, key) => load(key),
     increment: ({ update }, key) =>
       update(key, Change.increment(Change.none, "count", { by: 1, initial: 0 }), recordUntil(end)),
+    // Both want to be the one that goes on from the first value.
+    exchange: ({ update }, key) =>
+      update(key, Change.expect(Change.set(Change.none, "count", "10"), "count", "1"), recordUntil(end)),
+    supersedeFirst: ({ supersede }, key) =>
+      supersede(key, { supersededUntil: end + hour, successor: "first".padEnd(43, "-") }, new Map([["count", "1"]])),
     clear: ({ update }, key) => update(key, Change.clear(Change.none), recordUntil(end)),
     touch: ({ touch }, key) => touch(key, recordUntil(end + hour)),
     supersede: ({ supersede }, key) =>

@@ -2,14 +2,17 @@
  * Which commands a request costs, and what is left of requests that run at the same time, over HTTP.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
-import { Session } from "effect-session"
+import { Context, Effect, Fiber, Layer } from "effect"
+import { Session, SessionConfig, SessionStore } from "effect-session"
+import * as Change from "../../../src/internal/record/change.ts"
 import { setTimeOfDay } from "../../support/clock.ts"
+import { secret } from "../../support/config.ts"
 import { races } from "../../support/races.ts"
 import { monitor, shared, startRedis } from "../../support/redisServer.ts"
 import { redisClients } from "../../support/redisStore.ts"
 import { basicRoutes, Name, slowRoute } from "../../support/routes.ts"
-import { cookieOf, serve } from "../../support/server.ts"
+import { cookieOf, serve, type StoreLayer } from "../../support/server.ts"
+import { adding, createSession, expecting, setting } from "../../support/storedSession.ts"
 
 const redis = shared(startRedis())
 
@@ -70,6 +73,92 @@ describe.each(redisClients)("through $client, a request that", ({ store }) => {
       assert.deepStrictEqual(yield* seen, ["HGETALL", "EVALSHA", "EVAL"])
       yield* server.post("/count", { cookie })
       assert.deepStrictEqual(yield* seen, ["HGETALL", "EVALSHA"])
+    }))
+})
+
+/** A session that was created just now, in a Redis that knows the scripts. */
+const newSession = Effect.fnUntraced(function*(store: StoreLayer, values: Readonly<Record<string, string>>) {
+  yield* setTimeOfDay
+  const context = yield* Layer.build(Layer.provide(store, SessionConfig.layer({ secret })))
+  const now = Date.now()
+  const times = { createdAt: now, touchedAt: now, expiresAt: now + 3_600_000 }
+  const create = createSession(Context.get(context, SessionStore.SessionStore), values, times)
+  const other = yield* create
+  yield* other.commit(Change.none)
+  yield* other.regenerate()
+  yield* other.destroy
+  const session = yield* create
+  return { ...session, hash: `sessions:${session.key}` }
+})
+
+const written = { _tag: "Written", token: undefined } as const
+const gone = { _tag: "Gone" } as const
+
+describe.each(redisClients)("through $client, a commit that expects something", ({ store }) => {
+  it.effect("costs one command, as any other, whether it is written or not", () =>
+    Effect.gen(function*() {
+      const session = yield* newSession(store(redis().url), { a: "1", b: "2" })
+      const seen = yield* monitor(redis())
+      assert.deepStrictEqual(yield* session.commit(expecting({ a: "1", c: undefined }, setting({ a: "2" }))), written)
+      assert.deepStrictEqual(yield* seen, ["EVALSHA"])
+      const record = (yield* session.stored)!
+      yield* seen
+      const change = { ...expecting({ a: "1" }, Change.clear(Change.none)), touch: true }
+      assert.deepStrictEqual(yield* session.commit(change), { _tag: "Conflict", record })
+      assert.deepStrictEqual(yield* seen, ["EVALSHA"])
+    }))
+
+  it.effect("costs two commands if it regenerates, and a third one to take the new session back", () =>
+    Effect.gen(function*() {
+      const session = yield* newSession(store(redis().url), { a: "1" })
+      const seen = yield* monitor(redis())
+      const answer = yield* session.regenerate(expecting({ a: "2" }, setting({ a: "3" })))
+      assert.deepStrictEqual(answer, { _tag: "Conflict", record: session.record })
+      assert.deepStrictEqual(yield* seen, ["EVALSHA", "EVALSHA", "EVALSHA"])
+      assert.strictEqual((yield* session.regenerate(expecting({ a: "1" }, setting({ a: "3" }))))._tag, "Written")
+      assert.deepStrictEqual(yield* seen, ["EVALSHA", "EVALSHA"])
+    }))
+
+  it.effect("costs one more to see whether the session was regenerated, if it is gone", () =>
+    Effect.gen(function*() {
+      const session = yield* newSession(store(redis().url), { a: "1" })
+      yield* session.regenerate()
+      const seen = yield* monitor(redis())
+      assert.strictEqual((yield* session.commit(expecting({ a: "1" }, setting({ a: "2" }))))._tag, "Conflict")
+      assert.deepStrictEqual(yield* seen, ["EVALSHA", "HGETALL", "HGETALL"])
+      yield* session.destroy
+      yield* seen
+      assert.deepStrictEqual(yield* session.commit(expecting({ a: "1" }, setting({ a: "2" }))), gone)
+      assert.deepStrictEqual(yield* seen, ["EVALSHA", "HGETALL"])
+    }))
+
+  it.effect("takes a field as it was loaded: the sums of Redis, and what is no JSON", () =>
+    Effect.gen(function*() {
+      const session = yield* newSession(store(redis().url), { sum: "0.1" })
+      yield* session.commit(adding("sum", 0.1))
+      const damaged = { empty: "", text: "=", spaces: " 1", binary: "\u0000\r\n" }
+      yield* redis().command("HSET", session.hash, ...Object.entries(damaged).flat())
+      const { fields } = (yield* session.stored)!
+      assert.strictEqual(fields.get("sum"), "0.20000000000000001")
+      assert.deepStrictEqual(
+        yield* session.commit(expecting(Object.fromEntries(fields), setting({ done: "1" }))),
+        written
+      )
+      for (const wrong of [{ sum: "0.2" }, { empty: undefined }, { empty: "=" }, { text: "" }, { absent: "" }]) {
+        const answer = yield* session.commit(expecting(wrong, setting({ done: "2" })))
+        assert.strictEqual(answer._tag, "Conflict", JSON.stringify(wrong))
+      }
+    }))
+
+  it.effect("finds no session where its times are damaged, whatever it expects", () =>
+    Effect.gen(function*() {
+      for (const time of ["~createdAt", "~touchedAt", "~expiresAt"]) {
+        const session = yield* newSession(store(redis().url), { a: "1" })
+        yield* redis().command("HSET", session.hash, time, "yesterday")
+        assert.deepStrictEqual(yield* session.commit(expecting({ a: "2" }, setting({ b: "1" }))), gone)
+        assert.deepStrictEqual(yield* session.regenerate(expecting({ a: "2" }, setting({ b: "1" }))), gone)
+        assert.strictEqual(yield* redis().command("HEXISTS", session.hash, "b"), 0)
+      }
     }))
 })
 

@@ -2,13 +2,14 @@
  * A store that can't work is found out when the Layer is built, and the error says which setting to look at.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { RedisLayer, SessionConfig } from "effect-session"
+import { Context, Effect, Layer } from "effect"
+import { RedisLayer, SessionConfig, SessionStore } from "effect-session"
 import { execFile } from "node:child_process"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { inspect } from "node:util"
+import * as Change from "../../../src/internal/record/change.ts"
 import { errorIn, secret } from "../../support/config.ts"
 import { observe } from "../../support/observe.ts"
 import {
@@ -22,6 +23,7 @@ import {
 } from "../../support/redisServer.ts"
 import { basicRoutes } from "../../support/routes.ts"
 import { cookieOf, serve } from "../../support/server.ts"
+import { adding, createSession, expecting, setting } from "../../support/storedSession.ts"
 
 const password = "hunter2-hunter2"
 
@@ -382,6 +384,18 @@ describe("a store starts with", () => {
         ...["type", "del", "unlink"].map((command) => `+${command}`)
       )
       yield* works(options)
+      const context = yield* Layer.build(Layer.provide(RedisLayer.layer(options), SessionConfig.layer({ secret })))
+      const now = Date.now()
+      const times = { createdAt: now, touchedAt: now, expiresAt: now + 60_000 }
+      const session = yield* createSession(Context.get(context, SessionStore.SessionStore), { a: "1" }, times)
+      for (const change of [setting({ a: "1" }), Change.clear(Change.none), adding("b", 1)]) {
+        assert.strictEqual((yield* session.commit(expecting({ a: "2" }, change)))._tag, "Conflict")
+        assert.strictEqual((yield* session.regenerate(expecting({ a: "2" }, change)))._tag, "Conflict")
+        assert.strictEqual((yield* session.commit(change))._tag, "Written")
+        yield* session.commit(setting({ a: "1" }))
+      }
+      assert.strictEqual((yield* session.regenerate(expecting({ a: "1" }, Change.none)))._tag, "Written")
+      yield* session.destroy
       assert.include(yield* mistakeOf({ ...options, prefix: "other:" }), "Redis refuses: NOPERM")
     }).pipe(Effect.provide(observe().layer)))
 

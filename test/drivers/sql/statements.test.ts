@@ -55,6 +55,8 @@ const newId = Effect.sync(() => Redacted.make(Identifier.random()))
 
 const hour = 3_600_000
 
+const counting = Change.increment(Change.none, "count", { by: 1, initial: 0 })
+
 /** A new session, and what a request does with it. */
 const newSession = Effect.gen(function*() {
   const store = yield* SessionStore.SessionStore
@@ -66,8 +68,14 @@ const newSession = Effect.gen(function*() {
     create: store.create(id, record),
     load: store.load(id),
     update: (field: string) => store.update(id, Change.set(Change.none, field, "1"), record),
+    updateIf: (name: string) => store.update(id, Change.expect(counting, "name", name), record),
     touch: store.touch(id, record),
     regenerate: Effect.flatMap(newId, (newId) => store.regenerate(id, newId, Change.none, record)),
+    regenerateIf: (name: string) =>
+      Effect.flatMap(
+        newId,
+        (newId) => store.regenerate(id, newId, Change.expect(Change.none, "name", name), record)
+      ),
     destroy: store.destroy(id, record)
   }
 })
@@ -113,7 +121,37 @@ describe("PostgreSQL is sent, for each operation, what the documentation says", 
     {
       name: "update of a session that is gone",
       operation: ({ update }) => update("name"),
+      statements: [begin, lock, "COMMIT", select]
+    },
+    {
+      name: "update of a session that was regenerated a moment ago",
+      after: ({ create, regenerate }) => Effect.andThen(create, regenerate),
+      operation: ({ update }) => update("name"),
+      statements: [begin, lock, "COMMIT", select, select]
+    },
+    {
+      name: "update that expects what is stored",
+      after: ({ create }) => create,
+      operation: ({ updateIf }) => updateIf(`"Ada"`),
+      statements: [begin, lock, update, "COMMIT"]
+    },
+    {
+      name: "update that expects something else",
+      after: ({ create }) => create,
+      operation: ({ updateIf }) => updateIf(`"Grace"`),
       statements: [begin, lock, "COMMIT"]
+    },
+    {
+      name: "regenerate that expects what is stored",
+      after: ({ create }) => create,
+      operation: ({ regenerateIf }) => regenerateIf(`"Ada"`),
+      statements: [insert, begin, lock, supersede, "COMMIT"]
+    },
+    {
+      name: "regenerate that expects something else",
+      after: ({ create }) => create,
+      operation: ({ regenerateIf }) => regenerateIf(`"Grace"`),
+      statements: [insert, begin, lock, "COMMIT", remove]
     },
     { name: "touch", after: ({ create }) => create, operation: ({ touch }) => touch, statements: [touch] },
     {

@@ -166,7 +166,11 @@ export const make = (dynamo: Dynamo, { consistentRead, prefix, table, ttlAttribu
     if (expected.size === 0 && error.attempts === 1) return Effect.undefined
     return Effect.flatMap(whatIsThere(key, error), (item) => {
       const stored = fromItem(item)
-      if (isRecord(stored)) return replace(key, mark, expected)
+      if (isRecord(stored)) {
+        return Change.isExpected(stored.fields, expected)
+          ? replace(key, mark, expected)
+          : Effect.succeed(conflict(stored))
+      }
       // Where the SDK has tried again, the record may have been in the answer that was lost.
       return error.attempts === 1 ? Effect.undefined : Effect.fail(error)
     })
