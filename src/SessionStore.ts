@@ -124,8 +124,9 @@ export interface SessionStore {
   readonly stateless: boolean
 
   /**
-   * The session of a token. A token consists of letters, digits, `-`, `_` and `.`. `Superseded` is a session that another request has regenerated a moment ago: the request
-   * that asks is anonymous, its changes are dropped, and it sends no cookie.
+   * The session of a token. A token consists of letters, digits, `-`, `_` and `.`. `Superseded` is a session that another
+   * request has regenerated a moment ago: the request that asks is anonymous, its changes are dropped, and it sends no
+   * cookie, unless it regenerates: then it gets a session of its own.
    */
   readonly load: (token: Redacted.Redacted<string>) => Effect.Effect<Loaded, SessionStoreError>
 
