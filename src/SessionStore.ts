@@ -13,8 +13,8 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { Json } from "effect/Schema"
-import type { Change, Expected } from "./internal/record/change.ts"
-import type { SessionRecord, Times } from "./internal/record/record.ts"
+import type { Change } from "./internal/record/change.ts"
+import type { Fields, SessionRecord, Times } from "./internal/record/record.ts"
 import * as DriverBackend from "./internal/store/driverBackend.ts"
 import * as Guard from "./internal/store/guard.ts"
 import * as ServerStore from "./internal/store/serverStore.ts"
@@ -157,14 +157,15 @@ export interface SessionStore {
   ) => Effect.Effect<Written | Gone, SessionStoreError | SessionTooLargeError>
 
   /**
-   * The same session under a new id, with the change applied and with all that was committed under the old id before.
-   * The new one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while.
+   * The same session under a new id, with the record as the request sees it, only if the old one holds just the fields
+   * that the request has seen `before` it changed anything: so nothing that was committed under the old id is missed. The new
+   * one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while.
    */
   readonly regenerate: (
     id: Redacted.Redacted<string>,
     newId: Redacted.Redacted<string>,
-    change: Change,
-    record: SessionRecord
+    record: SessionRecord,
+    before: Fields
   ) => Effect.Effect<Written | Gone | Taken | Conflict, SessionStoreError | SessionTooLargeError>
 
   /** Ends a session for good. Ending one that is not there is no error. */
@@ -329,13 +330,13 @@ export interface Backend {
 
   /**
    * Puts the mark of a superseded session in the place of the record, and answers with the record that was there;
-   * `undefined` if there was none. If the record does not hold what is expected, it stays, and the answer is a `Conflict`
-   * with it.
+   * `undefined` if there was none. If the record holds anything but just these fields, it stays, and the answer is a
+   * `Conflict` with it.
    */
   readonly supersede: (
     key: string,
     mark: SupersededRecord,
-    expected: Expected
+    fields: Fields
   ) => Effect.Effect<SessionRecord | Conflict | undefined, unknown>
 
   /** Removes what is under the key, if anything, and answers with it if it was the mark of a superseded session. */

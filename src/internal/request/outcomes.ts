@@ -111,7 +111,18 @@ export const failed = (state: Loaded, intent: Intent): Loaded => {
   return { ...state, isTouched: state.isTouched || isTouching(intent), sending: undefined }
 }
 
-const isTouching = (intent: Intent): boolean => "change" in intent ? intent.change.touch : intent.operation === "touch"
+const isTouching = (intent: Intent): boolean => {
+  switch (intent.operation) {
+    case "touch":
+      return true
+    case "update":
+      return intent.change.touch
+    case "regenerate":
+      return intent.touch
+    default:
+      return false
+  }
+}
 
 /** The store holds something else than the request has seen; `draft` is what its changes come to there. */
 export const rebased = (state: Loaded, record: SessionRecord, draft: Draft.Draft): Loaded =>
