@@ -31,7 +31,8 @@ export type {
    */
   Change,
   /**
-   * The fields that must hold a certain text, or nothing, before a change.
+   * The fields that must hold a certain text, or nothing (`undefined`), before a change. The text is compared as it was
+   * loaded: a back end that adds to a number in place may write it in another way than `JSON.stringify`.
    *
    * @since 0.1.0
    * @category models
@@ -320,8 +321,9 @@ export interface Backend {
   /**
    * Applies the change to the record under the key; `false` if there is none. If the change has `touch`, the times of
    * `times` take the place of those that are stored where they are later. If the record does not hold what the change
-   * expects, nothing is written, and the answer is a `Conflict` with that record. Comparing and writing must not be
-   * divided by another update.
+   * expects, nothing is written, not even the times, and the answer is a `Conflict` with that record. The mark of a
+   * superseded session is no record: the answer is `false`, whatever the change expects. Comparing and writing must not
+   * be divided by another update.
    */
   readonly update: (key: string, change: Change, times: Times) => Effect.Effect<boolean | Conflict, unknown>
 

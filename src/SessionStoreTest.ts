@@ -456,7 +456,7 @@ const laws = {
       const items = Array.from({ length: 8 }, (_, index) => index)
       yield* Effect.forEach(items, (item) => append(item, stored.record), { concurrency: "unbounded" })
       const { list } = valuesOf((yield* loadFound(stored.token)).record)
-      assert.deepStrictEqual([...list as ReadonlyArray<number>].sort(), items)
+      assert.deepStrictEqual((list as ReadonlyArray<number>).toSorted(), items)
     }),
 
   "values of every JSON shape can be expected": () =>
