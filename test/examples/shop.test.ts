@@ -7,9 +7,9 @@ import { Effect, Exit, Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core"
-import { findChromium } from "../../scripts/chromium.mjs"
-import { startRedis, temporaryFolder } from "../support/redisServer.ts"
+import type { BrowserContext, Page } from "playwright-core"
+import { startChromium } from "../support/chromium.ts"
+import { shared, startRedis, temporaryFolder } from "../support/redisServer.ts"
 
 // -----------------------------------------------------------------------------
 // the shop
@@ -57,25 +57,7 @@ const isOver = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || 
 // the browser
 // -----------------------------------------------------------------------------
 
-let browser: Browser | undefined
-
-beforeAll(async () => {
-  browser = await chromium.launch({
-    executablePath: findChromium() ?? assert.fail("The browser tests need Chromium: npm run pretest"),
-    headless: true,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync"
-    ]
-  })
-})
-
-afterAll(() => browser?.close())
+const browser = shared(startChromium)
 
 // -----------------------------------------------------------------------------
 // what a customer does and sees
@@ -134,7 +116,7 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
 
   /** Another browser, for the rest of the test. */
   const newContext = async () => {
-    const context = await browser!.newContext({ baseURL: shop!.url, javaScriptEnabled: false })
+    const context = await browser().newContext({ baseURL: shop!.url, javaScriptEnabled: false })
     onTestFinished(() => context.close())
     return context
   }
@@ -352,7 +334,7 @@ describe("the shop", () => {
 
   it("keeps sessions when it is started again with the same secret", async () => {
     const first = await startForTest(secret)
-    const page = await browser!.newPage()
+    const page = await browser().newPage()
     onTestFinished(() => page.close())
     await page.goto(first.url)
     await stop(first)
