@@ -154,6 +154,56 @@ describe("two requests at once", () => {
   }, many)
 })
 
+describe("what is expected", () => {
+  const AnyExpected: Arbitrary.Arbitrary<Change.Expected> = Arbitrary.map(
+    Arbitrary.array(Arbitrary.all([Field, Value, oneOf([true, false])]), { minLength: 0, maxLength: 3 }),
+    (entries) => new Map(entries.map(([field, value, isThere]) => [field, isThere ? value : undefined]))
+  )
+
+  const expecting = (change: Change.Change, expected: Change.Expected) =>
+    [...expected].reduce((change, [field, text]) => Change.expect(change, field, text), change)
+
+  it.prop("is met if each field holds that text, or is not there, and whatever the others hold", [
+    AnyFields,
+    AnyExpected
+  ], ([fields, expected]) => {
+    const isMet = [...expected].every(([field, text]) =>
+      text === undefined ? !fields.has(field) : fields.get(field) === text
+    )
+    assert.strictEqual(Change.isExpected(fields, expected), isMet)
+    assert.isTrue(Change.isExpected(fields, Change.none.expect))
+    assert.isTrue(Change.isExpected(fields, fields))
+    const met = new Map([...fields, ...expected].filter(([, text]) => text !== undefined) as Array<[string, string]>)
+    for (const [field, text] of expected) if (text === undefined) met.delete(field)
+    assert.isTrue(Change.isExpected(met, expected))
+    for (const [field, text] of expected) {
+      assert.isFalse(Change.isExpected(new Map(met).set(field, `${text} `), expected))
+      const without = new Map(met)
+      if (without.delete(field)) assert.isFalse(Change.isExpected(without, expected))
+    }
+  }, many)
+
+  it.prop("is the last that was said of a field", [AnyChange, AnyExpected, AnyExpected], ([change, first, second]) => {
+    assert.deepStrictEqual(
+      new Map(expecting(expecting(change, first), second).expect),
+      new Map([...first, ...second])
+    )
+  })
+
+  it.prop("alters nothing of what a change does, and stays through all that is added to it", [
+    AnyFields,
+    AnyChange,
+    AnyExpected,
+    Step
+  ], ([fields, change, expected, step]) => {
+    const careful = expecting(change, expected)
+    assert.deepStrictEqual({ ...careful, expect: change.expect }, change)
+    assertSame(Change.apply(fields, careful), Change.apply(fields, change))
+    assert.strictEqual(Change.isEmpty(careful), Change.isEmpty(change))
+    assert.deepStrictEqual(step(careful).expect, careful.expect)
+  })
+})
+
 describe("the difference", () => {
   it.prop("of two states turns the one into the other", [AnyFields, AnyFields], ([before, after]) => {
     assertSame(Change.apply(before, Change.difference(before, after)), after)

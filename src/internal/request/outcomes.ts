@@ -125,8 +125,12 @@ const isTouching = (intent: Intent): boolean => {
 }
 
 /** The store holds something else than the request has seen; `draft` is what its changes come to there. */
-export const rebased = (state: Loaded, record: SessionRecord, draft: Draft.Draft): Loaded =>
-  isStored(state) ? { ...state, record, base: record.fields, draft } : state
+export const rebased = (state: Existing | Regenerated, record: SessionRecord, draft: Draft.Draft): Loaded => ({
+  ...state,
+  record,
+  base: record.fields,
+  draft
+})
 
 /** The store has done it: `token` is there if the client needs another one. */
 export const written = (
@@ -183,6 +187,10 @@ export const destroyed = (state: Loaded): Loaded => {
   const { ended: _, ...rest } = state
   return { ...rest, _tag: "Anonymous", hasEnded: true }
 }
+
+/** The end alone, without what follows: that is told after it. */
+export const endedOnly = (state: Loaded): Loaded =>
+  state._tag === "Ended" ? { ...state, draft: Draft.empty, flashing: undefined, id: undefined } : state
 
 /** Another request has extended its life. */
 export const extended = (state: Loaded, { createdAt, expiresAt, touchedAt }: Times): Loaded =>
