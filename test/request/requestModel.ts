@@ -20,6 +20,8 @@ export interface Told {
   readonly record: SessionRecord
   readonly deeds: ReadonlyArray<Deed>
   readonly touch: boolean
+  /** All that is there until then. */
+  readonly before: Fields
   readonly expected: ReadonlyMap<string, string | undefined>
   /** What it makes of fields that are as expected. */
   readonly effect: (fields: Fields) => Fields | undefined
@@ -159,7 +161,14 @@ export class RequestModel {
   /** What the store is to be told; "error" if it can't be done on what is there. */
   tell(now: number): Told | "error" | undefined {
     if (this.isLost) return undefined
-    const none = { newId: undefined, deeds: [], touch: false, expected: new Map(), effect: identity }
+    const none = {
+      newId: undefined,
+      deeds: [],
+      touch: false,
+      before: new Map(),
+      expected: new Map(),
+      effect: identity
+    }
     if (this.ending !== undefined) return { operation: "destroy", ...this.ending, ...none }
     const { fields, nextId, stored, there, untold } = this
     if (stored === undefined) {
@@ -174,7 +183,7 @@ export class RequestModel {
     const record = { createdAt, expiresAt, touchedAt, fields }
     const expected = seenBy(untold, there)
     const effect = (fields: Fields) => fieldsAfter(fields, untold)
-    const told = { id: stored.id, newId: nextId, record, deeds: untold, touch, expected, effect }
+    const told = { id: stored.id, newId: nextId, record, deeds: untold, touch, before: there, expected, effect }
     if (nextId !== undefined) return { operation: "regenerate", ...told }
     if (untold.length > 0) return { operation: "update", ...told }
     return touch ? { operation: "touch", ...told } : undefined

@@ -269,7 +269,7 @@ class Pair {
 
   #conflict({ fields, kind }: ConflictWith): void {
     const intent = this.#intent
-    if (intent === undefined || !("change" in intent)) return
+    if (intent === undefined || !isOneOf(["update", "regenerate"], intent.operation)) return
     this.#intent = undefined
     this.#refused(intent)
     const now = this.#now
@@ -428,6 +428,7 @@ const viewOfIntent = (intent: Intent.Intent | "error" | undefined) =>
     newId: "newId" in intent ? nameOf(intent.newId) : undefined,
     times: timesOf(intent.record),
     fields: intent.operation === "destroy" ? [] : sorted(intent.record.fields),
+    ...(intent.operation === "regenerate" && { touch: intent.touch, before: sorted(intent.before) }),
     ...("change" in intent && {
       touch: intent.change.touch,
       expected: sorted(intent.change.expect),
@@ -442,7 +443,9 @@ const viewOfTold = (told: Told | "error" | undefined) =>
     newId: nameOf(told.newId),
     times: timesOf(told.record),
     fields: told.operation === "destroy" ? [] : sorted(told.record.fields),
-    ...((told.operation === "update" || told.operation === "regenerate") && {
+    // Nothing else may be there when it gets another id.
+    ...(told.operation === "regenerate" && { touch: told.touch, before: sorted(told.before) }),
+    ...(told.operation === "update" && {
       touch: told.touch,
       expected: sorted(told.expected),
       effects: stores.map((fields) => sorted(told.effect(meeting(fields, told.expected))!))
