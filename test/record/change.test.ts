@@ -204,27 +204,6 @@ describe("what is expected", () => {
   })
 })
 
-describe("the difference", () => {
-  it.prop("of two states turns the one into the other", [AnyFields, AnyFields], ([before, after]) => {
-    assertSame(Change.apply(before, Change.difference(before, after)), after)
-  }, many)
-
-  it.prop("is empty where there is none", [AnyFields], ([fields]) => {
-    assert.isTrue(Change.isEmpty(Change.difference(fields, new Map(fields))))
-  })
-
-  it.prop("is what a regenerated session has missed of the one it was made from", [AnyFields, AnyChange, AnyChange], ([
-    loaded,
-    own,
-    others
-  ]) => {
-    const copied = Change.apply(loaded, own)
-    const old = Change.apply(loaded, others)
-    const missed = Change.difference(copied, Change.apply(old, own))
-    assertSame(Change.apply(copied, missed), Change.apply(old, own))
-  }, many)
-})
-
 describe("merging", () => {
   it.prop("moves times forward only, and only if the change extends the session's life", [
     AnyFields,

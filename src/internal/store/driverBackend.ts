@@ -4,11 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import type { Backend, Conflict, Driver } from "../../SessionStore.ts"
+import * as KeyLock from "../concurrency/keyLock.ts"
 import * as Change from "../record/change.ts"
 import type { Fields, SessionRecord } from "../record/record.ts"
 import { conflict, isConflict } from "./answers.ts"
 import * as Document from "./document.ts"
-import * as KeyLock from "./keyLock.ts"
 
 export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): Backend => {
   const load = (key: string) =>

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
 import { SessionStoreError, SessionTooLargeError, type StoreOperation } from "../../SessionError.ts"
 import type { Operations, SessionStore } from "../../SessionStore.ts"
-import * as TimeLimit from "./timeLimit.ts"
+import * as TimeLimit from "../concurrency/timeLimit.ts"
 
 const repeatable: ReadonlySet<StoreOperation> = new Set(["load", "touch", "destroy"])
 

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
 import type { Backend, Conflict, Gone, Loaded, Operations, Written } from "../../SessionStore.ts"
+import * as TimeLimit from "../concurrency/timeLimit.ts"
 import { requireSecret } from "../config/secret.ts"
 import type * as Change from "../record/change.ts"
 import * as Expiry from "../record/expiry.ts"
@@ -16,7 +17,6 @@ import * as KeyRing from "../token/keyRing.ts"
 import * as Protection from "../token/protection.ts"
 import { conflict, gone, isConflict, notFound, superseded, taken, unchanged, written } from "./answers.ts"
 import * as Guard from "./guard.ts"
-import * as TimeLimit from "./timeLimit.ts"
 
 export const fromBackend = Effect.fnUntraced(function*(backend: Backend) {
   const settings = yield* SessionConfig

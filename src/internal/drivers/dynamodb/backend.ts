@@ -4,11 +4,11 @@
 import * as Effect from "effect/Effect"
 import { SessionTooLargeError } from "../../../SessionError.ts"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import * as KeyLock from "../../concurrency/keyLock.ts"
 import * as Change from "../../record/change.ts"
 import type { Fields, SessionRecord, Times } from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
 import { toField, toName } from "../../store/fieldName.ts"
-import * as KeyLock from "../../store/keyLock.ts"
 import * as Identifier from "../../token/identifier.ts"
 import type { Dynamo, DynamoError, Item, Value } from "./client.ts"
 

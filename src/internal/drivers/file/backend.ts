@@ -16,11 +16,11 @@ import type * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Crypto from "node:crypto"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import * as KeyLock from "../../concurrency/keyLock.ts"
 import * as Change from "../../record/change.ts"
 import type { Fields, SessionRecord } from "../../record/record.ts"
 import { conflict, isConflict } from "../../store/answers.ts"
 import * as Document from "../../store/document.ts"
-import * as KeyLock from "../../store/keyLock.ts"
 import * as Identifier from "../../token/identifier.ts"
 
 export interface FileBackend extends Backend {

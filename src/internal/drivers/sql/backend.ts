@@ -8,10 +8,10 @@ import { BeginTransaction, type SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Statement } from "effect/sql/Statement"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import * as KeyLock from "../../concurrency/keyLock.ts"
 import * as Change from "../../record/change.ts"
 import { type Fields, parse, type SessionRecord } from "../../record/record.ts"
 import { conflict, isConflict } from "../../store/answers.ts"
-import * as KeyLock from "../../store/keyLock.ts"
 import type { Dialect } from "./dialect.ts"
 
 export interface SqlBackend extends Backend {
