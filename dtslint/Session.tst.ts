@@ -1,4 +1,4 @@
-import { Effect, type Option, Schema } from "effect"
+import { Context, Effect, type Option, Schema } from "effect"
 import { Session, type SessionError, SessionKey } from "effect-session"
 import type { Json, JsonObject } from "effect/Schema"
 import { describe, expect, it } from "tstyche"
@@ -141,7 +141,40 @@ describe("changing", () => {
   it("commits, and fails with what the store and its limits can fail with", () => {
     expect(Session.commit).type.toBe<Effect.Effect<void, SessionError.CommitError, Service>>()
     expect<SessionError.CommitError>().type.toBe<
-      PlainChangeError | SessionError.SessionTooLargeError | SessionError.SessionGoneError
+      | PlainChangeError
+      | SessionError.SessionTooLargeError
+      | SessionError.SessionGoneError
+      | SessionError.SessionConflictError
+      | SessionError.SessionValueError
+    >()
+  })
+
+  it("takes back what is not committed", () => {
+    expect(Session.rollback).type.toBe<Effect.Effect<void, PlainChangeError, Service>>()
+  })
+
+  it("makes a part of a handler count as a whole, whatever it gives, fails with and needs", () => {
+    class Stock extends Context.Service<Stock, { readonly left: number }>()("Stock") {}
+    const buy = Effect.gen(function*() {
+      yield* Session.increment(Count)
+      const { left } = yield* Stock
+      return left > 0 ? left : yield* Effect.fail("sold out" as const)
+    })
+    expect(Session.atomic(buy)).type.toBe<
+      Effect.Effect<
+        number,
+        | "sold out"
+        | ChangeError
+        | SessionError.SessionConflictError,
+        Stock | Service
+      >
+    >()
+    expect(Session.atomic(Effect.succeed(1))).type.toBe<
+      Effect.Effect<
+        number,
+        SessionError.SessionValueError | SessionError.SessionConflictError | SessionError.SessionClosedError,
+        Service
+      >
     >()
   })
 })

@@ -132,8 +132,8 @@ export class SessionTooLargeError extends Schema.TaggedError<SessionTooLargeErro
 }
 
 /**
- * An explicit `Session.commit` found that another request has destroyed or regenerated the session: the changes are
- * dropped. Status 409.
+ * An explicit `Session.commit` found that the session is gone, so the changes are dropped: another request has destroyed it,
+ * it has expired, or it had another id already when this request began. Status 409.
  *
  * @since 0.1.0
  * @category errors
@@ -142,7 +142,7 @@ export class SessionGoneError extends Schema.TaggedError<SessionGoneError>()("Se
   httpApiStatus: 409
 }) {
   override get message(): string {
-    return "Another request has destroyed or regenerated the session: the changes of this one were dropped"
+    return "The session is gone, or has another id by now: the changes of this request were dropped"
   }
   [HttpServerRespondable.symbol]() {
     return conflict

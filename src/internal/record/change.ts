@@ -75,6 +75,10 @@ export const isExpected = (fields: Fields, expected: Expected): boolean => {
   return true
 }
 
+/** Whether the fields are just these. */
+export const isSame = (fields: Fields, others: Fields): boolean =>
+  fields.size === others.size && isExpected(fields, others)
+
 /** The change that does what `first` does and then what `second` does. */
 export const compose = (first: Change, second: Change): Change => {
   if (isEmpty(first) && !first.touch) return second

@@ -108,7 +108,9 @@ const isExtended = (
 const write = (committing: Committing): Commit => {
   const { clock, session } = committing
   const intent = Intent.of(session.loaded, session.environment, clock.currentTimeMillisUnsafe())
-  return intent === undefined ? done : ask(committing, intent)
+  if (intent !== undefined) return ask(committing, intent)
+  session.tellNothing()
+  return done
 }
 
 const ask = (committing: Committing, intent: Intent.Intent): Commit => {
@@ -139,7 +141,10 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
 
 const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }: Answer): Commit => {
   const { fiber, session } = committing
-  if (outcome._tag === "Gone") return lose(committing)
+  if (outcome._tag === "Gone") {
+    session.refused(intent)
+    return lose(committing)
+  }
   if (outcome._tag === "Conflict") return conflicted(committing, intent, outcome)
   const happened = Observability.happened(intent.operation, id, fiber)
   if (intent.operation === "destroy") {
@@ -179,9 +184,12 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
 
 const rebase = (committing: Committing, { record }: Conflict): Commit => {
   const { session } = committing
-  const draft = Draft.rebase(session.loaded.draft, record.fields)
+  const { loaded: state } = session
+  // What follows a session that was ended meanwhile is not for that record.
+  if (!State.isStored(state)) return save(committing)
+  const draft = Draft.rebase(state.draft, record.fields)
   if (Exit.isFailure(draft)) return Exit.failCause(draft.cause)
-  session.state = Outcome.rebased(session.loaded, record, draft.value)
+  session.state = Outcome.rebased(state, record, draft.value)
   return save(committing)
 }
 

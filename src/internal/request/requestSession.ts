@@ -197,8 +197,13 @@ export class RequestSession {
   /** The store is told what is not committed. */
   tell(intent: Intent): void {
     this.#committedBefore = this.#committed
-    this.#committed = this.#state
+    this.#committed = intent.operation === "destroy" ? Outcome.endedOnly(this.loaded) : this.#state
     this.learn((state) => Outcome.sent(state, intent))
+  }
+
+  /** There is nothing that the store would have to be told. */
+  tellNothing(): void {
+    this.#committed = this.#state
   }
 
   /** What the store answers holds for what it was told, whatever the handler does meanwhile. */

@@ -53,7 +53,7 @@ const guarded = (store: Operations, guard: Guard): SessionStore => {
     create: (id, record) => create(store.create(id, record)),
     update: (id, change, record, successor) => update(store.update(id, change, record, successor)),
     touch: (id, record) => touch(store.touch(id, record)),
-    regenerate: (id, newId, change, record) => regenerate(store.regenerate(id, newId, change, record)),
+    regenerate: (id, newId, record, before) => regenerate(store.regenerate(id, newId, record, before)),
     destroy: (id, record) => onlyStoreError(destroy(store.destroy(id, record)))
   }
 }
