@@ -491,6 +491,25 @@ describe("the state of a request's session", () => {
     { arbitrary: { runs: 1_500 } }
   )
 
+  it("still has to be touched after a touch that failed, and no more after one that was written", () => {
+    const expiry = Expiry.make({
+      age: Duration.hours(1),
+      absoluteAge: Duration.hours(9),
+      touchEvery: Duration.minutes(1),
+      rolling: "onUse"
+    })
+    const rules = { expiry, settings: { saveUninitialized: false } }
+    const record = { ...expiry.start(0), fields: new Map() }
+    const found = Outcome.found({ id: idOf("id"), record, renewed: undefined }, idOf("token"), false)
+    const intent = Intent.of(Operation.touched(found), rules, 5)
+    assert.strictEqual(intent?.operation, "touch")
+    if (intent?.operation !== "touch") return
+    const sent = Outcome.sent(Operation.touched(found), intent)
+    assert.strictEqual(Intent.of(Outcome.failed(sent, intent), rules, 5)?.operation, "touch")
+    const written = { id: intent.id, token: undefined, isPersistent: false }
+    assert.isUndefined(Intent.of(Outcome.written(sent, intent, written), rules, 5))
+  })
+
   it("leaves flash messages where they are in a session that is only read", () => {
     const record = { createdAt: 0, touchedAt: 0, expiresAt: 1, fields: new Map([["~flash:1", "{\"message\":1}"]]) }
     const state = Outcome.found({ id: idOf("id"), record, renewed: undefined }, idOf("token"), true)
