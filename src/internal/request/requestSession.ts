@@ -237,7 +237,10 @@ export class RequestSession {
 
   /** It keeps the id, whatever is taken back. */
   identify(id: State.Id): void {
-    this.learn((state) => Operation.identified(state, id))
+    const identified = (state: State.Loaded) => Operation.identified(state, id)
+    this.learn(identified)
+    // Also if the store refuses what it is just being told.
+    this.#committedBefore = identified(this.#committedBefore as State.Loaded)
   }
 
   /** Why a change is not possible now, if it is not. */
