@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Metric, Option, Redacted, Schema } from "effect"
 import { MemoryLayer, Session, SessionError, SessionKey, SessionStore } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { TestClock } from "effect/testing"
 import { watchStore } from "../support/failingStore.ts"
 import { Count, Name } from "../support/routes.ts"
 import { cookieOf, serve } from "../support/server.ts"
@@ -274,10 +275,16 @@ const written: SessionStore.Written = { _tag: "Written", token: undefined }
 
 /** A store with one session, whose updates are answered one after the other like this; the last answer stays. */
 const answering = (
-  answers: ReadonlyArray<(call: number) => SessionStore.Written | SessionStore.Gone | SessionStore.Conflict>
+  answers: ReadonlyArray<
+    "hangs" | ((call: number) => SessionStore.Written | SessionStore.Gone | SessionStore.Conflict)
+  >
 ) => {
   let calls = 0
-  const answer = Effect.sync(() => answers[Math.min(calls, answers.length - 1)]!(++calls))
+  const answer = Effect.suspend(() => {
+    const answer = answers[Math.min(calls, answers.length - 1)]!
+    calls++
+    return answer === "hangs" ? Effect.never : Effect.succeed(answer(calls))
+  })
   const layer = Layer.effect(
     SessionStore.SessionStore,
     SessionStore.make({
@@ -325,6 +332,24 @@ describe("a store that contradicts itself", () => {
       assert(committed._tag === "Failure")
       assert.deepStrictEqual(committed.failure, new SessionError.SessionConflictError({ reason: "busy" }))
       assert.strictEqual(calls(), 101)
+    }))
+
+  it.effect("and hangs after conflicts: all that wait for their turn have an answer after two time limits", () =>
+    Effect.gen(function*() {
+      const requests = 50
+      const { layer } = answering([
+        ...Array.from({ length: requests }, () => conflict),
+        "hangs" as const
+      ])
+      const all = yield* Effect.forkChild(Effect.provide(
+        Effect.replicateEffect(committing, requests, { concurrency: "unbounded" }),
+        layer
+      ))
+      yield* TestClock.adjust("5 seconds")
+      yield* TestClock.adjust("5 seconds")
+      for (const committed of yield* Fiber.join(all)) {
+        assert(committed._tag === "Failure" && committed.failure instanceof SessionError.SessionStoreError)
+      }
     }))
 
   it.effect("and has lost the session after a conflict: SessionGoneError", () =>
