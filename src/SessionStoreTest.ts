@@ -717,6 +717,24 @@ const laws = {
       assert.deepStrictEqual(valuesOf((yield* loadFound(stored.token)).record), { a: 4, b: 2 })
     }),
 
+  "a session that has got the new id already, as the answer was lost, can be regenerated again with what is there":
+    () =>
+      Effect.gen(function*() {
+        const store = yield* SessionStore.SessionStore
+        if (store.stateless) return
+        const stored = yield* create({ a: 1 })
+        const id = yield* newId
+        const login = { ...stored.record, fields: fieldsOf({ a: 1, user: "ada" }) }
+        assert.strictEqual((yield* store.regenerate(stored.id, id, login, stored.record.fields))._tag, "Written")
+        const again = yield* store.regenerate(stored.id, id, login, stored.record.fields)
+        assert.deepStrictEqual(again, { _tag: "Conflict", record: login })
+        const more = { ...login, fields: fieldsOf({ user: "ada", b: 2 }) }
+        const answer = yield* store.regenerate(stored.id, id, more, login.fields)
+        assert(answer._tag === "Written" && answer.token !== undefined, "it is written, and has a token")
+        assert.deepStrictEqual((yield* loadFound(answer.token)).record.fields, more.fields)
+        assert.strictEqual((yield* load(stored.token))._tag, "Superseded")
+      }),
+
   "what was committed before regenerating is in the new session": () =>
     Effect.gen(function*() {
       const store = yield* SessionStore.SessionStore

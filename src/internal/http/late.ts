@@ -21,7 +21,7 @@ export const savingLate = (
   const close = Scope.addFinalizerExit(scope, (exit) => {
     session.phase = "closed"
     if (Exit.isFailure(exit) || isBroken || session.isStateless) return Effect.void
-    return Effect.catchCause(session.commit(clock), (cause) => Log.failure("Session commit failed", cause))
+    return Effect.catchCause(session.commit(clock), (cause) => Log.failedCommit(cause))
   })
   // The scope's exit alone does not tell: where requests are logged, it is a success even if the body has failed.
   const watched = whenOver(response, (exit) => void (isBroken = Exit.isFailure(exit)))

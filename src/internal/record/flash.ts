@@ -2,7 +2,7 @@
  * Flash messages: what one request leaves for the next.
  *
  * All that one request flashes is one field with a name of its own. The request that finds such fields removes exactly
- * those, so messages that another request leaves meanwhile are not lost, and nothing is shown twice.
+ * those, so messages that another request leaves meanwhile are not lost.
  */
 import type { Json, JsonObject } from "effect/Schema"
 import { type Fields, parse } from "./record.ts"

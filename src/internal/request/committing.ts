@@ -34,6 +34,8 @@ interface Committing {
   readonly fiber: Fiber.Fiber<unknown, unknown>
   /** How often the store has held something else than was expected. */
   readonly conflicts: number
+  /** What was written over when the session was regenerated meanwhile, if it was. */
+  readonly overwritten: Change.Overwritten
 }
 
 /** So often a commit is tried again. Those of one server take turns, so others have to come in between each time. */
@@ -51,7 +53,7 @@ export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
   // Most requests only read: for them a commit is nothing but this.
   if (turn === undefined && !isNeeded(session, clock)) return done
   const committed = Effect.withFiber<Committed, CommitFailure>((fiber) =>
-    Effect.map(save({ session, store, clock, fiber, conflicts: 0 }), (committed) => {
+    Effect.map(save({ session, store, clock, fiber, conflicts: 0, overwritten: [] }), (committed) => {
       session.learn(Outcome.settled)
       return committed
     })
@@ -175,8 +177,9 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
   const { conflicts, fiber, session } = committing
   Observability.count(Observability.conflicts, fiber)
   session.refused(intent)
-  if (conflicts === attempts) return Effect.fail(new SessionConflictError({ reason: "busy" }))
-  const next = { ...committing, conflicts: conflicts + 1 }
+  if (conflicts === attempts) return giveUp(committing, intent)
+  const overwritten = Change.both(committing.overwritten, conflict.overwritten ?? [])
+  const next = { ...committing, conflicts: conflicts + 1, overwritten }
   const again = Effect.suspend(() =>
     conflict.successor === undefined
       ? rebase(next, conflict)
@@ -184,6 +187,12 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
   )
   return conflicts === 0 ? turns(Redacted.value(intent.id), session.environment.patience)(again) : again
 }
+
+/** Nobody can keep a request from logging in: it gets a session of its own, and what others keep changing is gone. */
+const giveUp = (committing: Committing, intent: Intent.Intent): Commit =>
+  intent.operation === "regenerate"
+    ? Effect.flatMap(committing.store.destroy(intent.id, intent.record), () => lose(committing))
+    : Effect.fail(new SessionConflictError({ reason: "busy" }))
 
 const rebase = (committing: Committing, { record }: Conflict): Commit => {
   const { session } = committing
@@ -202,7 +211,7 @@ const saveInSuccessor = (committing: Committing, { record }: Conflict, successor
   const { loaded: state } = session
   const update = Intent.of(state, session.environment, clock.currentTimeMillisUnsafe())
   if (state._tag !== "Existing" || update?.operation !== "update") return save(committing)
-  const change = Draft.ontoSuccessor(state.draft, state.base, record.fields)
+  const change = Draft.ontoSuccessor(state.draft, state.base, record.fields, committing.overwritten)
   if (Exit.isFailure(change)) return Exit.failCause(change.cause)
   const intent = { ...update, change: change.value, successor }
   if (!Change.isEmpty(intent.change)) return ask(committing, intent)

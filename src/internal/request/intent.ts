@@ -2,7 +2,7 @@
  * What a commit asks of the store: one operation, as data, made from the state of the session and the time.
  */
 import type { Settings } from "../../SessionConfig.ts"
-import type { Change } from "../record/change.ts"
+import type { Change, Overwritten } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import type { Expiry } from "../record/expiry.ts"
 import type { Fields, SessionRecord } from "../record/record.ts"
@@ -26,6 +26,7 @@ export type Write =
     readonly record: SessionRecord
     /** The fields that the session is expected to hold until then. */
     readonly before: Fields
+    readonly overwritten: Overwritten
     readonly touch: boolean
   }
 
@@ -76,7 +77,8 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
   const { createdAt, expiresAt, touchedAt } = touch ? rules.expiry.touch(state.record, now) : state.record
   const record = { createdAt, touchedAt, expiresAt, fields: fieldsOf(state) }
   if (state._tag === "Regenerated") {
-    return { operation: "regenerate", id, newId: state.newId, record, before: state.base, touch }
+    const overwritten = Draft.overwrittenBy(draft)
+    return { operation: "regenerate", id, newId: state.newId, record, before: state.base, overwritten, touch }
   }
   if (!Draft.isEmpty(draft)) return { operation: "update", id, record, change: Draft.changeOf(draft, touch) }
   return touch ? { operation: "touch", id, record } : undefined
@@ -84,6 +86,7 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
 
 /** If the request has just ended a session, nobody wants an empty one in its place. */
 export const isWanted = (state: Anonymous, { settings }: Rules): boolean =>
+  state.isReplacement ||
   Draft.hasFields(state.draft, state.base) || settings.saveUninitialized && !state.hasEnded
 
 const isTouchDue = (

@@ -127,7 +127,7 @@ export const ended = (state: Loaded): Loaded => {
   }
   switch (state._tag) {
     case "Anonymous":
-      return { ...next, _tag: "Anonymous", hasEnded: true }
+      return { ...next, _tag: "Anonymous", hasEnded: true, isReplacement: false }
     case "Ended":
       return { ...next, _tag: "Ended", ended: state.ended }
     case "Lost":

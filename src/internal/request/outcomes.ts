@@ -43,7 +43,8 @@ export const absent = (isPresented: boolean, fields: Fields = new Map()): Anonym
   due: undefined,
   outgoing: undefined,
   id: undefined,
-  hasEnded: false
+  hasEnded: false,
+  isReplacement: false
 })
 
 /**
@@ -92,7 +93,7 @@ export const sent = (state: Loaded, intent: Intent): Loaded => {
         return { ...state, _tag: "Creating", id, record, sending }
       case "Replacing": {
         const { newId: _, times: __, ...rest } = state
-        return { ...rest, _tag: "Creating", id, hasEnded: false, record, sending }
+        return { ...rest, _tag: "Creating", id, hasEnded: false, isReplacement: true, record, sending }
       }
     }
   }
@@ -141,22 +142,23 @@ export const written = (
   const { record } = intent
   switch (state._tag) {
     case "Creating": {
-      const { hasEnded: _, ...rest } = carriedOut(state)
+      const { hasEnded: _, isReplacement: __, ...rest } = carriedOut(state)
       const due = send(token, record) ?? state.due
       return { ...rest, _tag: "Existing", id, token, record, due, isTouched: false, isRenewed: false, isFresh: true }
     }
     case "Existing":
     case "Regenerated": {
       const isLonger = isPersistent && record.touchedAt !== state.record.touchedAt
-      // What went to a successor is none of this client's business.
       const isOwn = intent.operation !== "update" || intent.successor === undefined
-      const due = isOwn ? send(token ?? (isLonger || state.isRenewed ? state.token : undefined), record) : undefined
+      const sent = send(token ?? (isLonger || state.isRenewed ? state.token : undefined), record) ?? state.due
       const next = {
         ...carriedOut(state),
         id,
         token: token ?? state.token,
         record,
-        due: due ?? state.due,
+        // What went to a successor is none of this client's business, and its own cookie would take the new one's place.
+        due: isOwn ? sent : undefined,
+        outgoing: isOwn ? state.outgoing : undefined,
         isRenewed: false
       }
       return state._tag === "Regenerated" && intent.operation === "regenerate" && state.newId === intent.newId
@@ -185,7 +187,7 @@ const send = (token: Stored["token"], { expiresAt }: Times): Outgoing | undefine
 export const destroyed = (state: Loaded): Loaded => {
   if (state._tag !== "Ended") return state
   const { ended: _, ...rest } = state
-  return { ...rest, _tag: "Anonymous", hasEnded: true }
+  return { ...rest, _tag: "Anonymous", hasEnded: true, isReplacement: false }
 }
 
 /** The end alone, without what follows: that is told after it. */

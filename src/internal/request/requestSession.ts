@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { JsonObject } from "effect/Schema"
-import type * as Semaphore from "effect/Semaphore"
+import * as Semaphore from "effect/Semaphore"
 import type { Settings } from "../../SessionConfig.ts"
 import { SessionClosedError, SessionReadonlyError, type SessionStoreError } from "../../SessionError.ts"
 import type * as Draft from "../record/draft.ts"
@@ -48,6 +48,8 @@ export class RequestSession {
   #phase: State.Phase = "open"
   #loading: Effect.Effect<void, SessionStoreError> | undefined
   #turn: Semaphore.Semaphore | undefined
+  #turnWith: Semaphore.Semaphore | undefined
+  #steps: Array<Step> | undefined
 
   constructor(
     environment: Environment,
@@ -95,6 +97,15 @@ export class RequestSession {
 
   set loading(loading: Effect.Effect<void, SessionStoreError> | undefined) {
     this.#loading = loading
+  }
+
+  /** What was done, if somebody keeps it. */
+  get steps(): Array<Step> | undefined {
+    return this.#steps
+  }
+
+  set steps(steps: Array<Step> | undefined) {
+    this.#steps = steps
   }
 
   /** Whose turn it is to commit; `undefined` before the first commit that had anything to do. */
@@ -158,13 +169,19 @@ export class RequestSession {
 
   /** An operation of the handler. */
   update(f: (state: State.Loaded) => State.Loaded): Effect.Effect<void> {
+    this.#steps?.push((session) => {
+      session.update(f)
+      return Exit.void
+    })
     this.#state = f(this.loaded)
     return Exit.void
   }
 
   /** A function has made `text` of what is there. */
   rewritten(field: string, rewrite: Draft.Rewrite, text: string | undefined): Effect.Effect<void> {
-    return this.update((state) => Operation.rewritten(state, field, rewrite, text))
+    this.#steps?.push((session) => session.rewrite(field, rewrite))
+    this.#state = Operation.rewritten(this.loaded, field, rewrite, text)
+    return Exit.void
   }
 
   /** The same, where it is not known yet what the function makes of what is there. */
@@ -175,13 +192,40 @@ export class RequestSession {
   /** Takes all of these steps, or none. */
   take(steps: ReadonlyArray<Step>): Draft.Rewriting<void> {
     const before = this.#state
+    const length = this.#steps?.length
     for (const step of steps) {
       const taken = step(this)
       if (Exit.isSuccess(taken)) continue
       this.#state = before
+      if (length !== undefined) this.#steps!.length = length
       return taken
     }
     return Exit.void
+  }
+
+  /** Takes all of these steps and commits; if that fails, it is as if there had been none of them. One after the other. */
+  commitWith(steps: ReadonlyArray<Step>, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+    const committed = Effect.suspend(() => {
+      const state = this.#state
+      const before = this.#committed
+      const isKept = this.#steps !== undefined
+      const all = this.#steps ??= []
+      const length = all.length
+      const taken = this.take(steps)
+      if (!isKept) this.#steps = Exit.isSuccess(taken) ? all : undefined
+      if (Exit.isFailure(taken)) return Exit.failCause(taken.cause)
+      return Effect.onExitPrimitive(this.commit(clock), (exit) => {
+        // Not if a part of it is committed after all.
+        if (Exit.isFailure(exit) && this.#committed === before) {
+          const others = all.splice(length).slice(steps.length)
+          this.#state = state
+          for (const step of others) step(this)
+        }
+        if (!isKept) this.#steps = undefined
+        return undefined
+      })
+    })
+    return Effect.uninterruptible(Semaphore.withPermit(this.#turnWith ??= Semaphore.makeUnsafe(1), committed))
   }
 
   /** Takes back what is not committed. */

@@ -53,7 +53,8 @@ const guarded = (store: Operations, guard: Guard): SessionStore => {
     create: (id, record) => create(store.create(id, record)),
     update: (id, change, record, successor) => update(store.update(id, change, record, successor)),
     touch: (id, record) => touch(store.touch(id, record)),
-    regenerate: (id, newId, record, before) => regenerate(store.regenerate(id, newId, record, before)),
+    regenerate: (id, newId, record, before, overwritten) =>
+      regenerate(store.regenerate(id, newId, record, before, overwritten)),
     destroy: (id, record) => onlyStoreError(destroy(store.destroy(id, record)))
   }
 }

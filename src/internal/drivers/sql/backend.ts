@@ -65,7 +65,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       ([row]) => row && fromRow(row)
     )
 
-  /** Who else would change the row waits until the transaction ends. */
+  /** Others that would change the row wait until the transaction ends. */
   const readAndLock = (key: string) => read(key, sql.literal(dialect.forUpdate))
 
   const inTransaction = <A>(key: string, effect: Effect.Effect<A, SqlError>) =>
