@@ -29,7 +29,7 @@ import { endOfTime, fieldOfKey, type Fields, keyOfField, parse } from "./interna
 import { AtomicSession } from "./internal/request/atomic.ts"
 import * as Environment from "./internal/request/environment.ts"
 import * as Operation from "./internal/request/operations.ts"
-import { RequestSession } from "./internal/request/requestSession.ts"
+import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
 import * as Identifier from "./internal/token/identifier.ts"
 import * as SessionConfig from "./SessionConfig.ts"
@@ -971,4 +971,9 @@ export const layerTest = (values: JsonObject = {}): Layer.Layer<Session> =>
     })
   )
 
-const noClient = { present: () => ({ _tag: "None" }) as const, input: Effect.succeed<JsonObject>({}) }
+const noClient: Client = {
+  present: () => ({ _tag: "None" }),
+  input: Effect.succeed({}),
+  messages: "leave",
+  takesCookie: true
+}

@@ -59,13 +59,13 @@ export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
   return Effect.uninterruptible(Semaphore.withPermit(session.turn ??= Semaphore.makeUnsafe(1), committed))
 }
 
-const isNeeded = ({ environment, state }: RequestSession, clock: Clock.Clock): boolean =>
-  state._tag !== "Unloaded" && Intent.isNeeded(state, environment, clock.currentTimeMillisUnsafe())
+const isNeeded = (session: RequestSession, clock: Clock.Clock): boolean =>
+  session.state._tag !== "Unloaded" && Intent.isNeeded(session.state, session, clock.currentTimeMillisUnsafe())
 
 const save = (committing: Committing): Commit => {
   const { clock, session, store } = committing
   if (!isNeeded(session, clock)) return done
-  const { environment, loaded: state } = session
+  const { loaded: state } = session
   switch (state._tag) {
     case "Lost":
       return drop(committing)
@@ -77,12 +77,12 @@ const save = (committing: Committing): Commit => {
     }
     case "Anonymous":
       // While the id is drawn, another fiber may change or end the session.
-      return state.id === undefined && Intent.isWanted(state, environment)
+      return state.id === undefined && Intent.isWanted(state, session)
         ? Effect.flatMap(session.id, () => save(committing))
         : write(committing)
     case "Existing":
     case "Regenerated":
-      return Intent.isOver(state, environment, clock.currentTimeMillisUnsafe())
+      return Intent.isOver(state, session, clock.currentTimeMillisUnsafe())
         ? Effect.flatMap(
           isExtended(session, store, state),
           (isExtended) => isExtended ? write(committing) : lose(committing)
@@ -107,7 +107,7 @@ const isExtended = (
 
 const write = (committing: Committing): Commit => {
   const { clock, session } = committing
-  const intent = Intent.of(session.loaded, session.environment, clock.currentTimeMillisUnsafe())
+  const intent = Intent.of(session.loaded, session, clock.currentTimeMillisUnsafe())
   return intent === undefined ? done : ask(committing, intent)
 }
 
@@ -152,7 +152,8 @@ const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }
 
 const wrote = (session: RequestSession, intent: Intent.Write, stored: Pick<State.Stored, "id" | "token">): void => {
   const isPersistent = session.settings.cookie.persistence === "persistent"
-  session.learn((state) => Outcome.written(state, intent, { ...stored, isPersistent }))
+  const { cookieWaits: renewalWaits } = session
+  session.learn((state) => Outcome.written(state, intent, { ...stored, isPersistent, renewalWaits }))
 }
 
 // -----------------------------------------------------------------------------
@@ -189,7 +190,7 @@ const rebase = (committing: Committing, { record }: Conflict): Commit => {
 const saveInSuccessor = (committing: Committing, { record }: Conflict, successor: string): Commit => {
   const { clock, session } = committing
   const { loaded: state } = session
-  const update = Intent.of(state, session.environment, clock.currentTimeMillisUnsafe())
+  const update = Intent.of(state, session, clock.currentTimeMillisUnsafe())
   if (state._tag !== "Existing" || update?.operation !== "update") return save(committing)
   const change = Draft.ontoSuccessor(state.draft, state.base, record.fields)
   if (Exit.isFailure(change)) return Exit.failCause(change.cause)

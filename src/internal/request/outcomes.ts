@@ -47,19 +47,19 @@ export const absent = (isPresented: boolean, fields: Fields = new Map()): Anonym
 })
 
 /**
- * The store has it. Its flash messages leave it, unless the request only reads; a rollback keeps them. A token that takes
+ * The store has it. Its flash messages leave it, unless the request keeps them; a rollback keeps them too. A token that takes
  * the place of the client's goes out with the first write, which finds out whether the session is still there.
  */
 export const found = (
   { id, record, renewed }: Pick<Extract<StoreLoaded, { _tag: "Found" }>, "id" | "record" | "renewed">,
   token: Stored["token"],
-  isReadonly: boolean
+  keepsMessages: boolean
 ): Loaded => {
   const fields = Flash.fieldsOf(record.fields)
   return {
     _tag: "Existing",
     base: record.fields,
-    draft: isReadonly ? Draft.empty : fields.reduce(Draft.remove, Draft.empty),
+    draft: keepsMessages ? Draft.empty : fields.reduce(Draft.remove, Draft.empty),
     sending: undefined,
     flashed: fields.length === 0 ? noMessages : Flash.messagesIn(record.fields, fields),
     flashing: undefined,
@@ -74,6 +74,9 @@ export const found = (
     isFresh: false
   }
 }
+
+/** Its flash messages are for another request. */
+export const unseen = (state: Loaded): Loaded => ({ ...state, flashed: noMessages })
 
 /** Another request gave it another id a moment ago. */
 export const superseded = (): Lost => lost(absent(true), false)
@@ -121,7 +124,11 @@ export const rebased = (state: Loaded, record: SessionRecord, draft: Draft.Draft
 export const written = (
   state: Loaded,
   intent: Write,
-  { id, isPersistent, token }: Pick<Stored, "id" | "token"> & { readonly isPersistent: boolean }
+  { id, isPersistent, renewalWaits = false, token }: Pick<Stored, "id" | "token"> & {
+    readonly isPersistent: boolean
+    /** Whether a token that takes the place of the client's goes out with another response. */
+    readonly renewalWaits?: boolean
+  }
 ): Loaded => {
   const { record } = intent
   switch (state._tag) {
@@ -135,7 +142,8 @@ export const written = (
       const isLonger = isPersistent && record.touchedAt !== state.record.touchedAt
       // What went to a successor is none of this client's business.
       const isOwn = intent.operation !== "update" || intent.successor === undefined
-      const due = isOwn ? send(token ?? (isLonger || state.isRenewed ? state.token : undefined), record) : undefined
+      const isOld = isLonger || state.isRenewed && !renewalWaits
+      const due = isOwn ? send(token ?? (isOld ? state.token : undefined), record) : undefined
       const next = {
         ...carriedOut(state),
         id,

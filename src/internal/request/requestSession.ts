@@ -10,6 +10,7 @@ import type * as Semaphore from "effect/Semaphore"
 import type { Settings } from "../../SessionConfig.ts"
 import { SessionClosedError, SessionReadonlyError, type SessionStoreError } from "../../SessionError.ts"
 import type * as Draft from "../record/draft.ts"
+import type { Expiry } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
@@ -24,7 +25,16 @@ export interface Client {
   readonly present: () => Presented
   /** The fields of the request's body, for flashing a whole form. */
   readonly input: Effect.Effect<JsonObject>
+  readonly messages: Messages
+  /** Whether the response, as far as it is known, may have a cookie that only extends the session's life. */
+  readonly takesCookie: boolean
 }
+
+/**
+ * What becomes of the flash messages that are waiting: they leave the session as they are shown; they stay in it; or they
+ * wait unseen for another request.
+ */
+export type Messages = "leave" | "stay" | "wait"
 
 /** What a request presents: one token, none, or several that contradict each other. */
 export type Presented =
@@ -113,6 +123,20 @@ export class RequestSession {
   /** Whether the cookie itself holds the session. */
   get isStateless(): boolean {
     return this.environment.store?.stateless === true
+  }
+
+  get expiry(): Expiry {
+    return this.environment.expiry
+  }
+
+  /** Whether a cookie that nobody has asked for waits for the next response. */
+  get cookieWaits(): boolean {
+    return !this.client.takesCookie
+  }
+
+  /** Whether extending the session's life does: the store's record must not outlive the cookie. */
+  get extensionWaits(): boolean {
+    return (this.isStateless || this.settings.cookie.persistence === "persistent") && this.cookieWaits
   }
 
   // ---------------------------------------------------------------------------
