@@ -856,7 +856,10 @@ export const flash: {
 const isKey = (value: SessionKey.Any | JsonObject): value is SessionKey.Any =>
   Predicate.hasProperty(value, "~effect-session/SessionKey")
 
-/** Flashes what `pick` makes of the values that were given, or else of the fields of the request's body. */
+/**
+ * Flashes what `pick` makes of the values that were given, or else of the fields of the request's body: of those that are
+ * neither too large nor too deep.
+ */
 const flashing = (
   operation: string,
   values: JsonObject | undefined,
@@ -865,7 +868,11 @@ const flashing = (
   // The body may take a while to arrive: whether a change is still possible is asked afterwards.
   Effect.flatMap(
     values === undefined ? reading((session) => session.client.input) : Effect.succeed(values),
-    (values) => changing(operation, (session, clock) => session.flash(pick(values, session), clock))
+    (values) =>
+      changing(operation, (session, clock) => {
+        const { sizeLimit } = session.settings.flash
+        return session.flashForm(pick(FlashMessage.eligible(values, sizeLimit), session), clock, sizeLimit)
+      })
   )
 
 /**
@@ -907,7 +914,7 @@ export const flashExcept = (
   )
 
 const reflashing = (operation: string, pick: (messages: JsonObject) => JsonObject) =>
-  changing(operation, (session, clock) => session.flash(pick(session.loaded.flashed), clock))
+  changing(operation, (session, clock) => session.flashForm(pick(session.loaded.flashed), clock, Infinity))
 
 /**
  * Keeps the messages of the previous request for the next one.

@@ -94,7 +94,7 @@ describe.each(drivers)("a page that reads the session behind a shared cache, wit
 
 const used = (response: HttpServerResponse.HttpServerResponse) => Effect.as(Session.has(Name), response)
 
-const web = (status: number, headers: HeadersInit = {}) =>
+const web = (status: number, headers: Record<string, string> = {}) =>
   HttpServerResponse.raw(new Response("from elsewhere", { status, headers }))
 
 const varies: ReadonlyArray<

@@ -2,13 +2,19 @@
  * Committing: from the state of the session to one intent, carried out, and back. It is the one place where the session of
  * a request is written.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
-import { SessionConflictError, type SessionStoreError, type SessionValueError } from "../../SessionError.ts"
+import {
+  SessionConflictError,
+  type SessionStoreError,
+  SessionTooLargeError,
+  type SessionValueError
+} from "../../SessionError.ts"
 import type { Conflict, SessionStore } from "../../SessionStore.ts"
 import * as Change from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
@@ -16,6 +22,7 @@ import * as KeyLock from "../store/keyLock.ts"
 import { type Answer, carryOut, type StoreFailure } from "./carryOut.ts"
 import * as Intent from "./intent.ts"
 import * as Observability from "./observability.ts"
+import * as Operation from "./operations.ts"
 import * as Outcome from "./outcomes.ts"
 import type { RequestSession } from "./requestSession.ts"
 import * as State from "./state.ts"
@@ -128,13 +135,25 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
     onFailure: (cause) => {
       Observability.took(storeTimes[intent.operation], start, fiber)
       session.refused(intent)
-      return Effect.failCause(cause)
+      return lighter(committing, cause) ?? Effect.failCause(cause)
     },
     onSuccess: (answer) => {
       Observability.took(storeTimes[intent.operation], start, fiber)
       return answered(committing, intent, answer)
     }
   })
+}
+
+/** A form that is flashed is no reason to fail: what does not fit is tried again with less of it, as long as there is any. */
+const lighter = (committing: Committing, cause: Cause.Cause<StoreFailure>): Commit | undefined => {
+  const { session } = committing
+  const [reason] = cause.reasons.filter(Cause.isFailReason)
+  if (!(reason?.error instanceof SessionTooLargeError)) return undefined
+  const { limit, size } = reason.error
+  const before = session.state
+  // In a cookie, three bytes take four.
+  session.learn((state) => Operation.lightened(state, Math.ceil((size - limit) * 3 / 4)))
+  return session.state === before ? undefined : save(committing)
 }
 
 const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }: Answer): Commit => {
