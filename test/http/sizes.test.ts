@@ -7,7 +7,7 @@ import { Session, type SessionError, SessionKey } from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { drivers } from "../support/drivers.ts"
 import { countedBackend, watchStore } from "../support/failingStore.ts"
-import { basicRoutes, ok, post } from "../support/routes.ts"
+import { basicRoutes, post } from "../support/routes.ts"
 import { type Browser, cookieOf, type Options, serve } from "../support/server.ts"
 
 const redirect = HttpServerResponse.redirect("/form", { status: 303 })
@@ -21,7 +21,7 @@ const Anything = SessionKey.make("anything", Schema.Json)
 
 const putText = Effect.flatMap(bodyText, (text) => Session.put(Text, text))
 
-const told = <A>(effect: Effect.Effect<A, SessionError.SessionError, Session.Session>) =>
+const told = <A, R>(effect: Effect.Effect<A, SessionError.SessionError, R>) =>
   Effect.map(
     Effect.tap(Effect.flip(Effect.asVoid(effect)), () => Session.rollback),
     ({ message }) => HttpServerResponse.text(message)
