@@ -804,7 +804,7 @@ const flashedOf = <A, Value, Encoded>(
 
 /**
  * Leaves a message for the next request that uses the session, and only for that: one by name or by key, or several as
- * an object.
+ * an object. A HEAD and a prefetch leave it for the request after them.
  *
  * **Example**
  *
@@ -878,6 +878,12 @@ const flashing = (
 /**
  * Flashes these values, or else the fields of the request's body (a form or JSON), to fill a form again after a
  * redirect. What looks like a password or another secret by its name is left out (the setting `flash.except`).
+ *
+ * **Details**
+ *
+ * What a client sends is no error. Of a form of more bytes than the setting `flash.sizeLimit` (16 KiB by default), as JSON, the
+ * longest fields are left out first, and of a smaller one too, if the session would become too large for its store. Fields with
+ * more than 500 levels of lists and objects are left out always.
  *
  * @since 0.1.0
  * @category flash messages

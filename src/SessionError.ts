@@ -128,7 +128,7 @@ export class SessionTooLargeError extends Schema.TaggedError<SessionTooLargeErro
     const { driver, limit, setting, size } = this
     return setting === undefined
       ? `The session takes ${size} bytes, and the ${driver} store holds at most ${limit}. ` +
-        "Keep less in it, or use a store on the server"
+        "Keep less in it, or use a store that holds more"
       : `The session takes ${size} bytes, and ${setting} allows ${limit}. Keep less in it, or set ${setting} higher`
   }
   [HttpServerRespondable.symbol]() {
