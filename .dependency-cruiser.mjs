@@ -10,11 +10,22 @@ const parts = [
   ["SessionError", []],
   ["internal/record", ["SessionError"]],
   ["internal/token", []],
+  ["internal/concurrency", []],
   ["internal/config", ["SessionError"]],
   ["SessionConfig", ["internal/config", "internal/token", "SessionError"]],
 
   // The contract, and what drivers have in common.
-  ["internal/store", ["internal/record", "internal/token", "internal/config", "SessionConfig", "SessionError"]],
+  [
+    "internal/store",
+    [
+      "internal/record",
+      "internal/token",
+      "internal/concurrency",
+      "internal/config",
+      "SessionConfig",
+      "SessionError"
+    ]
+  ],
   ["SessionStore", ["internal/store", "internal/record", "SessionError"]],
 
   // Drivers do not know each other: each has its folder and its public module, and goes when these go.
@@ -27,14 +38,35 @@ const parts = [
     ["RedisLayer", "internal/drivers/redis"],
     ["SqlLayer", "internal/drivers/sql"]
   ].flatMap(([layer, folder]) => [
-    [folder, ["internal/record", "internal/token", "internal/config", "internal/store", "SessionError"]],
-    [layer, [folder, "internal/config", "internal/store", "SessionConfig", "SessionStore", "SessionError"]]
+    [
+      folder,
+      [
+        "internal/record",
+        "internal/token",
+        "internal/concurrency",
+        "internal/config",
+        "internal/store",
+        "SessionError"
+      ]
+    ],
+    [
+      layer,
+      [
+        folder,
+        "internal/concurrency",
+        "internal/config",
+        "internal/store",
+        "SessionConfig",
+        "SessionStore",
+        "SessionError"
+      ]
+    ]
   ]),
   ["SessionDriver", ["\\w+Layer", "SessionConfig"]],
   ["SessionStoreTest", ["internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]],
 
   // The session of a request knows neither HTTP nor any driver.
-  ["internal/request", ["internal/record", "internal/token", "SessionError"]],
+  ["internal/request", ["internal/record", "internal/token", "internal/concurrency", "SessionError"]],
   ["Session", ["internal/request", "internal/record", "internal/token", "SessionConfig", "SessionError"]],
   ["SessionKey", ["internal/record", "Session"]],
   ["internal/http", ["internal/request", "internal/record", "internal/token", "SessionError"]],

@@ -98,6 +98,14 @@ const changes = (setting: Setting) =>
 const increments = (setting: Setting) =>
   allAtOnce(setting, "/scenarios/increment?work=50", ({ count }) => Number(count))
 
+/** Each reads a list, appends to it, and writes it back. */
+const appended = (setting: Setting) =>
+  allAtOnce(
+    setting,
+    "/scenarios/append?work=50&value=entry*",
+    ({ list }) => new Set(list as ReadonlyArray<string>).size
+  )
+
 const slowly = {
   read: "/scenarios/read?work=400",
   write: "/scenarios/put?work=400&key=late"
@@ -146,6 +154,20 @@ const regeneration = async (setting: Setting, kind: keyof typeof slowly): Promis
       "login, slow write: change": ofBrowser?.["late"] === undefined ? lost("lost", details) : kept("kept", details)
     }
   }
+}
+
+/** The form is sent again before there was an answer, which then is lost; or both answers come. */
+const loginTwice = async (setting: Setting, isAtOnce: boolean): Promise<Found> => {
+  const { port } = setting.server
+  const jar: Jar = new Map()
+  await visit(port, "/scenarios/put?key=before", jar)
+  const send = (jar: Jar) => visit(port, "/scenarios/login?work=50&user=ada", jar)
+  const first = send(isAtOnce ? jar : new Map(jar))
+  if (!isAtOnce) await first
+  const answers = [await send(jar), await first]
+  const ofBrowser = await contentOf(setting, jar)
+  const details = { answers, ofBrowser }
+  return ofBrowser?.["user"] === "ada" ? kept("logged in", details) : lost("logged out", details)
 }
 
 // -----------------------------------------------------------------------------
@@ -395,10 +417,13 @@ const groups: Readonly<Record<string, (setting: Setting) => Promise<Cases>>> = {
   meeting: async (setting) => ({
     changes: await changes(setting),
     increments: await increments(setting),
+    appended: await appended(setting),
     "logout, slow write": await logout(setting, "write"),
     "logout, slow read": await logout(setting, "read"),
     ...await regeneration(setting, "write"),
     ...await regeneration(setting, "read"),
+    "login twice: lost": await loginTwice(setting, false),
+    "login twice: at once": await loginTwice(setting, true),
     anonymous: await anonymous(setting),
     "in session": await inSession(setting)
   }),
@@ -508,7 +533,8 @@ type Table = readonly [kind: Candidate["kind"], title: string, columns: Readonly
 const layout: ReadonlyArray<Table> = [
   ["redis", `${parallel} requests of one session at once (median of ${runs} runs)`, {
     changes: "different keys put that survive",
-    increments: "increments that count"
+    increments: "increments that count",
+    appended: "entries of one list, read and written back, that survive"
   }],
   ["redis", "A slow request is on its way while the user logs out: the session, with the old cookie", {
     "logout, slow write": "it writes",
@@ -520,6 +546,10 @@ const layout: ReadonlyArray<Table> = [
     "login, slow write: change": "what was written is",
     "login, slow read: old id": "it reads: the old id is",
     "login, slow read: browser": "the browser's session is"
+  }],
+  ["redis", "A login form is sent twice with the same cookie: afterwards, the browser is", {
+    "login twice: lost": "the first response is lost",
+    "login twice: at once": "both are sent at once"
   }],
   ["redis", `${untouched} requests that don't use the session`, {
     anonymous: "without a session",

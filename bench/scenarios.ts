@@ -10,6 +10,8 @@ export interface Visit {
   readonly put: (key: string, value: string) => Promise<unknown>
   /** Adds one, as the library's users write it. */
   readonly increment: (key: string) => Promise<unknown>
+  /** Appends to a list, which may not be there yet, as the library's users write it. */
+  readonly append: (key: string, value: string) => Promise<unknown>
   readonly all: () => Promise<Readonly<Record<string, unknown>>>
   /** Gives the session a new id. */
   readonly regenerate: () => Promise<unknown>
@@ -38,7 +40,14 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     await work(parameters)
     await visit.increment("count")
   },
+  append: async (visit, parameters) => {
+    await visit.get("user")
+    await work(parameters)
+    await visit.append("list", parameters.get("value")!)
+  },
   login: async (visit, parameters) => {
+    await visit.get("user")
+    await work(parameters)
     await visit.regenerate()
     await visit.put("user", parameters.get("user")!)
   },

@@ -16,8 +16,11 @@
  * **Gotchas**
  *
  * Commits do not merge: of two requests that use the session at the same time, the browser keeps the cookie of the one
- * whose response comes last, also if that one has only read and extended the session's life. Who needs both takes a store
- * on the server.
+ * whose response comes last, also if that one has only read and extended the session's life. Nor are they compared: the
+ * record is at the client, so what a change expects to be stored is not looked at. Of two `Session.modify` that run at the
+ * same time, each works on the cookie that its own request came with, both succeed, and the browser ends up with the result
+ * of the one whose response arrives last, as if the other one had not happened. If you need both, use a store on the
+ * server.
  *
  * @since 0.1.0
  */

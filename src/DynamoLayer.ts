@@ -12,23 +12,30 @@
  * | ---------- | -------- |
  * | load       | `GetItem`, consistent unless `consistentRead` is false |
  * | create     | `PutItem`, if there is no item |
- * | update     | `UpdateItem` of the fields that have changed, if the session exists |
+ * | update     | `UpdateItem` of the fields that have changed, if the session exists and its fields are as the change expects |
  * | touch      | `UpdateItem` of the times, if the session exists and they move forward |
- * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one; an `UpdateItem` if another request has committed to it meanwhile |
+ * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one; an `UpdateItem` if another request has committed to it meanwhile, or a `DeleteItem` of the new one if the old one is not as expected |
  * | destroy    | `DeleteItem`; a second one if another request has regenerated the session a moment ago |
  * | start      | `GetItem` of an item that is never there |
  *
- * There are three more cases. Where another request has extended a session further, `GetItem` finds that out, and what
- * is left to change takes a second `UpdateItem`. A change of more than some 100 fields, or an increment that DynamoDB can't
- * do in place (the field holds no number, or one beyond its range), is a `GetItem` and a `PutItem` on the condition that
- * nobody committed in between, or else again. And a session that is too large for an item takes the same two to find its
- * size. DynamoDB's time to live only tidies up: whether a session has expired is decided by the times in it.
+ * Where a condition is not met, DynamoDB answers with the item that is there (`ReturnValuesOnConditionCheckFailure`), so a
+ * conflict costs no further request. Where another request has extended a session further, what is left to change takes a
+ * second `UpdateItem`. An update of a session that is not there any more takes a `GetItem` to see whether it was regenerated,
+ * and one for the session that followed.
+ *
+ * Some things DynamoDB can't do in place: a change of more than some 100 fields, or one that expects something of that many;
+ * an increment where the field holds no number, or one beyond its range; and comparing a number that has more digits than
+ * JavaScript can load. Each of these is a `GetItem` and a `PutItem` on the condition that nobody committed in between, or
+ * else again. And a session that is too large for an item takes the same two to find its size. DynamoDB's time to live only
+ * tidies up: whether a session has expired is decided by the times in it.
  *
  * **Gotchas**
  *
  * DynamoDB adds decimal numbers, exactly to 38 digits: 0.1 and 0.2 make 0.3. An increment counts twice if its answer is
- * lost and another request commits to the session before the SDK sends it again. In a global table all of this holds
- * within a region.
+ * lost and another request commits to the session before the SDK sends it again. In the same case, a commit that expects
+ * something (as `Session.modify` does) can be answered with a conflict although it was carried out, and what comes again
+ * after that is done twice; `aws.maxAttempts: 1` rules both out, at the price of an error for each answer that is lost. In a
+ * global table all of this holds within a region.
  *
  * @since 0.1.0
  */

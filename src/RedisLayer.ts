@@ -10,11 +10,14 @@
  * | ---------- | -------- |
  * | load       | `HGETALL` |
  * | create     | `EVALSHA`: stores the hash, unless the key exists |
- * | update     | `EVALSHA`: sets, removes and adds to fields, if the session exists |
+ * | update     | `EVALSHA`: sets, removes and adds to fields, if the session exists and its fields are as the change expects; if they are not, the answer is the whole hash |
  * | touch      | `EVALSHA`: moves the times forward, if the session exists |
- * | regenerate | `EVALSHA` to create the new one, `EVALSHA` to put the mark of a superseded session in the place of the old one; a third one if another request has committed to it meanwhile |
+ * | regenerate | `EVALSHA` to create the new one, `EVALSHA` to put the mark of a superseded session in the place of the old one; a third one if another request has committed to it meanwhile, or if it is not as expected and the new one is taken back |
  * | destroy    | `EVALSHA`: removes the hash; another one if it was the mark of a superseded session, for the one that followed |
  * | start      | `UNLINK` of a key that is never there, to see whether Redis takes changes |
+ *
+ * An update of a session that is not there any more takes an `HGETALL` to see whether it was regenerated, and one for the
+ * session that followed.
  *
  * A script that Redis does not know (any more) is sent with `EVAL`, once. Every script has one key, so all of this works
  * on a Cluster. `PEXPIREAT`, inside the scripts, only tidies up: whether a session has expired is decided by the times in

@@ -316,6 +316,25 @@ const putInto = <A, Value, Encoded>(
  * commit at the end of the request, which answers 409 then. None of their changes are saved. So if what you take is good
  * for something outside the session, commit before you use it.
  *
+ * **Example** (One order for a cart, also after a double click)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * type Cart = { readonly [product: string]: number }
+ *
+ * const Cart = SessionKey.make("cart", Schema.Record(Schema.String, Schema.Int)).pipe(SessionKey.withDefault(() => ({})))
+ *
+ * declare const order: (cart: Cart) => Effect.Effect<void>
+ *
+ * const checkout = Effect.gen(function*() {
+ *   const cart = yield* Session.pull(Cart)
+ *   yield* Session.commit // of all requests with this cart, one gets past this line
+ *   yield* order(cart)
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category changing
  */
@@ -349,6 +368,17 @@ const taking = (key: SessionKey.Any, taken: string): Rewrite => {
  * `SessionConflictError`.
  *
  * With `CookieLayer`, the session is at the client, so of two requests at the same time the last response wins.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * const Cart = SessionKey.make("cart", Schema.Record(Schema.String, Schema.Int)).pipe(SessionKey.withDefault(() => ({})))
+ *
+ * const add = (product: string) => Session.modify(Cart, (cart) => ({ ...cart, [product]: (cart[product] ?? 0) + 1 }))
+ * ```
  *
  * @since 0.1.0
  * @category changing

@@ -13,8 +13,8 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { Json } from "effect/Schema"
-import type { Change, Expected } from "./internal/record/change.ts"
-import type { SessionRecord, Times } from "./internal/record/record.ts"
+import type { Change } from "./internal/record/change.ts"
+import type { Fields, SessionRecord, Times } from "./internal/record/record.ts"
 import * as DriverBackend from "./internal/store/driverBackend.ts"
 import * as Guard from "./internal/store/guard.ts"
 import * as ServerStore from "./internal/store/serverStore.ts"
@@ -31,7 +31,8 @@ export type {
    */
   Change,
   /**
-   * The fields that must hold a certain text, or nothing, before a change.
+   * The fields that must hold a certain text, or nothing (`undefined`), before a change. The text is compared as it was
+   * loaded: a back end that adds to a number in place may write it in another way than `JSON.stringify`.
    *
    * @since 0.1.0
    * @category models
@@ -157,14 +158,15 @@ export interface SessionStore {
   ) => Effect.Effect<Written | Gone, SessionStoreError | SessionTooLargeError>
 
   /**
-   * The same session under a new id, with the change applied and with all that was committed under the old id before.
-   * The new one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while.
+   * The same session under a new id, with the record as the request sees it, only if the old one holds just the fields
+   * that the request has seen `before` it changed anything: so nothing that was committed under the old id is missed. The new
+   * one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while.
    */
   readonly regenerate: (
     id: Redacted.Redacted<string>,
     newId: Redacted.Redacted<string>,
-    change: Change,
-    record: SessionRecord
+    record: SessionRecord,
+    before: Fields
   ) => Effect.Effect<Written | Gone | Taken | Conflict, SessionStoreError | SessionTooLargeError>
 
   /** Ends a session for good. Ending one that is not there is no error. */
@@ -319,8 +321,9 @@ export interface Backend {
   /**
    * Applies the change to the record under the key; `false` if there is none. If the change has `touch`, the times of
    * `times` take the place of those that are stored where they are later. If the record does not hold what the change
-   * expects, nothing is written, and the answer is a `Conflict` with that record. Comparing and writing must not be
-   * divided by another update.
+   * expects, nothing is written, not even the times, and the answer is a `Conflict` with that record. The mark of a
+   * superseded session is no record: the answer is `false`, whatever the change expects. Comparing and writing must not
+   * be divided by another update.
    */
   readonly update: (key: string, change: Change, times: Times) => Effect.Effect<boolean | Conflict, unknown>
 
@@ -329,13 +332,13 @@ export interface Backend {
 
   /**
    * Puts the mark of a superseded session in the place of the record, and answers with the record that was there;
-   * `undefined` if there was none. If the record does not hold what is expected, it stays, and the answer is a `Conflict`
-   * with it.
+   * `undefined` if there was none. If the record holds anything but just these fields, it stays, and the answer is a
+   * `Conflict` with it.
    */
   readonly supersede: (
     key: string,
     mark: SupersededRecord,
-    expected: Expected
+    fields: Fields
   ) => Effect.Effect<SessionRecord | Conflict | undefined, unknown>
 
   /** Removes what is under the key, if anything, and answers with it if it was the mark of a superseded session. */

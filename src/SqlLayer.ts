@@ -14,10 +14,12 @@
  * | create     | `INSERT … ON CONFLICT DO NOTHING RETURNING` |
  * | update     | `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` |
  * | touch      | `UPDATE … RETURNING` |
- * | regenerate | those of create for the new one; `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` to put the mark of a superseded session in the place of the old one; those of update if another request has committed to it meanwhile |
+ * | regenerate | those of create for the new one; `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` to put the mark of a superseded session in the place of the old one; those of update if another request has committed to it meanwhile, or a `DELETE` of the new one if the old one is not as expected |
  * | destroy    | `DELETE … RETURNING` |
  *
- * An update of a session that is gone, or superseded, has no `UPDATE`. SQLite has no `FOR UPDATE`: there a transaction begins
+ * An update of a session that is gone, or superseded, or not as the change expects, has no `UPDATE`: fields are compared
+ * between the `SELECT` and the `UPDATE`, in the same transaction. If the session is gone or superseded, a `SELECT` after that
+ * looks for the one that followed. SQLite has no `FOR UPDATE`: there a transaction begins
  * with `BEGIN IMMEDIATE`. MySQL has no `RETURNING`: there create is an `INSERT` that fails if there is a row, touch an `UPDATE`
  * and a `SELECT` after it, and destroy a `DELETE` in a transaction like that of update. This is tested on PostgreSQL and on
  * SQLite; on MySQL it follows the same statements.
@@ -49,11 +51,11 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
 import { SqlError } from "effect/sql/SqlError"
+import * as TimeLimit from "./internal/concurrency/timeLimit.ts"
 import * as Setting from "./internal/config/settings.ts"
 import * as SqlBackend from "./internal/drivers/sql/backend.ts"
 import * as SqlDialect from "./internal/drivers/sql/dialect.ts"
 import * as Inert from "./internal/store/inert.ts"
-import * as TimeLimit from "./internal/store/timeLimit.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"

@@ -54,6 +54,7 @@ const visitOf = ({ session }: HttpContext): Visit => ({
   get: async (key) => session.get(key),
   put: async (key, value) => session.put(key, value),
   increment: async (key) => session.increment(key),
+  append: async (key, value) => session.put(key, [...session.get(key, []), value]),
   all: async () => session.all(),
   regenerate: async () => session.regenerate(),
   // The store removes a session that is empty.

@@ -22,6 +22,7 @@ import { scenario, type Visit } from "../scenarios.ts"
 
 const Page = SessionKey.make("page", Schema.String).pipe(SessionKey.withDefault(() => ""))
 const Count = SessionKey.make("count", Schema.Number).pipe(SessionKey.withDefault(() => 0))
+const List = SessionKey.make("list", Schema.Array(Schema.String)).pipe(SessionKey.withDefault(() => []))
 const User = SessionKey.make("user", Schema.String)
 
 const prefix = "effect-session:"
@@ -77,6 +78,7 @@ const visitOf = (run: Run): Visit => ({
   get: (key) => run(Session.get(keyOf(key))),
   put: (key, value) => run(Session.put(keyOf(key), value)),
   increment: () => run(Session.increment(Count)),
+  append: (_, value) => run(Session.modify(List, (list) => [...list, value])),
   all: () => run(Session.all),
   regenerate: () => run(Session.regenerate),
   destroy: () => run(Session.destroy)

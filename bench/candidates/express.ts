@@ -12,6 +12,7 @@ declare module "express-session" {
     [field: string]: unknown
     page: string
     count: number
+    list: ReadonlyArray<string>
     user: string
   }
 }
@@ -51,6 +52,7 @@ const visitOf = (request: Request): Visit => ({
   get: async (key) => request.session[key],
   put: async (key, value) => request.session[key] = value,
   increment: async () => request.session.count = (request.session.count ?? 0) + 1,
+  append: async (_, value) => request.session.list = [...request.session.list ?? [], value],
   all: async () => ({ ...request.session }),
   regenerate: () => finished((done) => request.session.regenerate(done)),
   destroy: () => finished((done) => request.session.destroy(done))

@@ -14,6 +14,7 @@ declare module "fastify" {
     [field: string]: unknown
     page: string
     count: number
+    list: ReadonlyArray<string>
     user: string
   }
   interface FastifyRequest {
@@ -71,6 +72,7 @@ const visitOf = (request: FastifyRequest): Visit => ({
   get: async (key) => sessionOf(request).get(key),
   put: async (key, value) => sessionOf(request).set(key, value),
   increment: async () => sessionOf(request).count = (sessionOf(request).count ?? 0) + 1,
+  append: async (_, value) => sessionOf(request).list = [...sessionOf(request).list ?? [], value],
   all: async () => ({ ...sessionOf(request) }),
   regenerate: () => sessionOf(request).regenerate(),
   destroy: () => sessionOf(request).destroy()

@@ -41,7 +41,7 @@ const encryption = variant === "encrypted" ? { encryptionKey: secret } : {}
 
 interface Environment {
   readonly Variables: {
-    readonly session: Session<Record<string, string | number>>
+    readonly session: Session<Record<string, string | number> & { readonly list: ReadonlyArray<string> }>
     readonly session_key_rotation: boolean
   }
 }
@@ -77,6 +77,7 @@ const visitOf = (context: Context<Environment>): Visit => {
     get: async (key) => session.get(key),
     put: async (key, value) => session.set(key, value),
     increment: async (key) => session.set(key, Number(session.get(key) ?? 0) + 1),
+    append: async (_, value) => session.set("list", [...session.get("list") ?? [], value]),
     all: async () => Object.fromEntries(Object.keys(session.getCache()._data).map((key) => [key, session.get(key)])),
     regenerate: async () => context.set("session_key_rotation", true),
     destroy: async () => session.deleteSession()

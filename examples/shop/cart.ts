@@ -51,12 +51,12 @@ export class NotLoggedIn extends Schema.TaggedError<NotLoggedIn>()("NotLoggedIn"
 
 export class CartIsEmpty extends Schema.TaggedError<CartIsEmpty>()("CartIsEmpty", {}) {}
 
-/** Orders what is in the cart, which is empty afterwards. */
+/** Takes what is in the cart for an order. It is ordered when the session is committed: nobody else can have it then. */
 export const order = Effect.gen(function*() {
   const customer = yield* Customer
   if (Option.isNone(customer)) return yield* new NotLoggedIn()
   const { count, total } = yield* contents
   if (count === 0) return yield* new CartIsEmpty()
-  yield* Session.forget(Cart)
+  yield* Session.pull(Cart)
   return { customer: customer.value.name, total }
 })

@@ -20,7 +20,10 @@ import { products } from "./products.ts"
 
 /** A page shows the session as it is now: for that, it takes a view, which it can read without Effects. */
 const page = (render: (session: Session.SessionView) => Html) =>
-  Effect.map(Session.view, (session) => HttpServerResponse.html(render(session).source))
+  Effect.map(Session.view, (session) => notKept(HttpServerResponse.html(render(session).source)))
+
+/** Browsers show a page that they have kept when somebody goes back, even after a logout. */
+const notKept = HttpServerResponse.setHeader("cache-control", "no-store")
 
 /** After a form, the browser is sent on to a page, which can then be loaded again without sending the form twice. */
 const seeOther = (path: string) => HttpServerResponse.redirect(path, { status: 303 })
@@ -119,11 +122,17 @@ const changeQuantity = Effect.gen(function*() {
 const order = Effect.gen(function*() {
   const { customer, total } = yield* Cart.order
   yield* Session.flash("message", `Thank you, ${customer}. Your order comes to ${Pages.money(total)}.`)
+  // Whoever clicks twice sends two orders. Wherever the store is on the server, only one of them gets past this line.
+  yield* Session.commit
+  // A real shop would see to the payment here.
   return seeOther("/")
 }).pipe(
   Effect.catchTags({
     NotLoggedIn: () => Effect.as(Session.flash("message", "Please log in to order."), seeOther("/login")),
-    CartIsEmpty: () => Effect.succeed(seeOther("/cart"))
+    // There may have been an order a moment ago: what that has said is still to be shown.
+    CartIsEmpty: () => Effect.as(Session.reflash, seeOther("/cart")),
+    // Another order has taken the cart, or something else was put into it: the customer sees what is in it now.
+    SessionConflictError: () => Effect.as(Session.rollback, seeOther("/cart"))
   })
 )
 

@@ -7,9 +7,10 @@ import { Effect, Exit, Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core"
-import { findChromium } from "../../scripts/chromium.mjs"
-import { startRedis, temporaryFolder } from "../support/redisServer.ts"
+import type { BrowserContext, Page } from "playwright-core"
+import { products } from "../../examples/shop/products.ts"
+import { startChromium } from "../support/chromium.ts"
+import { shared, startRedis, temporaryFolder } from "../support/redisServer.ts"
 
 // -----------------------------------------------------------------------------
 // the shop
@@ -57,25 +58,7 @@ const isOver = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || 
 // the browser
 // -----------------------------------------------------------------------------
 
-let browser: Browser | undefined
-
-beforeAll(async () => {
-  browser = await chromium.launch({
-    executablePath: findChromium() ?? assert.fail("The browser tests need Chromium: npm run pretest"),
-    headless: true,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync"
-    ]
-  })
-})
-
-afterAll(() => browser?.close())
+const browser = shared(startChromium)
 
 // -----------------------------------------------------------------------------
 // what a customer does and sees
@@ -134,7 +117,7 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
 
   /** Another browser, for the rest of the test. */
   const newContext = async () => {
-    const context = await browser!.newContext({ baseURL: shop!.url, javaScriptEnabled: false })
+    const context = await browser().newContext({ baseURL: shop!.url, javaScriptEnabled: false })
     onTestFinished(() => context.close())
     return context
   }
@@ -256,6 +239,50 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
     assert.deepStrictEqual(await texts(page, ".count"), ["0"])
   })
 
+  /** Posts a form as the browser would, as often as is said, all at once: where each response leads to. */
+  const postAtOnce = async (path: string, forms: ReadonlyArray<Record<string, string>>) => {
+    const { name, value } = await sessionCookie(context)
+    const headers = { cookie: `${name}=${value}` }
+    const responses = await Promise.all(
+      forms.map((form) =>
+        fetch(shop!.url + path, { method: "POST", redirect: "manual", headers, body: new URLSearchParams(form) })
+      )
+    )
+    assert.deepStrictEqual([...new Set(responses.map(({ status }) => status))], [303])
+    return responses.map(({ headers }) => headers.get("location"))
+  }
+
+  // What is in a cookie can't be merged.
+  const itOnServers = it.skipIf(driver === "cookie")
+
+  itOnServers("has all in the cart that was put into it at the same time", async () => {
+    await page.goto("/")
+    await postAtOnce("/cart/add", Array.from({ length: 60 }, (_, index) => ({ product: products[index % 6]!.id })))
+    const { cart } = await session(page)
+    assert.deepStrictEqual(JSON.parse(cart!), Object.fromEntries(products.map(({ id }) => [id, 10])))
+  })
+
+  itOnServers("takes one order for a cart, however often the customer clicks", async () => {
+    await logIn(page)
+    await add(page, "Peppermint")
+    const locations = await postAtOnce("/cart/order", Array.from({ length: 10 }, () => ({})))
+    assert.deepStrictEqual(locations.toSorted(), ["/", ...Array.from({ length: 9 }, () => "/cart")])
+    await page.goto("/cart")
+    assert.strictEqual(await message(page), "Thank you, Ada. Your order comes to €5.60.")
+    assert.deepStrictEqual(await texts(page, ".count"), ["0"])
+  })
+
+  it("shows a customer's page to nobody who goes back to it after the logout", async () => {
+    await logIn(page)
+    await page.goto("/cart")
+    assert.deepStrictEqual(await customer(page), ["Ada"])
+    await press(page, "Log out")
+    assert.strictEqual(await message(page), "You are logged out.")
+    await page.goBack()
+    assert.strictEqual(new URL(page.url()).pathname, "/cart")
+    assert.deepStrictEqual(await customer(page), [])
+  })
+
   it("takes an order of a customer who has logged in, and of no other", async () => {
     await add(page, "Peppermint")
     await press(page, "Order")
@@ -352,7 +379,7 @@ describe("the shop", () => {
 
   it("keeps sessions when it is started again with the same secret", async () => {
     const first = await startForTest(secret)
-    const page = await browser!.newPage()
+    const page = await browser().newPage()
     onTestFinished(() => page.close())
     await page.goto(first.url)
     await stop(first)

@@ -2,8 +2,7 @@
  * Servers behind a cache that many clients share: nobody gets what was made for somebody else, least of all a cookie.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Stream } from "effect"
-import { Schema } from "effect"
+import { Effect, Layer, Option, Schema, Stream } from "effect"
 import { CookieLayer, MemoryLayer, Session, SessionConfig, SessionMiddleware } from "effect-session"
 import { HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"

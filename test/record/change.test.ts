@@ -48,54 +48,20 @@ const sorted = (fields: Fields) => [...fields].toSorted(([one], [other]) => one 
 
 const assertSame = (actual: Fields, expected: Fields) => assert.deepStrictEqual(sorted(actual), sorted(expected))
 
-describe("composing", () => {
-  it.prop("two changes does what one does after the other", [AnyFields, AnyChange, AnyChange], ([
-    fields,
-    first,
-    second
-  ]) => {
-    assertSame(
-      Change.apply(fields, Change.compose(first, second)),
-      Change.apply(Change.apply(fields, first), second)
-    )
-  }, many)
-
-  it.prop("is the same however it is grouped", [AnyFields, AnyChange, AnyChange, AnyChange], ([fields, a, b, c]) => {
-    assertSame(
-      Change.apply(fields, Change.compose(Change.compose(a, b), c)),
-      Change.apply(fields, Change.compose(a, Change.compose(b, c)))
-    )
-  }, many)
-
-  it.prop("with no change is the change itself", [AnyFields, AnyChange], ([fields, change]) => {
-    assertSame(Change.apply(fields, Change.compose(Change.none, change)), Change.apply(fields, change))
-    assertSame(Change.apply(fields, Change.compose(change, Change.none)), Change.apply(fields, change))
-    assert.strictEqual(Change.compose(Change.none, change).touch, change.touch)
-    assert.strictEqual(Change.compose(change, Change.none).touch, change.touch)
-  }, many)
-
-  it.prop("extends the session's life if either change does", [AnyChange, AnyChange], ([first, second]) => {
-    assert.strictEqual(Change.compose(first, second).touch, first.touch || second.touch)
-  })
-})
-
 describe("a change", () => {
   it.prop("is what its steps do one by one", [AnyFields, Steps], ([fields, steps]) => {
     const oneByOne = steps.reduce((fields, step) => Change.apply(fields, step(Change.none)), fields)
     assertSame(Change.apply(fields, changeOf(steps)), oneByOne)
   }, many)
 
-  it.prop("has each field in one of set, remove and increment at most", [AnyChange, AnyChange], ([one, other]) => {
-    for (const { increment, remove, set } of [one, Change.compose(one, other)]) {
-      const fields = [...set.keys(), ...remove, ...increment.keys()]
-      assert.strictEqual(new Set(fields).size, fields.length)
-    }
+  it.prop("has each field in one of set, remove and increment at most", [AnyChange], ([{ increment, remove, set }]) => {
+    const fields = [...set.keys(), ...remove, ...increment.keys()]
+    assert.strictEqual(new Set(fields).size, fields.length)
   }, many)
 
   it.prop("leaves what it was made from as it was", [AnyFields, AnyChange, Step], ([fields, change, step]) => {
     const [fieldsBefore, changeBefore] = [structuredClone(fields), structuredClone(change)]
     step(change)
-    Change.compose(change, step(Change.none))
     Change.apply(fields, change)
     assert.deepStrictEqual(fields, fieldsBefore)
     assert.deepStrictEqual(change, changeBefore)
@@ -107,12 +73,12 @@ describe("a change", () => {
     assert.isTrue(Change.isEmpty(Change.onlyTouch))
   })
 
-  it.prop("that clears removes what another request has put, and then sets its own", [AnyFields, AnyChange], ([
+  it.prop("that clears removes what another request has put, and then sets its own", [AnyFields, Steps], ([
     fields,
-    change
+    steps
   ]) => {
-    const cleared = Change.compose(Change.clear(Change.none), change)
-    assertSame(Change.apply(fields, cleared), Change.apply(new Map(), change))
+    const cleared = changeOf([Change.clear, ...steps])
+    assertSame(Change.apply(fields, cleared), Change.apply(new Map(), changeOf(steps)))
   })
 })
 
@@ -129,15 +95,13 @@ describe("increments", () => {
     for (const order of [changes, changes.toReversed(), shuffled]) {
       const fields = order.reduce(Change.apply, new Map([["count", `${start}`], ["name", "\"Ada\""]]) as Fields)
       assertSame(fields, new Map([["count", `${total}`], ["name", "\"Ada\""]]))
-      const composed = order.reduce(Change.compose, Change.none)
-      assertSame(Change.apply(new Map([["count", `${start}`]]), composed), new Map([["count", `${total}`]]))
     }
   })
 
   it("begin where there is no number: at the initial value of the first of them", () => {
     const one = Change.increment(Change.none, "count", { by: 1, initial: 10 })
-    const other = Change.increment(Change.none, "count", { by: 2, initial: 20 })
-    assertSame(Change.apply(new Map(), Change.compose(one, other)), new Map([["count", "13"]]))
+    const both = Change.increment(one, "count", { by: 2, initial: 20 })
+    assertSame(Change.apply(new Map(), both), new Map([["count", "13"]]))
     assertSame(Change.apply(new Map([["count", "\"text\""]]), one), new Map([["count", "11"]]))
   })
 
@@ -148,6 +112,28 @@ describe("increments", () => {
     for (const change of [removed, cleared]) {
       assertSame(Change.apply(new Map([["count", "100"]]), change), new Map([["count", "6"]]))
     }
+  })
+})
+
+describe("expectations", () => {
+  it.prop(
+    "are met by the fields that they were made from, and by no others",
+    [AnyFields, AnyFields],
+    ([one, other]) => {
+      const expected = new Map<string, string | undefined>(
+        ["a", "b", "c", "__proto__"].map((name) => [name, one.get(name)])
+      )
+      assert.isTrue(Change.isExpected(one, expected))
+      const isSame = [...expected].every(([name, text]) => other.get(name) === text)
+      assert.strictEqual(Change.isExpected(other, expected), isSame)
+    },
+    many
+  )
+
+  it.prop("stay, whatever the change does besides", [Steps, Field, Value], ([steps, field, text]) => {
+    const change = steps.reduce((change, step) => step(change), Change.expect(Change.none, field, text))
+    assert.deepStrictEqual(change.expect, new Map([[field, text]]))
+    assert.deepStrictEqual(Change.expect(change, field, undefined).expect, new Map([[field, undefined]]))
   })
 })
 
@@ -168,25 +154,54 @@ describe("two requests at once", () => {
   }, many)
 })
 
-describe("the difference", () => {
-  it.prop("of two states turns the one into the other", [AnyFields, AnyFields], ([before, after]) => {
-    assertSame(Change.apply(before, Change.difference(before, after)), after)
+describe("what is expected", () => {
+  const AnyExpected: Arbitrary.Arbitrary<Change.Expected> = Arbitrary.map(
+    Arbitrary.array(Arbitrary.all([Field, Value, oneOf([true, false])]), { minLength: 0, maxLength: 3 }),
+    (entries) => new Map(entries.map(([field, value, isThere]) => [field, isThere ? value : undefined]))
+  )
+
+  const expecting = (change: Change.Change, expected: Change.Expected) =>
+    [...expected].reduce((change, [field, text]) => Change.expect(change, field, text), change)
+
+  it.prop("is met if each field holds that text, or is not there, and whatever the others hold", [
+    AnyFields,
+    AnyExpected
+  ], ([fields, expected]) => {
+    const isMet = [...expected].every(([field, text]) =>
+      text === undefined ? !fields.has(field) : fields.get(field) === text
+    )
+    assert.strictEqual(Change.isExpected(fields, expected), isMet)
+    assert.isTrue(Change.isExpected(fields, Change.none.expect))
+    assert.isTrue(Change.isExpected(fields, fields))
+    const met = new Map([...fields, ...expected].filter(([, text]) => text !== undefined) as Array<[string, string]>)
+    for (const [field, text] of expected) if (text === undefined) met.delete(field)
+    assert.isTrue(Change.isExpected(met, expected))
+    for (const [field, text] of expected) {
+      assert.isFalse(Change.isExpected(new Map(met).set(field, `${text} `), expected))
+      const without = new Map(met)
+      if (without.delete(field)) assert.isFalse(Change.isExpected(without, expected))
+    }
   }, many)
 
-  it.prop("is empty where there is none", [AnyFields], ([fields]) => {
-    assert.isTrue(Change.isEmpty(Change.difference(fields, new Map(fields))))
+  it.prop("is the last that was said of a field", [AnyChange, AnyExpected, AnyExpected], ([change, first, second]) => {
+    assert.deepStrictEqual(
+      new Map(expecting(expecting(change, first), second).expect),
+      new Map([...first, ...second])
+    )
   })
 
-  it.prop("is what a regenerated session has missed of the one it was made from", [AnyFields, AnyChange, AnyChange], ([
-    loaded,
-    own,
-    others
-  ]) => {
-    const copied = Change.apply(loaded, own)
-    const old = Change.apply(loaded, others)
-    const missed = Change.difference(copied, Change.apply(old, own))
-    assertSame(Change.apply(copied, missed), Change.apply(old, own))
-  }, many)
+  it.prop("alters nothing of what a change does, and stays through all that is added to it", [
+    AnyFields,
+    AnyChange,
+    AnyExpected,
+    Step
+  ], ([fields, change, expected, step]) => {
+    const careful = expecting(change, expected)
+    assert.deepStrictEqual({ ...careful, expect: change.expect }, change)
+    assertSame(Change.apply(fields, careful), Change.apply(fields, change))
+    assert.strictEqual(Change.isEmpty(careful), Change.isEmpty(change))
+    assert.deepStrictEqual(step(careful).expect, careful.expect)
+  })
 })
 
 describe("merging", () => {

@@ -102,23 +102,67 @@ describe("a path", () => {
   })
 })
 
+/** What a request stores that has flashed these, the first first. */
+const encoded = (first: JsonObject, ...others: ReadonlyArray<JsonObject>): string => {
+  const last = others.reduce<Flash.Messages>(
+    (before, messages) => ({ text: JSON.stringify(messages), before }),
+    { text: JSON.stringify(first), before: undefined }
+  )
+  return Flash.encode(last)
+}
+
+describe("all that a request flashes", () => {
+  it.prop("is one object, with later messages in the place of earlier ones of the same name", [
+    AnyObject,
+    Arbitrary.array(AnyObject, { maxLength: 5 })
+  ], ([first, others]) => {
+    const expected = new Map(
+      [first, ...others].flatMap((messages) => Object.entries(JSON.parse(JSON.stringify(messages)) as JsonObject))
+    )
+    assert.deepStrictEqual(JSON.parse(encoded(first, ...others)), Object.fromEntries(expected))
+  })
+
+  it("takes the place of earlier messages as a whole", () => {
+    assert.strictEqual(
+      encoded({ a: 1, b: { x: 1 } }, { b: { y: 2 }, c: 3 }, { a: null }),
+      "{\"a\":null,\"b\":{\"y\":2},\"c\":3}"
+    )
+  })
+
+  it("has __proto__ as a name like any other", () => {
+    const messages: JsonObject = JSON.parse("{ \"__proto__\": { \"admin\": true } }")
+    assert.strictEqual(encoded(messages, { a: 1 }), "{\"__proto__\":{\"admin\":true},\"a\":1}")
+    assert.strictEqual(encoded({ a: 1 }, messages), "{\"a\":1,\"__proto__\":{\"admin\":true}}")
+  })
+
+  it("is found by the next request together with what others have flashed, the latest over the rest", () => {
+    const names = [1, 2, 40].map(Flash.fieldName)
+    const texts = [{ a: 1, b: 1 }, { b: 2, c: 2 }, { c: 3 }].map((messages) => encoded(messages))
+    const fields = new Map([["a", "1"], ...names.map((name, index) => [name, texts[index]!] as const).toReversed()])
+    assert.deepStrictEqual(Flash.fieldsOf(fields), names)
+    assert.deepStrictEqual(Flash.messagesIn(fields, names), { a: 1, b: 2, c: 3 })
+    assert.deepStrictEqual(Flash.messagesIn(fields, names.slice(0, 1)), { a: 1, b: 1 })
+  })
+
+  it("is nothing where somebody has damaged it", () => {
+    const fields = new Map([["~flash:1", "{"], ["~flash:2", "[1]"], ["~flash:3", "null"], ["~flash:4", "{\"a\":1}"]])
+    assert.deepStrictEqual(Flash.messagesIn(fields, [...Flash.fieldsOf(fields), "~flash:5"]), { a: 1 })
+  })
+})
+
 describe("picking messages", () => {
   it.prop("only some and all but those are the whole", [AnyObject, Arbitrary.array(AnyText)], ([messages, names]) => {
     const all = [...names, ...Object.keys(messages).slice(0, 1)]
-    assert.deepStrictEqual(Flash.assign(Flash.except(messages, all), Flash.only(messages, all)), messages)
+    const again = encoded(Flash.except(messages, all), Flash.only(messages, all))
+    assert.deepStrictEqual(JSON.parse(again), JSON.parse(JSON.stringify(messages)))
     assert.isTrue(Object.keys(Flash.only(messages, all)).every((name) => all.includes(name)))
     assert.isTrue(Object.keys(Flash.except(messages, all)).every((name) => !all.includes(name)))
-  })
-
-  it("later messages take the place of earlier ones of the same name", () => {
-    assert.deepStrictEqual(Flash.assign({ a: 1, b: { x: 1 } }, { b: { y: 2 }, c: 3 }), { a: 1, b: { y: 2 }, c: 3 })
   })
 
   it("__proto__ is a name like any other", () => {
     const messages: JsonObject = JSON.parse("{ \"__proto__\": { \"admin\": true }, \"a\": 1 }")
     for (
       const copy of [
-        Flash.assign({}, messages),
         Flash.only(messages, ["__proto__", "a"]),
         Flash.withoutNamed(messages, ["b"])
       ]

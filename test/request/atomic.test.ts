@@ -286,9 +286,9 @@ describe("Session.rollback", () => {
 
 describe("a handler that fails halfway, inside one that turns this into a 200", () => {
   const debit = Effect.andThen(Session.decrement(Credits, 5), Effect.fail("no stock"))
-  const answered = Effect.catch(
-    Effect.as(Session.atomic(debit), HttpServerResponse.text("bought")),
-    (error) => Effect.map(Session.all, (all) => HttpServerResponse.jsonUnsafe({ error, all }))
+  const answered = Session.atomic(debit).pipe(
+    Effect.as(HttpServerResponse.text("bought")),
+    Effect.catch((error) => Effect.map(Session.all, (all) => HttpServerResponse.jsonUnsafe({ error, all })))
   )
   const timedOut = Session.atomic(Effect.andThen(Session.decrement(Credits, 5), Effect.never)).pipe(
     Effect.timeoutOption("5 seconds"),

@@ -1,20 +1,31 @@
 /**
  * A small model of a request's session, to hold the state machine against: it has no states, only a list of what the
- * request has done and what the store was told of it.
+ * request has done, as functions on fields, and what the store was told of it. Whatever turns out to be there, the list is
+ * done anew on it.
  */
 import type { JsonObject } from "effect/Schema"
-import * as Change from "../../src/internal/record/change.ts"
 import type { Expiry } from "../../src/internal/record/expiry.ts"
 import type { Fields, SessionRecord, Times } from "../../src/internal/record/record.ts"
 import type { Id, Phase } from "../../src/internal/request/state.ts"
+import { type Deed, fieldsAfter, seenBy } from "../support/deeds.ts"
 
-interface Told {
+// -----------------------------------------------------------------------------
+// the model
+// -----------------------------------------------------------------------------
+
+export interface Told {
   readonly operation: "create" | "update" | "touch" | "regenerate" | "destroy"
   readonly id: Id
   readonly newId: Id | undefined
   readonly record: SessionRecord
-  readonly changes: ReadonlyArray<Change.Change>
+  readonly deeds: ReadonlyArray<Deed>
   readonly touch: boolean
+  /** All that is there until then. */
+  readonly before: Fields
+  readonly expected: ReadonlyMap<string, string | undefined>
+  /** What it makes of fields that are as expected. */
+  readonly effect: (fields: Fields) => Fields | undefined
+  readonly isForSuccessor?: boolean
 }
 
 /** What the cookie does: the token to send, or `null` to clear it. */
@@ -24,7 +35,10 @@ export class RequestModel {
   readonly expiry: Expiry
   readonly saveUninitialized: boolean
   phase: Phase = "open"
-  fields: Fields = new Map()
+  /** What is there, as it was last read or written. */
+  there: Fields = new Map()
+  /** What the request has done that the store has not been told. */
+  untold: ReadonlyArray<Deed> = []
   flashed: JsonObject = {}
   flashing: { readonly field: string; readonly messages: JsonObject } | undefined
   isPresented = false
@@ -35,13 +49,14 @@ export class RequestModel {
   /** A session that has to go. */
   ending: { id: Id; record: SessionRecord } | undefined
   isLost = false
+  /** Whether it gets a session of its own in the place of one that is lost. */
+  isReplacing = false
+  isDropping = false
   lostTimes: Times | undefined
   isFresh = true
   hasEnded = false
   isRenewed = false
   touchAsked = false
-  /** What the request has done that the store has not been told. */
-  untold: ReadonlyArray<Change.Change> = []
   told: Told | undefined
   /** Whether the session was ended while the store was being told. */
   endedMeanwhile = false
@@ -57,9 +72,10 @@ export class RequestModel {
   // the handler
   // ---------------------------------------------------------------------------
 
-  change(change: Change.Change): void {
-    this.fields = Change.apply(this.fields, change)
-    this.untold = [...this.untold, change]
+  do(deed: Deed): void {
+    if (fieldsAfter(this.fields, [deed]) === undefined) return
+    this.untold = [...this.untold, deed]
+    if (this.isLost) this.isDropping = true
   }
 
   flash(messages: JsonObject, field: string): void {
@@ -67,12 +83,13 @@ export class RequestModel {
       field: this.flashing?.field ?? field,
       messages: { ...this.flashing?.messages, ...messages }
     }
-    this.change(Change.set(Change.none, this.flashing.field, JSON.stringify(this.flashing.messages)))
+    const text = JSON.stringify(this.flashing.messages)
+    this.do({ kind: "set", field: this.flashing.field, run: () => text })
   }
 
   clear(): void {
     this.flashing = undefined
-    this.change(Change.clear(Change.none))
+    this.do({ kind: "clear" })
   }
 
   touch(): void {
@@ -88,18 +105,25 @@ export class RequestModel {
     if (this.isCreating) return
     this.nextId = id
     this.isFresh = true
+    if (this.isLost) {
+      this.isLost = false
+      this.isReplacing = true
+    }
   }
 
   end(): void {
     const inStore = this.stored ?? (this.isCreating ? this.told : undefined)
     if (inStore !== undefined) this.ending = { id: inStore.id, record: inStore.record }
     this.endedMeanwhile = true
-    if (!this.isLost) this.wanted = this.isPresented || this.cookie !== undefined ? null : undefined
+    if (this.isReplacing) this.isLost = true
+    if (this.isLost) this.isDropping = true
+    else this.wanted = this.isPresented || this.cookie !== undefined ? null : undefined
+    this.isReplacing = false
     this.stored = undefined
     this.nextId = undefined
-    this.fields = new Map()
+    this.there = new Map()
     this.flashing = undefined
-    this.untold = this.isLost ? [Change.clear(Change.none)] : []
+    this.untold = []
     this.isFresh = true
     this.hasEnded = true
     this.isRenewed = false
@@ -115,101 +139,177 @@ export class RequestModel {
     return this.told?.operation === "create" && !this.endedMeanwhile && !this.isLost
   }
 
+  /** Whether the store is being told of the session that the request has now. */
+  get isTelling(): boolean {
+    if (this.told === undefined || this.told.operation === "destroy") return false
+    return !this.endedMeanwhile && !this.isLost && !this.isReplacing
+  }
+
+  /** What it is told of that session. */
+  get underway(): ReadonlyArray<Deed> {
+    return this.isTelling ? this.told!.deeds : []
+  }
+
+  get fields(): Fields {
+    return fieldsAfter(this.there, [...this.underway, ...this.untold])!
+  }
+
   get isWanted(): boolean {
     return this.fields.size > 0 || this.saveUninitialized && !this.hasEnded
   }
 
-  get hasUntold(): boolean {
-    return this.untold.some((change) => !Change.isEmpty(change))
-  }
-
-  /** What the store is to be told. */
-  tell(now: number): Told | undefined {
+  /** What the store is to be told; "error" if it can't be done on what is there. */
+  tell(now: number): Told | "error" | undefined {
     if (this.isLost) return undefined
-    const none = { newId: undefined, changes: [], touch: false }
+    const none = {
+      newId: undefined,
+      deeds: [],
+      touch: false,
+      before: new Map(),
+      expected: new Map(),
+      effect: identity
+    }
     if (this.ending !== undefined) return { operation: "destroy", ...this.ending, ...none }
-    const { fields, nextId, stored } = this
+    const { fields, nextId, stored, there, untold } = this
     if (stored === undefined) {
-      if (!this.isWanted || nextId === undefined) return undefined
-      return { operation: "create", id: nextId, record: { ...this.expiry.start(now), fields }, ...none }
+      const own = this.isReplacing ? fieldsAfter(new Map(), untold) : fields
+      if (own === undefined) return "error"
+      if (!this.isWanted && !this.isReplacing || nextId === undefined) return undefined
+      const record = { ...this.expiry.start(now), fields: own }
+      return { operation: "create", id: nextId, record, ...none, deeds: untold }
     }
     const touch = this.touchAsked || this.isRenewed || this.expiry.isTouchDue(stored.record, now)
     const { createdAt, expiresAt, touchedAt } = touch ? this.expiry.touch(stored.record, now) : stored.record
-    const told = {
-      id: stored.id,
-      newId: nextId,
-      record: { createdAt, expiresAt, touchedAt, fields },
-      changes: this.untold,
-      touch
-    }
+    const record = { createdAt, expiresAt, touchedAt, fields }
+    const expected = seenBy(untold, there)
+    const effect = (fields: Fields) => fieldsAfter(fields, untold)
+    const told = { id: stored.id, newId: nextId, record, deeds: untold, touch, before: there, expected, effect }
     if (nextId !== undefined) return { operation: "regenerate", ...told }
-    if (this.hasUntold) return { operation: "update", ...told }
+    if (untold.length > 0) return { operation: "update", ...told }
     return touch ? { operation: "touch", ...told } : undefined
   }
 
   isNeeded(now: number): boolean {
     if (this.wanted !== undefined) return true
-    if (this.isLost) return this.hasUntold
+    if (this.isLost) return this.isDropping
     if (this.isCreating) return true
     return this.tell(now) !== undefined || this.stored === undefined && this.isWanted
   }
 
-  begin(told: Told): void {
+  begin(now: number): void {
+    const told = this.tell(now)
+    if (told !== undefined && told !== "error") this.beginTelling(told)
+  }
+
+  beginTelling(told: Told): void {
     this.told = told
     this.endedMeanwhile = false
     if (told.operation === "destroy") return
+    if (this.isReplacing) {
+      this.there = new Map()
+      this.isReplacing = false
+      this.hasEnded = false
+    }
     this.untold = []
     this.touchAsked = false
     if (told.operation === "create") this.nextId = undefined
   }
 
   fail(): void {
-    const { changes, operation, touch, id } = this.told!
-    this.told = undefined
+    const { deeds, id, operation, touch } = this.told!
     if (this.endedMeanwhile && operation === "create") this.ending = undefined
-    if (this.isLost || this.endedMeanwhile || operation === "destroy") return
-    if (operation === "create") {
-      this.nextId = id
-      this.untold = []
-      return
+    if (!this.isLost && !this.isReplacing && !this.endedMeanwhile && operation !== "destroy") {
+      if (operation === "create") this.nextId = id
+      this.untold = [...deeds, ...this.untold]
+      this.touchAsked ||= touch
     }
-    this.untold = [...changes, ...this.untold]
-    this.touchAsked ||= touch
+    this.told = undefined
+  }
+
+  /** Something else is there: all is done again on that, unless something is refused. */
+  rebase(record: SessionRecord): void {
+    if (this.stored === undefined || fieldsAfter(record.fields, this.untold) === undefined) return
+    this.stored.record = record
+    this.there = record.fields
+  }
+
+  /** The session has another id by now: what the request has done is written as if it had come first. */
+  inSuccessor(now: number, successor: Fields): Told | undefined {
+    const told = this.tell(now)
+    if (typeof told !== "object" || told.operation !== "update") return undefined
+    const { there, untold } = this
+    if (fieldsAfter(successor, untold) === undefined) return undefined
+    const functions = new Set(seenBy(untold, there).keys())
+    const isDone = (field: string) =>
+      onlyAdds(untold, field) || functions.has(field) || there.get(field) === successor.get(field)
+    const touched = [...fieldsOf(untold), ...untold.some(({ kind }) => kind === "clear") ? there.keys() : []]
+    const done = new Set(touched.filter(isDone))
+    const expecting = [...functions, ...[...done].filter((field) => !onlyAdds(untold, field))]
+    return {
+      ...told,
+      touch: false,
+      expected: new Map(expecting.map((field) => [field, successor.get(field)])),
+      effect: (fields) => {
+        const after = fieldsAfter(fields, untold)!
+        const chosen = [...new Set([...fields.keys(), ...after.keys()])].map((field) =>
+          [field, (done.has(field) ? after : fields).get(field)] as const
+        )
+        return new Map(chosen.filter((entry): entry is [string, string] => entry[1] !== undefined))
+      },
+      isForSuccessor: true
+    }
+  }
+
+  beginInSuccessor(now: number, successor: Fields): void {
+    this.beginTelling(this.inSuccessor(now, successor)!)
   }
 
   written(id: Id, token: Id | undefined, isPersistent: boolean): void {
-    const { newId, operation, record } = this.told!
+    const { isForSuccessor, newId, operation, record } = this.told!
+    const { endedMeanwhile } = this
     this.told = undefined
-    if (this.isLost) return
+    if (this.isLost || this.isReplacing) return
     if (operation === "destroy") {
       this.ending = undefined
       return
     }
-    if (this.endedMeanwhile) {
+    if (endedMeanwhile) {
       this.ending = { id, record }
       return
     }
     const isExtended = isPersistent && record.touchedAt !== this.stored?.record.touchedAt
     const sent = token ?? (isExtended || this.isRenewed ? this.stored?.token : undefined)
-    if (sent !== undefined) this.wanted = { token: sent, expiresAt: record.expiresAt }
+    if (sent !== undefined && isForSuccessor !== true) this.wanted = { token: sent, expiresAt: record.expiresAt }
     this.stored = { id, token: token ?? this.stored?.token, record }
+    this.there = record.fields
     if (operation === "regenerate" && this.nextId === newId) this.nextId = undefined
     this.isRenewed = false
   }
 
   gone(): void {
-    if (this.isLost || !this.endedMeanwhile) this.lose()
+    if (this.told === undefined || this.isLost || !this.endedMeanwhile) {
+      const isRegenerated = this.isReplacing || this.stored !== undefined && this.nextId !== undefined
+      this.lose()
+      if (isRegenerated) {
+        this.isLost = false
+        this.isReplacing = true
+      }
+    }
     this.told = undefined
   }
 
   lose(): void {
     const id = this.isCreating ? this.told!.id : undefined
+    this.untold = [...this.underway, ...this.untold]
     this.nextId ??= this.stored?.id ?? id
-    this.lostTimes = this.stored?.record ?? this.lostTimes
+    this.lostTimes = this.stored?.record ?? (this.isLost || this.isReplacing ? this.lostTimes : undefined)
     this.isLost = true
+    this.isReplacing = false
+    this.isDropping = false
+    this.isRenewed = false
+    this.touchAsked = false
     this.stored = undefined
     this.ending = undefined
-    this.untold = []
     this.wanted = undefined
     this.cookie = undefined
   }
@@ -218,6 +318,10 @@ export class RequestModel {
     if (this.wanted === undefined || this.ending !== undefined) return
     this.cookie = this.wanted
     this.wanted = undefined
+  }
+
+  drop(): void {
+    if (this.isLost) this.isDropping = false
   }
 
   extend({ createdAt, expiresAt, touchedAt }: Times): void {
@@ -235,14 +339,91 @@ export class RequestModel {
   // ---------------------------------------------------------------------------
 
   get id(): Id | undefined {
-    const creating = this.told?.operation === "create" && !this.endedMeanwhile && !this.isLost
-      ? this.told.id
-      : undefined
-    return this.nextId ?? this.stored?.id ?? creating
+    return this.nextId ?? this.stored?.id ?? (this.isCreating ? this.told!.id : undefined)
+  }
+
+  get times(): Times | undefined {
+    return this.stored?.record ?? (this.isLost || this.isReplacing ? this.lostTimes : undefined)
   }
 
   canChange(isStateless: boolean): boolean {
     if (this.phase !== "late") return this.phase === "open"
     return this.stored !== undefined && this.nextId === undefined && !isStateless
+  }
+}
+
+const identity = (fields: Fields): Fields => fields
+
+/** The fields that are done something to, after the last clear. */
+const fieldsOf = (deeds: ReadonlyArray<Deed>): ReadonlyArray<string> =>
+  deeds.slice(deeds.findLastIndex(({ kind }) => kind === "clear") + 1).flatMap((deed) =>
+    deed.kind === "clear" ? [] : [deed.field]
+  )
+
+/** Additions are done to whatever is there. */
+const onlyAdds = (deeds: ReadonlyArray<Deed>, field: string): boolean =>
+  deeds.every((deed) => deed.kind !== "clear" && (deed.field !== field || deed.kind === "add"))
+
+// -----------------------------------------------------------------------------
+// rollback
+// -----------------------------------------------------------------------------
+
+/** Something that has happened: what the handler does, what the store is told and answers, what is learnt otherwise. */
+export interface Happening {
+  readonly kind: "step" | "end" | "begin" | "answer" | "learnt" | "identified"
+  readonly run: (model: RequestModel) => void
+}
+
+/** A model that can take back what is not committed: that has never happened. */
+export class ModelWithPast {
+  readonly #start: () => RequestModel
+  #past: ReadonlyArray<Happening> = []
+  /** What was told and not done. */
+  readonly #refused = new Set<Happening>()
+  now: RequestModel
+
+  constructor(start: () => RequestModel) {
+    this.#start = start
+    this.now = start()
+  }
+
+  happen(kind: Happening["kind"], run: Happening["run"]): void {
+    this.#past = [...this.#past, { kind, run }]
+    run(this.now)
+  }
+
+  /** The store has not done what it was told last. */
+  refuse(): void {
+    this.#refused.add(this.#past.findLast(({ kind }) => kind === "begin")!)
+  }
+
+  rollback(): void {
+    const past = this.#past
+    const told = past.findLastIndex((one) => one.kind === "begin" && !this.#refused.has(one))
+    const next = past.findIndex(({ kind }, index) => kind === "begin" && index > told)
+    const isAnswerOfTold = (index: number) => next === -1 || index < next
+    const end = this.#endOf(told)
+    this.#past = past.filter(({ kind }, index) =>
+      index <= end ||
+      (index <= told
+        ? kind !== "step" && kind !== "identified"
+        : kind === "learnt" || kind === "identified" || kind === "answer" && isAnswerOfTold(index))
+    )
+    const { phase } = this.now
+    this.now = this.#replayed(this.#past)
+    this.now.phase = phase
+  }
+
+  /** Where what was told ends: what comes after the end of a session is not told with it. */
+  #endOf(told: number): number {
+    return told >= 0 && this.#replayed(this.#past.slice(0, told + 1)).told?.operation === "destroy"
+      ? this.#past.findLastIndex(({ kind }, index) => kind === "end" && index < told)
+      : told
+  }
+
+  #replayed(past: ReadonlyArray<Happening>): RequestModel {
+    const model = this.#start()
+    for (const { run } of past) run(model)
+    return model
   }
 }

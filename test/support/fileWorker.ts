@@ -73,7 +73,7 @@ const perform = Effect.fnUntraced(function*(backend: FileBackend.FileBackend) {
     const key = yield* create
     yield* commit(key, 1)
     yield* sayOf("superseding", key)
-    yield* backend.supersede(key, { supersededUntil: inThreeHours(), successor: key }, Change.none.expect)
+    yield* backend.supersede(key, { supersededUntil: inThreeHours(), successor: key }, new Map([["count", "1"]]))
     yield* sayOf("superseded", key)
     const other = yield* create
     yield* sayOf("destroying", other)

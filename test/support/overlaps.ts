@@ -26,7 +26,9 @@ export type Action = keyof typeof actions
 export const everyAction = Object.keys(actions) as ReadonlyArray<Action>
 
 /** By what the first request does, and what the second one does: what the browser's session holds; `-` if it has none. */
-export type Table = { readonly [first: string]: readonly [string, string, string, string, string] }
+export interface Table {
+  readonly [first: string]: readonly [string, string, string, string, string]
+}
 
 /** Both have loaded the session, which holds `count`, when the first one commits. Then the second one does. */
 export const atOnce: Table = {

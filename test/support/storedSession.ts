@@ -47,8 +47,10 @@ export const createSession = Effect.fnUntraced(
       commit: (change, later = {}) =>
         store.update(id, change, { ...record, ...later, fields: Change.apply(record.fields, change) }),
       touch: (later) => store.touch(id, { ...record, ...later }),
-      regenerate: (change = Change.none) =>
-        store.regenerate(id, newId(), change, { ...record, fields: Change.apply(record.fields, change) }),
+      regenerate: (change = Change.none) => {
+        const before = fieldsWith(record.fields, change.expect)
+        return store.regenerate(id, newId(), { ...record, fields: Change.apply(before, change) }, before)
+      },
       destroy: store.destroy(id, record),
       stored,
       fields: Effect.map(
@@ -59,6 +61,13 @@ export const createSession = Effect.fnUntraced(
     return session
   }
 )
+
+const fieldsWith = (fields: SessionStore.Fields, expected: SessionStore.Expected): SessionStore.Fields =>
+  new Map(
+    [...fields, ...expected].filter((field): field is [string, string] =>
+      expected.get(field[0]) !== undefined || !expected.has(field[0])
+    )
+  )
 
 export const setting = (values: Readonly<Record<string, string>>): SessionStore.Change => ({
   ...Change.none,

@@ -75,16 +75,9 @@ export const isExpected = (fields: Fields, expected: Expected): boolean => {
   return true
 }
 
-/** The change that does what `first` does and then what `second` does. */
-export const compose = (first: Change, second: Change): Change => {
-  if (isEmpty(first) && !first.touch) return second
-  let change = second.clear ? clear(first) : first
-  for (const [field, value] of second.set) change = set(change, field, value)
-  for (const field of second.remove) change = remove(change, field)
-  for (const [field, by] of second.increment) change = increment(change, field, by)
-  const touch = first.touch || second.touch
-  return change.touch === touch ? change : { ...change, touch }
-}
+/** Whether the fields are just these. */
+export const isSame = (fields: Fields, others: Fields): boolean =>
+  fields.size === others.size && isExpected(fields, others)
 
 /** The change that only extends the session's life. */
 export const onlyTouch: Change = { ...none, touch: true }
@@ -108,13 +101,6 @@ export const merge = (stored: SessionRecord, change: Change, times: Times): Sess
   touchedAt: change.touch ? Math.max(stored.touchedAt, times.touchedAt) : stored.touchedAt,
   expiresAt: change.touch ? Math.max(stored.expiresAt, times.expiresAt) : stored.expiresAt,
   fields: apply(stored.fields, change)
-})
-
-/** The change that turns `before` into `after`. */
-export const difference = (before: Fields, after: Fields): Change => ({
-  ...none,
-  set: new Map([...after].filter(([field, value]) => before.get(field) !== value)),
-  remove: new Set([...before.keys()].filter((field) => !after.has(field)))
 })
 
 /** The text of the sum; what is no number counts as none. */

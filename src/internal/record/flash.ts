@@ -29,7 +29,7 @@ export interface Messages {
   /** An object of messages by name, as JSON text. */
   readonly text: string
   /** Whether they are the fields of a form, of which some may be left out. */
-  readonly isForm: boolean
+  readonly isForm?: boolean
   readonly before: Messages | undefined
 }
 

@@ -21,7 +21,7 @@ import type { Id, Loaded, Phase } from "./state.ts"
 export class AtomicSession extends RequestSession {
   readonly #parent: RequestSession
   readonly #phase: Phase
-  #steps: Array<Step> = []
+  readonly #steps: Array<Step> = []
   #hasBegun = false
   #isOver = false
 
@@ -69,15 +69,14 @@ export class AtomicSession extends RequestSession {
   }
 
   override take(steps: ReadonlyArray<Step>): ReturnType<Step> {
-    const before = this.#steps
-    this.#steps = [...before]
+    const before = this.#steps.length
     const taken = super.take(steps)
-    if (Exit.isFailure(taken)) this.#steps = before
+    if (Exit.isFailure(taken)) this.#steps.length = before
     return taken
   }
 
   override rollback(): Effect.Effect<void> {
-    this.#steps = []
+    this.#steps.length = 0
     return super.rollback()
   }
 
@@ -85,7 +84,7 @@ export class AtomicSession extends RequestSession {
   override commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
     const taken = this.#parent.take(this.#steps)
     if (Exit.isFailure(taken)) return Exit.failCause(taken.cause)
-    this.#steps = []
+    this.#steps.length = 0
     return Effect.onExitPrimitive(this.#parent.commit(clock), () => {
       this.begin(this.#parent.loaded)
       return undefined

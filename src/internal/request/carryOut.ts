@@ -35,7 +35,7 @@ export const carryOut = (
         "regenerate",
         intent.newId,
         drawId,
-        (newId) => store.regenerate(intent.id, newId, intent.change, intent.record)
+        (newId) => store.regenerate(intent.id, newId, intent.record, intent.before)
       )
     case "update":
       return answerWith(intent.id, store.update(intent.id, intent.change, intent.record, intent.successor))

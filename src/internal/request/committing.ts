@@ -16,9 +16,9 @@ import {
   type SessionValueError
 } from "../../SessionError.ts"
 import type { Conflict, SessionStore } from "../../SessionStore.ts"
+import * as KeyLock from "../concurrency/keyLock.ts"
 import * as Change from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
-import * as KeyLock from "../store/keyLock.ts"
 import { type Answer, carryOut, type StoreFailure } from "./carryOut.ts"
 import * as Intent from "./intent.ts"
 import * as Observability from "./observability.ts"
@@ -115,7 +115,9 @@ const isExtended = (
 const write = (committing: Committing): Commit => {
   const { clock, session } = committing
   const intent = Intent.of(session.loaded, session, clock.currentTimeMillisUnsafe())
-  return intent === undefined ? done : ask(committing, intent)
+  if (intent !== undefined) return ask(committing, intent)
+  session.tellNothing()
+  return done
 }
 
 const ask = (committing: Committing, intent: Intent.Intent): Commit => {
@@ -158,7 +160,10 @@ const lighter = (committing: Committing, cause: Cause.Cause<StoreFailure>): Comm
 
 const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }: Answer): Commit => {
   const { fiber, session } = committing
-  if (outcome._tag === "Gone") return lose(committing)
+  if (outcome._tag === "Gone") {
+    session.refused(intent)
+    return lose(committing)
+  }
   if (outcome._tag === "Conflict") return conflicted(committing, intent, outcome)
   const happened = Observability.happened(intent.operation, id, fiber)
   if (intent.operation === "destroy") {
@@ -199,9 +204,12 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
 
 const rebase = (committing: Committing, { record }: Conflict): Commit => {
   const { session } = committing
-  const draft = Draft.rebase(session.loaded.draft, record.fields)
+  const { loaded: state } = session
+  // What follows a session that was ended meanwhile is not for that record.
+  if (!State.isStored(state)) return save(committing)
+  const draft = Draft.rebase(state.draft, record.fields)
   if (Exit.isFailure(draft)) return Exit.failCause(draft.cause)
-  session.state = Outcome.rebased(session.loaded, record, draft.value)
+  session.state = Outcome.rebased(state, record, draft.value)
   return save(committing)
 }
 

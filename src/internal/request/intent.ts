@@ -5,7 +5,7 @@ import type { Settings } from "../../SessionConfig.ts"
 import type { Change } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import type { Expiry } from "../record/expiry.ts"
-import type { SessionRecord } from "../record/record.ts"
+import type { Fields, SessionRecord } from "../record/record.ts"
 import { type Anonymous, type Existing, fieldsOf, type Id, isStored, type Loaded, type Regenerated } from "./state.ts"
 
 export type Write =
@@ -24,7 +24,9 @@ export type Write =
     readonly id: Id
     readonly newId: Id
     readonly record: SessionRecord
-    readonly change: Change
+    /** The fields that the session is expected to hold until then. */
+    readonly before: Fields
+    readonly touch: boolean
   }
 
 export type Intent = Write | { readonly operation: "destroy"; readonly id: Id; readonly record: SessionRecord }
@@ -78,7 +80,7 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
   const { createdAt, expiresAt, touchedAt } = touch ? rules.expiry.touch(state.record, now) : state.record
   const record = { createdAt, touchedAt, expiresAt, fields: fieldsOf(state) }
   if (state._tag === "Regenerated") {
-    return { operation: "regenerate", id, newId: state.newId, record, change: Draft.changeOf(draft, touch) }
+    return { operation: "regenerate", id, newId: state.newId, record, before: state.base, touch }
   }
   if (!Draft.isEmpty(draft)) return { operation: "update", id, record, change: Draft.changeOf(draft, touch) }
   return touch ? { operation: "touch", id, record } : undefined

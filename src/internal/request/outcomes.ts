@@ -114,11 +114,26 @@ export const failed = (state: Loaded, intent: Intent): Loaded => {
   return { ...state, isTouched: state.isTouched || isTouching(intent), sending: undefined }
 }
 
-const isTouching = (intent: Intent): boolean => "change" in intent ? intent.change.touch : intent.operation === "touch"
+const isTouching = (intent: Intent): boolean => {
+  switch (intent.operation) {
+    case "touch":
+      return true
+    case "update":
+      return intent.change.touch
+    case "regenerate":
+      return intent.touch
+    default:
+      return false
+  }
+}
 
 /** The store holds something else than the request has seen; `draft` is what its changes come to there. */
-export const rebased = (state: Loaded, record: SessionRecord, draft: Draft.Draft): Loaded =>
-  isStored(state) ? { ...state, record, base: record.fields, draft } : state
+export const rebased = (state: Existing | Regenerated, record: SessionRecord, draft: Draft.Draft): Loaded => ({
+  ...state,
+  record,
+  base: record.fields,
+  draft
+})
 
 /** The store has done it: `token` is there if the client needs another one. */
 export const written = (
@@ -180,6 +195,10 @@ export const destroyed = (state: Loaded): Loaded => {
   const { ended: _, ...rest } = state
   return { ...rest, _tag: "Anonymous", hasEnded: true }
 }
+
+/** The end alone, without what follows: that is told after it. */
+export const endedOnly = (state: Loaded): Loaded =>
+  state._tag === "Ended" ? { ...state, draft: Draft.empty, flashing: undefined, id: undefined } : state
 
 /** Another request has extended its life. */
 export const extended = (state: Loaded, { createdAt, expiresAt, touchedAt }: Times): Loaded =>

@@ -227,8 +227,13 @@ export class RequestSession {
   /** The store is told what is not committed. */
   tell(intent: Intent): void {
     this.#committedBefore = this.#committed
-    this.#committed = this.#state
+    this.#committed = intent.operation === "destroy" ? Outcome.endedOnly(this.loaded) : this.#state
     this.learn((state) => Outcome.sent(state, intent))
+  }
+
+  /** There is nothing that the store would have to be told. */
+  tellNothing(): void {
+    this.#committed = this.#state
   }
 
   /** What the store answers holds for what it was told, whatever the handler does meanwhile. */
@@ -262,7 +267,10 @@ export class RequestSession {
 
   /** It keeps the id, whatever is taken back. */
   identify(id: State.Id): void {
-    this.learn((state) => Operation.identified(state, id))
+    const identified = (state: State.Loaded) => Operation.identified(state, id)
+    this.learn(identified)
+    // Also if the store refuses what it is just being told.
+    this.#committedBefore = identified(this.#committedBefore as State.Loaded)
   }
 
   /** Why a change is not possible now, if it is not. */

@@ -4,11 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import type { Backend, Conflict, Driver } from "../../SessionStore.ts"
+import * as KeyLock from "../concurrency/keyLock.ts"
 import * as Change from "../record/change.ts"
-import type { SessionRecord } from "../record/record.ts"
+import type { Fields, SessionRecord } from "../record/record.ts"
 import { conflict, isConflict } from "./answers.ts"
 import * as Document from "./document.ts"
-import * as KeyLock from "./keyLock.ts"
 
 export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): Backend => {
   const load = (key: string) =>
@@ -18,14 +18,14 @@ export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): 
   /** Does what `f` does with the record, if there is one that is as expected; the answer is the record that was there. */
   const modify = (
     key: string,
-    expected: Change.Expected,
+    isExpected: (fields: Fields) => boolean,
     f: (record: SessionRecord) => Effect.Effect<void, unknown>
   ): Effect.Effect<SessionRecord | Conflict | undefined, unknown> =>
     locked(key)(
       Effect.flatMap(load(key), (stored): Effect.Effect<SessionRecord | Conflict | undefined, unknown> =>
         stored === undefined || "supersededUntil" in stored
           ? Effect.undefined
-          : Change.isExpected(stored.fields, expected)
+          : isExpected(stored.fields)
           ? Effect.as(f(stored), stored)
           : Effect.succeed(conflict(stored)))
     )
@@ -40,19 +40,26 @@ export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): 
       ),
     update: (key, change, times) =>
       Effect.map(
-        modify(key, change.expect, (stored) => write(key, Change.merge(stored, change, times))),
-        (stored) => isConflict(stored) ? stored : stored !== undefined
+        modify(key, (fields) =>
+          Change.isExpected(fields, change.expect), (stored) =>
+          write(key, Change.merge(stored, change, times))),
+        (stored) =>
+          isConflict(stored) ? stored : stored !== undefined
       ),
     touch: (key, times) =>
       Effect.map(
-        modify(key, Change.none.expect, (stored) => {
+        modify(key, () => true, (stored) => {
           const touched = Change.merge(stored, Change.onlyTouch, times)
           return driver.touch(key, Document.fromRecord(touched), touched.expiresAt)
         }),
         (stored) => stored !== undefined
       ),
     supersede: (key, mark, expected) =>
-      modify(key, expected, () => driver.write(key, Document.fromMark(mark), mark.supersededUntil)),
+      modify(
+        key,
+        (fields) => Change.isSame(fields, expected),
+        () => driver.write(key, Document.fromMark(mark), mark.supersededUntil)
+      ),
     destroy: (key) =>
       locked(key)(
         Effect.flatMap(load(key), (stored) =>

@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
 import { SessionStoreError, SessionTooLargeError, type StoreOperation } from "../../SessionError.ts"
 import type { Operations, SessionStore } from "../../SessionStore.ts"
+import * as TimeLimit from "../concurrency/timeLimit.ts"
 import type { Change } from "../record/change.ts"
 import type { Fields, SessionRecord } from "../record/record.ts"
 import * as SizeLimit from "./sizeLimit.ts"
-import * as TimeLimit from "./timeLimit.ts"
 
 const repeatable: ReadonlySet<StoreOperation> = new Set(["load", "touch", "destroy"])
 
@@ -49,8 +49,8 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
   const regenerate = guard("regenerate")
   const destroy = guard("destroy")
   // What a cookie holds has a limit of its own.
-  const refused = (fields: Fields): Effect.Effect<never, SessionTooLargeError> | undefined => {
-    const refusal = store.stateless ? undefined : SizeLimit.refusal(store.driver, sizeLimit, fields)
+  const refused = (fields: Fields, before?: Fields): Effect.Effect<never, SessionTooLargeError> | undefined => {
+    const refusal = store.stateless ? undefined : SizeLimit.refusal(store.driver, sizeLimit, fields, before)
     return refusal && Effect.fail(refusal)
   }
   const refusedIfPut = (change: Change, record: SessionRecord) =>
@@ -64,8 +64,8 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
     update: (id, change, record, successor) =>
       refusedIfPut(change, record) ?? update(store.update(id, change, record, successor)),
     touch: (id, record) => touch(store.touch(id, record)),
-    regenerate: (id, newId, change, record) =>
-      refusedIfPut(change, record) ?? regenerate(store.regenerate(id, newId, change, record)),
+    regenerate: (id, newId, record, before) =>
+      refused(record.fields, before) ?? regenerate(store.regenerate(id, newId, record, before)),
     destroy: (id, record) => onlyStoreError(destroy(store.destroy(id, record)))
   }
 }

@@ -6,17 +6,17 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
-import type { Backend, Conflict, Gone, Loaded, Operations, SessionStore, Written } from "../../SessionStore.ts"
+import type { Backend, Conflict, Gone, Loaded, Operations, Written } from "../../SessionStore.ts"
+import * as TimeLimit from "../concurrency/timeLimit.ts"
 import { requireSecret } from "../config/secret.ts"
-import * as Change from "../record/change.ts"
+import type * as Change from "../record/change.ts"
 import * as Expiry from "../record/expiry.ts"
-import type { Times } from "../record/record.ts"
+import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
 import * as KeyRing from "../token/keyRing.ts"
 import * as Protection from "../token/protection.ts"
 import { conflict, gone, isConflict, notFound, superseded, taken, unchanged, written } from "./answers.ts"
 import * as Guard from "./guard.ts"
-import * as TimeLimit from "./timeLimit.ts"
 
 export const fromBackend = Effect.fnUntraced(function*(backend: Backend) {
   const settings = yield* SessionConfig
@@ -64,24 +64,20 @@ const operations = (
   const regenerate = Effect.fnUntraced(function*(
     id: Redacted.Redacted<string>,
     newId: Redacted.Redacted<string>,
-    change: Change.Change,
-    record: Parameters<SessionStore["regenerate"]>[3]
+    record: SessionRecord,
+    before: Fields
   ) {
     const key = keyOf(newId)
     if (!(yield* backend.create(key, record))) return taken
     const now = yield* Clock.currentTimeMillis
     const supersededUntil = Math.min(now + supersededFor, record.expiresAt)
-    const old = yield* backend.supersede(keyOf(id), { supersededUntil, successor: key }, change.expect)
+    const old = yield* backend.supersede(keyOf(id), { supersededUntil, successor: key }, before)
     if (old === undefined || isConflict(old)) {
       yield* backend.destroy(key)
       return old ?? gone
     }
-    // What others committed between this request's load and now; only this request knows of it any more.
-    const missed = Change.difference(record.fields, Change.apply(old.fields, change))
-    const touch = old.expiresAt > record.expiresAt
-    if (touch || !Change.isEmpty(missed)) {
-      yield* Effect.retry(backend.update(key, { ...missed, touch }, old), { times: 2 })
-    }
+    // Another request has extended it further.
+    if (old.expiresAt > record.expiresAt) yield* Effect.retry(backend.touch(key, old), { times: 2 })
     return tokenOf(newId)
   })
 

@@ -7,13 +7,24 @@
 import { SessionTooLargeError } from "../../SessionError.ts"
 import type { Fields } from "../record/record.ts"
 
-/** Why a session with these fields can't be stored, if it can't. */
-export const refusal = (driver: string, limit: number, fields: Fields): SessionTooLargeError | undefined => {
+/** Why a session with these fields can't be stored, if it can't: it is too large, and not just as large as `before`. */
+export const refusal = (
+  driver: string,
+  limit: number,
+  fields: Fields,
+  before?: Fields
+): SessionTooLargeError | undefined => {
   let length = 0
   for (const [name, text] of fields) length += name.length + text.length
   // A unit of UTF-16 takes three bytes of UTF-8 at most, so small sessions need no counting.
   if (length * 3 <= limit) return undefined
+  const size = sizeOf(fields)
+  if (size <= limit || before !== undefined && size <= sizeOf(before)) return undefined
+  return new SessionTooLargeError({ driver, size, limit, setting: "sizeLimit" })
+}
+
+const sizeOf = (fields: Fields): number => {
   let size = 0
   for (const [name, text] of fields) size += Buffer.byteLength(name) + Buffer.byteLength(text)
-  return size > limit ? new SessionTooLargeError({ driver, size, limit, setting: "sizeLimit" }) : undefined
+  return size
 }

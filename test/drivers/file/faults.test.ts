@@ -123,7 +123,7 @@ describe.skipIf(!canMount)("a full disk", () => {
           create: createAnother,
           update: store.update(id, change, record),
           touch: store.touch(id, later),
-          regenerate: store.regenerate(id, newId(), change, record)
+          regenerate: store.regenerate(id, newId(), record, record.fields)
         }
         for (const operation of [...failing, ...failing]) {
           yield* assertFails<unknown, never>(operation, attempts[operation], "ENOSPC")
@@ -158,7 +158,7 @@ describe.skipIf(!canMount)("a read-only disk", () => {
       yield* assertFails("create", store.create(newId(), record), "EROFS")
       yield* assertFails("update", store.update(id, change, record), "EROFS")
       yield* assertFails("touch", store.touch(id, record), "EROFS")
-      yield* assertFails("regenerate", store.regenerate(id, newId(), change, record), "EROFS")
+      yield* assertFails("regenerate", store.regenerate(id, newId(), record, record.fields), "EROFS")
       yield* assertFails("destroy", store.destroy(id, record), "EROFS")
       assert.deepStrictEqual(filesIn(location), before)
     }))

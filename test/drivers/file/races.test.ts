@@ -32,7 +32,7 @@ const operationsUntil = (end: number) =>
     clear: ({ update }, key) => update(key, Change.clear(Change.none), recordUntil(end)),
     touch: ({ touch }, key) => touch(key, recordUntil(end + hour)),
     supersede: ({ supersede }, key) =>
-      supersede(key, { supersededUntil: end + hour, successor: "successor".padEnd(43, "-") }, Change.none.expect),
+      supersede(key, { supersededUntil: end + hour, successor: "successor".padEnd(43, "-") }, new Map()),
     destroy: ({ destroy }, key) => destroy(key),
     create: ({ create }, key) => create(key, recordUntil(end, { owner: `"another"` })),
     sweep: ({ sweep }) => sweep(end)

@@ -83,7 +83,7 @@ describe("what has expired", () => {
       for (const key of [untouched, touched, committed, superseded]) yield* backend.create(key, recordUntil(now))
       yield* backend.touch(touched, recordUntil(now + 5))
       yield* backend.update(committed, Change.set(Change.none, "a", "1"), recordUntil(now + 5))
-      yield* backend.supersede(superseded, { supersededUntil: now + 5, successor: newKey() }, Change.none.expect)
+      yield* backend.supersede(superseded, { supersededUntil: now + 5, successor: newKey() }, new Map())
       yield* backend.sweep(now - 1)
       assert.lengthOf(readdirSync(location), 4)
       yield* backend.sweep(now)

@@ -394,7 +394,7 @@ describe("a store starts with", () => {
         assert.strictEqual((yield* session.commit(change))._tag, "Written")
         yield* session.commit(setting({ a: "1" }))
       }
-      assert.strictEqual((yield* session.regenerate(expecting({ a: "1" }, Change.none)))._tag, "Written")
+      assert.strictEqual((yield* session.regenerate(expecting({ a: "1", b: "1" }, Change.none)))._tag, "Written")
       yield* session.destroy
       assert.include(yield* mistakeOf({ ...options, prefix: "other:" }), "Redis refuses: NOPERM")
     }).pipe(Effect.provide(observe().layer)))

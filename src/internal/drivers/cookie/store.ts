@@ -106,7 +106,7 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
     create: (id, record) => Effect.suspend(() => seal(id, record)),
     update: (id, _, record) => update(id, record),
     touch: update,
-    regenerate: (id, newId, _, record) =>
+    regenerate: (id, newId, record) =>
       unlessRevoked(id, Effect.tap(Effect.suspend(() => seal(newId, record)), () => supersede(id, newId, record))),
     destroy: (id, record) => Effect.suspend(() => destroy(keyOf(id), record))
   }

@@ -4,11 +4,11 @@
 import * as Effect from "effect/Effect"
 import { SessionTooLargeError } from "../../../SessionError.ts"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import * as KeyLock from "../../concurrency/keyLock.ts"
 import * as Change from "../../record/change.ts"
 import type { Fields, SessionRecord, Times } from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
 import { toField, toName } from "../../store/fieldName.ts"
-import * as KeyLock from "../../store/keyLock.ts"
 import * as Identifier from "../../token/identifier.ts"
 import type { Dynamo, DynamoError, Item, Value } from "./client.ts"
 
@@ -138,10 +138,10 @@ export const make = (dynamo: Dynamo, { consistentRead, prefix, table, ttlAttribu
   const supersede = (
     key: string,
     mark: SupersededRecord,
-    expected: Change.Expected
+    fields: Fields
   ): Effect.Effect<SessionRecord | Conflict | undefined, unknown> => {
-    const condition = ifThereIsOne(expected)
-    if (condition === undefined) return replace(key, mark, expected)
+    const condition = ifItHolds(fields)
+    if (condition === undefined) return replace(key, mark, fields)
     return dynamo.send("PutItem", {
       TableName: table,
       Item: toMark(key, mark),
@@ -153,22 +153,21 @@ export const make = (dynamo: Dynamo, { consistentRead, prefix, table, ttlAttribu
         const old = fromItem(Attributes)
         return isRecord(old) ? old : undefined
       }),
-      Effect.catchIf(isRefused, (error) => refusedToSupersede(key, mark, expected, error))
+      Effect.catchIf(isRefused, (error) => refusedToSupersede(key, mark, fields, error))
     )
   }
 
   const refusedToSupersede = (
     key: string,
     mark: SupersededRecord,
-    expected: Change.Expected,
+    fields: Fields,
     error: DynamoError
   ): Effect.Effect<SessionRecord | Conflict | undefined, unknown> => {
-    if (expected.size === 0 && error.attempts === 1) return Effect.undefined
     return Effect.flatMap(whatIsThere(key, error), (item) => {
       const stored = fromItem(item)
       if (isRecord(stored)) {
-        return Change.isExpected(stored.fields, expected)
-          ? replace(key, mark, expected)
+        return Change.isSame(stored.fields, fields)
+          ? replace(key, mark, fields)
           : Effect.succeed(conflict(stored))
       }
       // Where the SDK has tried again, the record may have been in the answer that was lost.
@@ -177,7 +176,7 @@ export const make = (dynamo: Dynamo, { consistentRead, prefix, table, ttlAttribu
   }
 
   /** The same by reading and writing. */
-  const replace = (key: string, mark: SupersededRecord, expected: Change.Expected) => {
+  const replace = (key: string, mark: SupersededRecord, fields: Fields) => {
     const attempt = (
       before?: SessionRecord
     ): Effect.Effect<SessionRecord | Conflict | undefined, unknown> =>
@@ -188,7 +187,7 @@ export const make = (dynamo: Dynamo, { consistentRead, prefix, table, ttlAttribu
           return Effect.succeed(before)
         }
         if (!isRecord(stored)) return Effect.undefined
-        if (!Change.isExpected(stored.fields, expected)) return Effect.succeed(conflict(stored))
+        if (!Change.isSame(stored.fields, fields)) return Effect.succeed(conflict(stored))
         return Effect.flatMap(
           ifMet(put(toMark(key, mark), ifStillAt(item!["lastCommit"]!))),
           (written) => written ? Effect.succeed(stored) : attempt(stored)
@@ -299,10 +298,13 @@ const ifNothingIsThere = {
 const orTellWhatIsThere = { ReturnValuesOnConditionCheckFailure: "ALL_OLD" }
 
 /** Nothing if it is too much for an expression. A session has a last commit; the mark of a superseded one has not. */
-const ifThereIsOne = (expected: Change.Expected) => {
+const ifItHolds = (fields: Fields) => {
   const substitutes = makeSubstitutes()
-  return expected.size > fieldLimit ? undefined : unlessTooLong({
-    ConditionExpression: ["attribute_exists(#commit)", ...toConditions(expected, substitutes)].join(" AND "),
+  const { nameOfData, valueFor } = substitutes
+  if (fields.size > fieldLimit) return undefined
+  const hasAsMany = `size(${nameOfData()})=${valueFor(toNumber(fields.size))}`
+  return unlessTooLong({
+    ConditionExpression: ["attribute_exists(#commit)", hasAsMany, ...toConditions(fields, substitutes)].join(" AND "),
     ...substitutes.attributes()
   })
 }

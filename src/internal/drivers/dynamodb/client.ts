@@ -9,8 +9,8 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type ConfigMistake, SessionConfigError } from "../../../SessionError.ts"
+import * as TimeLimit from "../../concurrency/timeLimit.ts"
 import * as Setting from "../../config/settings.ts"
-import * as TimeLimit from "../../store/timeLimit.ts"
 
 /** What the driver uses of a client of the AWS SDK. */
 export interface AwsClient {

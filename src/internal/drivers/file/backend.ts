@@ -16,11 +16,11 @@ import type * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Crypto from "node:crypto"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import * as KeyLock from "../../concurrency/keyLock.ts"
 import * as Change from "../../record/change.ts"
-import type { SessionRecord } from "../../record/record.ts"
+import type { Fields, SessionRecord } from "../../record/record.ts"
 import { conflict, isConflict } from "../../store/answers.ts"
 import * as Document from "../../store/document.ts"
-import * as KeyLock from "../../store/keyLock.ts"
 import * as Identifier from "../../token/identifier.ts"
 
 export interface FileBackend extends Backend {
@@ -123,13 +123,13 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   /** Puts the next version in the place of a record that is as expected; the answer is the record that was there. */
   const replace = (
     key: string,
-    expected: Change.Expected,
+    isExpected: (fields: Fields) => boolean,
     f: (record: SessionRecord) => readonly [document: Document.Document, expiresAt: number]
   ): Effect.Effect<SessionRecord | Conflict | undefined, PlatformError> =>
     Effect.flatMap(read(key), (stored): Effect.Effect<SessionRecord | Conflict | undefined, PlatformError> => {
       if (stored === undefined || "supersededUntil" in stored.record) return Effect.succeed(undefined)
       const { pointer, record } = stored
-      if (!Change.isExpected(record.fields, expected)) return Effect.succeed(conflict(record))
+      if (!isExpected(record.fields)) return Effect.succeed(conflict(record))
       return Effect.as(follow(key, pointer, ...f(record)), record)
     }).pipe(
       // One of those that collide has always won, so this comes to an end.
@@ -139,7 +139,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
 
   const merge = (key: string, change: Change.Change, times: Parameters<Backend["update"]>[2]) =>
     Effect.map(
-      replace(key, change.expect, (stored) => {
+      replace(key, (fields) => Change.isExpected(fields, change.expect), (stored) => {
         const merged = Change.merge(stored, change, times)
         return [Document.fromRecord(merged), merged.expiresAt]
       }),
@@ -193,7 +193,12 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     create,
     update: merge,
     touch: (key, times) => Effect.map(merge(key, Change.onlyTouch, times), (answer) => answer === true),
-    supersede: (key, mark, expected) => replace(key, expected, () => [Document.fromMark(mark), mark.supersededUntil]),
+    supersede: (key, mark, expected) =>
+      replace(
+        key,
+        (fields) => Change.isSame(fields, expected),
+        () => [Document.fromMark(mark), mark.supersededUntil]
+      ),
     destroy,
     tryOut: Effect.suspend(() => {
       const folder = temporary()

@@ -4,10 +4,10 @@
 import * as Effect from "effect/Effect"
 import type { KeyValueStore, KeyValueStoreError } from "effect/persistence/KeyValueStore"
 import type { Backend, Driver } from "../../../SessionStore.ts"
+import * as KeyLock from "../../concurrency/keyLock.ts"
 import { parse } from "../../record/record.ts"
 import * as Document from "../../store/document.ts"
 import * as DriverBackend from "../../store/driverBackend.ts"
-import * as KeyLock from "../../store/keyLock.ts"
 
 export interface KeyValueBackend extends Backend {
   /** Removes what has expired. */

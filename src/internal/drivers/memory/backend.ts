@@ -54,7 +54,7 @@ export const make = (capacity: number): MemoryBackend => {
       Effect.sync(() => {
         const stored = recordAt(key)
         if (stored === undefined) return undefined
-        if (!Change.isExpected(stored.fields, expected)) return conflict(stored)
+        if (!Change.isSame(stored.fields, expected)) return conflict(stored)
         entries.set(key, { _tag: "Superseded", expiresAt: mark.supersededUntil, mark })
         return stored
       }),

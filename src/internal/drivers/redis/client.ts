@@ -6,7 +6,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { RedisError } from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
-import * as TimeLimit from "../../store/timeLimit.ts"
+import * as TimeLimit from "../../concurrency/timeLimit.ts"
 import { type Client, isUnknownScript } from "./backend.ts"
 import type { Script } from "./scripts.ts"
 

@@ -87,7 +87,9 @@ ${moveTimes}`)
 export const supersede = script(`${lists}${isExpected}
 if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {0, {}} end
 local hash = redis.call("HGETALL", KEYS[1])
-if not isExpected() then return {0, hash} end
+local size = tonumber(ARGV[4])
+-- Beside the three times.
+if #hash / 2 ~= size + 3 or not isExpected() then return {0, hash} end
 redis.call("DEL", KEYS[1])
 redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1], "~successor", ARGV[2])
 redis.call("PEXPIREAT", KEYS[1], ARGV[3])

@@ -8,10 +8,10 @@ import { BeginTransaction, type SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Statement } from "effect/sql/Statement"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import * as KeyLock from "../../concurrency/keyLock.ts"
 import * as Change from "../../record/change.ts"
 import { type Fields, parse, type SessionRecord } from "../../record/record.ts"
 import { conflict, isConflict } from "../../store/answers.ts"
-import * as KeyLock from "../../store/keyLock.ts"
 import type { Dialect } from "./dialect.ts"
 
 export interface SqlBackend extends Backend {
@@ -72,7 +72,11 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     effect.pipe(sql.withTransaction, Effect.provideService(BeginTransaction, dialect.begin), write, locked(key))
 
   /** Does what `f` does with the record, if there is one that is as expected; the answer is the record that was there. */
-  const modify = (key: string, expected: Change.Expected, f: (record: SessionRecord) => Statement<object>) =>
+  const modify = (
+    key: string,
+    isExpected: (fields: Fields) => boolean,
+    f: (record: SessionRecord) => Statement<object>
+  ) =>
     inTransaction(
       key,
       Effect.flatMap(
@@ -80,7 +84,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
         (stored): Effect.Effect<SessionRecord | Conflict | undefined, SqlError> =>
           stored === undefined || "supersededUntil" in stored
             ? Effect.succeed(undefined)
-            : Change.isExpected(stored.fields, expected)
+            : isExpected(stored.fields)
             ? Effect.as(run(f(stored)), stored)
             : Effect.succeed(conflict(stored))
       )
@@ -102,7 +106,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     },
     update: (key, change, times) =>
       Effect.map(
-        modify(key, change.expect, (stored) => {
+        modify(key, (fields) => Change.isExpected(fields, change.expect), (stored) => {
           const { expiresAt, fields, touchedAt } = Change.merge(stored, change, times)
           return sql`UPDATE ${table}
             SET touched_at = ${touchedAt}, expires_at = ${expiresAt}, fields = ${toText(fields)}
@@ -123,7 +127,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     supersede: (key, { successor, supersededUntil }, expected) =>
       modify(
         key,
-        expected,
+        (fields) => Change.isSame(fields, expected),
         () =>
           sql`UPDATE ${table}
             SET superseded_until = ${supersededUntil}, expires_at = ${supersededUntil}, fields = ${toMark(successor)}

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import * as TimeLimit from "../../src/internal/store/timeLimit.ts"
+import * as TimeLimit from "../../src/internal/concurrency/timeLimit.ts"
 
 const limit = Duration.seconds(5)
 const late = () => "too late" as const

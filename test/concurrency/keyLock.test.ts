@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, References } from "effect"
-import * as KeyLock from "../../src/internal/store/keyLock.ts"
+import * as KeyLock from "../../src/internal/concurrency/keyLock.ts"
 
 /** A lock, and how many keys it holds: it keeps them in a Map, which it makes when it is made. */
 const watchedLock = () => {
