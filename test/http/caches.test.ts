@@ -72,24 +72,27 @@ const plain = Layer.unwrap(
   })
 )
 
-describe.each(drivers)("a page that reads the session behind a shared cache, with the $driver", ({ makeStore }) => {
-  const store = makeStore()
+describe.each(drivers)(
+  "V14.2.2 a page that reads the session behind a shared cache, with the $driver",
+  ({ makeStore }) => {
+    const store = makeStore()
 
-  it.effect("is each visitor's own under SessionMiddleware.layer", () =>
-    Effect.flatMap(serve(accountRoutes, { store }), assertEachTheirOwn))
+    it.effect("is each visitor's own under SessionMiddleware.layer", () =>
+      Effect.flatMap(serve(accountRoutes, { store }), assertEachTheirOwn))
 
-  it.effect("is each visitor's own under SessionMiddleware.layerGlobal", () =>
-    Effect.flatMap(
-      serveApp(Layer.mergeAll(accountRoutes, SessionMiddleware.layerGlobal), { store }),
-      assertEachTheirOwn
-    ))
+    it.effect("is each visitor's own under SessionMiddleware.layerGlobal", () =>
+      Effect.flatMap(
+        serveApp(Layer.mergeAll(accountRoutes, SessionMiddleware.layerGlobal), { store }),
+        assertEachTheirOwn
+      ))
 
-  it.effect("is each visitor's own under SessionMiddleware.layerApi", () =>
-    Effect.flatMap(serveApp(ApiRoutes as Routes, { store }), assertEachTheirOwn))
+    it.effect("is each visitor's own under SessionMiddleware.layerApi", () =>
+      Effect.flatMap(serveApp(ApiRoutes as Routes, { store }), assertEachTheirOwn))
 
-  it.effect("is each visitor's own under SessionMiddleware.make", () =>
-    Effect.flatMap(serveLayer(plain as Parameters<typeof serveLayer>[0], { store }), assertEachTheirOwn))
-})
+    it.effect("is each visitor's own under SessionMiddleware.make", () =>
+      Effect.flatMap(serveLayer(plain as Parameters<typeof serveLayer>[0], { store }), assertEachTheirOwn))
+  }
+)
 
 const used = (response: HttpServerResponse.HttpServerResponse) => Effect.as(Session.has(Name), response)
 
@@ -138,7 +141,7 @@ function stream() {
   return HttpServerResponse.stream(Stream.encodeText(Stream.make("a", "b")))
 }
 
-describe("Vary: Cookie", () => {
+describe("V14.2.2 Vary: Cookie", () => {
   for (const [title, handler, status, vary] of varies) {
     for (const method of ["GET", "HEAD"] as const) {
       it.effect(`${method} of ${title}: ${vary}`, () =>
@@ -329,7 +332,7 @@ const publicRoutes = (said: Readonly<Record<string, string>>) =>
     HttpRouter.add("GET", "/commit", Effect.as(Effect.andThen(Session.has(Name), Session.commit), saying(said)))
   )
 
-describe.each(drivers)("a response that a shared cache may keep, with the $driver", ({ driver, make }) => {
+describe.each(drivers)("V14.3.2 a response that a shared cache may keep, with the $driver", ({ driver, make }) => {
   const isServer = driver === "MemoryLayer"
 
   for (const [said, withCookie] of shared) {
