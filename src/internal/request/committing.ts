@@ -184,7 +184,10 @@ const wrote = (session: RequestSession, intent: Intent.Write, stored: Pick<State
 // others were quicker
 // -----------------------------------------------------------------------------
 
-/** Of those that others came before, only one tries at a time for each session: else most of them would once more fail. */
+/**
+ * Of those that others came before, only one tries at a time for each session: else most of them would once more fail. If the
+ * store hangs, nobody waits for all that came before to find out.
+ */
 const turns = KeyLock.make()
 
 /** Other requests have changed what this one has seen, or have regenerated the session. */
@@ -199,7 +202,7 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
       ? rebase(next, conflict)
       : saveInSuccessor(next, conflict, conflict.successor)
   )
-  return conflicts === 0 ? turns(Redacted.value(intent.id))(again) : again
+  return conflicts === 0 ? turns(Redacted.value(intent.id), session.environment.patience)(again) : again
 }
 
 const rebase = (committing: Committing, { record }: Conflict): Commit => {
