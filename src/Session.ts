@@ -29,7 +29,7 @@ import { endOfTime, fieldOfKey, type Fields, keyOfField, parse } from "./interna
 import { AtomicSession } from "./internal/request/atomic.ts"
 import * as Environment from "./internal/request/environment.ts"
 import * as Operation from "./internal/request/operations.ts"
-import { RequestSession } from "./internal/request/requestSession.ts"
+import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
 import * as Identifier from "./internal/token/identifier.ts"
 import * as SessionConfig from "./SessionConfig.ts"
@@ -838,7 +838,7 @@ const flashedOf = <A, Value, Encoded>(
 
 /**
  * Leaves a message for the next request that uses the session, and only for that: one by name or by key, or several as
- * an object.
+ * an object. A HEAD and a prefetch leave it for the request after them.
  *
  * **Example**
  *
@@ -890,7 +890,10 @@ export const flash: {
 const isKey = (value: SessionKey.Any | JsonObject): value is SessionKey.Any =>
   Predicate.hasProperty(value, "~effect-session/SessionKey")
 
-/** Flashes what `pick` makes of the values that were given, or else of the fields of the request's body. */
+/**
+ * Flashes what `pick` makes of the values that were given, or else of the fields of the request's body: of those that are
+ * neither too large nor too deep.
+ */
 const flashing = (
   operation: string,
   values: JsonObject | undefined,
@@ -899,12 +902,22 @@ const flashing = (
   // The body may take a while to arrive: whether a change is still possible is asked afterwards.
   Effect.flatMap(
     values === undefined ? reading((session) => session.client.input) : Effect.succeed(values),
-    (values) => changing(operation, (session, clock) => session.flash(pick(values, session), clock))
+    (values) =>
+      changing(operation, (session, clock) => {
+        const { sizeLimit } = session.settings.flash
+        return session.flashForm(pick(FlashMessage.eligible(values, sizeLimit), session), clock, sizeLimit)
+      })
   )
 
 /**
  * Flashes these values, or else the fields of the request's body (a form or JSON), to fill a form again after a
  * redirect. What looks like a password or another secret by its name is left out (the setting `flash.except`).
+ *
+ * **Details**
+ *
+ * What a client sends is no error. Of a form of more bytes than the setting `flash.sizeLimit` (16 KiB by default), as JSON, the
+ * longest fields are left out first, and of a smaller one too, if the session would become too large for its store. Fields with
+ * more than 500 levels of lists and objects are left out always.
  *
  * @since 0.1.0
  * @category flash messages
@@ -941,7 +954,7 @@ export const flashExcept = (
   )
 
 const reflashing = (operation: string, pick: (messages: JsonObject) => JsonObject) =>
-  changing(operation, (session, clock) => session.flash(pick(session.loaded.flashed), clock))
+  changing(operation, (session, clock) => session.flashForm(pick(session.loaded.flashed), clock, Infinity))
 
 /**
  * Keeps the messages of the previous request for the next one.
@@ -1005,4 +1018,9 @@ export const layerTest = (values: JsonObject = {}): Layer.Layer<Session> =>
     })
   )
 
-const noClient = { present: () => ({ _tag: "None" }) as const, input: Effect.succeed<JsonObject>({}) }
+const noClient: Client = {
+  present: () => ({ _tag: "None" }),
+  input: Effect.succeed({}),
+  messages: "leave",
+  takesCookie: true
+}

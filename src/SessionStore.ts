@@ -285,8 +285,8 @@ export type Operations =
   }
 
 /**
- * A store from its operations, which get the time limit (`timeLimit`) and the retries (`retries`, for the operations that
- * can be repeated: load, touch and destroy) of the configuration.
+ * A store from its operations, which get the time limit (`timeLimit`), the retries (`retries`, for the operations that
+ * can be repeated: load, touch and destroy) and, unless it is stateless, the limit of size (`sizeLimit`) of the configuration.
  *
  * @since 0.1.0
  * @category constructors

@@ -13,10 +13,12 @@ import * as Log from "./log.ts"
 
 /** Sees to it that the changes are saved in the end, unless the body breaks off. */
 export const savingLate = (
-  { clock, scope, session }: Exchange,
+  exchange: Exchange,
   response: HttpServerResponse.HttpServerResponse
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  const { clock, scope, session } = exchange
   if (session.phase !== "late") return Effect.succeed(response)
+  exchange.isTooLateForCookie = true
   let isBroken = false
   const close = Scope.addFinalizerExit(scope, (exit) => {
     session.phase = "closed"

@@ -220,6 +220,10 @@ const adding = (increment: Change.Increment): Rewrite => (text) => Exit.succeed(
 export const flash = (draft: Draft, field: string, messages: Flash.Messages): Draft =>
   edited(draft, field, { _tag: "Flashing", messages })
 
+/** Leaves no messages, after all. */
+export const unflash = (draft: Draft, base: Fields, field: string): Draft =>
+  base.has(field) ? remove(draft, field) : without(draft, new Set([field]))
+
 export const clear = (draft: Draft): Draft => ({
   clears: true,
   edits: empty.edits,

@@ -35,6 +35,10 @@ export type Intent = Write | { readonly operation: "destroy"; readonly id: Id; r
 export interface Rules {
   readonly settings: Pick<Settings, "saveUninitialized">
   readonly expiry: Expiry
+  /** Whether a cookie that the request has not asked for waits for another response. */
+  readonly cookieWaits?: boolean
+  /** Whether the extension of the session's life does. */
+  readonly extensionWaits?: boolean
 }
 
 /** Whether there is anything to do: for the store, for the cookie, or to report. */
@@ -85,15 +89,18 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
 }
 
 /** If the request has just ended a session, nobody wants an empty one in its place. */
-export const isWanted = (state: Anonymous, { settings }: Rules): boolean =>
-  state.isReplacement ||
-  Draft.hasFields(state.draft, state.base) || settings.saveUninitialized && !state.hasEnded
+export const isWanted = (state: Anonymous, rules: Rules): boolean =>
+  state.isReplacement || Draft.hasFields(state.draft, state.base) ||
+  rules.settings.saveUninitialized && !state.hasEnded && rules.cookieWaits !== true
 
+// Whether something waits is asked last: it takes a look at the response.
 const isTouchDue = (
   { isRenewed, isTouched, record }: Existing | Regenerated,
-  { expiry }: Rules,
+  rules: Rules,
   now: number
-): boolean => isTouched || isRenewed || expiry.isTouchDue(record, now)
+): boolean =>
+  isTouched || isRenewed && rules.cookieWaits !== true ||
+  rules.expiry.isTouchDue(record, now) && rules.extensionWaits !== true
 
 /** Whether the session's time ran out while the request was at work. Another one may have extended it. */
 export const isOver = (state: Loaded, { expiry }: Rules, now: number): state is Existing | Regenerated =>

@@ -48,19 +48,19 @@ export const absent = (isPresented: boolean, fields: Fields = new Map()): Anonym
 })
 
 /**
- * The store has it. Its flash messages leave it, unless the request only reads; a rollback keeps them. A token that takes
+ * The store has it. Its flash messages leave it, unless the request keeps them; a rollback keeps them too. A token that takes
  * the place of the client's goes out with the first write, which finds out whether the session is still there.
  */
 export const found = (
   { id, record, renewed }: Pick<Extract<StoreLoaded, { _tag: "Found" }>, "id" | "record" | "renewed">,
   token: Stored["token"],
-  isReadonly: boolean
+  keepsMessages: boolean
 ): Loaded => {
   const fields = Flash.fieldsOf(record.fields)
   return {
     _tag: "Existing",
     base: record.fields,
-    draft: isReadonly ? Draft.empty : fields.reduce(Draft.remove, Draft.empty),
+    draft: keepsMessages ? Draft.empty : fields.reduce(Draft.remove, Draft.empty),
     sending: undefined,
     flashed: fields.length === 0 ? noMessages : Flash.messagesIn(record.fields, fields),
     flashing: undefined,
@@ -75,6 +75,9 @@ export const found = (
     isFresh: false
   }
 }
+
+/** Its flash messages are for another request. */
+export const unseen = (state: Loaded): Loaded => ({ ...state, flashed: noMessages })
 
 /** Another request gave it another id a moment ago. */
 export const superseded = (): Lost => lost(absent(true), false)
@@ -137,7 +140,11 @@ export const rebased = (state: Existing | Regenerated, record: SessionRecord, dr
 export const written = (
   state: Loaded,
   intent: Write,
-  { id, isPersistent, token }: Pick<Stored, "id" | "token"> & { readonly isPersistent: boolean }
+  { id, isPersistent, renewalWaits = false, token }: Pick<Stored, "id" | "token"> & {
+    readonly isPersistent: boolean
+    /** Whether a token that takes the place of the client's goes out with another response. */
+    readonly renewalWaits?: boolean
+  }
 ): Loaded => {
   const { record } = intent
   switch (state._tag) {
@@ -150,7 +157,8 @@ export const written = (
     case "Regenerated": {
       const isLonger = isPersistent && record.touchedAt !== state.record.touchedAt
       const isOwn = intent.operation !== "update" || intent.successor === undefined
-      const sent = send(token ?? (isLonger || state.isRenewed ? state.token : undefined), record) ?? state.due
+      const isOld = isLonger || state.isRenewed && !renewalWaits
+      const sent = send(token ?? (isOld ? state.token : undefined), record) ?? state.due
       const next = {
         ...carriedOut(state),
         id,

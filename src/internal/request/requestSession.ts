@@ -8,9 +8,16 @@ import type * as Fiber from "effect/Fiber"
 import type { JsonObject } from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import type { Settings } from "../../SessionConfig.ts"
-import { SessionClosedError, SessionReadonlyError, type SessionStoreError } from "../../SessionError.ts"
+import {
+  SessionClosedError,
+  SessionReadonlyError,
+  type SessionStoreError,
+  SessionValueError
+} from "../../SessionError.ts"
 import type * as Draft from "../record/draft.ts"
+import type { Expiry } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
+import { howDeep, isTooDeep } from "../record/record.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
 import type { Intent } from "./intent.ts"
@@ -24,7 +31,16 @@ export interface Client {
   readonly present: () => Presented
   /** The fields of the request's body, for flashing a whole form. */
   readonly input: Effect.Effect<JsonObject>
+  readonly messages: Messages
+  /** Whether the response, as far as it is known, may have a cookie that only extends the session's life. */
+  readonly takesCookie: boolean
 }
+
+/**
+ * What becomes of the flash messages that are waiting: they leave the session as they are shown; they stay in it; or they
+ * wait unseen for another request.
+ */
+export type Messages = "leave" | "stay" | "wait"
 
 /** What a request presents: one token, none, or several that contradict each other. */
 export type Presented =
@@ -124,6 +140,20 @@ export class RequestSession {
   /** Whether the cookie itself holds the session. */
   get isStateless(): boolean {
     return this.environment.store?.stateless === true
+  }
+
+  get expiry(): Expiry {
+    return this.environment.expiry
+  }
+
+  /** Whether a cookie that nobody has asked for waits for the next response. */
+  get cookieWaits(): boolean {
+    return !this.client.takesCookie
+  }
+
+  /** Whether extending the session's life does: the store's record must not outlive the cookie. */
+  get extensionWaits(): boolean {
+    return (this.isStateless || this.settings.cookie.persistence === "persistent") && this.cookieWaits
   }
 
   // ---------------------------------------------------------------------------
@@ -293,12 +323,27 @@ export class RequestSession {
     return State.canChange(this.state, this.phase, this.isStateless) ? undefined : new SessionClosedError({ operation })
   }
 
-  flash(messages: JsonObject, clock: Clock.Clock): Effect.Effect<void> {
+  /** Leaves messages, which are the application's own. */
+  flash(messages: JsonObject, clock: Clock.Clock): Effect.Effect<void, SessionValueError> {
+    for (const [key, message] of Object.entries(messages)) {
+      if (isTooDeep(message)) {
+        return Effect.fail(new SessionValueError({ key, operation: "encode", path: [], expected: howDeep }))
+      }
+    }
+    return this.#flash(messages, clock, false)
+  }
+
+  /** Leaves the fields of a form, but those that are too large or too deep: what a client sends is no error. */
+  flashForm(form: JsonObject, clock: Clock.Clock, limit: number): Effect.Effect<void> {
+    return this.#flash(Flash.fitting(Flash.eligible(form, limit), limit), clock, true)
+  }
+
+  #flash(messages: JsonObject, clock: Clock.Clock, isForm: boolean): Effect.Effect<void> {
     // Nothing to flash is no reason to create a session.
     if (Object.keys(messages).length === 0) return Exit.void
     const text = JSON.stringify(messages)
     return this.update((state) =>
-      Operation.flashed(state, text, state.flashing?.field ?? Flash.fieldName(clock.currentTimeMillisUnsafe()))
+      Operation.flashed(state, text, state.flashing?.field ?? Flash.fieldName(clock.currentTimeMillisUnsafe()), isForm)
     )
   }
 
