@@ -351,7 +351,10 @@ export interface Backend {
     fields: Fields
   ) => Effect.Effect<SessionRecord | Conflict | undefined, unknown>
 
-  /** Removes what is under the key, if anything, and answers with it if it was the mark of a superseded session. */
+  /**
+   * Removes the record under the key, if there is one. The mark of a superseded session stays, and is the answer: whoever
+   * ends the session under its old id has to be able to try again.
+   */
   readonly destroy: (key: string) => Effect.Effect<SupersededRecord | undefined, unknown>
 }
 

@@ -99,7 +99,9 @@ return {1, hash}
 export const destroy = script(`
 local mark = redis.call("TYPE", KEYS[1]).ok == "hash"
   and redis.call("HMGET", KEYS[1], "~supersededUntil", "~successor") or {}
-redis.call("UNLINK", KEYS[1])
-if not mark[1] then return {} end
+if not mark[1] then
+  redis.call("UNLINK", KEYS[1])
+  return {}
+end
 return {"~supersededUntil", mark[1], "~successor", mark[2] or ""}
 `)
