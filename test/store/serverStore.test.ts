@@ -5,8 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { SessionConfig, SessionStore } from "effect-session"
 import * as MemoryBackend from "../../src/internal/drivers/memory/backend.ts"
-import { createSession } from "../support/storedSession.ts"
-import { newId } from "../support/storedSession.ts"
+import { createSession, newId } from "../support/storedSession.ts"
 
 describe("a logout under the old id, just after a login", () => {
   for (const retries of [0, 1]) {
