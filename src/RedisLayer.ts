@@ -20,8 +20,10 @@
  * session that followed.
  *
  * A script that Redis does not know (any more) is sent with `EVAL`, once. Every script has one key, so all of this works
- * on a Cluster. `PEXPIREAT`, inside the scripts, only tidies up: whether a session has expired is decided by the times in
- * it. No command works with a pattern.
+ * on a Cluster. `PEXPIRE`, inside the scripts, only tidies up, a minute after the session has expired: whether it has
+ * expired is decided by the times in it and your server's clock. Redis counts the time that is left, so its clock can be
+ * wrong. The clocks of several servers of yours should agree: a server whose clock is ten minutes ahead takes sessions of the
+ * others for expired ten minutes early. No command works with a pattern.
  *
  * @since 0.1.0
  */

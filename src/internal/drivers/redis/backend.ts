@@ -1,6 +1,7 @@
 /**
  * The back end on Redis: one hash for each session, and scripts that change one only if it exists.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
@@ -54,22 +55,29 @@ export const make = (client: Client, prefix: string): Backend => {
         (error) => String((error as RedisError).cause).includes("WRONGTYPE"),
         () => Effect.undefined
       ),
-    create: (key, record) => Effect.map(run(Scripts.create, key, ...toParametersOfCreate(record)), isOne),
+    create: (key, record) =>
+      withNow((now) => Effect.map(run(Scripts.create, key, ...toParametersOfCreate(record, now)), isOne)),
     update: (key, change, times) =>
-      Effect.map(
-        run<number | string | Hash>(Scripts.update, key, ...toParametersOfUpdate(change, times)),
-        (answer) => typeof answer === "object" ? toConflict(answer) ?? false : isOne(answer)
+      withNow((now) =>
+        Effect.map(
+          run<number | string | Hash>(Scripts.update, key, ...toParametersOfUpdate(change, times, now)),
+          (answer) => typeof answer === "object" ? toConflict(answer) ?? false : isOne(answer)
+        )
       ),
     touch: (key, { expiresAt, touchedAt }) =>
-      Effect.map(run(Scripts.touch, key, ...[touchedAt, expiresAt, removeAt(expiresAt)].map(String)), isOne),
+      withNow((now) =>
+        Effect.map(run(Scripts.touch, key, ...[touchedAt, expiresAt, keepFor(expiresAt, now)].map(String)), isOne)
+      ),
     supersede: (key, mark, expected) =>
-      Effect.map(
-        run<readonly [written: unknown, hash: Hash]>(
-          Scripts.supersede,
-          key,
-          ...toParametersOfSupersede(mark, expected)
-        ),
-        ([written, hash]) => isOne(written) ? toRecord(hash) : toConflict(hash)
+      withNow((now) =>
+        Effect.map(
+          run<readonly [written: unknown, hash: Hash]>(
+            Scripts.supersede,
+            key,
+            ...toParametersOfSupersede(mark, expected, now)
+          ),
+          ([written, hash]) => isOne(written) ? toRecord(hash) : toConflict(hash)
+        )
       ),
     destroy: (key) =>
       Effect.map(run<ReadonlyArray<string>>(Scripts.destroy, key), (hash) => {
@@ -78,6 +86,9 @@ export const make = (client: Client, prefix: string): Backend => {
       })
   }
 }
+
+const withNow = <A, E, R>(f: (now: number) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => f(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()))
 
 const isOne = (answer: unknown): boolean => Number(answer) === 1
 
@@ -143,16 +154,23 @@ const toConflict = (hash: Hash): Conflict | undefined => {
   return record && conflict(record)
 }
 
-const toParametersOfCreate = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): ReadonlyArray<string> => {
+const toParametersOfCreate = (
+  { createdAt, expiresAt, fields, touchedAt }: SessionRecord,
+  now: number
+): ReadonlyArray<string> => {
   const times = ["~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt]
-  const parameters = [removeAt(expiresAt), ...times].map(String)
+  const parameters = [keepFor(expiresAt, now), ...times].map(String)
   pushFields(parameters, fields)
   return parameters
 }
 
-const toParametersOfUpdate = (change: Change, { expiresAt, touchedAt }: Times): ReadonlyArray<string> => {
+const toParametersOfUpdate = (
+  change: Change,
+  { expiresAt, touchedAt }: Times,
+  now: number
+): ReadonlyArray<string> => {
   const parameters = change.touch
-    ? [String(touchedAt), String(expiresAt), String(removeAt(expiresAt))]
+    ? [String(touchedAt), String(expiresAt), String(keepFor(expiresAt, now))]
     : ["0", "0", "0"]
   pushExpected(parameters, change.expect)
   parameters.push(change.clear ? "1" : "0", String(change.remove.size))
@@ -165,9 +183,10 @@ const toParametersOfUpdate = (change: Change, { expiresAt, touchedAt }: Times): 
 
 const toParametersOfSupersede = (
   { successor, supersededUntil }: SupersededRecord,
-  expected: Expected
+  expected: Expected,
+  now: number
 ): ReadonlyArray<string> => {
-  const parameters = [String(supersededUntil), successor, String(removeAt(supersededUntil))]
+  const parameters = [String(supersededUntil), successor, String(keepFor(supersededUntil, now))]
   pushExpected(parameters, expected)
   return parameters
 }
@@ -181,5 +200,8 @@ const pushFields = (parameters: Array<string>, fields: Fields): void => {
   for (const [field, value] of fields) parameters.push(toName(field), value)
 }
 
-/** Redis removes a session a while after it has expired, as its clock is not ours. */
-const removeAt = (expiresAt: number): number => expiresAt + 60_000
+/**
+ * How long Redis keeps what holds until then, a while longer: a length of time, as its clock is not ours. What is over
+ * already stays for that while, too.
+ */
+const keepFor = (until: number, now: number): number => Math.max(0, until - now) + 60_000

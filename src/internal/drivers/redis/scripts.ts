@@ -15,7 +15,7 @@ if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
 for index = 2, #ARGV, 2 do
   redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
 end
-redis.call("PEXPIREAT", KEYS[1], ARGV[1])
+redis.call("PEXPIRE", KEYS[1], ARGV[1])
 return 1
 `)
 
@@ -47,13 +47,14 @@ local function isExpected()
 end
 `
 
-// PEXPIREAT before HSET: a server without memory left refuses a script whose first write could take some, and a request
+// PEXPIRE before HSET: a server without memory left refuses a script whose first write could take some, and a request
 // that only reads must not fail because of it. For the same reason, times move last where there is more to write.
+// The key stays for as long as any server wants it, also one whose clock is behind those of the others.
 const moveTimes = `
-if tonumber(ARGV[2]) > expiresAt then
-  redis.call("PEXPIREAT", KEYS[1], ARGV[3])
-  redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2])
+if tonumber(ARGV[3]) > 0 and tonumber(ARGV[3]) > redis.call("PTTL", KEYS[1]) then
+  redis.call("PEXPIRE", KEYS[1], ARGV[3])
 end
+if tonumber(ARGV[2]) > expiresAt then redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2]) end
 if tonumber(ARGV[1]) > touchedAt then redis.call("HSET", KEYS[1], "~touchedAt", ARGV[1]) end
 return 1
 `
@@ -92,7 +93,7 @@ local size = tonumber(ARGV[4])
 if #hash / 2 ~= size + 3 or not isExpected() then return {0, hash} end
 redis.call("DEL", KEYS[1])
 redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1], "~successor", ARGV[2])
-redis.call("PEXPIREAT", KEYS[1], ARGV[3])
+redis.call("PEXPIRE", KEYS[1], ARGV[3])
 return {1, hash}
 `)
 
