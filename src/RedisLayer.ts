@@ -14,13 +14,23 @@
  * | touch      | `EVALSHA`: moves the times forward, if the session exists |
  * | regenerate | `EVALSHA` to create the new one, `EVALSHA` to put the mark of a superseded session in the place of the old one; a third one if another request has committed to it meanwhile, or if it is not as expected and the new one is taken back |
  * | destroy    | `EVALSHA`: removes the hash; another one if it was the mark of a superseded session, for the one that followed |
- * | start      | `UNLINK` of a key that is never there, to see whether Redis takes changes |
+ * | start      | `HGETALL`, `EVAL` and `EVALSHA` on a key that is never there, to see whether Redis allows all of this |
  *
  * An update of a session that is not there any more takes an `HGETALL` to see whether it was regenerated, and one for the
  * session that followed.
  *
  * A script that Redis does not know (any more) is sent with `EVAL`, once. Every script has one key, so all of this works
- * on a Cluster. `PEXPIRE`, inside the scripts, only tidies up, a minute after the session has expired: whether it has
+ * on a Cluster. This is the smallest user of Redis that can do it, for the prefix `sessions:`, with what the clients send on
+ * their own:
+ *
+ * ```text
+ * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +exists +hset +pexpire +pttl +hget +hmget +hkeys
+ *   +hexists +hdel +type +del +unlink +info +ping +select +cluster|slots +cluster|info
+ * ```
+ *
+ * If something is missing when the Layer is built, the server does not start, and the `SessionConfigError` names it.
+ *
+ * `PEXPIRE`, inside the scripts, only tidies up, a minute after the session has expired: whether it has
  * expired is decided by the times in it and your server's clock. Redis counts the time that is left, so its clock can be
  * wrong. The clocks of several servers of yours should agree: a server whose clock is ten minutes ahead takes sessions of the
  * others for expired ten minutes early. No command works with a pattern.
@@ -32,12 +42,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Redis } from "effect/persistence/Redis"
 import type * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as TimeLimit from "./internal/concurrency/timeLimit.ts"
 import * as Setting from "./internal/config/settings.ts"
 import * as RedisBackend from "./internal/drivers/redis/backend.ts"
 import * as RedisClient from "./internal/drivers/redis/client.ts"
 import * as IoRedis from "./internal/drivers/redis/ioredis.ts"
+import * as TryOut from "./internal/drivers/redis/tryOut.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
@@ -113,7 +126,7 @@ export const make: (
     const { prefix, ...connection } = yield* decode(options)
     if (!enabled) return Inert.make("redis")
     const client = yield* RedisClient.make(
-      yield* IoRedis.connect(connection, timeLimit, `${prefix}none`),
+      yield* IoRedis.connect(connection, timeLimit, prefix),
       timeLimit
     )
     return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix))
@@ -224,7 +237,8 @@ export const layerConfig = (
  *
  * **Gotchas**
  *
- * What becomes of commands in an outage is up to the client: see {@link layerClient}.
+ * What becomes of commands in an outage is up to the client: see {@link layerClient}. It is tried out when the Layer is
+ * built: if Redis does not allow what the store needs, that is a `SessionConfigError`.
  *
  * @since 0.1.0
  * @category layers
@@ -234,12 +248,14 @@ export const layerRedis = (
 ): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | Redis> =>
   Layer.effect(
     SessionStore.SessionStore,
-    Effect.flatMap(Redis, (redis) => makeWith(RedisBackend.fromService(redis), options))
+    Effect.flatMap(Redis, (redis) => makeWith(RedisBackend.fromService(redis), options, "layerRedis"))
   )
 
 /**
  * Sessions in Redis, through a client that the caller makes, connects and closes: one of node-redis (a single server), or
- * one of ioredis (single, Sentinel or Cluster). The commands of node-redis cost less than half of those of ioredis.
+ * one of ioredis (single, Sentinel or Cluster). The commands of node-redis cost less than half of those of ioredis. The client
+ * is tried out when the Layer is built: if it is not connected, or if Redis does not allow what the store needs, that is a
+ * `SessionConfigError`.
  *
  * **Example** (node-redis)
  *
@@ -293,11 +309,34 @@ export const layerClient = (
     SessionStore.SessionStore,
     Effect.gen(function*() {
       const { timeLimit } = yield* SessionConfig
-      return yield* makeWith(yield* RedisClient.make(client, timeLimit), options)
+      const limited = yield* RedisClient.make(client, timeLimit)
+      return yield* Effect.scoped(Effect.flatMap(
+        RedisClient.lastErrorOf(client),
+        (lastError) => makeWith(limited, options, "layerClient", lastError)
+      ))
     })
   )
 
-const makeWith = Effect.fnUntraced(function*(client: RedisBackend.Client, options: Pick<Options, "prefix">) {
+const makeWith = Effect.fnUntraced(function*(
+  client: RedisBackend.Client,
+  options: Pick<Options, "prefix">,
+  layer: "layerClient" | "layerRedis",
+  lastError: () => unknown = () => undefined
+) {
+  const { enabled, timeLimit } = yield* SessionConfig
   const { prefix } = yield* Effect.fromResult(Setting.decode(OptionsWithClient, options, ["store"]))
+  if (!enabled) return Inert.make("redis")
+  yield* TryOut.tryOut(client.send, `${prefix}none`).pipe(
+    // A client that connects just now may refuse commands until it is ready.
+    Effect.retry({ while: RedisClient.isConnecting, schedule: Schedule.spaced("50 millis") }),
+    Effect.timeoutOrElse({
+      duration: timeLimit,
+      orElse: () => Effect.fail(lastError() ?? TimeLimit.noAnswer(timeLimit))
+    }),
+    Effect.mapError((error) => {
+      const { write } = TryOut.explain(TryOut.isReply(error) ? error : lastError() ?? error, prefix, true)
+      return new SessionConfigError({ mistakes: [{ setting: `RedisLayer.${layer}`, found: "a client", write }] })
+    })
+  )
   return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix))
 })

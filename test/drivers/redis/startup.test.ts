@@ -4,11 +4,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { RedisLayer, SessionConfig, SessionStore } from "effect-session"
+import { Redis } from "ioredis"
 import { execFile } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { inspect } from "node:util"
+import { createClient } from "redis"
 import * as Change from "../../../src/internal/record/change.ts"
 import { errorIn, secret } from "../../support/config.ts"
 import { observe } from "../../support/observe.ts"
@@ -21,8 +24,9 @@ import {
   startSmallCluster,
   temporaryFolder
 } from "../../support/redisServer.ts"
+import { nodeRedis, redisService } from "../../support/redisStore.ts"
 import { basicRoutes } from "../../support/routes.ts"
-import { cookieOf, serve } from "../../support/server.ts"
+import { cookieOf, serve, type StoreLayer } from "../../support/server.ts"
 import { adding, createSession, expecting, setting } from "../../support/storedSession.ts"
 
 const password = "hunter2-hunter2"
@@ -346,6 +350,133 @@ describe("a store does not start with", () => {
     }))
 })
 
+// -----------------------------------------------------------------------------
+// rights
+// -----------------------------------------------------------------------------
+
+/** The rights as the documentation has them. */
+const documentedRights = /ACL SETUSER sessions on >password (~[^`]*)```/.exec(
+  readFileSync(join(import.meta.dirname, "../../../src/RedisLayer.ts"), "utf8")
+)![1]!.split(/[\s*]*\n[\s*]*| /).filter((right) => right !== "")
+  .map((right) => right === "~sessions:" ? "~sessions:*" : right)
+
+const allow = (redis: RedisServer, user: string, rights: ReadonlyArray<string>) =>
+  redis.command("ACL", "SETUSER", user, "reset", "on", `>${password}`, ...rights)
+
+const clients = ["layer", "layerClient on ioredis", "layerClient on node-redis", "layerRedis"] as const
+
+const storeThrough = (client: typeof clients[number], url: string): StoreLayer => {
+  if (client === "layer") return RedisLayer.layer({ url })
+  if (client === "layerRedis") return redisService().store(url)
+  if (client === "layerClient on node-redis") return nodeRedis().store(url)
+  return Layer.unwrap(Effect.map(connectIoRedis(url), (client) => RedisLayer.layerClient(client)))
+}
+
+const connectIoRedis = (
+  url: string,
+  options: { readonly password?: string; readonly enableOfflineQueue?: boolean } = {}
+) =>
+  Effect.acquireRelease(
+    Effect.sync(() => new Redis(url, options).on("error", () => {})),
+    (client) => Effect.sync(() => client.disconnect())
+  )
+
+const withoutRight = documentedRights.filter((right) => !/~|cluster|info|ping|select/.test(right))
+
+const startThrough = (client: typeof clients[number], url: string) =>
+  Effect.map(
+    errorIn(Effect.scoped(Layer.build(Layer.provide(storeThrough(client, url), config)))),
+    ({ mistakes }) => {
+      assert.strictEqual(mistakes.length, 1)
+      return mistakes[0]!
+    }
+  )
+
+describe.each(clients)("a store does not start, through %s, for a user of Redis", (client) => {
+  it.live("who may do all but one thing of what the documentation lists: it says which", () =>
+    Effect.gen(function*() {
+      const { open } = servers()
+      assert.isAbove(withoutRight.length, 10)
+      for (const right of withoutRight) {
+        yield* allow(open, "nearly", documentedRights.filter((other) => other !== right))
+        const { write } = yield* startThrough(client, at(open, `nearly:${password}@`))
+        assert.include(write, `Redis does not let this user run ${right.slice(1)} (`)
+        assert.include(write, `The user needs ${withoutRight.join(" ")}`)
+      }
+    }))
+
+  it.live("who may run no scripts", () =>
+    Effect.gen(function*() {
+      const { open } = servers()
+      yield* allow(open, "unscripted", ["~sessions:*", "+@all", "-@scripting"])
+      const { write } = yield* startThrough(client, at(open, `unscripted:${password}@`))
+      assert.include(write, "Redis does not let this user run eval, evalsha (")
+    }))
+
+  it.live("who may use other keys only", () =>
+    Effect.gen(function*() {
+      const { open } = servers()
+      yield* allow(open, "elsewhere", ["~other:*", "+@all"])
+      const { write } = yield* startThrough(client, at(open, `elsewhere:${password}@`))
+      assert.include(write, "Redis does not let this user use the keys of the prefix: it needs ~sessions:* (")
+    }))
+})
+
+describe("a store does not start on a client", () => {
+  const mistakeWith = (store: StoreLayer) =>
+    Effect.map(
+      errorIn(Effect.scoped(Layer.build(Layer.provide(store, config)))),
+      ({ mistakes: [mistake] }) => `${mistake!.setting}: ${mistake!.write}`
+    )
+
+  it.live.each([{}, { enableOfflineQueue: false }])(
+    "of ioredis with a wrong password, and %j",
+    (options) =>
+      Effect.gen(function*() {
+        const client = yield* connectIoRedis(at(servers().locked), { password: "wrong", ...options })
+        assert.strictEqual(
+          yield* mistakeWith(RedisLayer.layerClient(client)),
+          "RedisLayer.layerClient: Redis does not accept this user name and password"
+        )
+      })
+  )
+
+  it.live("of ioredis without a password", () =>
+    Effect.gen(function*() {
+      const client = yield* connectIoRedis(at(servers().locked))
+      assert.strictEqual(
+        yield* mistakeWith(RedisLayer.layerClient(client)),
+        "RedisLayer.layerClient: Redis asks for a password"
+      )
+    }))
+
+  it.live("of node-redis that is not connected", () =>
+    Effect.gen(function*() {
+      const client = createClient({ url: at(servers().open) })
+      assert.strictEqual(
+        yield* mistakeWith(RedisLayer.layerClient(client)),
+        "RedisLayer.layerClient: No Redis answers through the client: The client is closed"
+      )
+    }))
+
+  it.live("of ioredis whose server is gone", () =>
+    Effect.gen(function*() {
+      const client = yield* connectIoRedis(at(servers().gone))
+      assert.include(
+        yield* mistakeWith(RedisLayer.layerClient(client)),
+        "RedisLayer.layerClient: No Redis answers through the client: connect ECONNREFUSED"
+      )
+    }))
+
+  it.live("that is connected to a replica", () =>
+    Effect.gen(function*() {
+      assert.include(
+        yield* mistakeWith(nodeRedis().store(at(servers().replica))),
+        "RedisLayer.layerClient: The server is a replica"
+      )
+    }))
+})
+
 describe("a store starts with", () => {
   const works = (options: RedisLayer.Options, config: SessionConfig.Options = {}) =>
     Effect.gen(function*() {
@@ -369,35 +500,35 @@ describe("a store starts with", () => {
       yield* works({ host: "127.0.0.1", port: locked.port, password })
     }))
 
-  it.live("a user of its own, who may do no more than the driver needs", () =>
-    Effect.gen(function*() {
-      const redis = yield* startRedis()
-      yield* redis.command("ACL", "SETUSER", "sessions", "on", `>${password}`, "~sess:*", "+@connection", "+info")
-      const options = { url: at(redis, `sessions:${password}@`), prefix: "sess:" }
-      assert.include(yield* mistakeOf(options), "Redis refuses: NOPERM")
-      yield* redis.command(
-        "ACL",
-        "SETUSER",
-        "sessions",
-        ...["hgetall", "evalsha", "eval", "exists", "hset", "hget", "hmget", "hkeys", "hdel", "hexists", "pexpireat"]
-          .map((command) => `+${command}`),
-        ...["type", "del", "unlink"].map((command) => `+${command}`)
-      )
-      yield* works(options)
-      const context = yield* Layer.build(Layer.provide(RedisLayer.layer(options), SessionConfig.layer({ secret })))
-      const now = Date.now()
-      const times = { createdAt: now, touchedAt: now, expiresAt: now + 60_000 }
-      const session = yield* createSession(Context.get(context, SessionStore.SessionStore), { a: "1" }, times)
-      for (const change of [setting({ a: "1" }), Change.clear(Change.none), adding("b", 1)]) {
-        assert.strictEqual((yield* session.commit(expecting({ a: "2" }, change)))._tag, "Conflict")
-        assert.strictEqual((yield* session.regenerate(expecting({ a: "2" }, change)))._tag, "Conflict")
-        assert.strictEqual((yield* session.commit(change))._tag, "Written")
-        yield* session.commit(setting({ a: "1" }))
-      }
-      assert.strictEqual((yield* session.regenerate(expecting({ a: "1", b: "1" }, Change.none)))._tag, "Written")
-      yield* session.destroy
-      assert.include(yield* mistakeOf({ ...options, prefix: "other:" }), "Redis refuses: NOPERM")
-    }).pipe(Effect.provide(observe().layer)))
+  it.live.each(clients)(
+    "a user who may do what the documentation lists, through %s",
+    (client) =>
+      Effect.gen(function*() {
+        const { open } = servers()
+        yield* allow(open, "documented", documentedRights)
+        yield* open.command("ACL", "LOG", "RESET")
+        const store = storeThrough(client, at(open, `documented:${password}@`))
+        const server = yield* serve(basicRoutes, { store, logger: false })
+        const cookie = cookieOf(yield* server.post("/count"))
+        assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1}`)
+        const context = yield* Layer.build(Layer.provide(store, SessionConfig.layer({ secret })))
+        const now = Date.now()
+        const times = { createdAt: now, touchedAt: now, expiresAt: now + 60_000 }
+        const session = yield* createSession(Context.get(context, SessionStore.SessionStore), { a: "1" }, times)
+        for (const change of [setting({ a: "1" }), Change.clear(Change.none), adding("b", 1)]) {
+          assert.strictEqual((yield* session.commit(expecting({ a: "2" }, change)))._tag, "Conflict")
+          assert.strictEqual((yield* session.regenerate(expecting({ a: "2" }, change)))._tag, "Conflict")
+          assert.strictEqual((yield* session.commit({ ...change, touch: true }))._tag, "Written")
+          yield* session.commit(setting({ a: "1" }))
+        }
+        assert.strictEqual((yield* session.regenerate(expecting({ a: "1", b: "1" }, Change.none)))._tag, "Written")
+        yield* session.destroy
+        const refused = yield* open.command<ReadonlyArray<ReadonlyArray<string>>>("ACL", "LOG")
+        const commands = refused.map((entry) => entry[entry.indexOf("object") + 1]!)
+        // The clients tell their names and versions; they don't mind if they may not.
+        assert.deepStrictEqual(commands.filter((command) => !command.startsWith("client|")), [])
+      }).pipe(Effect.provide(observe().layer))
+  )
 
   it.live("a socket", () =>
     Effect.gen(function*() {

@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as TimeLimit from "../../concurrency/timeLimit.ts"
 import { type Client, isUnknownScript } from "./backend.ts"
 import type { Script } from "./scripts.ts"
+import * as TryOut from "./tryOut.ts"
 
 /** What the driver uses of a client of ioredis. */
 export interface IoRedis {
@@ -50,4 +51,23 @@ type Send = <A>(command: string, ...parameters: ReadonlyArray<string>) => Promis
 export const withoutCommand = (error: unknown): unknown => {
   if (error instanceof Error) Reflect.deleteProperty(error, "command")
   return error
+}
+
+/** Whether the client has refused a command as it has no connection yet, and may have one in a moment. */
+export const isConnecting = (error: unknown): boolean => TryOut.reasonOf(error).includes("enableOfflineQueue")
+
+/** What a client of ioredis said last, as long as the scope: a command that it refuses does not say why. */
+export const lastErrorOf = (client: object): Effect.Effect<() => unknown, never, Scope.Scope> => {
+  const emitter = client as Partial<Record<"on" | "off", (event: "error", listener: (error: unknown) => void) => void>>
+  let last: unknown
+  const listener = (error: unknown) => {
+    last = withoutCommand(error)
+  }
+  return Effect.acquireRelease(
+    Effect.sync(() => {
+      if ("call" in client) emitter.on?.("error", listener)
+      return () => last
+    }),
+    () => Effect.sync(() => emitter.off?.("error", listener))
+  )
 }

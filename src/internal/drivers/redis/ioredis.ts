@@ -9,6 +9,7 @@ import type * as IoRedisModule from "ioredis"
 import { type ConfigMistake, SessionConfigError } from "../../../SessionError.ts"
 import * as Setting from "../../config/settings.ts"
 import * as RedisClient from "./client.ts"
+import * as TryOut from "./tryOut.ts"
 
 export interface Connection {
   readonly url: string | undefined
@@ -35,8 +36,12 @@ const missing = () =>
     mistakes: [Setting.mistake(["store", "type"], "redis", "The Redis driver needs ioredis: run `npm install ioredis`")]
   })
 
-/** A client for as long as the scope. `key` is one that nothing is ever stored under. */
-export const connect = Effect.fnUntraced(function*(connection: Connection, timeLimit: Duration.Duration, key: string) {
+/** A client for as long as the scope, which has been tried out. */
+export const connect = Effect.fnUntraced(function*(
+  connection: Connection,
+  timeLimit: Duration.Duration,
+  prefix: string
+) {
   const ioredis = yield* load
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   let status: "starting" | "up" | "down" | "over" = "starting"
@@ -53,7 +58,7 @@ export const connect = Effect.fnUntraced(function*(connection: Connection, timeL
   )
   // Without a listener ioredis prints them all; each reason is told once in an outage.
   client.on("error", (error: unknown) => {
-    const isNew = reasonOf(error) !== reasonOf(lastError)
+    const isNew = TryOut.reasonOf(error) !== TryOut.reasonOf(lastError)
     lastError = RedisClient.withoutCommand(error)
     if (isNew && hasStarted()) runFork(Effect.logWarning("Redis can't be reached", lastError))
   })
@@ -68,20 +73,19 @@ export const connect = Effect.fnUntraced(function*(connection: Connection, timeL
     status = "up"
     runFork(Effect.logInfo("The connection to Redis is back"))
   })
-  yield* Effect.tryPromise({
-    try: async () => {
-      await client.connect()
-      // Where there is no such database, ioredis says so in an event, and goes on with the first one.
-      if (client instanceof ioredis.Redis && client.options.db) await client.call("SELECT", `${client.options.db}`)
-      await client.call("UNLINK", key)
-    },
-    catch: (error) => lastError ?? error
+  const attempt = <A>(promise: () => Promise<A>) => Effect.tryPromise({ try: promise, catch: (error) => error })
+  yield* attempt(async () => {
+    await client.connect()
+    // Where there is no such database, ioredis says so in an event, and goes on with the first one.
+    if (client instanceof ioredis.Redis && client.options.db) await client.call("SELECT", `${client.options.db}`)
   }).pipe(
+    Effect.andThen(TryOut.tryOut((...command) => attempt(() => client.call(...command)), `${prefix}none`)),
+    Effect.mapError((error) => lastError ?? error),
     Effect.timeoutOrElse({
       duration: timeLimit,
       orElse: () => Effect.fail(lastError ?? new Error(`no answer within ${Duration.format(timeLimit)}`))
     }),
-    Effect.mapError((error) => new SessionConfigError({ mistakes: [explain(connection, error)] }))
+    Effect.mapError((error) => new SessionConfigError({ mistakes: [explain(connection, error, prefix)] }))
   )
   status = "up"
   return client
@@ -156,37 +160,21 @@ const parseAddress = (address: string): { readonly host: string; readonly port: 
 }
 
 /** Which setting to look at when the first connection fails. */
-const explain = (connection: Connection, error: unknown): ConfigMistake => {
-  const reason = reasonOf(error)
+const explain = (connection: Connection, error: unknown, prefix: string): ConfigMistake => {
+  const { about, write } = TryOut.explain(error, prefix)
   const at = (["host", "port", "cluster", "sentinels"] as const).find((way) => connection[way] !== undefined) ?? "url"
-  const own = (setting: "password" | "db") => connection[setting] === undefined && connection.url ? "url" : setting
-  const hints: ReadonlyArray<readonly [pattern: RegExp, setting: keyof Connection, write: string]> = [
-    [/sentinels.*(NOAUTH|WRONGPASS)/, "sentinelPassword", "The Sentinels ask for another password"],
-    [/NOAUTH/, "password", "Redis asks for a password"],
-    [
-      /WRONGPASS|invalid username-password|without any password/,
-      own("password"),
-      "Redis does not accept this user name and password"
-    ],
-    [/DB index/, own("db"), "Redis has no database of this number (there are 16, unless configured)"],
-    [/No such master/, "sentinelName", "The Sentinels watch no master of this name"],
-    [/MOVED/, "cluster", "The server is a node of a Cluster: write its address here, and nowhere else"],
-    [
-      /cluster support disabled/,
-      "cluster",
-      "The server is not part of a Cluster: write store.url or store.host instead"
-    ],
-    [/READONLY/, at, "The server is a replica, which takes no changes: write the address of its master"],
-    [/^[A-Z]+ /, at, `Redis refuses: ${reason}`]
-  ]
-  const [, setting, write] = hints.find(([pattern]) => pattern.test(reason)) ??
-    [undefined, at, `No Redis answers there: ${reason}`]
+  const own = (setting: "username" | "password" | "db") =>
+    connection[setting] === undefined && connection.url ? "url" : setting
+  const settings: Record<typeof about, keyof Connection> = {
+    address: at,
+    user: own("username"),
+    noPassword: "password",
+    password: own("password"),
+    db: own("db"),
+    cluster: "cluster",
+    sentinelName: "sentinelName",
+    sentinelPassword: "sentinelPassword"
+  }
+  const setting = settings[about]
   return Setting.mistake(["store", setting], connection[setting], write)
-}
-
-const reasonOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error)
-  // Of a Cluster, what its last node said.
-  if ("lastNodeError" in error && error.lastNodeError !== undefined) return reasonOf(error.lastNodeError)
-  return error.message
 }

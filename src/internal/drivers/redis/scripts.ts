@@ -104,3 +104,33 @@ redis.call("UNLINK", KEYS[1])
 if not mark[1] then return {} end
 return {"~supersededUntil", mark[1], "~successor", mark[2] or ""}
 `)
+
+/** What the scripts call, besides what requests do themselves. */
+export const commands: ReadonlyArray<string> = "exists hset pexpire pttl hget hmget hkeys hexists hdel type del unlink"
+  .split(" ")
+
+/** Calls each command and answers with those that fail, and why. */
+export const tryOut = script(`
+local failures = {}
+local function try(...)
+  local answer = redis.pcall(...)
+  if type(answer) == "table" and answer.err then
+    failures[#failures + 1] = (...)
+    failures[#failures + 1] = answer.err
+  end
+end
+try("EXISTS", KEYS[1])
+try("HSET", KEYS[1], "~", "")
+try("PEXPIRE", KEYS[1], "60000")
+try("PTTL", KEYS[1])
+try("HGET", KEYS[1], "~")
+try("HMGET", KEYS[1], "~", "~~")
+try("HGETALL", KEYS[1])
+try("HKEYS", KEYS[1])
+try("HEXISTS", KEYS[1], "~")
+try("HDEL", KEYS[1], "~")
+try("TYPE", KEYS[1])
+try("DEL", KEYS[1])
+try("UNLINK", KEYS[1])
+return failures
+`)
