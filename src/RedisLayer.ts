@@ -63,7 +63,7 @@ import * as SessionStore from "./SessionStore.ts"
  * - Where Redis is, in one of four ways: `url`, default `"redis://localhost:6379/0"`, with `rediss://` for TLS and `unix://`
  *   for a socket; or `host` (`"localhost"`) and `port` (6379); or `cluster`, the addresses of some nodes of a Cluster as
  *   `"host:port"`; or `sentinels`, the addresses of the Sentinels as `"host:port"`, with `sentinelName`, the name of the
- *   master (`"mymaster"`), and `sentinelPassword`.
+ *   master (`"mymaster"`), and `sentinelPassword`. With a port, an address of IPv6 is in brackets: `"[::1]:6379"`.
  * - `username`, `password` and `db` (0), unless they are in the URL; `tls` (false) for all connections.
  *
  * @since 0.1.0
@@ -92,7 +92,7 @@ const OptionsWithClient = Schema.Struct(prefixField)
 
 const address = /^[^\s,/@]+:\d{1,5}$/
 const howToWriteAddresses =
-  "Write addresses such as \"localhost:6379\" (in an environment variable, with commas between)"
+  "Write addresses such as \"localhost:6379\" or \"[::1]:6379\" (in an environment variable, with commas between)"
 
 const howToWriteUrl = "Write a URL such as \"redis://localhost:6379/0\", with special characters of a user name or a " +
   "password percent-encoded (\"/\" is \"%2F\")"
@@ -154,6 +154,7 @@ const contradictions = (options: typeof Options.Type): ReadonlyArray<ConfigMista
   const pairs: ReadonlyArray<readonly [Name, Name]> = [
     ...others.flat().map((name) => [way!, name] as const),
     ...inUrl.map((part) => ["url", part] as const),
+    ...options.host !== undefined && IoRedis.hasPort(options.host) ? [["host", "port"] as const] : [],
     // It has a single database.
     ["cluster", "db"]
   ]

@@ -6,7 +6,7 @@ import { Context, Effect, Layer } from "effect"
 import { RedisLayer, SessionConfig, SessionStore } from "effect-session"
 import { Redis } from "ioredis"
 import { execFile } from "node:child_process"
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -16,9 +16,12 @@ import * as Change from "../../../src/internal/record/change.ts"
 import { errorIn, secret } from "../../support/config.ts"
 import { observe } from "../../support/observe.ts"
 import {
+  eventually,
   freePort,
   type RedisServer,
   shared,
+  startClusterNode,
+  startProcess,
   startRedis,
   startSentinels,
   startSmallCluster,
@@ -189,6 +192,18 @@ const mistakes: ReadonlyArray<
     cluster,
     "The server is not part of a Cluster: write store.url or store.host instead"
   ],
+  [
+    "nodes of the Cluster that are gone, whose addresses it tells",
+    ({ gone }) => ({ cluster: [address(gone), "redis.invalid:6379"] }),
+    "store.cluster (SESSION_STORE_CLUSTER): found a list of \"127.0.0.1:",
+    "No Redis answers there"
+  ],
+  [
+    "a port besides that of the host",
+    () => ({ host: "[::1]:6379", port: 6380 }),
+    "store.port (SESSION_STORE_PORT): found 6380",
+    "It contradicts store.host: write only one of them"
+  ],
   ["no node of the Cluster", ({ gone }) => ({ cluster: [address(gone)] }), cluster, "No Redis answers there"],
   [
     "a node of the Cluster that stands still",
@@ -287,7 +302,7 @@ const mistakes: ReadonlyArray<
   [
     "a Cluster besides Sentinels",
     () => ({ cluster: ["localhost:6379"], sentinels: ["localhost:26379"] }),
-    "store.sentinels (SESSION_STORE_SENTINELS): found a list of a text of 15 characters",
+    "store.sentinels (SESSION_STORE_SENTINELS): found a list of \"localhost:26379\"",
     "It contradicts store.cluster: write only one of them"
   ],
   [
@@ -529,6 +544,47 @@ describe("a store starts with", () => {
         assert.deepStrictEqual(commands.filter((command) => !command.startsWith("client|")), [])
       }).pipe(Effect.provide(observe().layer))
   )
+
+  describe("IPv6, an address", () => {
+    const everywhere = ["--bind", "127.0.0.1", "::1", "--protected-mode", "no"]
+    it.live("in the URL, as the host with or without a port, with or without brackets", () =>
+      Effect.gen(function*() {
+        const { port } = yield* startRedis({ parameters: everywhere })
+        yield* works({ url: `redis://[::1]:${port}` })
+        yield* works({ host: "::1", port })
+        yield* works({ host: "[::1]", port })
+        yield* works({ host: `[::1]:${port}` })
+        yield* works({ host: `localhost:${port}` })
+      }))
+
+    it.live("of a node of the Cluster, whose nodes have such addresses", () =>
+      Effect.gen(function*() {
+        const { server } = yield* startClusterNode()
+        yield* server.command("CONFIG", "SET", "bind", "127.0.0.1 ::1")
+        yield* server.command("CONFIG", "SET", "protected-mode", "no")
+        yield* server.command("CONFIG", "SET", "cluster-announce-ip", "::1")
+        yield* server.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        yield* eventually(
+          Effect.map(server.command<string>("CLUSTER", "INFO"), (info) => assert.include(info, "cluster_state:ok"))
+        )
+        yield* works({ cluster: [`[::1]:${server.port}`] })
+      }))
+
+    it.live("of Sentinels and of the master", () =>
+      Effect.gen(function*() {
+        const { port } = yield* startRedis({ parameters: everywhere })
+        const sentinelPort = yield* freePort
+        const file = join(yield* temporaryFolder, "sentinel.conf")
+        yield* Effect.sync(() =>
+          writeFileSync(
+            file,
+            `port ${sentinelPort}\nbind 127.0.0.1 ::1\nprotected-mode no\nsentinel monitor mymaster ::1 ${port} 1\n`
+          )
+        )
+        yield* startProcess([file, "--sentinel"], sentinelPort)
+        yield* works({ sentinels: [`[::1]:${sentinelPort}`] })
+      }))
+  })
 
   it.live("a socket", () =>
     Effect.gen(function*() {

@@ -150,14 +150,23 @@ const makeClient = (
       sentinelRetryStrategy: retry
     })
   }
-  if (url === undefined) return new Redis({ ...options, host: host ?? "localhost", port: port ?? 6379 })
+  if (url === undefined) return new Redis({ ...options, ...parseHost(host ?? "localhost", port) })
   return new Redis(url.replace(/^unix:\/\//, ""), options)
 }
 
 const parseAddress = (address: string): { readonly host: string; readonly port: number } => {
   const colon = address.lastIndexOf(":")
-  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) }
+  return { host: withoutBrackets(address.slice(0, colon)), port: Number(address.slice(colon + 1)) }
 }
+
+/** An address of IPv6 is in brackets where a port follows, and for those who always write it so. */
+const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, "$1")
+
+/** The host may have the port with it. */
+const parseHost = (host: string, port: number | undefined): { readonly host: string; readonly port: number } =>
+  port === undefined && hasPort(host) ? parseAddress(host) : { host: withoutBrackets(host), port: port ?? 6379 }
+
+export const hasPort = (host: string): boolean => /^(?:\[.*\]|[^:]*):\d{1,5}$/.test(host)
 
 /** Which setting to look at when the first connection fails. */
 const explain = (connection: Connection, error: unknown, prefix: string): ConfigMistake => {
