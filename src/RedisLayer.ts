@@ -64,7 +64,10 @@ import * as SessionStore from "./SessionStore.ts"
  *   for a socket; or `host` (`"localhost"`) and `port` (6379); or `cluster`, the addresses of some nodes of a Cluster as
  *   `"host:port"`; or `sentinels`, the addresses of the Sentinels as `"host:port"`, with `sentinelName`, the name of the
  *   master (`"mymaster"`), and `sentinelPassword`. With a port, an address of IPv6 is in brackets: `"[::1]:6379"`.
- * - `username`, `password` and `db` (0), unless they are in the URL; `tls` (false) for all connections.
+ * - `username`, `password` and `db` (0), unless they are in the URL.
+ * - `tls` (false) for all connections, which a `rediss://` URL has anyway: `true`, or its own settings, all of them optional:
+ *   `ca`, `cert` and `key` in PEM format, and `serverName`. The server is told the name that the connection goes to (SNI), and
+ *   its certificate must be for that name, unless `serverName` is another one: as where a Cluster goes by IP addresses.
  *
  * @since 0.1.0
  * @category models
@@ -77,11 +80,24 @@ export interface Options {
   readonly username?: string
   readonly password?: string | Redacted.Redacted<string>
   readonly db?: number
-  readonly tls?: boolean
+  readonly tls?: boolean | TlsOptions
   readonly cluster?: ReadonlyArray<string>
   readonly sentinels?: ReadonlyArray<string>
   readonly sentinelName?: string
   readonly sentinelPassword?: string | Redacted.Redacted<string>
+}
+
+/**
+ * Settings of TLS, see {@link Options}. All are optional.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TlsOptions {
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string | Redacted.Redacted<string>
+  readonly serverName?: string
 }
 
 const prefixField = {
@@ -97,7 +113,7 @@ const howToWriteAddresses =
 const howToWriteUrl = "Write a URL such as \"redis://localhost:6379/0\", with special characters of a user name or a " +
   "password percent-encoded (\"/\" is \"%2F\")"
 
-const Options = Schema.Struct({
+const fields = {
   ...prefixField,
   url: Schema.optionalKey(Setting.text(/^(rediss?:\/\/|unix:\/\/\/)\S+$/, howToWriteUrl)),
   host: Schema.optionalKey(Setting.text(/^[^\s/@]+$/, "Write a host name or an address")),
@@ -105,11 +121,29 @@ const Options = Schema.Struct({
   username: Schema.optionalKey(Setting.text(/^\S+$/, "Write a user name")),
   password: Schema.optionalKey(Setting.password),
   db: Schema.optionalKey(Setting.anyInteger({ minimum: 0, maximum: 1_000_000 })),
-  tls: Setting.flag(false),
   cluster: Schema.optionalKey(Setting.list(address, howToWriteAddresses)),
   sentinels: Schema.optionalKey(Setting.list(address, howToWriteAddresses)),
   sentinelName: Schema.optionalKey(Setting.text(/^\S+$/, "Write the name of the master that the Sentinels watch")),
   sentinelPassword: Schema.optionalKey(Setting.password)
+}
+
+const certificates = Schema.optionalKey(
+  Setting.text(
+    /^\s*-----BEGIN /,
+    "Write certificates in PEM format, from \"-----BEGIN CERTIFICATE-----\" on"
+  )
+)
+
+const Options = Schema.Struct({ ...fields, tls: Setting.flag(false) })
+
+const OptionsWithTls = Schema.Struct({
+  ...fields,
+  tls: Schema.Struct({
+    ca: certificates,
+    cert: certificates,
+    key: Schema.optionalKey(Setting.hidden("Write the key in PEM format, from \"-----BEGIN PRIVATE KEY-----\" on")),
+    serverName: Schema.optionalKey(Setting.text(/^[^\s/@:]+$/, "Write the name that the server's certificate is for"))
+  })
 })
 
 /**
@@ -134,11 +168,16 @@ export const make: (
 )
 
 const decode = Effect.fnUntraced(function*(options: Options) {
-  const decoded = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
+  const schema: Schema.Codec<Decoded, unknown> = isGroup(options.tls) ? OptionsWithTls : Options
+  const decoded = yield* Effect.fromResult(Setting.decode(schema, options, ["store"]))
   const mistakes = contradictions(decoded)
   if (mistakes.length > 0) return yield* new SessionConfigError({ mistakes })
   return { ...absent, ...decoded }
 })
+
+type Decoded = typeof Options.Type | typeof OptionsWithTls.Type
+
+const isGroup = (written: unknown) => typeof written === "object" && written !== null
 
 type Name = keyof Options
 
@@ -146,7 +185,7 @@ type Name = keyof Options
 const ways: ReadonlyArray<ReadonlyArray<Name>> = [["url"], ["host", "port"], ["cluster"], ["sentinels"]]
 
 /** What is wrong only together: no setting goes unheeded because of another one. */
-const contradictions = (options: typeof Options.Type): ReadonlyArray<ConfigMistake> => {
+const contradictions = (options: Decoded): ReadonlyArray<ConfigMistake> => {
   const isWritten = (name: Name) => options[name] !== undefined
   const inUrl = options.url === undefined ? [] : partsOf(options.url)
   if (inUrl === undefined) return [Setting.mistake(["store", "url"], options.url, howToWriteUrl)]
@@ -158,6 +197,18 @@ const contradictions = (options: typeof Options.Type): ReadonlyArray<ConfigMista
     // It has a single database.
     ["cluster", "db"]
   ]
+  const { tls } = options
+  if (typeof tls === "object") {
+    const { cert, key } = tls
+    if ((cert === undefined) !== (key === undefined)) {
+      const absent = cert === undefined ? "cert" : "key"
+      return [
+        Setting.mistake(["store", "tls", absent], undefined, "A certificate and its key need each other: write both")
+      ]
+    }
+    const mistake = IoRedis.mistakeIn(tls)
+    if (mistake !== undefined) return [Setting.mistake(["store", "tls"], {}, `TLS can't use it: ${mistake}`)]
+  }
   const forSentinels = (["sentinelName", "sentinelPassword"] as const).filter(isWritten)
   return [
     ...pairs.filter((pair) => pair.every(isWritten)).map(([one, other]) =>
@@ -292,6 +343,10 @@ export const layerRedis = (
  * twice, and waits for ever on a connection that has fallen silent. Give it `autoResendUnfulfilledCommands: false`,
  * `maxRetriesPerRequest: 0`, `enableOfflineQueue: false` and a `socketTimeout`; a Cluster also needs a
  * `clusterNodeRetryStrategy`. {@link layer} does so.
+ *
+ * With TLS, neither client tells the server which name it wants (SNI), which routers and some hosted services go by. Give
+ * ioredis `tls: { servername: "redis.example.com" }`, and node-redis
+ * `socket: { tls: true, servername: "redis.example.com" }`. {@link layer} does so.
  *
  * By default, node-redis keeps commands that come while there is no connection, and sends them later, when their clients
  * have been told 503 (`disableOfflineQueue: true` prevents that); and it waits for ever on a connection that has fallen

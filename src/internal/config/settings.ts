@@ -301,7 +301,7 @@ export const canonicalName = (path: ReadonlyArray<string>): string =>
 const nameOf = (path: ReadonlyArray<string>): string => `${path.join(".")} (${environmentName(path)})`
 
 // A URL may have a password in it, wherever somebody wrote it.
-const mayBeSecret = /secret|pass|token|credential|key|ur[il]/i
+const mayBeSecret = /secret|pass|token|credential|key|ur[il]|tls\./i
 const urlWithPassword = /:\/\/[^/]*@/
 
 const describe = (found: unknown): string => {

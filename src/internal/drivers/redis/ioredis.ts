@@ -6,6 +6,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as IoRedisModule from "ioredis"
+import * as Net from "node:net"
+import * as NodeTls from "node:tls"
 import { type ConfigMistake, SessionConfigError } from "../../../SessionError.ts"
 import * as Setting from "../../config/settings.ts"
 import * as RedisClient from "./client.ts"
@@ -18,11 +20,48 @@ export interface Connection {
   readonly username: string | undefined
   readonly password: Redacted.Redacted<string> | undefined
   readonly db: number | undefined
-  readonly tls: boolean
+  readonly tls: boolean | Tls
   readonly cluster: ReadonlyArray<string> | undefined
   readonly sentinels: ReadonlyArray<string> | undefined
   readonly sentinelName: string | undefined
   readonly sentinelPassword: Redacted.Redacted<string> | undefined
+}
+
+export interface Tls {
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: Redacted.Redacted<string>
+  readonly serverName?: string
+}
+
+/** Where certificates come from the environment, a line may end with the two characters `\\n`. */
+const toPem = (text: string): string => text.replaceAll("\\n", "\n")
+
+const toSecureContext = ({ ca, cert, key }: Tls) => ({
+  ...(ca !== undefined && { ca: toPem(ca) }),
+  ...(cert !== undefined && { cert: toPem(cert) }),
+  ...(key !== undefined && { key: toPem(Redacted.value(key)) })
+})
+
+/** Why these settings can't be used, if they can't. */
+export const mistakeIn = (tls: Tls): string | undefined => {
+  try {
+    NodeTls.createSecureContext(toSecureContext(tls))
+    return undefined
+  } catch (error) {
+    return TryOut.reasonOf(error)
+  }
+}
+
+/** The options of a connection to a host. Node.js tells a server by itself neither the name nor that it is meant. */
+const toTls = (tls: true | Tls, host: string | undefined): NodeTls.ConnectionOptions => {
+  const own = tls === true ? {} : tls
+  const servername = own.serverName ?? host
+  return {
+    ...toSecureContext(own),
+    // An address is no name: there is nothing to tell.
+    ...(servername !== undefined && Net.isIP(servername) === 0 && { servername })
+  }
 }
 
 // With `catch` on the import itself, bundlers know that the package may be missing.
@@ -91,16 +130,16 @@ export const connect = Effect.fnUntraced(function*(
   return client
 })
 
-type Module = Pick<typeof IoRedisModule, "Cluster" | "Redis">
+type Module = Pick<typeof IoRedisModule, "Cluster" | "Redis" | "SentinelConnector">
 
 const makeClient = (
-  { Cluster, Redis }: Module,
+  { Cluster, Redis, SentinelConnector }: Module,
   connection: Connection,
   timeLimit: Duration.Duration,
   hasStarted: () => boolean
 ) => {
-  const { cluster, db, host, password, port, sentinelName, sentinelPassword, sentinels, tls, url, username } =
-    connection
+  const { cluster, db, password, sentinelName, sentinelPassword, sentinels, url, username } = connection
+  const tls = connection.tls === false && url?.startsWith("rediss:") ? true : connection.tls
   // What Node.js takes for a timer; "never" is left to ioredis.
   const limit = Duration.isFinite(timeLimit) ? Math.min(Duration.toMillis(timeLimit), 2 ** 31 - 1) : undefined
   // Of several addresses, some that do not answer leave time for the others.
@@ -110,7 +149,7 @@ const makeClient = (
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password: Redacted.value(password) }),
     ...(db !== undefined && { db }),
-    ...(tls && { tls: {} }),
+    ...(tls && { tls: toTls(tls, hostOf(connection)) }),
     lazyConnect: true,
     ...(limit !== undefined && {
       connectTimeout: (sentinels && limitOfEach) ?? limit,
@@ -127,7 +166,7 @@ const makeClient = (
   }
   if (cluster !== undefined) {
     const { enableOfflineQueue, lazyConnect, retryStrategy: _, ...redisOptions } = options
-    return new Cluster(cluster.map(parseAddress), {
+    const client = new Cluster(cluster.map(parseAddress), {
       lazyConnect,
       enableOfflineQueue,
       ...(limitOfEach !== undefined && { slotsRefreshTimeout: limitOfEach }),
@@ -138,6 +177,9 @@ const makeClient = (
       dnsLookup: (name, resolved) => resolved(null, name),
       redisOptions
     })
+    // Before it connects.
+    if (tls) client.on("+node", (node: IoRedisModule.Redis) => node.options.tls = toTls(tls, node.options.host))
+    return client
   }
   if (sentinels !== undefined) {
     return new Redis({
@@ -145,12 +187,16 @@ const makeClient = (
       sentinels: sentinels.map(parseAddress),
       name: sentinelName ?? "mymaster",
       ...(sentinelPassword !== undefined && { sentinelPassword: Redacted.value(sentinelPassword) }),
-      ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: {} }),
+      ...(tls && {
+        enableTLSForSentinelMode: true,
+        sentinelTLS: toTls(tls, undefined),
+        Connector: connectorByName(SentinelConnector, (host) => toTls(tls, host)) as ConnectorConstructor
+      }),
       ...(limitOfEach !== undefined && { sentinelCommandTimeout: limitOfEach }),
       sentinelRetryStrategy: retry
     })
   }
-  if (url === undefined) return new Redis({ ...options, ...parseHost(host ?? "localhost", port) })
+  if (url === undefined) return new Redis({ ...options, ...parseHost(connection) })
   return new Redis(url.replace(/^unix:\/\//, ""), options)
 }
 
@@ -163,8 +209,44 @@ const parseAddress = (address: string): { readonly host: string; readonly port: 
 const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, "$1")
 
 /** The host may have the port with it. */
-const parseHost = (host: string, port: number | undefined): { readonly host: string; readonly port: number } =>
+const parseHost = ({ host = "localhost", port }: Connection): { readonly host: string; readonly port: number } =>
   port === undefined && hasPort(host) ? parseAddress(host) : { host: withoutBrackets(host), port: port ?? 6379 }
+
+/** The one host that connections go to; those of a Cluster, of Sentinels and of their masters are known one by one. */
+const hostOf = (connection: Connection): string | undefined => {
+  const { cluster, sentinels, url } = connection
+  if (cluster !== undefined || sentinels !== undefined || url?.startsWith("unix:")) return undefined
+  return url === undefined ? parseHost(connection).host : withoutBrackets(new URL(url).hostname)
+}
+
+/** ioredis has one set of options for TLS to all Sentinels, and another one for TLS to all masters. */
+const connectorByName = (
+  SentinelConnector: typeof IoRedisModule.SentinelConnector,
+  tlsOf: (host: string) => NodeTls.ConnectionOptions
+) =>
+  class extends SentinelConnector {
+    constructor(options: ConstructorParameters<typeof SentinelConnector>[0]) {
+      super(options)
+      const inner = this as unknown as {
+        connectToSentinel: (endpoint: Endpoint, options?: object) => unknown
+        resolveMaster: (client: unknown) => Promise<Endpoint | null>
+      }
+      const connectToSentinel = inner.connectToSentinel.bind(this)
+      const resolveMaster = inner.resolveMaster.bind(this)
+      inner.connectToSentinel = (endpoint, options) =>
+        connectToSentinel(endpoint, { ...options, tls: tlsOf(endpoint.host) })
+      inner.resolveMaster = async (client) => {
+        const master = await resolveMaster(client)
+        return master && { ...tlsOf(master.host), ...master }
+      }
+    }
+  }
+
+type ConnectorConstructor = NonNullable<IoRedisModule.RedisOptions["Connector"]>
+
+interface Endpoint {
+  readonly host: string
+}
 
 export const hasPort = (host: string): boolean => /^(?:\[.*\]|[^:]*):\d{1,5}$/.test(host)
 
