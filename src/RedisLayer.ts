@@ -50,6 +50,7 @@ import * as Setting from "./internal/config/settings.ts"
 import * as RedisBackend from "./internal/drivers/redis/backend.ts"
 import * as RedisClient from "./internal/drivers/redis/client.ts"
 import * as IoRedis from "./internal/drivers/redis/ioredis.ts"
+import * as Replica from "./internal/drivers/redis/replica.ts"
 import * as TryOut from "./internal/drivers/redis/tryOut.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { SessionConfig } from "./SessionConfig.ts"
@@ -289,7 +290,9 @@ export const layerConfig = (
  *
  * **Gotchas**
  *
- * What becomes of commands in an outage is up to the client: see {@link layerClient}. It is tried out when the Layer is
+ * What becomes of commands in an outage is up to the client: see {@link layerClient}. The client of
+ * `NodeRedis` connects again when the master has become a replica, as there; one of another kind must see to that itself, and
+ * a warning in the log says so. It is tried out when the Layer is
  * built: if Redis does not allow what the store needs, that is a `SessionConfigError`.
  *
  * @since 0.1.0
@@ -300,7 +303,12 @@ export const layerRedis = (
 ): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | Redis> =>
   Layer.effect(
     SessionStore.SessionStore,
-    Effect.flatMap(Redis, (redis) => makeWith(RedisBackend.fromService(redis), options, "layerRedis"))
+    Effect.gen(function*() {
+      const redis = yield* Redis
+      const client = yield* Replica.clientOfService
+      const onReadOnly = yield* Replica.make(client && Replica.wayToConnectAgain(client))
+      return yield* makeWith(RedisBackend.fromService(redis, onReadOnly), options, "layerRedis")
+    })
   )
 
 /**
@@ -344,6 +352,12 @@ export const layerRedis = (
  * `maxRetriesPerRequest: 0`, `enableOfflineQueue: false` and a `socketTimeout`; a Cluster also needs a
  * `clusterNodeRetryStrategy`. {@link layer} does so.
  *
+ * Where one address leads to the master, as with hosted services, a master that becomes a replica may keep its connections,
+ * and refuses all changes (`READONLY`). The store then has the client connect again, and logs a warning: ioredis by
+ * `disconnect(true)`, node-redis by a `QUIT`, after which it goes by its `reconnectStrategy`. A client that never connects
+ * again (`retryStrategy: null`, `reconnectStrategy: false`) is left alone, and its owner must replace it. With ioredis,
+ * `reconnectOnError: (error) => error.message.includes("READONLY")` does the same for the commands of others.
+ *
  * With TLS, neither client tells the server which name it wants (SNI), which routers and some hosted services go by. Give
  * ioredis `tls: { servername: "redis.example.com" }`, and node-redis
  * `socket: { tls: true, servername: "redis.example.com" }`. {@link layer} does so.
@@ -365,7 +379,8 @@ export const layerClient = (
     SessionStore.SessionStore,
     Effect.gen(function*() {
       const { timeLimit } = yield* SessionConfig
-      const limited = yield* RedisClient.make(client, timeLimit)
+      const onReadOnly = yield* Replica.make(Replica.wayToConnectAgain(client))
+      const limited = yield* RedisClient.make(client, timeLimit, onReadOnly)
       return yield* Effect.scoped(Effect.flatMap(
         RedisClient.lastErrorOf(client),
         (lastError) => makeWith(limited, options, "layerClient", lastError)

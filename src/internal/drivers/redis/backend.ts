@@ -9,6 +9,7 @@ import type { Change, Expected } from "../../record/change.ts"
 import { type Fields, isReserved, type SessionRecord, type Times } from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
 import { toField, toName } from "../../store/fieldName.ts"
+import * as Replica from "./replica.ts"
 import * as Scripts from "./scripts.ts"
 import type { Script } from "./scripts.ts"
 
@@ -28,13 +29,16 @@ export interface Client extends Pick<Redis["Service"], "send"> {
  * The `Redis` service. Scripts are not for `Redis.eval`, which loads one that is missing into one node of a Cluster, and
  * then asks another one for it; EVAL goes to the node that has the key.
  */
-export const fromService = (redis: Pick<Redis["Service"], "send">): Client => ({
+export const fromService = (redis: Pick<Redis["Service"], "send">, onReadOnly: () => void): Client => ({
   keepsTimeLimit: false,
   send: redis.send,
   evaluate: <A>({ sha, text }: Script, ...keyAndParameters: ReadonlyArray<string>) =>
     Effect.catchIf(
       redis.send<A>("EVALSHA", sha, "1", ...keyAndParameters),
-      (error) => isUnknownScript(error.cause),
+      (error) => {
+        if (Replica.isReadOnly(error.cause)) onReadOnly()
+        return isUnknownScript(error.cause)
+      },
       () => redis.send<A>("EVAL", text, "1", ...keyAndParameters)
     )
 })

@@ -8,6 +8,7 @@ import { RedisError } from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import * as TimeLimit from "../../concurrency/timeLimit.ts"
 import { type Client, isUnknownScript } from "./backend.ts"
+import * as Replica from "./replica.ts"
 import type { Script } from "./scripts.ts"
 import * as TryOut from "./tryOut.ts"
 
@@ -23,13 +24,17 @@ export interface NodeRedis {
 
 export const make = (
   client: IoRedis | NodeRedis,
-  timeLimit: Duration.Duration
+  timeLimit: Duration.Duration,
+  onReadOnly: () => void = () => {}
 ): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.map(TimeLimit.makeForPromises(timeLimit), (limited): Client => {
     const send = ("call" in client
       ? (command, ...parameters) => client.call(command, ...parameters)
       : (...commandAndParameters) => client.sendCommand(commandAndParameters)) as Send
-    const failed = (cause: unknown) => new RedisError({ cause: withoutCommand(cause) })
+    const failed = (cause: unknown) => {
+      if (Replica.isReadOnly(cause)) onReadOnly()
+      return new RedisError({ cause: withoutCommand(cause) })
+    }
     const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
     return {
       keepsTimeLimit: true,
