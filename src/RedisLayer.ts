@@ -329,7 +329,7 @@ export const layerRedis = (
  *     Effect.sync(() =>
  *       createClient({
  *         disableOfflineQueue: true,
- *         socket: { socketTimeout: 5000, reconnectStrategy: (retries) => Math.min(2 ** retries * 50, 1000) },
+ *         socket: { socketTimeout: 5000, reconnectStrategy: (retries) => retries && Math.min(2 ** retries * 50, 1000) },
  *         pingInterval: 2000,
  *         commandOptions: { timeout: 0 }
  *       }).on("error", console.error)

@@ -158,6 +158,19 @@ describe.each([
   })
 })
 
+describe("a connection to Redis that is lost", () => {
+  it.live("is replaced at once", () =>
+    Effect.gen(function*() {
+      const redis = yield* startRedis()
+      const server = yield* serveLoad(ioredis.store(redis.url))
+      const cookie = cookieOf(yield* server.post("/count"))
+      yield* Effect.sleep("1100 millis")
+      yield* redis.command("CLIENT", "KILL", "TYPE", "normal")
+      yield* Effect.sleep("40 millis")
+      assert.strictEqual((yield* server.post("/count", { cookie })).status, 200)
+    }).pipe(Effect.provide(observe().layer)))
+})
+
 describe("a client that never connects again", () => {
   it.live.each([
     { ...nodeRedis({ socket: { reconnectStrategy: false } }), client: "node-redis" },

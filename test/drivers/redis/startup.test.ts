@@ -586,6 +586,42 @@ describe("a store starts with", () => {
       }))
   })
 
+  describe("settings that ioredis would print a warning about:", () => {
+    /** What it prints with `console`, and what is logged. */
+    const outputOf = (options: RedisLayer.Options) =>
+      Effect.gen(function*() {
+        const observed = observe()
+        const printed: Array<unknown> = []
+        const original = { warn: console.warn, error: console.error, log: console.log }
+        const print = (...parameters: ReadonlyArray<unknown>) => void printed.push(...parameters)
+        yield* Effect.acquireUseRelease(
+          Effect.sync(() => Object.assign(console, { warn: print, error: print, log: print })),
+          () => works(options).pipe(Effect.provide(observed.layer), Effect.scoped),
+          () => Effect.sync(() => Object.assign(console, original))
+        )
+        assert.deepStrictEqual(printed, [])
+        return observed.logs.map(({ message }) => message).filter((message) => message.includes("Redis"))
+      })
+
+    it.live("a password that Redis does not ask for is a warning in the log", () =>
+      Effect.gen(function*() {
+        // One that knows no HELLO tells; a newer one takes any password.
+        const open = yield* startRedis({ parameters: ["--rename-command", "HELLO", ""] })
+        assert.deepStrictEqual(yield* outputOf({ url: at(open), password }), [
+          "Redis asks for no password, but one is configured: is it the right server?"
+        ])
+      }))
+
+    it.live("a user who may not ask for the state of Redis is a warning in the log", () =>
+      Effect.gen(function*() {
+        const { open } = servers()
+        yield* allow(open, "uninformed", documentedRights.filter((right) => right !== "+info"))
+        const [warning, ...others] = yield* outputOf({ url: at(open, `uninformed:${password}@`) })
+        assert.include(warning!, "Redis does not let this user run info")
+        assert.deepStrictEqual(others, [])
+      }))
+  })
+
   it.live("a socket", () =>
     Effect.gen(function*() {
       const socket = join(yield* temporaryFolder, "redis.sock")

@@ -85,16 +85,25 @@ export const connect = Effect.fnUntraced(function*(
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   let status: "starting" | "up" | "down" | "over" = "starting"
   const hasStarted = () => status === "up" || status === "down"
+  let readySince = Infinity
+  // While it starts, one try is enough: a wrong setting is told at once. A connection that is lost is replaced at once, unless
+  // it was lost as soon as it was there.
+  const retry = (times: number): number | null => {
+    if (!hasStarted()) return null
+    return times === 1 && performance.now() - readySince > 1000 ? 0 : Math.min(1000, 50 * 2 ** times)
+  }
   let lastError: unknown
   const client = yield* Effect.acquireRelease(
-    // While it starts, one try is enough: a wrong setting is told at once.
-    Effect.sync(() => makeClient(ioredis, connection, timeLimit, hasStarted)),
+    Effect.sync(() => makeClient(ioredis, connection, timeLimit, retry)),
     (client) =>
       Effect.sync(() => {
         status = "over"
         client.disconnect()
       })
   )
+  const warn = (message: string) => runFork(Effect.logWarning(message))
+  if (client instanceof ioredis.Redis) listen(client, warn)
+  else client.on("+node", (node: IoRedisModule.Redis) => listen(node, warn))
   // Without a listener ioredis prints them all; each reason is told once in an outage.
   client.on("error", (error: unknown) => {
     const isNew = TryOut.reasonOf(error) !== TryOut.reasonOf(lastError)
@@ -107,6 +116,7 @@ export const connect = Effect.fnUntraced(function*(
     runFork(Effect.logWarning("The connection to Redis is lost"))
   })
   client.on("ready", () => {
+    readySince = performance.now()
     lastError = undefined
     if (status !== "down") return
     status = "up"
@@ -130,13 +140,50 @@ export const connect = Effect.fnUntraced(function*(
   return client
 })
 
+/** ioredis prints some warnings itself, past any logger: these are ours, before it sees the reason. */
+const listen = (client: IoRedisModule.Redis, warn: (message: string) => void): void => {
+  const inner = client as unknown as Record<
+    "auth" | "hello" | "info",
+    (...parameters: Array<unknown>) => Promise<unknown>
+  >
+  const { auth, hello, info } = inner
+  const told = new Set<string>()
+  const tellOnce = (message: string) => {
+    if (!told.has(message)) warn(message)
+    told.add(message)
+  }
+  const unlessNeedless = (answer: Promise<unknown>) =>
+    answer.catch((error: Error) => {
+      if (!/no password is set|without any password configured/.test(error.message)) throw error
+      tellOnce("Redis asks for no password, but one is configured: is it the right server?")
+    })
+  inner.auth = (...parameters) => unlessNeedless(auth.apply(client, parameters))
+  inner.hello = (...parameters) => unlessNeedless(hello.apply(client, parameters))
+  inner.info = (...parameters) => {
+    const callback = parameters.at(-1)
+    const answer = info.apply(client, parameters.filter((parameter) => parameter !== callback)).catch(
+      (error: Error) => {
+        if (!error.message.includes("NOPERM")) throw error
+        tellOnce(
+          "Redis does not let this user run info, so it is not known whether it is still loading what it has on the disk"
+        )
+        return ""
+      }
+    )
+    if (typeof callback === "function") {
+      answer.then((text: unknown) => callback(null, text), (error: unknown) => callback(error))
+    }
+    return answer
+  }
+}
+
 type Module = Pick<typeof IoRedisModule, "Cluster" | "Redis" | "SentinelConnector">
 
 const makeClient = (
   { Cluster, Redis, SentinelConnector }: Module,
   connection: Connection,
   timeLimit: Duration.Duration,
-  hasStarted: () => boolean
+  retry: (times: number) => number | null
 ) => {
   const { cluster, db, password, sentinelName, sentinelPassword, sentinels, url, username } = connection
   const tls = connection.tls === false && url?.startsWith("rediss:") ? true : connection.tls
@@ -144,7 +191,6 @@ const makeClient = (
   const limit = Duration.isFinite(timeLimit) ? Math.min(Duration.toMillis(timeLimit), 2 ** 31 - 1) : undefined
   // Of several addresses, some that do not answer leave time for the others.
   const limitOfEach = limit && Math.ceil(limit / (1 + Math.min(3, (cluster ?? sentinels ?? []).length)))
-  const retry = (times: number) => hasStarted() ? Math.min(1000, 50 * 2 ** times) : null
   const options = {
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password: Redacted.value(password) }),
