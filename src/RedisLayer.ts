@@ -25,7 +25,7 @@
  *
  * ```text
  * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +exists +hset +pexpire +pttl +hget +hmget +hkeys
- *   +hexists +hdel +type +del +unlink +info +ping +select +cluster|slots +cluster|info
+ *   +hexists +hdel +type +del +unlink +info +ping +select +wait +cluster|slots +cluster|info
  * ```
  *
  * If something is missing when the Layer is built, the server does not start, and the `SessionConfigError` names it.
@@ -34,6 +34,22 @@
  * expired is decided by the times in it and your server's clock. Redis counts the time that is left, so its clock can be
  * wrong. The clocks of several servers of yours should agree: a server whose clock is ten minutes ahead takes sessions of the
  * others for expired ten minutes early. No command works with a pattern.
+ *
+ * **Gotchas**
+ *
+ * Redis confirms a change before its replicas have it, and before it is on the disk. If a replica that lags behind takes the
+ * master's place, or if Redis restarts from a snapshot, the last changes are lost: a session may be missing what it was told, a
+ * new one may be gone, and one that was ended, or whose id a login had replaced, may be back. `appendfsync always` keeps what a
+ * restart would lose, `appendfsync everysec` all but a second of it. `min-replicas-to-write 1` with a `min-replicas-max-lag` of
+ * some seconds has a master refuse changes (503) when its replicas lag more than that.
+ *
+ * With `waitForReplicas`, what must not come back waits: a logout or a regeneration succeeds only when as many replicas have
+ * confirmed it (`WAIT`), and is a `SessionStoreError`, and a 503, if they have not done so within `waitAtMost`. The master has
+ * carried it out all the same: the old session is gone there, and the client of a login gets no new one and logs in again. A
+ * logout that is tried again finds no session any more, so it succeeds and confirms nothing; let `waitAtMost` be as long as
+ * your replicas may need, and less than `timeLimit`. It costs one command more for each logout and regeneration, on a
+ * second connection, as `WAIT` holds up all that comes after it. It narrows the gap and does not close it: a failover may
+ * choose another replica than the one that has confirmed.
  *
  * @since 0.1.0
  */
@@ -44,16 +60,17 @@ import { Redis } from "effect/persistence/Redis"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as TimeLimit from "./internal/concurrency/timeLimit.ts"
 import * as Setting from "./internal/config/settings.ts"
 import * as RedisBackend from "./internal/drivers/redis/backend.ts"
 import * as RedisClient from "./internal/drivers/redis/client.ts"
 import * as IoRedis from "./internal/drivers/redis/ioredis.ts"
 import * as Replica from "./internal/drivers/redis/replica.ts"
+import * as Replicas from "./internal/drivers/redis/replicas.ts"
 import * as TryOut from "./internal/drivers/redis/tryOut.ts"
 import * as Inert from "./internal/store/inert.ts"
-import { SessionConfig } from "./SessionConfig.ts"
+import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
 
@@ -69,6 +86,9 @@ import * as SessionStore from "./SessionStore.ts"
  * - `tls` (false) for all connections, which a `rediss://` URL has anyway: `true`, or its own settings, all of them optional:
  *   `ca`, `cert` and `key` in PEM format, and `serverName`. The server is told the name that the connection goes to (SNI), and
  *   its certificate must be for that name, unless `serverName` is another one: as where a Cluster goes by IP addresses.
+ *
+ * - `waitForReplicas` (0): how many replicas must confirm that a session was ended or got another id, so that a failover does
+ *   not bring it back, and `waitAtMost` (1 second), how long that may take.
  *
  * @since 0.1.0
  * @category models
@@ -86,7 +106,17 @@ export interface Options {
   readonly sentinels?: ReadonlyArray<string>
   readonly sentinelName?: string
   readonly sentinelPassword?: string | Redacted.Redacted<string>
+  readonly waitForReplicas?: number
+  readonly waitAtMost?: DurationInput
 }
+
+/**
+ * The settings of a store on a client of the caller's, see {@link Options}. All are optional.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ClientOptions = Pick<Options, "prefix" | "waitForReplicas" | "waitAtMost">
 
 /**
  * Settings of TLS, see {@link Options}. All are optional.
@@ -101,11 +131,13 @@ export interface TlsOptions {
   readonly serverName?: string
 }
 
-const prefixField = {
+const fieldsOfAll = {
+  waitForReplicas: Setting.integer({ minimum: 0, maximum: 100 }, 0),
+  waitAtMost: Setting.duration("1 second"),
   prefix: Setting.textOr(/^[^\0]{0,256}$/, "Write a text of at most 256 characters, such as \"sessions:\"", "sessions:")
 }
 
-const OptionsWithClient = Schema.Struct(prefixField)
+const OptionsOfClient = Schema.Struct(fieldsOfAll)
 
 const address = /^[^\s,/@]+:\d{1,5}$/
 const howToWriteAddresses =
@@ -115,7 +147,7 @@ const howToWriteUrl = "Write a URL such as \"redis://localhost:6379/0\", with sp
   "password percent-encoded (\"/\" is \"%2F\")"
 
 const fields = {
-  ...prefixField,
+  ...fieldsOfAll,
   url: Schema.optionalKey(Setting.text(/^(rediss?:\/\/|unix:\/\/\/)\S+$/, howToWriteUrl)),
   host: Schema.optionalKey(Setting.text(/^[^\s/@]+$/, "Write a host name or an address")),
   port: Schema.optionalKey(Setting.anyInteger({ minimum: 1, maximum: 65_535 })),
@@ -158,13 +190,17 @@ export const make: (
 ) => Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options = {}) {
     const { enabled, timeLimit } = yield* SessionConfig
-    const { prefix, ...connection } = yield* decode(options)
+    const { prefix, waitAtMost, waitForReplicas, ...connection } = yield* decode(options)
     if (!enabled) return Inert.make("redis")
-    const client = yield* RedisClient.make(
-      yield* IoRedis.connect(connection, timeLimit, prefix),
-      timeLimit
+    const waits = waitForReplicas > 0
+    const connect = (isQuiet: boolean) => IoRedis.connect(connection, timeLimit, { prefix, waits, isQuiet })
+    const client = yield* RedisClient.make(yield* connect(false), timeLimit)
+    const confirm = waits
+      ? yield* Replicas.make(yield* connect(true), timeLimit, { waitAtMost, waitForReplicas }, () => {})
+      : undefined
+    return yield* SessionStore.fromBackend(
+      RedisBackend.make(client, prefix, confirm && { confirm, waitForReplicas })
     )
-    return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix))
   }
 )
 
@@ -299,7 +335,7 @@ export const layerConfig = (
  * @category layers
  */
 export const layerRedis = (
-  options: Pick<Options, "prefix"> = {}
+  options: ClientOptions = {}
 ): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | Redis> =>
   Layer.effect(
     SessionStore.SessionStore,
@@ -307,7 +343,10 @@ export const layerRedis = (
       const redis = yield* Redis
       const client = yield* Replica.clientOfService
       const onReadOnly = yield* Replica.make(client && Replica.wayToConnectAgain(client))
-      return yield* makeWith(RedisBackend.fromService(redis, onReadOnly), options, "layerRedis")
+      return yield* makeWith(RedisBackend.fromService(redis, onReadOnly), options, {
+        layer: "layerRedis",
+        confirmBy: (wait) => Effect.succeed(Replicas.fromService(redis, wait, onReadOnly))
+      })
     })
   )
 
@@ -373,7 +412,7 @@ export const layerRedis = (
  */
 export const layerClient = (
   client: RedisClient.IoRedis | RedisClient.NodeRedis,
-  options: Pick<Options, "prefix"> = {}
+  options: ClientOptions = {}
 ): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
   Layer.effect(
     SessionStore.SessionStore,
@@ -381,33 +420,51 @@ export const layerClient = (
       const { timeLimit } = yield* SessionConfig
       const onReadOnly = yield* Replica.make(Replica.wayToConnectAgain(client))
       const limited = yield* RedisClient.make(client, timeLimit, onReadOnly)
+      const scope = yield* Effect.scope
       return yield* Effect.scoped(Effect.flatMap(
         RedisClient.lastErrorOf(client),
-        (lastError) => makeWith(limited, options, "layerClient", lastError)
+        (lastError) =>
+          makeWith(limited, options, {
+            layer: "layerClient",
+            lastError,
+            confirmBy: (wait) =>
+              Effect.gen(function*() {
+                const copy = yield* Replicas.duplicate(client)
+                const onReadOnly = yield* Replica.make(Replica.wayToConnectAgain(copy))
+                return yield* Replicas.make(copy, timeLimit, wait, onReadOnly)
+              }).pipe(Effect.provideService(Scope.Scope, scope))
+          })
       ))
     })
   )
 
 const makeWith = Effect.fnUntraced(function*(
   client: RedisBackend.Client,
-  options: Pick<Options, "prefix">,
-  layer: "layerClient" | "layerRedis",
-  lastError: () => unknown = () => undefined
+  options: ClientOptions,
+  { confirmBy, lastError = () => undefined, layer }: {
+    readonly layer: "layerClient" | "layerRedis"
+    readonly confirmBy: (wait: Replicas.Wait) => Effect.Effect<RedisBackend.Confirm, unknown>
+    readonly lastError?: () => unknown
+  }
 ) {
   const { enabled, timeLimit } = yield* SessionConfig
-  const { prefix } = yield* Effect.fromResult(Setting.decode(OptionsWithClient, options, ["store"]))
+  const { prefix, ...wait } = yield* Effect.fromResult(Setting.decode(OptionsOfClient, options, ["store"]))
   if (!enabled) return Inert.make("redis")
-  yield* TryOut.tryOut(client.send, `${prefix}none`).pipe(
+  const { waitForReplicas } = wait
+  const waits = waitForReplicas > 0
+  const confirm = yield* TryOut.tryOut(client.send, `${prefix}none`, waits).pipe(
     // A client that connects just now may refuse commands until it is ready.
     Effect.retry({ while: RedisClient.isConnecting, schedule: Schedule.spaced("50 millis") }),
+    Effect.andThen(waits ? confirmBy(wait) : Effect.undefined),
     Effect.timeoutOrElse({
       duration: timeLimit,
       orElse: () => Effect.fail(lastError() ?? TimeLimit.noAnswer(timeLimit))
     }),
     Effect.mapError((error) => {
-      const { write } = TryOut.explain(TryOut.isReply(error) ? error : lastError() ?? error, prefix, true)
+      const reason = TryOut.isReply(error) ? error : lastError() ?? error
+      const { write } = TryOut.explain(reason, { prefix, waits, isTheCallers: true })
       return new SessionConfigError({ mistakes: [{ setting: `RedisLayer.${layer}`, found: "a client", write }] })
     })
   )
-  return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix))
+  return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix, confirm && { confirm, waitForReplicas }))
 })

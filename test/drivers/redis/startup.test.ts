@@ -380,11 +380,15 @@ const allow = (redis: RedisServer, user: string, rights: ReadonlyArray<string>) 
 
 const clients = ["layer", "layerClient on ioredis", "layerClient on node-redis", "layerRedis"] as const
 
-const storeThrough = (client: typeof clients[number], url: string): StoreLayer => {
-  if (client === "layer") return RedisLayer.layer({ url })
-  if (client === "layerRedis") return redisService().store(url)
-  if (client === "layerClient on node-redis") return nodeRedis().store(url)
-  return Layer.unwrap(Effect.map(connectIoRedis(url), (client) => RedisLayer.layerClient(client)))
+const storeThrough = (
+  client: typeof clients[number],
+  url: string,
+  options: RedisLayer.ClientOptions = {}
+): StoreLayer => {
+  if (client === "layer") return RedisLayer.layer({ ...options, url })
+  if (client === "layerRedis") return redisService().store(url, options)
+  if (client === "layerClient on node-redis") return nodeRedis().store(url, options)
+  return Layer.unwrap(Effect.map(connectIoRedis(url), (client) => RedisLayer.layerClient(client, options)))
 }
 
 const connectIoRedis = (
@@ -396,11 +400,11 @@ const connectIoRedis = (
     (client) => Effect.sync(() => client.disconnect())
   )
 
-const withoutRight = documentedRights.filter((right) => !/~|cluster|info|ping|select/.test(right))
+const withoutRight = documentedRights.filter((right) => !/~|cluster|info|ping|select|wait/.test(right))
 
-const startThrough = (client: typeof clients[number], url: string) =>
+const startThrough = (client: typeof clients[number], url: string, options?: RedisLayer.ClientOptions) =>
   Effect.map(
-    errorIn(Effect.scoped(Layer.build(Layer.provide(storeThrough(client, url), config)))),
+    errorIn(Effect.scoped(Layer.build(Layer.provide(storeThrough(client, url, options), config)))),
     ({ mistakes }) => {
       assert.strictEqual(mistakes.length, 1)
       return mistakes[0]!
@@ -418,6 +422,15 @@ describe.each(clients)("a store does not start, through %s, for a user of Redis"
         assert.include(write, `Redis does not let this user run ${right.slice(1)} (`)
         assert.include(write, `The user needs ${withoutRight.join(" ")}`)
       }
+    }))
+
+  it.live("who may not wait for replicas, where the settings say so", () =>
+    Effect.gen(function*() {
+      const { open } = servers()
+      yield* allow(open, "impatient", documentedRights.filter((right) => right !== "+wait"))
+      const { write } = yield* startThrough(client, at(open, `impatient:${password}@`), { waitForReplicas: 1 })
+      assert.include(write, "Redis does not let this user run wait (")
+      assert.include(write, `The user needs ${withoutRight.join(" ")} +wait`)
     }))
 
   it.live("who may run no scripts", () =>

@@ -25,6 +25,19 @@ export interface Client extends Pick<Redis["Service"], "send"> {
   readonly keepsTimeLimit: boolean
 }
 
+/** Runs a script as `evaluate` does, and answers when replicas have confirmed it, or when it has waited long enough. */
+export type Confirm = <A>(
+  script: Script,
+  key: string,
+  ...parameters: ReadonlyArray<string>
+) => Effect.Effect<Confirmed<A>, RedisError>
+
+export interface Confirmed<A> {
+  readonly answer: A
+  /** How many replicas have confirmed it. */
+  readonly replicas: number
+}
+
 /**
  * The `Redis` service. Scripts are not for `Redis.eval`, which loads one that is missing into one node of a Cluster, and
  * then asks another one for it; EVAL goes to the node that has the key.
@@ -46,9 +59,33 @@ export const fromService = (redis: Pick<Redis["Service"], "send">, onReadOnly: (
 /** Whether that is why a script has failed. */
 export const isUnknownScript = (cause: unknown): boolean => String(cause).includes("NOSCRIPT")
 
-export const make = (client: Client, prefix: string): Backend => {
+/** How many replicas must confirm what must not come back, and how they are asked. */
+export interface Confirmation {
+  readonly confirm: Confirm
+  readonly waitForReplicas: number
+}
+
+export const make = (client: Client, prefix: string, confirmation?: Confirmation): Backend => {
   const run = <A>(script: Script, key: string, ...parameters: ReadonlyArray<string>) =>
     client.evaluate<A>(script, prefix + key, ...parameters)
+  const destroyScript = confirmation === undefined ? Scripts.destroy : Scripts.destroyForGood
+  /** As `run`, confirmed by as many replicas as are asked for, unless the script has written nothing. */
+  const runForGood = <A>(
+    script: Script,
+    hasWritten: (answer: A) => boolean,
+    key: string,
+    ...parameters: ReadonlyArray<string>
+  ): Effect.Effect<A, RedisError | Error> => {
+    if (confirmation === undefined) return run<A>(script, key, ...parameters)
+    const { confirm, waitForReplicas } = confirmation
+    return Effect.flatMap(
+      confirm<A>(script, prefix + key, ...parameters),
+      ({ answer, replicas }) =>
+        replicas >= waitForReplicas || !hasWritten(answer)
+          ? Effect.succeed(answer)
+          : Effect.fail(notConfirmed(replicas, waitForReplicas))
+    )
+  }
   return {
     driver: "redis",
     keepsTimeLimit: client.keepsTimeLimit,
@@ -75,8 +112,9 @@ export const make = (client: Client, prefix: string): Backend => {
     supersede: (key, mark, expected) =>
       withNow((now) =>
         Effect.map(
-          run<readonly [written: unknown, hash: Hash]>(
+          runForGood<readonly [written: unknown, hash: Hash]>(
             Scripts.supersede,
+            ([written]) => isOne(written),
             key,
             ...toParametersOfSupersede(mark, expected, now)
           ),
@@ -84,12 +122,18 @@ export const make = (client: Client, prefix: string): Backend => {
         )
       ),
     destroy: (key) =>
-      Effect.map(run<ReadonlyArray<string>>(Scripts.destroy, key), (hash) => {
+      Effect.map(runForGood<ReadonlyArray<string>>(destroyScript, () => true, key), (hash) => {
         const mark = fromHash(hash)
         return mark !== undefined && "successor" in mark ? mark : undefined
       })
   }
 }
+
+const notConfirmed = (replicas: number, waitForReplicas: number) =>
+  new Error(
+    `Only ${replicas} of ${waitForReplicas} replicas have confirmed it in time. ` +
+      "The master has carried it out, but if it is lost now, the session can come back: try again"
+  )
 
 const withNow = <A, E, R>(f: (now: number) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => f(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()))

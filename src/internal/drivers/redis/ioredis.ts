@@ -79,10 +79,17 @@ const missing = () =>
 export const connect = Effect.fnUntraced(function*(
   connection: Connection,
   timeLimit: Duration.Duration,
-  prefix: string
+  { isQuiet = false, prefix, waits }: {
+    readonly prefix: string
+    /** Whether `WAIT` is needed as well. */
+    readonly waits: boolean
+    /** Where another client tells of outages already. */
+    readonly isQuiet?: boolean
+  }
 ) {
   const ioredis = yield* load
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  const log = (effect: Effect.Effect<void>) => isQuiet ? undefined : runFork(effect)
   let status: "starting" | "up" | "down" | "over" = "starting"
   const hasStarted = () => status === "up" || status === "down"
   let readySince = Infinity
@@ -101,26 +108,26 @@ export const connect = Effect.fnUntraced(function*(
         client.disconnect()
       })
   )
-  const warn = (message: string) => runFork(Effect.logWarning(message))
+  const warn = (message: string) => log(Effect.logWarning(message))
   if (client instanceof ioredis.Redis) listen(client, warn)
   else client.on("+node", (node: IoRedisModule.Redis) => listen(node, warn))
   // Without a listener ioredis prints them all; each reason is told once in an outage.
   client.on("error", (error: unknown) => {
     const isNew = TryOut.reasonOf(error) !== TryOut.reasonOf(lastError)
     lastError = RedisClient.withoutCommand(error)
-    if (isNew && hasStarted()) runFork(Effect.logWarning("Redis can't be reached", lastError))
+    if (isNew && hasStarted()) log(Effect.logWarning("Redis can't be reached", lastError))
   })
   client.on("close", () => {
     if (status !== "up") return
     status = "down"
-    runFork(Effect.logWarning("The connection to Redis is lost"))
+    log(Effect.logWarning("The connection to Redis is lost"))
   })
   client.on("ready", () => {
     readySince = performance.now()
     lastError = undefined
     if (status !== "down") return
     status = "up"
-    runFork(Effect.logInfo("The connection to Redis is back"))
+    log(Effect.logInfo("The connection to Redis is back"))
   })
   const attempt = <A>(promise: () => Promise<A>) => Effect.tryPromise({ try: promise, catch: (error) => error })
   yield* attempt(async () => {
@@ -128,13 +135,13 @@ export const connect = Effect.fnUntraced(function*(
     // Where there is no such database, ioredis says so in an event, and goes on with the first one.
     if (client instanceof ioredis.Redis && client.options.db) await client.call("SELECT", `${client.options.db}`)
   }).pipe(
-    Effect.andThen(TryOut.tryOut((...command) => attempt(() => client.call(...command)), `${prefix}none`)),
+    Effect.andThen(TryOut.tryOut((...command) => attempt(() => client.call(...command)), `${prefix}none`, waits)),
     Effect.mapError((error) => lastError ?? error),
     Effect.timeoutOrElse({
       duration: timeLimit,
       orElse: () => Effect.fail(lastError ?? new Error(`no answer within ${Duration.format(timeLimit)}`))
     }),
-    Effect.mapError((error) => new SessionConfigError({ mistakes: [explain(connection, error, prefix)] }))
+    Effect.mapError((error) => new SessionConfigError({ mistakes: [explain(connection, error, { prefix, waits })] }))
   )
   status = "up"
   return client
@@ -297,8 +304,12 @@ interface Endpoint {
 export const hasPort = (host: string): boolean => /^(?:\[.*\]|[^:]*):\d{1,5}$/.test(host)
 
 /** Which setting to look at when the first connection fails. */
-const explain = (connection: Connection, error: unknown, prefix: string): ConfigMistake => {
-  const { about, write } = TryOut.explain(error, prefix)
+const explain = (
+  connection: Connection,
+  error: unknown,
+  options: { readonly prefix: string; readonly waits: boolean }
+): ConfigMistake => {
+  const { about, write } = TryOut.explain(error, options)
   const at = (["host", "port", "cluster", "sentinels"] as const).find((way) => connection[way] !== undefined) ?? "url"
   const own = (setting: "username" | "password" | "db") =>
     connection[setting] === undefined && connection.url ? "url" : setting

@@ -97,13 +97,26 @@ redis.call("PEXPIRE", KEYS[1], ARGV[3])
 return {1, hash}
 `)
 
-export const destroy = script(`
+const destroyText = `
 local mark = redis.call("TYPE", KEYS[1]).ok == "hash"
   and redis.call("HMGET", KEYS[1], "~supersededUntil", "~successor") or {}
-redis.call("UNLINK", KEYS[1])
+local count = redis.call("UNLINK", KEYS[1])
 if not mark[1] then return {} end
 return {"~supersededUntil", mark[1], "~successor", mark[2] or ""}
-`)
+`
+
+export const destroy = script(destroyText)
+
+// `WAIT` waits for what its connection has written last. If the session was gone already, as when a logout is tried again,
+// something is written all the same, or `WAIT` would answer at once.
+export const destroyForGood = script(destroyText.replace(
+  "if not mark[1]",
+  `if count == 0 then
+  redis.pcall("HSET", KEYS[1], "~", "")
+  redis.call("UNLINK", KEYS[1])
+end
+if not mark[1]`
+))
 
 /** What the scripts call, besides what requests do themselves. */
 export const commands: ReadonlyArray<string> = "exists hset pexpire pttl hget hmget hkeys hexists hdel type del unlink"

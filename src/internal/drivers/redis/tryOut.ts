@@ -20,7 +20,7 @@ export class Refused extends Error {
 }
 
 /** Fails with why it would not work. `key` is one that nothing is ever stored under: what is put there goes at once. */
-export const tryOut = (send: Send, key: string): Effect.Effect<void, unknown> =>
+export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
     const refused: Array<readonly [command: string, message: string]> = []
     const attempt = (command: string, ...parameters: ReadonlyArray<string>) =>
@@ -32,6 +32,8 @@ export const tryOut = (send: Send, key: string): Effect.Effect<void, unknown> =>
     yield* attempt("HGETALL", key)
     // In this order, as the second one needs what the first one has loaded.
     const answers = [yield* attempt("EVAL", text, "1", key), yield* attempt("EVALSHA", sha, "1", key)]
+    // It waits for none, and answers at once.
+    if (waits) yield* attempt("WAIT", "0", "1")
     const [failures = []] = (answers as ReadonlyArray<ReadonlyArray<string>>).filter(({ length }) => length > 0)
     for (let index = 0; index < failures.length; index += 2) {
       const message = failures[index + 1]!
@@ -55,12 +57,15 @@ const aboutKeys = /access.* keys?\b/i
 /** What is wrong, as far as Redis says it: with which setting, and what to do about it. */
 export const explain = (
   error: unknown,
-  prefix: string,
-  isTheCallers = false
+  { isTheCallers = false, prefix, waits }: {
+    readonly prefix: string
+    readonly waits: boolean
+    readonly isTheCallers?: boolean
+  }
 ): { readonly about: About; readonly write: string } => {
   const reason = reasonOf(error)
   if (error instanceof Refused) {
-    const commands = needed.map((command) => `+${command}`).join(" ")
+    const commands = [...needed, ...waits ? ["wait"] : []].map((command) => `+${command}`).join(" ")
     return {
       about: "user",
       write: `Redis does not let this user run ${error.commands.join(", ")} (${reason}). The user needs ${commands}`
