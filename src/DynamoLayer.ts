@@ -27,7 +27,8 @@
  * an increment where the field holds no number, or one beyond its range; and comparing a number that has more digits than
  * JavaScript can load. Each of these is a `GetItem` and a `PutItem` on the condition that nobody committed in between, or
  * else again. And a session that is too large for an item takes the same two to find its size. DynamoDB's time to live only
- * tidies up: whether a session has expired is decided by the times in it.
+ * tidies up: whether a session has expired is decided by the times in it. DynamoDB compares it with its own clock, so it is an
+ * hour later than the expiry: the clocks of your servers can be behind by that much.
  *
  * **Gotchas**
  *

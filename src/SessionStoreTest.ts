@@ -573,6 +573,28 @@ const laws = {
       yield* expectNone(touched.token)
     }),
 
+  "a clock that differs from the back end's by ten minutes ends nothing early": (layer) =>
+    Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      for (const difference of [-10 * minute, 10 * minute]) {
+        yield* TestClock.setTime(now + difference)
+        yield* Effect.gen(function*() {
+          const stored = yield* create()
+          yield* loadFound(stored.token)
+          yield* TestClock.adjust(2 * minute)
+          const touched = yield* touch(stored)
+          assert(touched !== undefined, "the session is still there")
+          yield* loadFound(touched.token)
+          const token = yield* expectCommit(touched, { ...set("a", 2), touch: true })
+          const { record } = yield* loadFound(token)
+          const next = yield* expectRegenerate({ ...touched, record })
+          assert.strictEqual((yield* load(token))._tag, "Superseded")
+          assert.deepStrictEqual(valuesOf((yield* loadFound(next.token)).record), { a: 2 })
+          yield* destroy(next)
+        }).pipe(provideStore(layer, { age: "5 minutes", absoluteAge: "15 minutes" }))
+      }
+    }),
+
   "nothing extends the absolute timeout": () =>
     Effect.gen(function*() {
       const created = yield* create()

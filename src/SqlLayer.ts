@@ -24,8 +24,8 @@
  * are an `UPDATE` or a `DELETE` and a `SELECT` after it. This is tested on PostgreSQL and on
  * SQLite; on MySQL it follows the same statements.
  *
- * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what has expired more than a
- * minute ago, as the clocks of several servers differ.
+ * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what expired more than an hour
+ * ago: the clock of another server, for which it may still be alive, can differ by that much.
  *
  * **Gotchas**
  *
@@ -118,7 +118,7 @@ export const make: (
   return yield* SessionStore.fromBackend(backend)
 })
 
-const differenceOfClocks = 60_000
+const differenceOfClocks = 3_600_000
 
 const dialectOf = (client: SqlClient): Effect.Effect<SqlDialect.Dialect, SessionConfigError> => {
   const dialect = SqlDialect.of(client)

@@ -317,16 +317,23 @@ export const canonicalName = (path: ReadonlyArray<string>): string =>
 const nameOf = (path: ReadonlyArray<string>): string => `${path.join(".")} (${environmentName(path)})`
 
 // A URL may have a password in it, wherever somebody wrote it.
-const mayBeSecret = /secret|pass|token|credential|key|ur[il]/i
+const mayBeSecret = /secret|pass|token|credential|key|ur[il]|tls\./i
 const urlWithPassword = /:\/\/[^/]*@/
 
 const describe = (found: unknown): string => {
   if (Duration.isDuration(found)) return Duration.format(found)
+  if (Array.isArray(found) && found.length > 0) return `a list of ${found.map(describeElement).join(", ")}`
   if (found === undefined || Predicate.isObjectOrArray(found)) return shapeOf(found)
   if (typeof found !== "string") return globalThis.String(found)
   if (urlWithPassword.test(found)) return shapeOf(found)
   return JSON.stringify(found.length > 80 ? `${found.slice(0, 77)}…` : found)
 }
+
+// An address with a port is no password; anything else may be one that somebody wrote in the wrong place.
+const addressPattern = /^[\w.:[\]-]+:\d{1,5}$/
+
+const describeElement = (found: unknown): string =>
+  typeof found === "string" && addressPattern.test(found) ? describe(found) : shapeOf(found)
 
 const shapeOf = (found: unknown): string => {
   if (found === undefined) return "nothing"

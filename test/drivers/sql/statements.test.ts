@@ -542,15 +542,15 @@ describe("the sweeper", () => {
     withStore(
       Effect.andThen(expectKeys(), effect),
       {},
-      Effect.andThen(SqlLayer.migration(), insertUntil("swept first", -1))
+      Effect.andThen(SqlLayer.migration(), insertUntil("swept first", -60))
     )
 
-  it.effect("deletes what has expired more than a minute ago, every ten minutes", () =>
+  it.effect("deletes what expired more than an hour ago, every ten minutes", () =>
     withSweeper(
       Effect.gen(function*() {
-        yield* insertUntil("a", 9)
-        yield* insertUntil("b", 9.001)
-        yield* insertUntil("c", 20)
+        yield* insertUntil("a", -50)
+        yield* insertUntil("b", -49.999)
+        yield* insertUntil("c", -39)
         yield* TestClock.adjust("10 minutes")
         yield* expectKeys("b", "c")
         yield* TestClock.adjust("10 minutes")
@@ -567,6 +567,7 @@ describe("the sweeper", () => {
         yield* create
         yield* regenerate
         yield* rows("UPDATE effect_sessions SET key = CASE WHEN superseded_until IS NULL THEN 'new' ELSE 'old' END")
+        yield* rows("UPDATE effect_sessions SET expires_at = expires_at - 3600000 WHERE key = 'old'")
         yield* expectKeys("new", "old")
         yield* TestClock.adjust("10 minutes")
         yield* expectKeys("new")
@@ -577,7 +578,7 @@ describe("the sweeper", () => {
     const observed = observe()
     return withSweeper(
       Effect.gen(function*() {
-        yield* insertUntil("a", 1)
+        yield* insertUntil("a", -55)
         yield* rows("ALTER TABLE effect_sessions RENAME TO away")
         yield* TestClock.adjust("10 minutes")
         yield* TestClock.withLive(eventually(Effect.sync(() => assert.lengthOf(warningsIn(observed.logs), 1))))

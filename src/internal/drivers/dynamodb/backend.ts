@@ -274,8 +274,8 @@ const isNumber = (number: number, text: string): boolean =>
 
 const toNumber = (value: number): Value => ({ N: JSON.stringify(value) })
 
-/** In seconds. DynamoDB removes a session a while after it has expired, as its clock is not ours. */
-const toTtl = (expiresAt: number): Value => toNumber(Math.ceil(expiresAt / 1000) + 60)
+/** In seconds, and an hour later, as DynamoDB compares it with its own clock, which is not ours. */
+const toTtl = (expiresAt: number): Value => toNumber(Math.ceil(expiresAt / 1000) + 3600)
 
 const itemLimit = 409_600
 
