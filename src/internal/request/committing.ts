@@ -2,13 +2,14 @@
  * Committing: from the state of the session to one intent, carried out, and back. It is the one place where the session of
  * a request is written.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
-import { SessionConflictError, type SessionStoreError, type SessionValueError } from "../../SessionError.ts"
+import { SessionConflictError, SessionStoreError, type SessionValueError } from "../../SessionError.ts"
 import type { Conflict, SessionStore } from "../../SessionStore.ts"
 import * as KeyLock from "../concurrency/keyLock.ts"
 import * as Change from "../record/change.ts"
@@ -129,6 +130,7 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
   return Effect.matchCauseEffect(asked, {
     onFailure: (cause) => {
       Observability.took(storeTimes[intent.operation], start, fiber)
+      if (isHarmless(intent, cause)) return notExtended(committing, intent, cause)
       session.refused(intent)
       return Effect.failCause(cause)
     },
@@ -137,6 +139,20 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
       return answered(committing, intent, answer)
     }
   })
+}
+
+/** A store that can be read but not written must not keep anybody from reading. */
+const isHarmless = (intent: Intent.Intent, cause: Cause.Cause<StoreFailure>): boolean =>
+  intent.operation === "touch" && !intent.isAsked && !Cause.hasInterrupts(cause) &&
+  Cause.squash(cause) instanceof SessionStoreError
+
+/** The client gets no cookie that lasts longer than the session, and the next request tries again. */
+const notExtended = (committing: Committing, intent: Intent.Intent, cause: Cause.Cause<StoreFailure>): Commit => {
+  const { clock, fiber, session, store } = committing
+  session.learn((state) => Outcome.failed(state, intent))
+  Observability.count(Observability.failedTouches, fiber)
+  if (!session.environment.mayWarn(clock.currentTimeMillisUnsafe())) return done
+  return Effect.andThen(Observability.notExtended(store.driver, Cause.squash(cause)), done)
 }
 
 const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }: Answer): Commit => {
