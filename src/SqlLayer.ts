@@ -35,6 +35,9 @@
  * more connections than there are transactions at a time, use the session before the transaction, or provide this Layer with
  * a client of its own.
  *
+ * If somebody else has locked the row of a session, as a report with `SELECT … FOR UPDATE` does, changes of this session
+ * wait as long as the time limit allows, and take one connection of each server's pool; all other sessions go on.
+ *
  * A client of SQLite has one connection for all. There the session can be read inside a transaction of the application, but
  * `Session.commit` is a `SessionStoreError`, at once: commit before the transaction, or after it. The commit just before the
  * response goes out comes after it anyway.

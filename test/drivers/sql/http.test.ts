@@ -91,27 +91,55 @@ describe("a database where transactions are serializable by default", () => {
   }
 })
 
-describe("commits of one session that wait", () => {
-  it.effect("take one connection of the pool, and leave the others to other sessions", () =>
+describe("a row that a report or a backup has locked", () => {
+  const paths = [
+    { path: "/count", left: `{"count":6}` },
+    { path: "/touch", left: `{"count":1}` },
+    { path: "/login", left: `{"count":1}` },
+    { path: "/logout", left: "{}" }
+  ]
+  it.effect.each(paths)(
+    "takes one connection of the pool: other sessions go on while five requests POST $path of the locked one",
+    ({ left, path }) =>
+      Effect.gen(function*() {
+        const server = yield* serve(basicRoutes, { store: sqlStore(postgres().client({ maxConnections: 2 })) })
+        const cookie = cookieOf(yield* server.post("/count"))
+        const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
+        const requests = yield* sql.withTransaction(
+          Effect.gen(function*() {
+            yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
+            const requests = Array.from({ length: 5 }, () => Effect.forkScoped(server.post(path, { cookie })))
+            const fibers = yield* Effect.all(requests)
+            yield* postgres().waitForLocks(1)
+            const browser = server.browser()
+            yield* browser.post("/count")
+            yield* browser.post("/count")
+            assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
+            yield* postgres().waitForLocks(1)
+            return fibers
+          })
+        )
+        for (const { status } of yield* Effect.forEach(requests, Fiber.join)) assert.strictEqual(status, 200)
+        if (path !== "/login") assert.strictEqual((yield* server.get("/", { cookie })).body, left)
+      })
+  )
+
+  it.live("frees that connection at the time limit, and the next request takes no second one", () =>
     Effect.gen(function*() {
-      const server = yield* serve(basicRoutes, { store: sqlStore(postgres().client({ maxConnections: 2 })) })
+      const store = sqlStore(postgres().client({ maxConnections: 2 }))
+      const server = yield* serve(basicRoutes, { store, config: { timeLimit: "300 ms" } })
       const cookie = cookieOf(yield* server.post("/count"))
       const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
-      const requests = yield* sql.withTransaction(
+      yield* sql.withTransaction(
         Effect.gen(function*() {
           yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
-          const requests = Array.from({ length: 5 }, () => Effect.forkScoped(server.post("/count", { cookie })))
-          const fibers = yield* Effect.all(requests)
-          yield* postgres().waitForLocks(1)
-          const browser = server.browser()
-          yield* browser.post("/count")
-          yield* browser.post("/count")
-          assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
-          return fibers
+          for (const path of ["/logout", "/touch", "/count", "/logout", "/touch", "/count"]) {
+            assert.strictEqual((yield* server.post(path, { cookie })).status, 503)
+            assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1}`)
+          }
         })
       )
-      yield* Effect.forEach(requests, Fiber.join)
-      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":6}`)
+      assert.strictEqual((yield* server.post("/logout", { cookie })).status, 200)
     }))
 })
 

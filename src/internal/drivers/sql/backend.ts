@@ -56,7 +56,8 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
 
   const write = <A>(effect: Effect.Effect<A, SqlError>) => apart(untilUndisturbed(effect))
 
-  // Waiting for its turn here takes no connection of the pool; waiting for the lock of a row would.
+  // Waiting for its turn here takes no connection of the pool; waiting for the lock of a row does. So whatever may have to
+  // wait for a row goes through it, and a row that somebody else has locked takes one connection of each server.
   const locked = KeyLock.make()
 
   const read = (key: string, ending = sql.literal("")) =>
@@ -118,11 +119,11 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       const update = sql`UPDATE ${table}
         SET touched_at = ${greatest}(touched_at, ${touchedAt}), expires_at = ${greatest}(expires_at, ${expiresAt})
         WHERE ${isSession(key)}`
-      return write(
+      return locked(key)(write(
         dialect.hasReturning
           ? some(sql`${update} RETURNING ${keyColumn}`)
           : Effect.andThen(run(update), some(sql`SELECT ${keyColumn} FROM ${table} WHERE ${isSession(key)}`))
-      )
+      ))
     },
     supersede: (key, { successor, supersededUntil }, expected) =>
       modify(
@@ -136,7 +137,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     destroy: (key) => {
       const remove = sql<Row>`DELETE FROM ${table} WHERE ${keyColumn} = ${key}`
       const removed = dialect.hasReturning
-        ? write(Effect.map(run(sql<Row>`${remove} RETURNING ${columns}`), ([row]) => row && fromRow(row)))
+        ? locked(key)(write(Effect.map(run(sql<Row>`${remove} RETURNING ${columns}`), ([row]) => row && fromRow(row))))
         : inTransaction(key, Effect.tap(readAndLock(key), () => run(remove)))
       return Effect.map(removed, (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined)
     },
