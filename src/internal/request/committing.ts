@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
 import { SessionConflictError, SessionStoreError, type SessionValueError } from "../../SessionError.ts"
 import type { Conflict, SessionStore } from "../../SessionStore.ts"
+import * as Afresh from "../concurrency/afresh.ts"
 import * as KeyLock from "../concurrency/keyLock.ts"
 import * as Change from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
@@ -100,7 +101,7 @@ const isExtended = (
   store: SessionStore,
   { token }: State.Stored
 ): Effect.Effect<boolean, SessionStoreError> =>
-  Effect.map(store.load(token!), (loaded) => {
+  Effect.map(Afresh.reading(store.load(token!)), (loaded) => {
     if (loaded._tag === "Found") session.learn((state) => Outcome.extended(state, loaded.record))
     // That of a session that was regenerated goes to its successor.
     return loaded._tag !== "NotFound"

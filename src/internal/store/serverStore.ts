@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
 import type { Backend, Conflict, Gone, Loaded, Operations, Written } from "../../SessionStore.ts"
+import * as Afresh from "../concurrency/afresh.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import { requireSecret } from "../config/secret.ts"
 import type * as Change from "../record/change.ts"
@@ -88,7 +89,7 @@ const operations = (
         answer === true
           ? Effect.succeed(unchanged)
           : answer === false
-          ? within(findSuccessor(key), () => TimeLimit.noAnswer(settings.timeLimit))
+          ? within(Afresh.reading(findSuccessor(key)), () => TimeLimit.noAnswer(settings.timeLimit))
           : Effect.succeed(isSuccessor ? conflict(answer.record, key) : answer)
     )
 

@@ -8,6 +8,7 @@ import { BeginTransaction, type SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Statement } from "effect/sql/Statement"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import * as Afresh from "../../concurrency/afresh.ts"
 import * as KeyLock from "../../concurrency/keyLock.ts"
 import * as Change from "../../record/change.ts"
 import { type Fields, parse, type SessionRecord } from "../../record/record.ts"
@@ -54,6 +55,19 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       )
       : Effect.updateContext(effect, (context: Context.Context<never>) => Context.omit(sql.transactionService)(context))
 
+  /**
+   * In the caller's transaction, if there is one, as a second connection may not be there. In a savepoint, so that a failure
+   * does not take the caller's transaction down: it may be in the wrong role or schema, or be given up already.
+   */
+  const inside = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, unknown> =>
+    Effect.withFiber((fiber) =>
+      Context.getOrUndefined(fiber.context, sql.transactionService) === undefined
+        ? effect
+        : fiber.getRef(Afresh.IsNeeded)
+        ? apart(effect)
+        : Effect.catch(sql.withTransaction(effect), () => apart(effect))
+    )
+
   const write = <A>(effect: Effect.Effect<A, SqlError>) => apart(untilUndisturbed(effect))
 
   // Waiting for its turn here takes no connection of the pool; waiting for the lock of a row does. So whatever may have to
@@ -93,9 +107,8 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
 
   return {
     driver: "sql",
-    // Reading is harmless inside a transaction of the caller's, if there is no way past it.
     load: (key): Effect.Effect<SessionRecord | SupersededRecord | undefined, unknown> =>
-      dialect.hasOneConnection ? read(key) : apart(read(key)),
+      dialect.hasOneConnection ? read(key) : inside(read(key)),
     create: (key, { createdAt, expiresAt, fields, touchedAt }) => {
       const insert = sql`INSERT INTO ${table} (${keyColumn}, created_at, touched_at, expires_at, fields)
         VALUES (${key}, ${createdAt}, ${touchedAt}, ${expiresAt}, ${toText(fields)})`
