@@ -686,7 +686,8 @@ export const destroy: Effect.Effect<
 
 /**
  * Extends the life of the session by its `age`, also if that was done a moment ago. Otherwise requests that use the
- * session do it by themselves, once per `touchEvery`.
+ * session do it by themselves, once per `touchEvery`. If the store fails, that is an error of the commit; when requests do
+ * it by themselves, a failure harms none of them.
  *
  * @since 0.1.0
  * @category life

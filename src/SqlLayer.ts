@@ -10,7 +10,7 @@
  *
  * | operation  | statements |
  * | ---------- | ---------- |
- * | load       | `SELECT` |
+ * | load       | `SELECT`; inside a transaction of the application `SAVEPOINT`, `SELECT`, `RELEASE SAVEPOINT` |
  * | create     | `INSERT … ON CONFLICT DO NOTHING RETURNING` |
  * | update     | `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` |
  * | touch      | `UPDATE … RETURNING` |
@@ -29,11 +29,17 @@
  *
  * **Gotchas**
  *
- * A session takes no part in a transaction of the application (`sql.withTransaction`): what a request has committed of its
- * session stays, even if the transaction is rolled back. So inside of one, loading or committing the session takes a second
- * connection of the pool, and waits if there is none, as long as the time limit of the configuration allows. Give the pool
- * more connections than there are transactions at a time, use the session before the transaction, or provide this Layer with
- * a client of its own.
+ * What is written of a session takes no part in a transaction of the application (`sql.withTransaction`): it stays, even if
+ * the transaction is rolled back. So `Session.commit` inside of one takes a second connection of the pool, and waits if there
+ * is none, as long as the time limit of the configuration allows. Leave it to the commit that comes with the response, give
+ * the pool more connections than there are transactions at a time, or provide this Layer with a client of its own.
+ *
+ * Loading the session inside of one is a query of that transaction, in a savepoint: it takes no second connection, sees the
+ * session as the transaction's snapshot has it, and comes too late for a `SET TRANSACTION` after it. If the transaction can't
+ * read the table, as it has been given up or is in another role, it takes a second connection.
+ *
+ * If somebody else has locked the row of a session, as a report with `SELECT … FOR UPDATE` does, changes of this session
+ * wait as long as the time limit allows, and take one connection of each server's pool; all other sessions go on.
  *
  * A client of SQLite has one connection for all. There the session can be read inside a transaction of the application, but
  * `Session.commit` is a `SessionStoreError`, at once: commit before the transaction, or after it. The commit just before the

@@ -20,6 +20,8 @@ export interface Told {
   readonly record: SessionRecord
   readonly deeds: ReadonlyArray<Deed>
   readonly touch: boolean
+  /** Whether the request has asked for it. */
+  readonly touchAsked: boolean
   /** All that is there until then. */
   readonly before: Fields
   readonly expected: ReadonlyMap<string, string | undefined>
@@ -168,6 +170,7 @@ export class RequestModel {
       newId: undefined,
       deeds: [],
       touch: false,
+      touchAsked: false,
       before: new Map(),
       expected: new Map(),
       effect: identity
@@ -186,7 +189,18 @@ export class RequestModel {
     const record = { createdAt, expiresAt, touchedAt, fields }
     const expected = seenBy(untold, there)
     const effect = (fields: Fields) => fieldsAfter(fields, untold)
-    const told = { id: stored.id, newId: nextId, record, deeds: untold, touch, before: there, expected, effect }
+    const { touchAsked } = this
+    const told = {
+      id: stored.id,
+      newId: nextId,
+      record,
+      deeds: untold,
+      touch,
+      touchAsked,
+      before: there,
+      expected,
+      effect
+    }
     if (nextId !== undefined) return { operation: "regenerate", ...told }
     if (untold.length > 0) return { operation: "update", ...told }
     return touch ? { operation: "touch", ...told } : undefined
@@ -220,12 +234,12 @@ export class RequestModel {
   }
 
   fail(): void {
-    const { deeds, id, operation, touch } = this.told!
+    const { deeds, id, operation, touch, touchAsked } = this.told!
     if (this.endedMeanwhile && operation === "create") this.ending = undefined
     if (!this.isLost && !this.isReplacing && !this.endedMeanwhile && operation !== "destroy") {
       if (operation === "create") this.nextId = id
       this.untold = [...deeds, ...this.untold]
-      this.touchAsked ||= touch
+      this.touchAsked ||= operation === "touch" ? touchAsked : touch
     }
     this.told = undefined
   }

@@ -60,6 +60,8 @@ export interface DynamoServer {
   readonly disturbs: (operation: string, ...disturbances: ReadonlyArray<Disturbance>) => void
   /** What becomes of all requests, from now on. */
   readonly breaks: (disturbance: Disturbance) => void
+  /** The actions that the role of the client has, by their names, from now on; `undefined`: all. */
+  readonly allows: (actions: ReadonlyArray<string> | undefined) => void
   /** The next request of the operation waits until it is released. */
   readonly holds: (operation: string) => Hold
   /** How many there are. */
@@ -117,6 +119,7 @@ export const startDynamoWithoutTable = Effect.fnUntraced(function*(options: Opti
   const disturbances = new Map<string, Array<Disturbance>>()
   const holds = new Map<string, { readonly wait: (response: Http.ServerResponse) => Promise<void> }>()
   let breakdown: Disturbance | undefined
+  let allowed: ReadonlyArray<string> | undefined
   const carryOut = makeDynalite(options)
 
   const http = Http.createServer(async (request, response) => {
@@ -128,6 +131,10 @@ export const startDynamoWithoutTable = Effect.fnUntraced(function*(options: Opti
     await hold?.wait(response)
     const disturbance = breakdown ?? disturbances.get(operation)?.shift() ?? "works"
     if (disturbance === "hangs") return
+    if (allowed?.includes(operation) === false && operation !== "Scan") {
+      const message = `User: shop is not authorized to perform: dynamodb:${operation}`
+      return refuse(response, { code: "AccessDeniedException", message })
+    }
     if (disturbance === "works") return carryOut(received, response)
     if (typeof disturbance === "object" && "code" in disturbance) return refuse(response, disturbance)
     const last = disturbance === "loses the answer" ? Effect.void : disturbance.losesTheAnswerAfter
@@ -164,6 +171,7 @@ export const startDynamoWithoutTable = Effect.fnUntraced(function*(options: Opti
     newOperations: () => newRequests().map(({ operation }) => operation),
     disturbs: (operation, ...more) => void disturbances.set(operation, [...more]),
     breaks: (disturbance) => void (breakdown = disturbance),
+    allows: (actions) => void (allowed = actions),
     holds: (operation) => {
       const [reached, released, broken] = [
         Deferred.makeUnsafe<void>(),

@@ -11,11 +11,12 @@ import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
 import {
   SessionConflictError,
-  type SessionStoreError,
+  SessionStoreError,
   SessionTooLargeError,
   type SessionValueError
 } from "../../SessionError.ts"
 import type { Conflict, SessionStore } from "../../SessionStore.ts"
+import * as Afresh from "../concurrency/afresh.ts"
 import * as KeyLock from "../concurrency/keyLock.ts"
 import * as Change from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
@@ -108,7 +109,7 @@ const isExtended = (
   store: SessionStore,
   { token }: State.Stored
 ): Effect.Effect<boolean, SessionStoreError> =>
-  Effect.map(store.load(token!), (loaded) => {
+  Effect.map(Afresh.reading(store.load(token!)), (loaded) => {
     if (loaded._tag === "Found") session.learn((state) => Outcome.extended(state, loaded.record))
     // That of a session that was regenerated goes to its successor.
     return loaded._tag !== "NotFound"
@@ -138,6 +139,7 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
   return Effect.matchCauseEffect(asked, {
     onFailure: (cause) => {
       Observability.took(storeTimes[intent.operation], start, fiber)
+      if (isHarmless(intent, cause)) return notExtended(committing, intent, cause)
       session.refused(intent)
       return lighter(committing, cause) ?? Effect.failCause(cause)
     },
@@ -146,6 +148,20 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
       return answered(committing, intent, answer)
     }
   })
+}
+
+/** A store that can be read but not written must not keep anybody from reading. */
+const isHarmless = (intent: Intent.Intent, cause: Cause.Cause<StoreFailure>): boolean =>
+  intent.operation === "touch" && !intent.isAsked && !Cause.hasInterrupts(cause) &&
+  Cause.squash(cause) instanceof SessionStoreError
+
+/** The client gets no cookie that lasts longer than the session, and the next request tries again. */
+const notExtended = (committing: Committing, intent: Intent.Intent, cause: Cause.Cause<StoreFailure>): Commit => {
+  const { clock, fiber, session, store } = committing
+  session.learn((state) => Outcome.failed(state, intent))
+  Observability.count(Observability.failedTouches, fiber)
+  if (!session.environment.mayWarn(clock.currentTimeMillisUnsafe())) return done
+  return Effect.andThen(Observability.notExtended(store.driver, Cause.squash(cause)), done)
 }
 
 /** A form that is flashed is no reason to fail: what does not fit is tried again with less of it, as long as there is any. */

@@ -25,6 +25,8 @@ export interface Environment {
   readonly drawId: Effect.Effect<Id>
   /** How long a commit waits for its turn. */
   readonly patience: TimeLimit.TimeLimit
+  /** Whether it is time to warn once more that sessions can't be extended. */
+  readonly mayWarn: (now: number) => boolean
   readonly storeTimes: { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
 }
 
@@ -43,5 +45,6 @@ export const make = (
     throw new Error("SessionConfig.GenerateId: an id must be 22 to 128 characters of base64url")
   }),
   patience: TimeLimit.make(settings.timeLimit),
+  mayWarn: Observability.oncePerMinute(),
   storeTimes: Observability.storeTimes(store?.driver ?? "none")
 })

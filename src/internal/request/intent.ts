@@ -18,7 +18,13 @@ export type Write =
     /** Where the session is if another request has regenerated it. */
     readonly successor?: string
   }
-  | { readonly operation: "touch"; readonly id: Id; readonly record: SessionRecord }
+  | {
+    readonly operation: "touch"
+    readonly id: Id
+    readonly record: SessionRecord
+    /** Whether the handler has asked for it; otherwise it is due, and does no harm if it fails. */
+    readonly isAsked: boolean
+  }
   | {
     readonly operation: "regenerate"
     readonly id: Id
@@ -85,7 +91,7 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
     return { operation: "regenerate", id, newId: state.newId, record, before: state.base, overwritten, touch }
   }
   if (!Draft.isEmpty(draft)) return { operation: "update", id, record, change: Draft.changeOf(draft, touch) }
-  return touch ? { operation: "touch", id, record } : undefined
+  return touch ? { operation: "touch", id, record, isAsked: state.isTouched } : undefined
 }
 
 /** If the request has just ended a session, nobody wants an empty one in its place. */

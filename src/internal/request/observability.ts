@@ -22,6 +22,10 @@ const regenerations = counter("regenerations", "Sessions that got a new id")
 const destructions = counter("destructions", "Sessions destroyed by the application")
 export const expiries = counter("expiries", "Tokens of expired sessions")
 export const conflicts = counter("conflicts", "Commits that were tried again, as other requests came in between")
+export const failedTouches = counter(
+  "failed_touches",
+  "Requests that could not extend their session, as the store failed"
+)
 const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
 
 /** Why a token is no session; `duplicate`: two cookies of the name, with different values. */
@@ -124,3 +128,27 @@ export const event = (
 ): Effect.Effect<void> =>
   // A logger that fails does not undo what has happened.
   Effect.catchCause(Effect.annotateLogs(Effect.logWithLevel(level)(message), annotations), () => Effect.void)
+
+/** One line for all requests of a minute. */
+export const notExtended = (driver: string, error: unknown): Effect.Effect<void> =>
+  event("Warn", "Sessions can be read, but not extended", { driver, reason: reasonOf(error) })
+
+/** What the back end itself has said, on one line. */
+const reasonOf = (error: unknown): string => {
+  let reason = String(error)
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at.message !== "") reason = at.message
+  }
+  return reason.replaceAll(/\s*\n\s*/g, " ")
+}
+
+/** Lets something through that should not be done for each request. */
+export const oncePerMinute = (): (now: number) => boolean => {
+  let last = -Infinity
+  return (now) => {
+    // The clock may have been set back.
+    if (Math.abs(now - last) < 60_000) return false
+    last = now
+    return true
+  }
+}

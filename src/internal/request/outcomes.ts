@@ -118,7 +118,7 @@ export const failed = (state: Loaded, intent: Intent): Loaded => {
 const isTouching = (intent: Intent): boolean => {
   switch (intent.operation) {
     case "touch":
-      return true
+      return intent.isAsked
     case "update":
       return intent.change.touch
     case "regenerate":

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
 import type { Backend, Conflict, Gone, Loaded, Operations, Written } from "../../SessionStore.ts"
+import * as Afresh from "../concurrency/afresh.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import { requireSecret } from "../config/secret.ts"
 import * as Change from "../record/change.ts"
@@ -70,7 +71,9 @@ const operations = (
     overwritten: Change.Overwritten = []
   ) {
     const key = keyOf(newId)
-    if (!(yield* backend.create(key, record))) return yield* regenerateAgain(keyOf(id), newId, record, before)
+    if (!(yield* backend.create(key, record))) {
+      return yield* Afresh.reading(regenerateAgain(keyOf(id), newId, record, before))
+    }
     const now = yield* Clock.currentTimeMillis
     const supersededUntil = Math.min(now + supersededFor, record.expiresAt)
     const successor = Successor.encode({ key, overwritten })
@@ -109,7 +112,7 @@ const operations = (
         answer === true
           ? Effect.succeed(unchanged)
           : answer === false
-          ? within(findSuccessor(key), () => TimeLimit.noAnswer(settings.timeLimit))
+          ? within(Afresh.reading(findSuccessor(key)), () => TimeLimit.noAnswer(settings.timeLimit))
           : Effect.succeed(isSuccessor ? { ...answer, successor: key } : answer)
     )
 

@@ -2,16 +2,15 @@
  * Sessions in files on a disk that is full or read-only, and files that somebody has damaged.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import { SessionConfig, SessionError, SessionStore } from "effect-session"
 import type { PlatformError } from "effect/PlatformError"
-import { spawnSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmdirSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Change from "../../../src/internal/record/change.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
 import { errorIn, secret } from "../../support/config.ts"
+import { canMount, disk, remountReadonly } from "../../support/disk.ts"
 import {
   documentsIn,
   filesIn,
@@ -35,37 +34,6 @@ const newId = () => Redacted.make(Identifier.random())
 // -----------------------------------------------------------------------------
 // disks
 // -----------------------------------------------------------------------------
-
-const run = (command: string, ...parameters: ReadonlyArray<string>): boolean =>
-  spawnSync(command, parameters, { stdio: "ignore" }).status === 0
-
-const mount = (options: string): string | undefined => {
-  const folder = mkdtempSync(join(tmpdir(), "effect-session-disk-"))
-  if (run("mount", "-t", "tmpfs", "-o", options, "tmpfs", folder)) return folder
-  rmdirSync(folder)
-  return undefined
-}
-
-const unmount = (folder: string): void => {
-  run("umount", folder)
-  rmdirSync(folder)
-}
-
-/** A disk in memory, with so much room. */
-const disk = (options: string): Effect.Effect<string, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => mount(options)!),
-    (folder) => Effect.sync(() => unmount(folder))
-  )
-
-const remountReadonly = (folder: string) => Effect.sync(() => assert.isTrue(run("mount", "-o", "remount,ro", folder)))
-
-const canMount = (() => {
-  const folder = mount("size=64k")
-  if (folder !== undefined) unmount(folder)
-  return folder !== undefined
-})()
-if (!canMount) console.warn("Without the right to mount a disk (as root has), the tests with full disks are skipped")
 
 /** A failure of the operation that is typed, has a cause, and says nothing of it. */
 const assertFails = <A, R>(

@@ -3,7 +3,7 @@
  * have a transaction of their own.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer } from "effect"
 import { Session, type SessionConfig, SqlLayer } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
@@ -91,27 +91,55 @@ describe("a database where transactions are serializable by default", () => {
   }
 })
 
-describe("commits of one session that wait", () => {
-  it.effect("take one connection of the pool, and leave the others to other sessions", () =>
+describe("a row that a report or a backup has locked", () => {
+  const paths = [
+    { path: "/count", left: `{"count":6}` },
+    { path: "/touch", left: `{"count":1}` },
+    { path: "/login", left: `{"count":1}` },
+    { path: "/logout", left: "{}" }
+  ]
+  it.effect.each(paths)(
+    "takes one connection of the pool: other sessions go on while five requests POST $path of the locked one",
+    ({ left, path }) =>
+      Effect.gen(function*() {
+        const server = yield* serve(basicRoutes, { store: sqlStore(postgres().client({ maxConnections: 2 })) })
+        const cookie = cookieOf(yield* server.post("/count"))
+        const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
+        const requests = yield* sql.withTransaction(
+          Effect.gen(function*() {
+            yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
+            const requests = Array.from({ length: 5 }, () => Effect.forkScoped(server.post(path, { cookie })))
+            const fibers = yield* Effect.all(requests)
+            yield* postgres().waitForLocks(1)
+            const browser = server.browser()
+            yield* browser.post("/count")
+            yield* browser.post("/count")
+            assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
+            yield* postgres().waitForLocks(1)
+            return fibers
+          })
+        )
+        for (const { status } of yield* Effect.forEach(requests, Fiber.join)) assert.strictEqual(status, 200)
+        if (path !== "/login") assert.strictEqual((yield* server.get("/", { cookie })).body, left)
+      })
+  )
+
+  it.live("frees that connection at the time limit, and the next request takes no second one", () =>
     Effect.gen(function*() {
-      const server = yield* serve(basicRoutes, { store: sqlStore(postgres().client({ maxConnections: 2 })) })
+      const store = sqlStore(postgres().client({ maxConnections: 2 }))
+      const server = yield* serve(basicRoutes, { store, config: { timeLimit: "300 ms" } })
       const cookie = cookieOf(yield* server.post("/count"))
       const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
-      const requests = yield* sql.withTransaction(
+      yield* sql.withTransaction(
         Effect.gen(function*() {
           yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
-          const requests = Array.from({ length: 5 }, () => Effect.forkScoped(server.post("/count", { cookie })))
-          const fibers = yield* Effect.all(requests)
-          yield* postgres().waitForLocks(1)
-          const browser = server.browser()
-          yield* browser.post("/count")
-          yield* browser.post("/count")
-          assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
-          return fibers
+          for (const path of ["/logout", "/touch", "/count", "/logout", "/touch", "/count"]) {
+            assert.strictEqual((yield* server.post(path, { cookie })).status, 503)
+            assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1}`)
+          }
         })
       )
-      yield* Effect.forEach(requests, Fiber.join)
-      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":6}`)
+      assert.strictEqual((yield* server.post("/logout", { cookie })).status, 200)
     }))
 })
 
@@ -119,8 +147,13 @@ describe("commits of one session that wait", () => {
 // transactions of the application
 // -----------------------------------------------------------------------------
 
+interface Snapshot {
+  readonly taken: Deferred.Deferred<void>
+  readonly used: Deferred.Deferred<void>
+}
+
 /** Handlers whose transactions begin with an order, and routes to look at what is in the database. */
-const routesWith = (context: Context.Context<SqlClient>) => {
+const routesWith = (context: Context.Context<SqlClient>, snapshot: Snapshot) => {
   const sql = Context.get(context, SqlClient)
   const order = sql`INSERT INTO orders VALUES (1)`
   const changes = {
@@ -158,6 +191,36 @@ const routesWith = (context: Context.Context<SqlClient>) => {
       )
     ),
     add(
+      "/order",
+      sql.withTransaction(Effect.andThen(order, Effect.map(Count, (count) => HttpServerResponse.text(`${count}`))))
+    ),
+    add(
+      "/role",
+      sql.withTransaction(
+        Effect.gen(function*() {
+          yield* order
+          yield* sql`SET LOCAL ROLE pg_monitor`
+          const count = yield* Count
+          yield* sql`RESET ROLE`
+          yield* order
+          return HttpServerResponse.text(`${count}`)
+        })
+      )
+    ),
+    add(
+      "/snapshot",
+      sql.withTransaction(
+        Effect.gen(function*() {
+          yield* order
+          yield* Session.increment(Count, 10)
+          yield* Deferred.succeed(snapshot.taken, undefined)
+          yield* Deferred.await(snapshot.used)
+          yield* Session.commit
+          return ok
+        })
+      ).pipe(Effect.provideService(BeginTransaction, "BEGIN ISOLATION LEVEL REPEATABLE READ"))
+    ),
+    add(
       "/inside",
       Effect.andThen(Session.increment(Count), Effect.as(sql.withTransaction(Session.commit), ok))
     ),
@@ -181,8 +244,9 @@ describe("a transaction of the application", () => {
     const sql = Context.get(context, SqlClient)
     yield* sql`CREATE TABLE IF NOT EXISTS orders (id INTEGER)`
     const store = watchStore(Effect.provide(SqlLayer.make(), context))
-    const server = yield* serve(routesWith(context), { store: store.layer, config })
-    return { ...server, store, orders: Effect.map(sql`SELECT * FROM orders`, (rows) => rows.length) }
+    const snapshot: Snapshot = { taken: Deferred.makeUnsafe(), used: Deferred.makeUnsafe() }
+    const server = yield* serve(routesWith(context, snapshot), { store: store.layer, config })
+    return { ...server, snapshot, store, orders: Effect.map(sql`SELECT * FROM orders`, (rows) => rows.length) }
   })
 
   const changes = [
@@ -217,6 +281,41 @@ describe("a transaction of the application", () => {
       const browser = (yield* serveOn(newClient())).browser()
       yield* browser.post("/count")
       assert.strictEqual((yield* browser.post("/aborted")).body, `{"count":1}`)
+    }))
+
+  it.live("needs no second connection to load the session: 20 of them at a time on a pool of two", () =>
+    Effect.gen(function*() {
+      const server = yield* serveOn(postgres().client({ maxConnections: 2 }), { timeLimit: "2 seconds" })
+      const cookie = cookieOf(yield* server.post("/count"))
+      const requests = Array.from({ length: 20 }, () => server.post("/order", { cookie }))
+      const answers = yield* Effect.all(requests, { concurrency: 20 })
+      assert.deepStrictEqual(answers.map(({ body }) => body), requests.map(() => "1"))
+    }))
+
+  it.effect("that can't read the table does not keep the session from being read, and goes on", () =>
+    Effect.gen(function*() {
+      const server = yield* serveOn(newClient())
+      const browser = server.browser()
+      yield* browser.post("/count")
+      const orders = yield* server.orders
+      assert.strictEqual((yield* browser.post("/role")).body, "1")
+      assert.strictEqual(yield* server.orders, orders + 2)
+    }))
+
+  it.effect("with a snapshot from before a login or a logout does not hide that from a commit", () =>
+    Effect.gen(function*() {
+      for (
+        const [path, status, body] of [["/login", 200, `{"count":11,"name":"Ada"}`], ["/logout", 409, "{}"]] as const
+      ) {
+        const server = yield* serveOn(newClient())
+        const cookie = cookieOf(yield* server.post("/count"))
+        const request = yield* Effect.forkChild(server.post("/snapshot", { cookie }))
+        yield* Deferred.await(server.snapshot.taken)
+        const next = cookieOf(yield* server.post(path, { cookie }))
+        yield* Deferred.succeed(server.snapshot.used, undefined)
+        assert.strictEqual((yield* Fiber.join(request)).status, status)
+        assert.strictEqual((yield* server.get("/", { cookie: next })).body, body)
+      }
     }))
 
   it.effect("begins as the application wants it, and those of the session do not", () =>

@@ -215,7 +215,7 @@ const makeClient = (
     maxRetriesPerRequest: 0,
     retryStrategy: retry,
     // A master that has become a replica: the address may lead to the new one by now.
-    reconnectOnError: (error: Error) => error.message.includes("READONLY")
+    reconnectOnError: reconnectAtTimes()
   }
   if (cluster !== undefined) {
     const { enableOfflineQueue, lazyConnect, retryStrategy: _, ...redisOptions } = options
@@ -251,6 +251,19 @@ const makeClient = (
   }
   if (url === undefined) return new Redis({ ...options, ...parseHost(connection) })
   return new Redis(url.replace(/^unix:\/\//, ""), options)
+}
+
+/** Where it still is the replica, those who only read must not lose the connection again and again. */
+const reconnectAtTimes = () => {
+  let last = -Infinity
+  let pause = 0
+  return (error: Error): boolean => {
+    const since = performance.now() - last
+    if (!error.message.includes("READONLY") || since < pause) return false
+    last = performance.now()
+    pause = since > 120_000 ? 5000 : Math.min(2 * pause, 60_000)
+    return true
+  }
 }
 
 const parseAddress = (address: string): { readonly host: string; readonly port: number } => {

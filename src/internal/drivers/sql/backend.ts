@@ -8,6 +8,7 @@ import { BeginTransaction, type SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Statement } from "effect/sql/Statement"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import * as Afresh from "../../concurrency/afresh.ts"
 import * as KeyLock from "../../concurrency/keyLock.ts"
 import * as Change from "../../record/change.ts"
 import { type Fields, parse, type SessionRecord } from "../../record/record.ts"
@@ -54,9 +55,23 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       )
       : Effect.updateContext(effect, (context: Context.Context<never>) => Context.omit(sql.transactionService)(context))
 
+  /**
+   * In the caller's transaction, if there is one, as a second connection may not be there. In a savepoint, so that a failure
+   * does not take the caller's transaction down: it may be in the wrong role or schema, or be given up already.
+   */
+  const inside = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, unknown> =>
+    Effect.withFiber((fiber) =>
+      Context.getOrUndefined(fiber.context, sql.transactionService) === undefined
+        ? effect
+        : fiber.getRef(Afresh.IsNeeded)
+        ? apart(effect)
+        : Effect.catch(sql.withTransaction(effect), () => apart(effect))
+    )
+
   const write = <A>(effect: Effect.Effect<A, SqlError>) => apart(untilUndisturbed(effect))
 
-  // Waiting for its turn here takes no connection of the pool; waiting for the lock of a row would.
+  // Waiting for its turn here takes no connection of the pool; waiting for the lock of a row does. So whatever may have to
+  // wait for a row goes through it, and a row that somebody else has locked takes one connection of each server.
   const locked = KeyLock.make()
 
   const read = (key: string, ending = sql.literal("")) =>
@@ -92,9 +107,8 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
 
   return {
     driver: "sql",
-    // Reading is harmless inside a transaction of the caller's, if there is no way past it.
     load: (key): Effect.Effect<SessionRecord | SupersededRecord | undefined, unknown> =>
-      dialect.hasOneConnection ? read(key) : apart(read(key)),
+      dialect.hasOneConnection ? read(key) : inside(read(key)),
     create: (key, { createdAt, expiresAt, fields, touchedAt }) => {
       const insert = sql`INSERT INTO ${table} (${keyColumn}, created_at, touched_at, expires_at, fields)
         VALUES (${key}, ${createdAt}, ${touchedAt}, ${expiresAt}, ${toText(fields)})`
@@ -118,11 +132,11 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       const update = sql`UPDATE ${table}
         SET touched_at = ${greatest}(touched_at, ${touchedAt}), expires_at = ${greatest}(expires_at, ${expiresAt})
         WHERE ${isSession(key)}`
-      return write(
+      return locked(key)(write(
         dialect.hasReturning
           ? some(sql`${update} RETURNING ${keyColumn}`)
           : Effect.andThen(run(update), some(sql`SELECT ${keyColumn} FROM ${table} WHERE ${isSession(key)}`))
-      )
+      ))
     },
     supersede: (key, { successor, supersededUntil }, expected) =>
       modify(
@@ -136,14 +150,15 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     destroy: (key) => {
       const remove = sql`DELETE FROM ${table} WHERE ${isSession(key)}`
       const left = dialect.hasReturning
-        ? write(
-          Effect.flatMap(
-            some(sql`${remove} RETURNING ${keyColumn}`),
-            (isRemoved) => isRemoved ? Effect.undefined : read(key)
-          )
+        ? Effect.flatMap(
+          some(sql`${remove} RETURNING ${keyColumn}`),
+          (isRemoved) => isRemoved ? Effect.undefined : read(key)
         )
-        : write(Effect.andThen(run(remove), read(key)))
-      return Effect.map(left, (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined)
+        : Effect.andThen(run(remove), read(key))
+      return Effect.map(
+        locked(key)(write(left)),
+        (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined
+      )
     },
     tryOut: Effect.asVoid(read("")),
     sweep: (before) => Effect.asVoid(untilUndisturbed(run(sql`DELETE FROM ${table} WHERE expires_at <= ${before}`)))
