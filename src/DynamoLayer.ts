@@ -14,7 +14,7 @@
  * | create     | `PutItem`, if there is no item |
  * | update     | `UpdateItem` of the fields that have changed, if the session exists and its fields are as the change expects |
  * | touch      | `UpdateItem` of the times, if the session exists and they move forward |
- * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one; an `UpdateItem` if another request has committed to it meanwhile, or a `DeleteItem` of the new one if the old one is not as expected |
+ * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one, and a `DeleteItem` of the new one if another request has changed the old one meanwhile |
  * | destroy    | `DeleteItem`; a second one if another request has regenerated the session a moment ago |
  * | start      | `GetItem` of an item that is never there |
  *

@@ -12,8 +12,8 @@
  * | create     | `EVALSHA`: stores the hash, unless the key exists |
  * | update     | `EVALSHA`: sets, removes and adds to fields, if the session exists and its fields are as the change expects; if they are not, the answer is the whole hash |
  * | touch      | `EVALSHA`: moves the times forward, if the session exists |
- * | regenerate | `EVALSHA` to create the new one, `EVALSHA` to put the mark of a superseded session in the place of the old one; a third one if another request has committed to it meanwhile, or if it is not as expected and the new one is taken back |
- * | destroy    | `EVALSHA`: removes the hash; another one if it was the mark of a superseded session, for the one that followed |
+ * | regenerate | `EVALSHA` to create the new one, `EVALSHA` to put the mark of a superseded session in the place of the old one; a third one to take the new one back, if another request has changed the old one meanwhile |
+ * | destroy    | `EVALSHA`: removes the hash; another one for the session that followed, if it is the mark of a superseded one |
  * | start      | `HGETALL`, `EVAL` and `EVALSHA` on a key that is never there, to see whether Redis allows all of this |
  *
  * An update of a session that is not there any more takes an `HGETALL` to see whether it was regenerated, and one for the

@@ -2,8 +2,10 @@
  * One at a time for each key.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, References } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, References } from "effect"
+import { TestClock } from "effect/testing"
 import * as KeyLock from "../../src/internal/concurrency/keyLock.ts"
+import * as TimeLimit from "../../src/internal/concurrency/timeLimit.ts"
 
 /** A lock, and how many keys it holds: it keeps them in a Map, which it makes when it is made. */
 const watchedLock = () => {
@@ -60,6 +62,28 @@ describe("a lock with keys", () => {
       yield* Effect.forEach(["a", "a", "a"], (key) => locked(key)(same.enter), { concurrency: "unbounded" })
       yield* Effect.forEach(["a", "b", "c"], (key) => locked(key)(others.enter), { concurrency: "unbounded" })
       assert.deepStrictEqual([same.most(), others.most()], [1, 3])
+    }))
+
+  it.effect("lets in whoever has waited for as long as their patience lasts, and one at a time again afterwards", () =>
+    Effect.gen(function*() {
+      const { keys, locked } = watchedLock()
+      const patience = TimeLimit.make(Duration.seconds(5))
+      const release = yield* Deferred.make<void>()
+      const first = yield* Effect.forkChild(locked("a", patience)(Deferred.await(release)))
+      yield* Effect.yieldNow
+      const others = yield* Effect.forkChild(
+        Effect.replicateEffect(locked("a", patience)(Effect.succeed("in")), 20, { concurrency: "unbounded" })
+      )
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(others.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(yield* Fiber.join(others), 20)
+      yield* Deferred.succeed(release, undefined)
+      yield* Fiber.join(first)
+      assert.strictEqual(keys(), 0)
+      const { enter, most } = room()
+      yield* Effect.replicateEffect(locked("a", patience)(enter), 5, { concurrency: "unbounded" })
+      assert.strictEqual(most(), 1)
     }))
 
   it.effect("lets them in in the order in which they came", () =>

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Metric, Option, Redacted, Schema } from "effect"
 import { MemoryLayer, Session, SessionError, SessionKey, SessionStore } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { TestClock } from "effect/testing"
 import { watchStore } from "../support/failingStore.ts"
 import { Count, Name } from "../support/routes.ts"
 import { cookieOf, serve } from "../support/server.ts"
@@ -278,6 +279,14 @@ const answering = (
 ) => {
   let calls = 0
   const answer = Effect.sync(() => answers[Math.min(calls, answers.length - 1)]!(++calls))
+  return { ...storeOf(() => answer), calls: () => calls }
+}
+
+const storeOf = (
+  update: (
+    change: SessionStore.Change
+  ) => Effect.Effect<SessionStore.Written | SessionStore.Gone | SessionStore.Conflict>
+) => {
   const layer = Layer.effect(
     SessionStore.SessionStore,
     SessionStore.make({
@@ -285,38 +294,51 @@ const answering = (
       stateless: false,
       load: () => Effect.succeed({ _tag: "Found", id, record: record([]), renewed: undefined }),
       create: () => Effect.succeed({ _tag: "Written", token: id }),
-      update: () => answer,
+      update: (_, change) => update(change),
       touch: () => Effect.succeed(gone),
-      regenerate: () => answer,
+      regenerate: () => update(noChange),
       destroy: () => Effect.void
     })
   )
-  return { layer: application(layer), calls: () => calls }
+  return { layer: application(layer) }
+}
+
+const noChange: SessionStore.Change = {
+  clear: false,
+  set: new Map(),
+  remove: new Set(),
+  increment: new Map(),
+  touch: false,
+  expect: new Map()
 }
 
 describe("a store that contradicts itself", () => {
-  const works = { update: append("mine"), regenerate: Effect.andThen(append("mine"), Session.regenerate) }
-  for (const [operation, work] of Object.entries(works)) {
-    const committing = Effect.result(withSession(id, Effect.andThen(work, Session.commit)))
-
-    it.effect(`and has a conflict for ever: SessionConflictError after a hundred more tries (${operation})`, () =>
-      Effect.gen(function*() {
-        const { calls, layer } = answering([conflict])
-        const committed = yield* Effect.provide(committing, layer)
-        assert(committed._tag === "Failure")
-        assert.deepStrictEqual(committed.failure, new SessionError.SessionConflictError({ reason: "busy" }))
-        assert.strictEqual(calls(), 101)
-      }))
-
-    it.effect(`and has a conflict with what was expected, for ever: the same (${operation})`, () =>
-      Effect.gen(function*() {
-        const { layer } = answering([() => ({ _tag: "Conflict", record: record([]) })])
-        const committed = yield* Effect.provide(committing, layer)
-        assert(committed._tag === "Failure" && committed.failure instanceof SessionError.SessionConflictError)
-      }))
-  }
-
   const committing = Effect.result(withSession(id, Effect.andThen(append("mine"), Session.commit)))
+
+  it.effect("and has a conflict for ever: SessionConflictError after a hundred more tries", () =>
+    Effect.gen(function*() {
+      const { calls, layer } = answering([conflict])
+      const committed = yield* Effect.provide(committing, layer)
+      assert(committed._tag === "Failure")
+      assert.deepStrictEqual(committed.failure, new SessionError.SessionConflictError({ reason: "busy" }))
+      assert.strictEqual(calls(), 101)
+    }))
+
+  it.effect("and has a conflict with what was expected, for ever: the same", () =>
+    Effect.gen(function*() {
+      const { layer } = answering([() => ({ _tag: "Conflict", record: record([]) })])
+      const committed = yield* Effect.provide(committing, layer)
+      assert(committed._tag === "Failure" && committed.failure instanceof SessionError.SessionConflictError)
+    }))
+
+  it.effect("and has a conflict for ever: a request that regenerates gets a session of its own all the same", () =>
+    Effect.gen(function*() {
+      const { calls, layer } = answering([conflict])
+      const work = Effect.all([append("mine"), Session.regenerate, Session.commit, Session.all])
+      const [, , , all] = yield* Effect.provide(withSession(id, work), layer)
+      assert.deepStrictEqual(all, { entries: ["mine"] })
+      assert.strictEqual(calls(), 101)
+    }))
 
   it.effect("and has one successor after the other: SessionConflictError", () =>
     Effect.gen(function*() {
@@ -325,6 +347,24 @@ describe("a store that contradicts itself", () => {
       assert(committed._tag === "Failure")
       assert.deepStrictEqual(committed.failure, new SessionError.SessionConflictError({ reason: "busy" }))
       assert.strictEqual(calls(), 101)
+    }))
+
+  it.effect("and hangs after conflicts: all that wait for their turn have an answer after two time limits", () =>
+    Effect.gen(function*() {
+      const requests = 50
+      // The first try of each request.
+      const { layer } = storeOf(({ expect }) =>
+        expect.get("entries") === "[]" ? Effect.succeed(conflict(1)) : Effect.never
+      )
+      const all = yield* Effect.forkChild(Effect.provide(
+        Effect.replicateEffect(committing, requests, { concurrency: "unbounded" }),
+        layer
+      ))
+      yield* TestClock.adjust("5 seconds")
+      yield* TestClock.adjust("5 seconds")
+      for (const committed of yield* Fiber.join(all)) {
+        assert(committed._tag === "Failure" && committed.failure instanceof SessionError.SessionStoreError)
+      }
     }))
 
   it.effect("and has lost the session after a conflict: SessionGoneError", () =>

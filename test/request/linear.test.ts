@@ -8,21 +8,10 @@ import * as Change from "../../src/internal/record/change.ts"
 import * as Flash from "../../src/internal/record/flash.ts"
 import * as Record from "../../src/internal/record/record.ts"
 import * as Outcome from "../../src/internal/request/outcomes.ts"
-import { allocatedBy } from "../support/allocations.ts"
+import { assertLinear } from "../support/allocations.ts"
 import { application, newSession, visit, withSession } from "../support/visits.ts"
 
-const few = 500
-const many = 4 * few
-
-/** What is linear allocates four times as much, and what is quadratic sixteen times. */
-const assertLinear = async (work: (times: number) => Promise<unknown>) => {
-  // What is compiled and cached the first time does not count.
-  await work(few)
-  const small = await allocatedBy(() => work(few))
-  const large = await allocatedBy(() => work(many))
-  assert.isAtLeast(small, 20_000, "there is something to measure")
-  assert.isBelow(large / small, 6, `${small} bytes for ${few}, ${large} for ${many}`)
-}
+const many = 2_000
 
 const keys = Array.from(
   { length: many },

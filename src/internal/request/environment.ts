@@ -7,6 +7,7 @@ import * as Redacted from "effect/Redacted"
 import type { Settings } from "../../SessionConfig.ts"
 import type { StoreOperation } from "../../SessionError.ts"
 import type { SessionStore } from "../../SessionStore.ts"
+import * as TimeLimit from "../concurrency/timeLimit.ts"
 import * as Expiry from "../record/expiry.ts"
 import type { Fields } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
@@ -22,6 +23,8 @@ export interface Environment {
   readonly expiry: Expiry.Expiry
   /** Draws the id of a session. */
   readonly drawId: Effect.Effect<Id>
+  /** How long a commit waits for its turn. */
+  readonly patience: TimeLimit.TimeLimit
   readonly storeTimes: { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
 }
 
@@ -39,5 +42,6 @@ export const make = (
     if (Identifier.isWellFormed(id)) return Redacted.make(id)
     throw new Error("SessionConfig.GenerateId: an id must be 22 to 128 characters of base64url")
   }),
+  patience: TimeLimit.make(settings.timeLimit),
   storeTimes: Observability.storeTimes(store?.driver ?? "none")
 })

@@ -65,7 +65,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       ([row]) => row && fromRow(row)
     )
 
-  /** Who else would change the row waits until the transaction ends. */
+  /** Others that would change the row wait until the transaction ends. */
   const readAndLock = (key: string) => read(key, sql.literal(dialect.forUpdate))
 
   const inTransaction = <A>(key: string, effect: Effect.Effect<A, SqlError>) =>
@@ -134,11 +134,16 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
             WHERE ${keyColumn} = ${key}`
       ),
     destroy: (key) => {
-      const remove = sql<Row>`DELETE FROM ${table} WHERE ${keyColumn} = ${key}`
-      const removed = dialect.hasReturning
-        ? write(Effect.map(run(sql<Row>`${remove} RETURNING ${columns}`), ([row]) => row && fromRow(row)))
-        : inTransaction(key, Effect.tap(readAndLock(key), () => run(remove)))
-      return Effect.map(removed, (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined)
+      const remove = sql`DELETE FROM ${table} WHERE ${isSession(key)}`
+      const left = dialect.hasReturning
+        ? write(
+          Effect.flatMap(
+            some(sql`${remove} RETURNING ${keyColumn}`),
+            (isRemoved) => isRemoved ? Effect.undefined : read(key)
+          )
+        )
+        : write(Effect.andThen(run(remove), read(key)))
+      return Effect.map(left, (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined)
     },
     tryOut: Effect.asVoid(read("")),
     sweep: (before) => Effect.asVoid(untilUndisturbed(run(sql`DELETE FROM ${table} WHERE expires_at <= ${before}`)))
