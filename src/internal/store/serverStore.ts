@@ -97,6 +97,8 @@ const operations = (
     const key = keyOf(newId)
     const mark = yield* backend.load(old)
     if (mark === undefined || !("successor" in mark) || Successor.decode(mark.successor)?.key !== key) return taken
+    // Which leaves the mark, and confirms it: a back end that waits for that may have given up.
+    yield* backend.destroy(old)
     const stored = yield* backend.load(key)
     if (stored === undefined || "successor" in stored) return gone
     if (!Change.isSame(stored.fields, before)) return conflict(stored)

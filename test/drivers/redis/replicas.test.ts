@@ -3,7 +3,7 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import { RedisLayer, SessionConfig, SessionStore } from "effect-session"
 import { Cluster, Redis } from "ioredis"
 import { createHash } from "node:crypto"
@@ -155,6 +155,26 @@ describe.each(stores)("a failover to a replica that lags, through $client,", ({ 
       assert.include(yield* causeOf, "Only 0 of 1")
       yield* master.command("CLIENT", "KILL", "TYPE", "normal")
       yield* eventually(Effect.map(causeOf, (cause) => assert.include(cause, "Only 0 of 1")))
+      yield* catchUp
+      yield* session.destroy
+    }).pipe(Effect.provide(observe().layer)))
+
+  it.live("is waited for again when a new id is tried again, and when the session is ended under the old one", () =>
+    Effect.gen(function*() {
+      const { catchUp, lag, layer, master } = yield* startPair(store, wait)
+      const context = yield* Layer.build(Layer.provide(layer, SessionConfig.layer({ secret })))
+      const service = Context.get(context, SessionStore.SessionStore)
+      const session = yield* createSession(service, { a: "1" })
+      const newId = Redacted.make("a".repeat(43))
+      const regenerate = service.regenerate(session.id, newId, session.record, session.record.fields)
+      const causeOf = (effect: Effect.Effect<unknown, { readonly cause?: unknown }>) =>
+        Effect.map(Effect.flip(effect), ({ cause }) => String(cause))
+      yield* lag
+      assert.include(yield* causeOf(regenerate), "Only 0 of 1")
+      yield* master.command("CLIENT", "KILL", "TYPE", "normal")
+      for (const effect of [regenerate, session.destroy]) {
+        yield* eventually(Effect.map(causeOf(effect), (cause) => assert.include(cause, "Only 0 of 1")))
+      }
       yield* catchUp
       yield* session.destroy
     }).pipe(Effect.provide(observe().layer)))

@@ -166,23 +166,20 @@ const listen = (client: IoRedisModule.Redis, warn: (message: string) => void): v
     })
   inner.auth = (...parameters) => unlessNeedless(auth.apply(client, parameters))
   inner.hello = (...parameters) => unlessNeedless(hello.apply(client, parameters))
-  inner.info = (...parameters) => {
-    const callback = parameters.at(-1)
-    const answer = info.apply(client, parameters.filter((parameter) => parameter !== callback)).catch(
-      (error: Error) => {
-        if (!error.message.includes("NOPERM")) throw error
-        tellOnce(
-          "Redis does not let this user run info, so it is not known whether it is still loading what it has on the disk"
-        )
-        return ""
-      }
-    )
-    if (typeof callback === "function") {
-      answer.then((text: unknown) => callback(null, text), (error: unknown) => callback(error))
-    }
-    return answer
-  }
+  // ioredis asks with a callback, and takes an empty answer for a server that has loaded all.
+  inner.info = (callback, ...others) =>
+    typeof callback !== "function" ?
+      info.call(client, callback, ...others) :
+      info.call(client, (error: Error | null, text: unknown) => {
+        const isRefused = error !== null && error !== undefined && error.message.includes("NOPERM")
+        if (isRefused) tellOnce(mayNotAsk)
+        if (isRefused) callback(null, "")
+        else callback(error, text)
+      })
 }
+
+const mayNotAsk =
+  "Redis does not let this user run info, so it is not known whether it still loads what it has on the disk"
 
 type Module = Pick<typeof IoRedisModule, "Cluster" | "Redis" | "SentinelConnector">
 

@@ -97,23 +97,33 @@ redis.call("PEXPIRE", KEYS[1], ARGV[3])
 return {1, hash}
 `)
 
-const destroying = (andThen: string) => `
+const readMark = `
 local mark = redis.call("TYPE", KEYS[1]).ok == "hash"
   and redis.call("HMGET", KEYS[1], "~supersededUntil", "~successor") or {}
-if mark[1] then return {"~supersededUntil", mark[1], "~successor", mark[2] or ""} end
-local count = redis.call("UNLINK", KEYS[1])
-${andThen}
-return {}
+local function answer()
+  return {"~supersededUntil", mark[1], "~successor", mark[2] or ""}
+end
 `
 
-export const destroy = script(destroying(""))
+export const destroy = script(`${readMark}
+if mark[1] then return answer() end
+redis.call("UNLINK", KEYS[1])
+return {}
+`)
 
-// `WAIT` waits for what its connection has written last. If the session was gone already, as when a logout is tried again,
-// something is written all the same, or `WAIT` would answer at once.
-export const destroyForGood = script(destroying(`if count == 0 then
+// WAIT waits for what its connection has written last, and with nothing written it answers at once. So something is written in
+// any case, also if the session has gone already: the script may be tried again, as replicas have not confirmed it in time.
+export const destroyForGood = script(`${readMark}
+if mark[1] then
+  redis.pcall("HSET", KEYS[1], "~successor", mark[2] or "")
+  return answer()
+end
+if redis.call("UNLINK", KEYS[1]) == 0 then
   redis.pcall("HSET", KEYS[1], "~", "")
   redis.call("UNLINK", KEYS[1])
-end`))
+end
+return {}
+`)
 
 /** What the scripts call, besides what requests do themselves. */
 export const commands: ReadonlyArray<string> = "exists hset pexpire pttl hget hmget hkeys hexists hdel type del unlink"

@@ -65,7 +65,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
         ? effect
         : fiber.getRef(Afresh.IsNeeded)
         ? apart(effect)
-        : Effect.catch(sql.withTransaction(effect), () => apart(effect))
+        : sql.withTransaction(effect).pipe(Effect.catch(() => apart(effect)))
     )
 
   const write = <A>(effect: Effect.Effect<A, SqlError>) => apart(untilUndisturbed(effect))
