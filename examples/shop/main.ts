@@ -12,7 +12,7 @@
  * 4. pages.ts     what the pages look like (with html.ts and style.css)
  * 5. main.ts      this file: puts it all together and starts the server
  */
-import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Config, Effect, Layer, Option, Schema } from "effect"
 import { SessionConfig, SessionDriver } from "effect-session"
 import { HttpRouter } from "effect/http"
@@ -41,7 +41,10 @@ const SessionSettings = Layer.unwrap(
 
 // Where sessions are stored: in the cookie itself, unless SESSION_DRIVER names another driver. Nothing else in the shop
 // knows.
-const Sessions = SessionDriver.layerConfig.pipe(Layer.provideMerge(SessionSettings))
+const Sessions = SessionDriver.layerConfig.pipe(
+  Layer.provide(NodeServices.layer), // for sessions in files
+  Layer.provideMerge(SessionSettings)
+)
 
 const Server = NodeHttpServer.layerConfig(createServer, {
   host: Config.succeed("127.0.0.1"),
@@ -49,9 +52,10 @@ const Server = NodeHttpServer.layerConfig(createServer, {
   port: Config.schema(Schema.Port, "PORT").pipe(Config.withDefault(3000))
 })
 
+// What is provided last is built first: the port opens when the store is up.
 HttpRouter.serve(Routes).pipe(
-  Layer.provide(Sessions),
   Layer.provide(Server),
+  Layer.provide(Sessions),
   Layer.launch,
   NodeRuntime.runMain
 )
