@@ -19,6 +19,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
@@ -30,6 +31,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Setting from "./internal/config/settings.ts"
 import * as KeyValueBackend from "./internal/drivers/keyValue/backend.ts"
+import { withoutValues } from "./internal/store/withoutValues.ts"
 import type { DurationInput, SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
@@ -71,7 +73,7 @@ export const make: (
   const backend = KeyValueBackend.make(yield* KeyValueStore, prefix)
   const sweep = Effect.catchCause(
     Effect.flatMap(Clock.currentTimeMillis, backend.sweep),
-    (cause) => Effect.logWarning("Expired sessions could not be removed", cause)
+    (cause) => Effect.logWarning("Expired sessions could not be removed", withoutValues(Cause.squash(cause)))
   )
   if (Duration.isFinite(sweepEvery)) yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepEvery)))
   return yield* SessionStore.fromBackend(backend)

@@ -47,6 +47,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
@@ -62,6 +63,7 @@ import * as Setting from "./internal/config/settings.ts"
 import * as SqlBackend from "./internal/drivers/sql/backend.ts"
 import * as SqlDialect from "./internal/drivers/sql/dialect.ts"
 import * as Inert from "./internal/store/inert.ts"
+import { withoutValues } from "./internal/store/withoutValues.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
@@ -118,7 +120,7 @@ export const make: (
   )
   const sweep = Effect.catchCause(
     Effect.flatMap(Clock.currentTimeMillis, (now) => backend.sweep(now - differenceOfClocks)),
-    (cause) => Effect.logWarning("Expired sessions could not be deleted", cause)
+    (cause) => Effect.logWarning("Expired sessions could not be deleted", withoutValues(Cause.squash(cause)))
   )
   if (Duration.isFinite(sweepEvery)) yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepEvery)))
   return yield* SessionStore.fromBackend(backend)
