@@ -16,7 +16,7 @@
  * | touch      | `UpdateItem` of the times, if the session exists and they move forward |
  * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one; an `UpdateItem` if another request has committed to it meanwhile, or a `DeleteItem` of the new one if the old one is not as expected |
  * | destroy    | `DeleteItem`; a second one if another request has regenerated the session a moment ago |
- * | start      | `GetItem` of an item that is never there |
+ * | start      | `GetItem`, `PutItem`, `UpdateItem` and `DeleteItem` of an item that is never there, on the condition that it is |
  *
  * Where a condition is not met, DynamoDB answers with the item that is there (`ReturnValuesOnConditionCheckFailure`), so a
  * conflict costs no further request. Where another request has extended a session further, what is left to change takes a
@@ -28,6 +28,25 @@
  * JavaScript can load. Each of these is a `GetItem` and a `PutItem` on the condition that nobody committed in between, or
  * else again. And a session that is too large for an item takes the same two to find its size. DynamoDB's time to live only
  * tidies up: whether a session has expired is decided by the times in it.
+ *
+ * What is done at the start changes nothing. A server that lacks a permission does not start, and the message names it. This
+ * policy is all that a server needs:
+ *
+ * ```json
+ * {
+ *   "Version": "2012-10-17",
+ *   "Statement": [
+ *     {
+ *       "Effect": "Allow",
+ *       "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+ *       "Resource": "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions"
+ *     }
+ *   ]
+ * }
+ * ```
+ *
+ * Whoever runs {@link createTable} needs `dynamodb:CreateTable`, `dynamodb:DescribeTable`, `dynamodb:DescribeTimeToLive` and
+ * `dynamodb:UpdateTimeToLive` instead.
  *
  * **Gotchas**
  *

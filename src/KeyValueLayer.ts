@@ -19,7 +19,6 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
@@ -73,7 +72,7 @@ export const make: (
   const backend = KeyValueBackend.make(yield* KeyValueStore, prefix)
   const sweep = Effect.catchCause(
     Effect.flatMap(Clock.currentTimeMillis, backend.sweep),
-    (cause) => Effect.logWarning("Expired sessions could not be removed", withoutValues(Cause.squash(cause)))
+    (cause) => Effect.logWarning("Expired sessions could not be removed", withoutValues(cause))
   )
   if (Duration.isFinite(sweepEvery)) yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepEvery)))
   return yield* SessionStore.fromBackend(backend)

@@ -26,7 +26,8 @@ const withValues = [
   "$response"
 ]
 
-const within = ["cause", "reason", "errors", "driverError", "lastNodeError"]
+// Those of a Cause as well.
+const within = ["cause", "reason", "errors", "driverError", "lastNodeError", "reasons", "error", "defect"]
 
 /** Takes it out of an error, and out of those that have led to it. */
 export const withoutValues = <E>(error: E): E => {

@@ -201,8 +201,12 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       ),
     destroy,
     tryOut: Effect.suspend(() => {
-      const folder = temporary()
-      return Effect.andThen(fs.makeDirectory(folder, { mode: 0o700 }), fs.remove(folder, { recursive: true }))
+      const name = `.${Crypto.randomUUID()}`
+      const all = Effect.andThen(write(name, name, {}), fs.remove(pathOf(name), { recursive: true }))
+      return Effect.andThen(
+        fs.makeDirectory(pathOf(name), { mode: 0o700 }),
+        Effect.onError(all, () => remove(pathOf(name)))
+      )
     }),
     sweep: (now) =>
       Effect.flatMap(fs.readDirectory(location), (names) =>
