@@ -16,7 +16,7 @@
  * | touch      | `UpdateItem` of the times, if the session exists and they move forward |
  * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one, and a `DeleteItem` of the new one if another request has changed the old one meanwhile |
  * | destroy    | `DeleteItem`; a second one if another request has regenerated the session a moment ago |
- * | start      | `GetItem` of an item that is never there |
+ * | start      | `GetItem`, `PutItem`, `UpdateItem` and `DeleteItem` of an item that is never there, on the condition that it is |
  *
  * Where a condition is not met, DynamoDB answers with the item that is there (`ReturnValuesOnConditionCheckFailure`), so a
  * conflict costs no further request. Where another request has extended a session further, what is left to change takes a
@@ -29,6 +29,25 @@
  * else again. And a session that is too large for an item takes the same two to find its size. DynamoDB's time to live only
  * tidies up: whether a session has expired is decided by the times in it. DynamoDB compares it with its own clock, so it is an
  * hour later than the expiry: the clocks of your servers can be behind by that much.
+ *
+ * What is done at the start changes nothing. A server that lacks a permission does not start, and the message names it. This
+ * policy is all that a server needs:
+ *
+ * ```json
+ * {
+ *   "Version": "2012-10-17",
+ *   "Statement": [
+ *     {
+ *       "Effect": "Allow",
+ *       "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+ *       "Resource": "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions"
+ *     }
+ *   ]
+ * }
+ * ```
+ *
+ * Whoever runs {@link createTable} needs `dynamodb:CreateTable`, `dynamodb:DescribeTable`, `dynamodb:DescribeTimeToLive` and
+ * `dynamodb:UpdateTimeToLive` instead.
  *
  * **Gotchas**
  *

@@ -37,7 +37,8 @@ import * as SessionStore from "./SessionStore.ts"
 /**
  * The settings of the file store.
  *
- * - `location`: the folder for the sessions, which must exist and be writable.
+ * - `location`: the folder for the sessions, which must exist and be writable. If somebody removes it under way, it is made
+ *   again, with the rights that it had; the sessions in it are gone.
  * - `sweepEvery`: how often expired sessions are removed, default 10 minutes. They are gone for everybody before that.
  *
  * @since 0.1.0
@@ -73,7 +74,9 @@ export const make: (options: Options) => Effect.Effect<
     return new SessionConfigError({ mistakes: [Setting.mistake(["store", "location"], location, write)] })
   })
   const sweep = Effect.flatMap(Clock.currentTimeMillis, backend.sweep).pipe(
-    Effect.catch((error) => Effect.logWarning("Expired sessions could not be removed", error))
+    Effect.catch((error) =>
+      Effect.annotateLogs(Effect.logWarning("Expired sessions could not be removed"), { reason: error.message })
+    )
   )
   yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepEvery)))
   return yield* SessionStore.fromBackend(backend)

@@ -30,6 +30,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Setting from "./internal/config/settings.ts"
 import * as KeyValueBackend from "./internal/drivers/keyValue/backend.ts"
+import { withoutValues } from "./internal/store/withoutValues.ts"
 import type { DurationInput, SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
@@ -71,7 +72,7 @@ export const make: (
   const backend = KeyValueBackend.make(yield* KeyValueStore, prefix)
   const sweep = Effect.catchCause(
     Effect.flatMap(Clock.currentTimeMillis, backend.sweep),
-    (cause) => Effect.logWarning("Expired sessions could not be removed", cause)
+    (cause) => Effect.logWarning("Expired sessions could not be removed", withoutValues(cause))
   )
   if (Duration.isFinite(sweepEvery)) yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepEvery)))
   return yield* SessionStore.fromBackend(backend)

@@ -2,7 +2,8 @@
  * The errors of sessions. Each is a tagged error, knows its HTTP status, and answers a request by itself where nobody
  * handles it: with that status and a text that says nothing of the store, the session or the application.
  *
- * No message holds a token, a secret or a stored value.
+ * No message holds a token, a secret or a stored value. What clients of back ends hang on their errors, such as the row that
+ * PostgreSQL has refused, is taken out of the `cause`; its message and its code are the back end's own.
  *
  * @since 0.1.0
  */

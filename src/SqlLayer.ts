@@ -27,6 +27,17 @@
  * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what expired more than an hour
  * ago: the clock of another server, for which it may still be alive, can differ by that much.
  *
+ * Each of these statements is tried when the Layer is built, on no row: a server whose user lacks a right, or whose database
+ * takes no changes, does not start. On PostgreSQL these are all the rights that the user `shop` needs, where it does not own
+ * the table:
+ *
+ * ```sql
+ * GRANT USAGE ON SCHEMA public TO shop;
+ * GRANT SELECT, INSERT, UPDATE, DELETE ON effect_sessions TO shop;
+ * ```
+ *
+ * Whoever runs {@link migration} needs the right to make tables as well.
+ *
  * **Gotchas**
  *
  * What is written of a session takes no part in a transaction of the application (`sql.withTransaction`): it stays, even if
@@ -62,6 +73,7 @@ import * as Setting from "./internal/config/settings.ts"
 import * as SqlBackend from "./internal/drivers/sql/backend.ts"
 import * as SqlDialect from "./internal/drivers/sql/dialect.ts"
 import * as Inert from "./internal/store/inert.ts"
+import { withoutValues } from "./internal/store/withoutValues.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
@@ -112,13 +124,16 @@ export const make: (
   if (!enabled) return Inert.make("sql")
   const client = yield* SqlClient
   const backend = SqlBackend.make(client, yield* dialectOf(client), table)
-  yield* Effect.mapError(
+  const refused = (write: string) =>
+    new SessionConfigError({ mistakes: [Setting.mistake(["store", "table"], table, write)] })
+  const refusals = yield* Effect.mapError(
     TimeLimit.make(timeLimit)(backend.tryOut, () => TimeLimit.noAnswer(timeLimit)),
-    (error) => new SessionConfigError({ mistakes: [Setting.mistake(["store", "table"], table, explain(error))] })
+    (error) => refused(explain(error))
   )
+  if (refusals.length > 0) return yield* refused(explainRefusals(refusals))
   const sweep = Effect.catchCause(
     Effect.flatMap(Clock.currentTimeMillis, (now) => backend.sweep(now - differenceOfClocks)),
-    (cause) => Effect.logWarning("Expired sessions could not be deleted", cause)
+    (cause) => Effect.logWarning("Expired sessions could not be deleted", withoutValues(cause))
   )
   if (Duration.isFinite(sweepEvery)) yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepEvery)))
   return yield* SessionStore.fromBackend(backend)
@@ -134,8 +149,20 @@ const dialectOf = (client: SqlClient): Effect.Effect<SqlDialect.Dialect, Session
     : Effect.succeed(dialect)
 }
 
+const messageOf = (error: SqlError | Error): string =>
+  (error instanceof SqlError && error.reason.cause instanceof Error ? error.reason.cause : error).message
+
+const explainRefusals = (refusals: ReadonlyArray<SqlBackend.Refusal>): string => {
+  const statements = refusals.map(({ statement }) => statement)
+  const messages = [...new Set(refusals.map(({ error }) => messageOf(error)))]
+  return `The database refuses ${statements.join(", ")}: ${
+    messages.join("; ")
+  }. The user needs SELECT, INSERT, UPDATE ` +
+    "and DELETE on the table, on a server that takes changes"
+}
+
 const explain = (error: SqlError | Error): string => {
-  const { message } = error instanceof SqlError && error.reason.cause instanceof Error ? error.reason.cause : error
+  const message = messageOf(error)
   const isMissing = error instanceof SqlError &&
     // Where a client does not tell one error of SQLite from another.
     (error.reason._tag === "SqlSyntaxError" || /no such (table|column)/.test(message))

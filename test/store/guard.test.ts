@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
 import { SessionConfig, type SessionError, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
+import { inspect } from "node:util"
 
 const record = { createdAt: 0, touchedAt: 0, expiresAt: 1_000_000, fields: new Map() }
 const id = Redacted.make("i".repeat(43))
@@ -64,4 +65,36 @@ describe("a back end", () => {
       assert.strictEqual(regenerated, noAnswer)
       assert.strictEqual(yield* errorAtLimit(trusted, (store) => store.load(id), 2), noAnswer)
     }))
+})
+
+describe("an error of a back end", () => {
+  const password = "hunter2-secret-token"
+  const errors = {
+    "of PostgreSQL": { detail: password, hint: password, where: password, internalQuery: password },
+    "of mysql2": { sql: password, sqlMessage: password, parameters: [password] },
+    "of postgres.js": { query: password, parameters: [password], args: [password] },
+    "of drizzle": { query: "insert", params: [password] },
+    "of TypeORM": { query: password, driverError: Object.assign(new Error("no"), { detail: password }) },
+    "of ioredis": { command: { name: "evalsha", args: [password] } },
+    "of a Cluster": { lastNodeError: Object.assign(new Error("no"), { command: { args: [password] } }) },
+    "of the AWS SDK": { Item: { data: { M: { token: { S: password } } } } },
+    "of several at once": { errors: [Object.assign(new Error("no"), { detail: password })] }
+  }
+  for (const [whose, more] of Object.entries(errors)) {
+    for (const [how, fail] of [["fails", Effect.fail], ["throws", Effect.die]] as const) {
+      it.effect(`${whose} that it ${how} with has nothing of a session, but its message and its code`, () =>
+        Effect.gen(function*() {
+          const cause = Object.assign(new Error("it is said why"), { code: "23514", ...more })
+          const driver = { ...backend, create: () => fail(Object.assign(new Error("outer"), { reason: { cause } })) }
+          const store = yield* Effect.provide(
+            SessionStore.fromBackend(driver as SessionStore.Backend),
+            SessionConfig.layer({ secret: "s".repeat(32) })
+          )
+          const text = inspect(yield* Effect.flip(store.create(id, record)), { depth: null, showHidden: true })
+          assert.notInclude(text, password)
+          assert.include(text, "it is said why")
+          assert.include(text, "23514")
+        }))
+    }
+  }
 })

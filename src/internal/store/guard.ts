@@ -10,6 +10,7 @@ import * as TimeLimit from "../concurrency/timeLimit.ts"
 import type { Change } from "../record/change.ts"
 import type { Fields, SessionRecord } from "../record/record.ts"
 import * as SizeLimit from "./sizeLimit.ts"
+import { withoutValues } from "./withoutValues.ts"
 
 const repeatable: ReadonlySet<StoreOperation> = new Set(["load", "touch", "destroy"])
 
@@ -23,14 +24,14 @@ type Guard = (
 const makeGuard = (driver: string, { retries, timeLimit }: Settings, keepsTimeLimit: boolean): Guard => {
   const within = TimeLimit.make(timeLimit)
   return (operation) => {
-    const failed = (cause: unknown) => new SessionStoreError({ driver, operation, cause })
+    const failed = (cause: unknown) => new SessionStoreError({ driver, operation, cause: withoutValues(cause) })
     const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
     const onCause = (cause: Cause.Cause<unknown>) => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
       // A driver that throws has failed as well.
       const error = Cause.squash(cause)
       const isOurs = error instanceof SessionStoreError || error instanceof SessionTooLargeError
-      return Effect.fail(isOurs ? error : failed(error))
+      return Effect.fail(isOurs ? withoutValues(error) : failed(error))
     }
     const isRepeated = retries > 0 && repeatable.has(operation)
     if (keepsTimeLimit && !isRepeated && ofOneStep.has(operation)) {

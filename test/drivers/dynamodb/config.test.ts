@@ -7,9 +7,11 @@ import { Cause, Config, ConfigProvider, Context, Effect, Fiber, Layer, Redacted,
 import { DynamoLayer, SessionConfig, SessionDriver, type SessionError, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 import { execFile } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { cp, mkdir, symlink, writeFile } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { inspect, promisify } from "node:util"
+import * as Change from "../../../src/internal/record/change.ts"
 import { errorIn, mistakesIn, secret } from "../../support/config.ts"
 import {
   type Disturbance,
@@ -148,7 +150,7 @@ describe("the settings", () => {
       }
       const session = yield* createSession(yield* configured(env))
       yield* session.stored
-      const [, created, loaded] = dynamo().newRequests()
+      const [created, loaded] = dynamo().newRequests().slice(-2)
       assert.isDefined((created!.body["Item"] as Record<string, unknown>)["expires"])
       assert.isFalse(loaded!.body["ConsistentRead"])
     }))
@@ -391,6 +393,22 @@ describe("a server does not start", () => {
       ])
     }))
 
+  it.effect("without a permission that a request would need later, and says which", () =>
+    Effect.gen(function*() {
+      const server = yield* startDynamo()
+      const actions = ["GetItem", "PutItem", "UpdateItem", "DeleteItem"]
+      const start = mistakesIn(Effect.scoped(withOptions(server.options)))
+      for (const missing of [["PutItem", "UpdateItem", "DeleteItem"], ["PutItem"], ["UpdateItem"], ["DeleteItem"]]) {
+        server.allows(actions.filter((action) => !missing.includes(action)))
+        const names = missing.map((action) => `dynamodb:${action}`).join(", ")
+        assert.deepStrictEqual(yield* start, [
+          `store.table (SESSION_STORE_TABLE): found "${table}". No permission for ${names} on "${table}": User: shop is not ` +
+          `authorized to perform: dynamodb:${missing[0]}. ${permissions}`
+        ])
+      }
+      assert.deepStrictEqual(yield* server.items(), [])
+    }))
+
   it.effect("with keys that are not accepted", () =>
     Effect.gen(function*() {
       dynamo().disturbs("GetItem", { code: "UnrecognizedClientException", message: keys.accessKeyId })
@@ -478,6 +496,35 @@ describe("a server does not start", () => {
           ["Warn", "DynamoDB is there, but did not answer the first request"]
         ])
       }
+    }))
+})
+
+describe("the policies in the documentation", () => {
+  const documentation = readFileSync(new URL("../../../src/DynamoLayer.ts", import.meta.url), "utf8")
+    .replaceAll(/^ \* ?/gm, "")
+
+  it.effect("are all that a server needs", () =>
+    Effect.gen(function*() {
+      const server = yield* startDynamo()
+      const policy = JSON.parse(/```json\n(.*?)```/s.exec(documentation)![1]!)
+      server.allows(policy.Statement[0].Action.map((action: string) => action.replace("dynamodb:", "")))
+      const store = yield* withOptions(server.options)
+      const session = yield* createSession(store)
+      yield* session.touch({})
+      yield* session.commit(Change.set(Change.none, "name", "\"Ada\""))
+      assert.deepStrictEqual(yield* session.fields, { name: "\"Ada\"" })
+      const other = yield* createSession(store)
+      assert.strictEqual((yield* other.regenerate())._tag, "Written")
+      yield* session.destroy
+      assert.isUndefined(yield* session.stored)
+    }))
+
+  it.effect("are all that createTable needs", () =>
+    Effect.gen(function*() {
+      const server = yield* startDynamoWithoutTable()
+      const [, actions] = /\{@link createTable\} needs (.*?) instead/s.exec(documentation)!
+      server.allows(Array.from(actions!.matchAll(/dynamodb:(\w+)/g), ([, action]) => action!))
+      yield* DynamoLayer.createTable(server.options)
     }))
 })
 

@@ -32,13 +32,28 @@ const fieldsNamed = (name: string, count: number): Record<string, string> =>
   Object.fromEntries(Array.from({ length: count }, (_, index) => [`${name}${index}`, `${index}`]))
 
 describe("the requests of", () => {
-  it.effect("the start: one, for an item that is never there", () =>
+  it.effect("the start: one of each kind, for an item that is never there and that stays so", () =>
     Effect.gen(function*() {
+      const item = { id: { S: "shop:~" } }
+      const isThere = { ConditionExpression: "attribute_exists(id)" }
       server().newRequests()
       yield* buildStore(server(), { prefix: "shop:" })
-      assert.deepStrictEqual(server().newRequests().map(({ body, operation }) => [operation, body]), [
-        ["GetItem", { TableName: table, Key: { id: { S: "shop:~" } }, ConsistentRead: true }]
+      const requests = server().newRequests().map(({ body, operation }) => [operation, body] as const)
+      // Those that write are sent at the same time.
+      const order = ["GetItem", "PutItem", "UpdateItem", "DeleteItem"]
+      assert.deepStrictEqual(requests.toSorted(([one], [other]) => order.indexOf(one) - order.indexOf(other)), [
+        ["GetItem", { TableName: table, Key: item, ConsistentRead: true }],
+        ["PutItem", { TableName: table, Item: item, ...isThere }],
+        ["UpdateItem", {
+          TableName: table,
+          Key: item,
+          UpdateExpression: "SET touchedAt=:now",
+          ExpressionAttributeValues: { ":now": { N: "0" } },
+          ...isThere
+        }],
+        ["DeleteItem", { TableName: table, Key: item, ...isThere }]
       ])
+      assert.isEmpty((yield* server().items()).filter(({ id }) => id!.S === "shop:~"))
     }))
 
   it.effect("an operation: one, and two for regenerating", () =>

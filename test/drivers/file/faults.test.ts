@@ -5,7 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { SessionConfig, SessionError, SessionStore } from "effect-session"
 import type { PlatformError } from "effect/PlatformError"
-import { readFileSync, writeFileSync } from "node:fs"
+import { TestClock } from "effect/testing"
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Change from "../../../src/internal/record/change.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
@@ -20,7 +21,8 @@ import {
   recordUntil,
   temporaryFolder
 } from "../../support/fileStore.ts"
-import { observe } from "../../support/observe.ts"
+import { observe, type Observed } from "../../support/observe.ts"
+import { eventually } from "../../support/redisServer.ts"
 import { basicRoutes } from "../../support/routes.ts"
 import { cookieOf, serve } from "../../support/server.ts"
 
@@ -152,6 +154,80 @@ describe.skipIf(!canMount)("a read-only disk", () => {
       assert.strictEqual(mistake!.found, JSON.stringify(location))
       assert.match(mistake!.write, /^EROFS: read-only .* Write the path of a folder that exists and that this process/)
     }))
+})
+
+describe("a folder of the sessions that is removed under way", () => {
+  const stage = Effect.gen(function*() {
+    const parent = yield* temporaryFolder
+    const location = join(parent, "tmp", "sessions")
+    mkdirSync(location, { recursive: true })
+    chmodSync(location, 0o2770)
+    const server = yield* serve(basicRoutes, { store: fileStore(location, { sweepEvery: "10 minutes" }) })
+    return { cookie: cookieOf(yield* server.post("/count")), location, parent, server }
+  })
+  const warnings = (observed: Observed) =>
+    observed.logs.filter(({ level }) => level === "Warn").map((
+      { annotations, message }
+    ) => [message, annotations["location"]])
+
+  it.effect.each(["/count", "/login"])(
+    "is made again with its rights by POST %s, with one line in the log; the sessions in it are gone",
+    (path) => {
+      const observed = observe()
+      return Effect.gen(function*() {
+        const { cookie, location, parent, server } = yield* stage
+        rmSync(join(parent, "tmp"), { recursive: true })
+        assert.strictEqual((yield* server.get("/", { cookie })).body, "{}")
+        assert.strictEqual((yield* server.post("/logout", { cookie })).status, 200)
+        const requests = Array.from({ length: 10 }, () => server.post(path, { cookie }))
+        const answers = yield* Effect.all(requests, { concurrency: 10 })
+        assert.deepStrictEqual(answers.map(({ status }) => status), requests.map(() => 200))
+        assert.strictEqual(statSync(location).mode & 0o7777, 0o2770)
+        assert.deepStrictEqual(warnings(observed), [[
+          "The folder of the sessions was gone, and is made again",
+          location
+        ]])
+        const next = cookieOf(answers[0]!)
+        assert.strictEqual((yield* server.post("/count", { cookie: next })).status, 200)
+        assertWhole(location, 10)
+      }).pipe(Effect.provide(observed.layer))
+    }
+  )
+
+  it.effect("is made again by the sweeper, with one line in the log", () => {
+    const observed = observe()
+    return Effect.gen(function*() {
+      const { location, parent } = yield* stage
+      rmSync(join(parent, "tmp"), { recursive: true })
+      yield* TestClock.adjust("10 minutes")
+      const madeAgain = Effect.sync(() => {
+        assert.isTrue(existsSync(location))
+        assert.lengthOf(warnings(observed), 1)
+      })
+      yield* TestClock.withLive(eventually(madeAgain))
+      yield* TestClock.adjust("1 hour")
+      assert.lengthOf(warnings(observed), 1)
+    }).pipe(Effect.provide(observed.layer))
+  })
+
+  it.effect("and can't be made again: 503, and one line in the log each time that the sweeper runs", () => {
+    const observed = observe()
+    return Effect.gen(function*() {
+      const { cookie, parent, server } = yield* stage
+      rmSync(join(parent, "tmp"), { recursive: true })
+      writeFileSync(join(parent, "tmp"), "")
+      assert.strictEqual((yield* server.post("/count", { cookie })).status, 503)
+      yield* TestClock.adjust("10 minutes")
+      const warned = Effect.sync(() => {
+        const [warning] = observed.logs.filter(({ level }) => level === "Warn")
+        assert.strictEqual(warning!.message, "Expired sessions could not be removed")
+        assert.match(String(warning!.annotations["reason"]), /^[^\n]*sessions[^\n]*$/)
+      })
+      yield* TestClock.withLive(eventually(warned))
+      rmSync(join(parent, "tmp"))
+      assert.strictEqual((yield* server.post("/count", { cookie })).status, 200)
+    }).pipe(Effect.provide(observed.layer))
+  })
 })
 
 // -----------------------------------------------------------------------------

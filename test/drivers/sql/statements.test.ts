@@ -448,6 +448,58 @@ describe("a server does not start", () => {
       )
     }))
 
+  it.effect("without a right that a request would need later, and says which", () =>
+    Effect.gen(function*() {
+      const schema = yield* server().schema
+      yield* Effect.provide(SqlLayer.migration(), clientOn(schema))
+      yield* server().query("CREATE ROLE clerk LOGIN")
+      yield* server().query(`GRANT USAGE ON SCHEMA ${schema} TO clerk`)
+      yield* server().query(`GRANT SELECT ON ${schema}.effect_sessions TO clerk`)
+      const mistake = mistakeOn(clientOn(schema, { username: "clerk" }))
+      const explanation =
+        "The user needs SELECT, INSERT, UPDATE and DELETE on the table, on a server that takes changes"
+      assert.strictEqual(
+        yield* mistake,
+        `store.table (SESSION_STORE_TABLE): found "effect_sessions". The database refuses INSERT, SELECT … FOR UPDATE, ` +
+          `UPDATE, DELETE: permission denied for table effect_sessions. ${explanation}`
+      )
+      const missing = [
+        ["INSERT", "INSERT"],
+        ["UPDATE", "SELECT … FOR UPDATE, UPDATE"],
+        ["DELETE", "DELETE"]
+      ] as const
+      for (const [right, statements] of missing) {
+        yield* server().query(`GRANT INSERT, UPDATE, DELETE ON ${schema}.effect_sessions TO clerk`)
+        yield* server().query(`REVOKE ${right} ON ${schema}.effect_sessions FROM clerk`)
+        assert.include(
+          yield* mistake,
+          `refuses ${statements}: permission denied for table effect_sessions. ${explanation}`
+        )
+      }
+    }))
+
+  it.effect("with a database that takes no changes", () =>
+    Effect.gen(function*() {
+      const schema = yield* server().schema
+      yield* Effect.provide(SqlLayer.migration(), clientOn(schema))
+      const startupParameters = { search_path: schema, default_transaction_read_only: "on" }
+      assert.include(
+        yield* mistakeOn(clientOn(schema, { startupParameters })),
+        "refuses INSERT, SELECT … FOR UPDATE, UPDATE, DELETE: cannot execute INSERT in a read-only transaction; "
+      )
+    }))
+
+  it.effect("with a SQLite that takes no changes", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(sqliteClient())
+      yield* Effect.provideContext(SqlLayer.migration(), context)
+      yield* Context.get(context, SqlClient)`PRAGMA query_only = 1`
+      assert.include(
+        yield* mistakeOn(Layer.succeedContext(context)),
+        "refuses INSERT, UPDATE, DELETE: attempt to write a readonly database. "
+      )
+    }))
+
   it.effect("with a database that can't be reached", () =>
     Effect.gen(function*() {
       const port = yield* freePort
@@ -487,6 +539,43 @@ describe("a server does not start", () => {
         yield* mistakeOn(clientOf("mssql")),
         `store.type (SESSION_DRIVER): found "mssql". ` +
           "The SQL driver knows PostgreSQL, MySQL and SQLite: provide a SqlClient of one of these"
+      )
+    }))
+})
+
+describe("the rights in the documentation", () => {
+  it.effect("are all that a server needs", () =>
+    Effect.gen(function*() {
+      const documentation = readFileSync(new URL("../../../src/SqlLayer.ts", import.meta.url), "utf8")
+      const [, grants] = /```sql\n(.*?)```/s.exec(documentation.replaceAll(/^ \* ?/gm, ""))!
+      yield* Effect.provide(SqlLayer.migration(), server().client())
+      yield* server().query("CREATE ROLE shop LOGIN")
+      // By default everybody may use this schema.
+      yield* server().query("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+      const statements = grants!.split(";").map((statement) => statement.trim()).filter((statement) => statement !== "")
+      for (const statement of statements) yield* server().query(statement)
+      const left = Effect.map(server().query("SELECT * FROM public.effect_sessions"), ({ length }) => length)
+      yield* Effect.provide(
+        Effect.gen(function*() {
+          const { create, load, regenerate, touch } = yield* newSession
+          yield* create
+          assert.strictEqual((yield* load)._tag, "Found")
+          yield* touch
+          assert.strictEqual((yield* regenerate)._tag, "Written")
+          const another = yield* newSession
+          yield* another.create
+          yield* another.update("count")
+          yield* another.destroy
+          assert.strictEqual((yield* another.load)._tag, "NotFound")
+          assert.strictEqual(yield* left, 2)
+          // The sweeper may delete as well.
+          yield* TestClock.adjust("1 hour").pipe(
+            Effect.andThen(TestClock.withLive(Effect.sleep("20 millis"))),
+            Effect.andThen(left),
+            Effect.repeat({ until: (left) => left === 0 })
+          )
+        }),
+        storeOn(server().client({ username: "shop" }), { sweepEvery: "1 hour" })
       )
     }))
 })

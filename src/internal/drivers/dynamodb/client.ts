@@ -142,13 +142,15 @@ const toDynamoError = (operation: Operation, table: string, error: unknown): Dyn
 
 const describe = (code: string, operation: Operation, table: string, message: string): string => {
   if (code === "ResourceNotFoundException") return `There is no table "${table}"`
-  if (code === "AccessDeniedException") return `No permission for dynamodb:${operation} on "${table}": ${message}`
+  if (code === denial) return `No permission for dynamodb:${operation} on "${table}": ${message}`
   if (isThrottling(code)) return `DynamoDB throttles the requests to "${table}": ${message}`
   if (code === "CredentialsProviderError") return `There are no AWS credentials: ${message}`
   // Without the message, which may quote the signed request.
   if (isRefusal(code)) return `AWS does not accept the credentials (${code})`
   return `${operation} on "${table}" failed: ${code === message ? code : `${code}, ${message}`}`
 }
+
+const denial = "AccessDeniedException"
 
 const isThrottling = (code: string): boolean => throttling.has(code)
 
@@ -245,27 +247,61 @@ const findRegion = ({ DynamoDBClient }: Sdk): Effect.Effect<string, SessionConfi
 // -----------------------------------------------------------------------------
 
 /**
- * Reads an item that is never there: that needs no permission but those the driver needs anyway, and tells whether the
- * table and its key are as they should be.
+ * Tries all that the driver does on an item that is never there, on the condition that it is: that changes nothing, and tells
+ * whether the table and its key are as they should be, and whether the role may write.
  */
 export const tryOut = (
   dynamo: Dynamo,
   connection: Connection,
   prefix: string,
   timeLimit: Duration.Duration
-): Effect.Effect<void, SessionConfigError> =>
-  dynamo.send("GetItem", { TableName: connection.table, Key: { id: { S: `${prefix}~` } }, ConsistentRead: true }).pipe(
-    Effect.timeoutOrElse({
-      duration: timeLimit,
-      orElse: () => Effect.fail(new DynamoError("TimeoutError", TimeLimit.noAnswer(timeLimit).message, 1))
+): Effect.Effect<void, SessionConfigError> => {
+  const TableName = connection.table
+  const item = { id: { S: `${prefix}~` } }
+  const isThere = { ConditionExpression: "attribute_exists(id)" }
+  const ask = (operation: Operation, input: object) =>
+    dynamo.send(operation, { TableName, ...input }).pipe(
+      Effect.timeoutOrElse({
+        duration: timeLimit,
+        orElse: () => Effect.fail(new DynamoError("TimeoutError", TimeLimit.noAnswer(timeLimit).message, 1))
+      }),
+      Effect.asVoid
+    )
+  const write = (operation: Operation, input: object) =>
+    Effect.match(ask(operation, { ...input, ...isThere }), {
+      onFailure: (error) => error.code === "ConditionalCheckFailedException" ? [] : [{ operation, error }],
+      onSuccess: () => []
+    })
+  const writes = Effect.all([
+    write("PutItem", { Item: item }),
+    write("UpdateItem", {
+      Key: item,
+      UpdateExpression: "SET touchedAt=:now",
+      ExpressionAttributeValues: { ":now": { N: "0" } }
     }),
-    Effect.asVoid,
+    write("DeleteItem", { Key: item })
+  ], { concurrency: "unbounded" })
+  return ask("GetItem", { Key: item, ConsistentRead: true }).pipe(
+    Effect.andThen(writes),
+    Effect.flatMap((failures) => {
+      const failed = failures.flat()
+      const denied = failed.filter(({ error }) => error.code === denial)
+      if (denied.length > 0) return Effect.fail(denialOf(denied.map(({ operation }) => operation), denied[0]!.error))
+      return failed.length > 0 ? Effect.fail(failed[0]!.error) : Effect.void
+    }),
     Effect.catch((error) =>
       isPassing(error.code)
         ? Effect.logWarning("DynamoDB is there, but did not answer the first request", error)
         : failedWith(connection, error)
     )
   )
+}
+
+/** One error for all that are not permitted. */
+const denialOf = (operations: ReadonlyArray<Operation>, { message }: DynamoError): DynamoError => {
+  const names = operations.map((operation) => `dynamodb:${operation}`).join(", ")
+  return new DynamoError(denial, message.replace(`dynamodb:${operations[0]}`, names), 1)
+}
 
 const failedWith = (connection: Connection, error: DynamoError): Effect.Effect<never, SessionConfigError> =>
   Effect.fail(new SessionConfigError({ mistakes: [explain(connection, error)] }))
@@ -286,7 +322,7 @@ const explain = (
         "`DynamoLayer.createTable` makes one"
     )
   }
-  if (code === "AccessDeniedException") {
+  if (code === denial) {
     return atTable(
       `${message}. A server needs GetItem, PutItem, UpdateItem and DeleteItem; \`DynamoLayer.createTable\` needs ` +
         "CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive"

@@ -94,7 +94,33 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     )
   }
 
-  const create = (key: string, record: SessionRecord) => {
+  let mode = 0o700
+
+  /** Somebody has removed the folder of the sessions under way: a script that deploys, or one that clears up. */
+  const makeAgain = locked("")(
+    Effect.flatMap(
+      fs.exists(location),
+      (exists) =>
+        exists ? Effect.void : fs.makeDirectory(location, { recursive: true, mode }).pipe(
+          // With the rights that it had, whatever the process takes away from those of new folders.
+          Effect.andThen(fs.chmod(location, mode)),
+          Effect.andThen(
+            Effect.annotateLogs(Effect.logWarning("The folder of the sessions was gone, and is made again"), {
+              location
+            })
+          )
+        )
+    )
+  )
+
+  const create = (key: string, record: SessionRecord) =>
+    Effect.catchIf(
+      tryToCreate(key, record),
+      isMissing,
+      () => Effect.andThen(makeAgain, tryToCreate(key, record))
+    )
+
+  const tryToCreate = (key: string, record: SessionRecord) => {
     const version = Crypto.randomUUID()
     const pointer = pathOf(key, pointerTo(version, record.expiresAt))
     const fill = Effect.andThen(
@@ -187,6 +213,8 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       (info) => info !== undefined && modifiedAt(info) < now - hour ? remove(pathOf(...names)) : Effect.void
     )
 
+  const names = Effect.catchIf(fs.readDirectory(location), isMissing, () => Effect.as(makeAgain, []))
+
   return {
     driver: "file",
     load: (key) => Effect.map(read(key), (stored) => stored?.record),
@@ -201,11 +229,16 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       ),
     destroy,
     tryOut: Effect.suspend(() => {
-      const folder = temporary()
-      return Effect.andThen(fs.makeDirectory(folder, { mode: 0o700 }), fs.remove(folder, { recursive: true }))
+      const name = `.${Crypto.randomUUID()}`
+      const remember = Effect.map(fs.stat(location), (info) => void (mode = info.mode & 0o7777))
+      const all = Effect.andThen(write(name, name, {}), fs.remove(pathOf(name), { recursive: true }))
+      return Effect.andThen(
+        Effect.andThen(remember, fs.makeDirectory(pathOf(name), { mode: 0o700 })),
+        Effect.onError(all, () => remove(pathOf(name)))
+      )
     }),
     sweep: (now) =>
-      Effect.flatMap(fs.readDirectory(location), (names) =>
+      Effect.flatMap(names, (names) =>
         Effect.mapError(
           Effect.validate(
             // What somebody else has put there stays.

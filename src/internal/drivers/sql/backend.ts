@@ -16,11 +16,19 @@ import { conflict, isConflict } from "../../store/answers.ts"
 import type { Dialect } from "./dialect.ts"
 
 export interface SqlBackend extends Backend {
-  /** Fails if there is no such table, or not with these columns. */
-  readonly tryOut: Effect.Effect<void, SqlError>
+  /**
+   * Fails if there is no such table, or not with these columns. The answer is which of the other statements are refused, as
+   * the role lacks a right, or as the database takes no changes. They touch no row.
+   */
+  readonly tryOut: Effect.Effect<ReadonlyArray<Refusal>, SqlError>
 
   /** Removes what has expired before that moment. */
   readonly sweep: (before: number) => Effect.Effect<void, SqlError>
+}
+
+export interface Refusal {
+  readonly statement: string
+  readonly error: SqlError
 }
 
 interface Row {
@@ -105,6 +113,27 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       )
     )
 
+  const insertNothing = sql`INSERT INTO ${table} (${keyColumn}, created_at, touched_at, expires_at, fields)
+    SELECT ${keyColumn}, created_at, touched_at, expires_at, fields FROM ${table} WHERE ${keyColumn} = ''`
+  const trials: ReadonlyArray<readonly [statement: string, trial: Statement<object>]> = [
+    [
+      "INSERT",
+      dialect.hasReturning
+        ? sql`${insertNothing} ON CONFLICT (${keyColumn}) DO NOTHING RETURNING ${keyColumn}`
+        : insertNothing
+    ],
+    [
+      "SELECT … FOR UPDATE",
+      sql`SELECT ${columns} FROM ${table} WHERE ${keyColumn} = ''${sql.literal(dialect.forUpdate)}`
+    ],
+    [
+      "UPDATE",
+      sql`UPDATE ${table} SET touched_at = touched_at, expires_at = expires_at, superseded_until = superseded_until,
+        fields = fields WHERE ${keyColumn} = ''`
+    ],
+    ["DELETE", sql`DELETE FROM ${table} WHERE ${keyColumn} = ''`]
+  ]
+
   return {
     driver: "sql",
     load: (key): Effect.Effect<SessionRecord | SupersededRecord | undefined, unknown> =>
@@ -160,7 +189,13 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
         (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined
       )
     },
-    tryOut: Effect.asVoid(read("")),
+    tryOut: Effect.andThen(
+      read(""),
+      Effect.flatMap(
+        Effect.forEach(trials, ([statement, trial]) => refusalOf(statement, run(trial))),
+        (refusals) => Effect.succeed(refusals.flat())
+      )
+    ),
     sweep: (before) => Effect.asVoid(untilUndisturbed(run(sql`DELETE FROM ${table} WHERE expires_at <= ${before}`)))
   }
 }
@@ -180,6 +215,9 @@ const isDisturbed = ({ reason }: SqlError): boolean =>
   reason._tag === "DeadlockError" || reason._tag === "SerializationError"
 
 const isTaken = ({ reason }: SqlError): boolean => reason._tag === "UniqueViolation"
+
+const refusalOf = (statement: string, trial: Effect.Effect<unknown, SqlError>): Effect.Effect<ReadonlyArray<Refusal>> =>
+  Effect.match(untilUndisturbed(trial), { onFailure: (error) => [{ statement, error }], onSuccess: () => [] })
 
 // -----------------------------------------------------------------------------
 // rows

@@ -1,0 +1,47 @@
+/**
+ * What back ends hang on their errors beside the message: whole rows, statements with their parameters, commands. All of
+ * that may hold what users have in their sessions, and errors end in logs.
+ */
+
+const withValues = [
+  // PostgreSQL: "Failing row contains (…)".
+  "detail",
+  "hint",
+  "where",
+  "internalQuery",
+  // clients of SQL databases
+  "query",
+  "sql",
+  "sqlMessage",
+  "text",
+  "parameters",
+  "params",
+  "args",
+  "bindings",
+  "values",
+  // ioredis
+  "command",
+  // the AWS SDK
+  "Item",
+  "$response"
+]
+
+// Those of a Cause as well.
+const within = ["cause", "reason", "errors", "driverError", "lastNodeError", "reasons", "error", "defect"]
+
+/** Takes it out of an error, and out of those that have led to it. */
+export const withoutValues = <E>(error: E): E => {
+  try {
+    strip(error, 0)
+  } catch {
+    // It does not let itself be looked at, by loggers as little as here.
+  }
+  return error
+}
+
+const strip = (error: unknown, depth: number): void => {
+  if (typeof error !== "object" || error === null || depth > 8) return
+  if (Array.isArray(error)) return error.forEach((each) => strip(each, depth + 1))
+  for (const name of withValues) Reflect.deleteProperty(error, name)
+  for (const name of within) strip(Reflect.get(error, name), depth + 1)
+}
