@@ -45,14 +45,14 @@ export interface Confirmed<A> {
 export const fromService = (redis: Pick<Redis["Service"], "send">, onReadOnly: () => void): Client => ({
   keepsTimeLimit: false,
   send: redis.send,
-  evaluate: <A>({ sha, text }: Script, ...keyAndParameters: ReadonlyArray<string>) =>
+  evaluate: <A>(script: Script, ...keyAndParameters: ReadonlyArray<string>) =>
     Effect.catchIf(
-      redis.send<A>("EVALSHA", sha, "1", ...keyAndParameters),
+      redis.send<A>("EVALSHA", script.sha, "1", ...keyAndParameters),
       (error) => {
-        if (Replica.isReadOnly(error.cause)) onReadOnly()
+        if (Replica.isReadOnly(error.cause) && Replica.breaksOff(script)) onReadOnly()
         return isUnknownScript(error.cause)
       },
-      () => redis.send<A>("EVAL", text, "1", ...keyAndParameters)
+      () => redis.send<A>("EVAL", script.text, "1", ...keyAndParameters)
     )
 })
 

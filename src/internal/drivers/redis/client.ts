@@ -31,21 +31,22 @@ export const make = (
     const send = ("call" in client
       ? (command, ...parameters) => client.call(command, ...parameters)
       : (...commandAndParameters) => client.sendCommand(commandAndParameters)) as Send
-    const failed = (cause: unknown) => {
+    const failed = (cause: unknown) => new RedisError({ cause: withoutCommand(cause) })
+    const refused = (cause: unknown) => {
       if (Replica.isReadOnly(cause)) onReadOnly()
-      return new RedisError({ cause: withoutCommand(cause) })
+      return failed(cause)
     }
     const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
     return {
       keepsTimeLimit: true,
       send: <A>(...commandAndParameters: readonly [string, ...ReadonlyArray<string>]) =>
         limited<A, RedisError>(() => send(...commandAndParameters), failed, timedOut),
-      evaluate: <A>({ sha, text }: Script, ...keyAndParameters: readonly [string, ...ReadonlyArray<string>]) =>
+      evaluate: <A>(script: Script, ...keyAndParameters: readonly [string, ...ReadonlyArray<string>]) =>
         limited<A, RedisError>(
-          () => send("EVALSHA", sha, "1", ...keyAndParameters),
-          failed,
+          () => send("EVALSHA", script.sha, "1", ...keyAndParameters),
+          Replica.breaksOff(script) ? refused : failed,
           timedOut,
-          (cause) => isUnknownScript(cause) ? () => send("EVAL", text, "1", ...keyAndParameters) : undefined
+          (cause) => isUnknownScript(cause) ? () => send("EVAL", script.text, "1", ...keyAndParameters) : undefined
         )
     }
   })

@@ -6,9 +6,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { IoRedis, NodeRedis } from "./client.ts"
+import type { Script } from "./scripts.ts"
+import * as Scripts from "./scripts.ts"
 
 /** Whether that is why a command has failed. */
 export const isReadOnly = (cause: unknown): boolean => String(cause).includes("READONLY")
+
+/** A touch that is refused harms nobody: it is no reason to break off what others are reading. */
+export const breaksOff = (script: Script): boolean => script !== Scripts.touch
 
 /**
  * What to do each time a command is refused: `connectAgain`, if there is a way to, and tell of it. At most once a second, and
