@@ -146,7 +146,7 @@ const applications = [
     name: "redis",
     project: withIoredis,
     peers: ["ioredis"],
-    kilobytes: 80,
+    kilobytes: 94,
     settings: () => ({ REDIS_URL: redis().url })
   }
 ]
