@@ -106,7 +106,7 @@ const reasonOf = ({ message, reason }: PlatformError): string => {
  * import { FileLayer, SessionConfig } from "effect-session"
  *
  * const Sessions = FileLayer.layer({ location: "./tmp/sessions" }).pipe(
- *   Layer.provide(NodeServices.layer), // a NodeHttpServer provides them too
+ *   Layer.provide(NodeServices.layer),
  *   Layer.provideMerge(SessionConfig.layerConfig())
  * )
  * ```

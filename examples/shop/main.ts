@@ -12,7 +12,7 @@
  * 4. pages.ts     what the pages look like (with html.ts and style.css)
  * 5. main.ts      this file: puts it all together and starts the server
  */
-import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Config, Effect, Layer, Option, Schema } from "effect"
 import { SessionConfig, SessionDriver } from "effect-session"
 import { HttpRouter } from "effect/http"
@@ -49,9 +49,11 @@ const Server = NodeHttpServer.layerConfig(createServer, {
   port: Config.schema(Schema.Port, "PORT").pipe(Config.withDefault(3000))
 })
 
+// What is provided later is built earlier: the port opens when the store is there, and no request comes too soon.
 HttpRouter.serve(Routes).pipe(
-  Layer.provide(Sessions),
   Layer.provide(Server),
+  Layer.provide(Sessions),
+  Layer.provide(NodeServices.layer),
   Layer.launch,
   NodeRuntime.runMain
 )
