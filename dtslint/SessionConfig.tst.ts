@@ -31,6 +31,14 @@ describe("settings in code", () => {
     expect(MemoryLayer.layer).type.not.toBeCallableWith({ sweepEvery: 5 })
   })
 
+  it("sizes are bytes, or have a unit", () => {
+    expect(SessionConfig.layer).type.toBeCallableWith({ sizeLimit: 65_536, flash: { sizeLimit: "16 KiB" } })
+    expect(SessionConfig.layer).type.toBeCallableWith({ sizeLimit: "unlimited", flash: { sizeLimit: "1.5MB" } })
+    expect(SessionConfig.layer).type.not.toBeCallableWith({ sizeLimit: "64 KB" })
+    expect(SessionConfig.layer).type.not.toBeCallableWith({ sizeLimit: never })
+    expect(SessionConfig.layer).type.not.toBeCallableWith({ flash: { sizeLimit: "large" } })
+  })
+
   it("there are no other settings", () => {
     expect(SessionConfig.layer).type.not.toBeCallableWith({ sercet: "x" })
     expect(SessionConfig.layer).type.not.toBeCallableWith({ cookie: { samesite: "lax" } })

@@ -14,7 +14,7 @@
  * | create     | `PutItem`, if there is no item |
  * | update     | `UpdateItem` of the fields that have changed, if the session exists and its fields are as the change expects |
  * | touch      | `UpdateItem` of the times, if the session exists and they move forward |
- * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one; an `UpdateItem` if another request has committed to it meanwhile, or a `DeleteItem` of the new one if the old one is not as expected |
+ * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one, and a `DeleteItem` of the new one if another request has changed the old one meanwhile |
  * | destroy    | `DeleteItem`; a second one if another request has regenerated the session a moment ago |
  * | start      | `GetItem`, `PutItem`, `UpdateItem` and `DeleteItem` of an item that is never there, on the condition that it is |
  *
@@ -27,7 +27,8 @@
  * an increment where the field holds no number, or one beyond its range; and comparing a number that has more digits than
  * JavaScript can load. Each of these is a `GetItem` and a `PutItem` on the condition that nobody committed in between, or
  * else again. And a session that is too large for an item takes the same two to find its size. DynamoDB's time to live only
- * tidies up: whether a session has expired is decided by the times in it.
+ * tidies up: whether a session has expired is decided by the times in it. DynamoDB compares it with its own clock, so it is an
+ * hour later than the expiry: the clocks of your servers can be behind by that much.
  *
  * What is done at the start changes nothing. A server that lacks a permission does not start, and the message names it. This
  * policy is all that a server needs:

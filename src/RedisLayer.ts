@@ -12,16 +12,44 @@
  * | create     | `EVALSHA`: stores the hash, unless the key exists |
  * | update     | `EVALSHA`: sets, removes and adds to fields, if the session exists and its fields are as the change expects; if they are not, the answer is the whole hash |
  * | touch      | `EVALSHA`: moves the times forward, if the session exists |
- * | regenerate | `EVALSHA` to create the new one, `EVALSHA` to put the mark of a superseded session in the place of the old one; a third one if another request has committed to it meanwhile, or if it is not as expected and the new one is taken back |
- * | destroy    | `EVALSHA`: removes the hash; another one if it was the mark of a superseded session, for the one that followed |
- * | start      | `UNLINK` of a key that is never there, to see whether Redis takes changes |
+ * | regenerate | `EVALSHA` to create the new one, `EVALSHA` to put the mark of a superseded session in the place of the old one; a third one to take the new one back, if another request has changed the old one meanwhile |
+ * | destroy    | `EVALSHA`: removes the hash; another one for the session that followed, if it is the mark of a superseded one |
+ * | start      | `HGETALL`, `EVAL` and `EVALSHA` on a key that is never there, to see whether Redis allows all of this |
  *
  * An update of a session that is not there any more takes an `HGETALL` to see whether it was regenerated, and one for the
  * session that followed.
  *
  * A script that Redis does not know (any more) is sent with `EVAL`, once. Every script has one key, so all of this works
- * on a Cluster. `PEXPIREAT`, inside the scripts, only tidies up: whether a session has expired is decided by the times in
- * it. No command works with a pattern.
+ * on a Cluster. This is the smallest user of Redis that can do it, for the prefix `sessions:`, with what the clients send on
+ * their own:
+ *
+ * ```text
+ * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +exists +hset +pexpire +pttl +hget +hmget +hkeys
+ *   +hexists +hdel +type +del +unlink +info +ping +select +wait +cluster|slots +cluster|info
+ * ```
+ *
+ * If something is missing when the Layer is built, the server does not start, and the `SessionConfigError` names it.
+ *
+ * `PEXPIRE`, inside the scripts, only tidies up, a minute after the session has expired: whether it has
+ * expired is decided by the times in it and your server's clock. Redis counts the time that is left, so its clock can be
+ * wrong. The clocks of several servers of yours should agree: a server whose clock is ten minutes ahead takes sessions of the
+ * others for expired ten minutes early. No command works with a pattern.
+ *
+ * **Gotchas**
+ *
+ * Redis confirms a change before its replicas have it, and before it is on the disk. If a replica that lags behind takes the
+ * master's place, or if Redis restarts from a snapshot, the last changes are lost: a session may be missing what it was told, a
+ * new one may be gone, and one that was ended, or whose id a login had replaced, may be back. `appendfsync always` keeps what a
+ * restart would lose, `appendfsync everysec` all but a second of it. `min-replicas-to-write 1` with a `min-replicas-max-lag` of
+ * some seconds has a master refuse changes (503) when its replicas lag more than that.
+ *
+ * With `waitForReplicas`, what must not come back waits: a logout or a regeneration succeeds only when as many replicas have
+ * confirmed it (`WAIT`), and is a `SessionStoreError`, and a 503, if they have not done so within `waitAtMost`. The master has
+ * carried it out all the same: the old session is gone there, and the client of a login gets no new one and logs in again. A
+ * logout that is tried again finds no session any more, so it succeeds and confirms nothing; let `waitAtMost` be as long as
+ * your replicas may need, and less than `timeLimit`. It costs one command more for each logout and regeneration, on a
+ * second connection, as `WAIT` holds up all that comes after it. It narrows the gap and does not close it: a failover may
+ * choose another replica than the one that has confirmed.
  *
  * @since 0.1.0
  */
@@ -30,14 +58,19 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Redis } from "effect/persistence/Redis"
 import type * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
+import * as TimeLimit from "./internal/concurrency/timeLimit.ts"
 import * as Setting from "./internal/config/settings.ts"
 import * as RedisBackend from "./internal/drivers/redis/backend.ts"
 import * as RedisClient from "./internal/drivers/redis/client.ts"
 import * as IoRedis from "./internal/drivers/redis/ioredis.ts"
+import * as Replica from "./internal/drivers/redis/replica.ts"
+import * as Replicas from "./internal/drivers/redis/replicas.ts"
+import * as TryOut from "./internal/drivers/redis/tryOut.ts"
 import * as Inert from "./internal/store/inert.ts"
-import { SessionConfig } from "./SessionConfig.ts"
+import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
 
@@ -48,8 +81,14 @@ import * as SessionStore from "./SessionStore.ts"
  * - Where Redis is, in one of four ways: `url`, default `"redis://localhost:6379/0"`, with `rediss://` for TLS and `unix://`
  *   for a socket; or `host` (`"localhost"`) and `port` (6379); or `cluster`, the addresses of some nodes of a Cluster as
  *   `"host:port"`; or `sentinels`, the addresses of the Sentinels as `"host:port"`, with `sentinelName`, the name of the
- *   master (`"mymaster"`), and `sentinelPassword`.
- * - `username`, `password` and `db` (0), unless they are in the URL; `tls` (false) for all connections.
+ *   master (`"mymaster"`), and `sentinelPassword`. With a port, an address of IPv6 is in brackets: `"[::1]:6379"`.
+ * - `username`, `password` and `db` (0), unless they are in the URL.
+ * - `tls` (false) for all connections, which a `rediss://` URL has anyway: `true`, or its own settings, all of them optional:
+ *   `ca`, `cert` and `key` in PEM format, and `serverName`. The server is told the name that the connection goes to (SNI), and
+ *   its certificate must be for that name, unless `serverName` is another one: as where a Cluster goes by IP addresses.
+ *
+ * - `waitForReplicas` (0): how many replicas must confirm that a session was ended or got another id, so that a failover does
+ *   not bring it back, and `waitAtMost` (1 second), how long that may take.
  *
  * @since 0.1.0
  * @category models
@@ -62,39 +101,82 @@ export interface Options {
   readonly username?: string
   readonly password?: string | Redacted.Redacted<string>
   readonly db?: number
-  readonly tls?: boolean
+  readonly tls?: boolean | TlsOptions
   readonly cluster?: ReadonlyArray<string>
   readonly sentinels?: ReadonlyArray<string>
   readonly sentinelName?: string
   readonly sentinelPassword?: string | Redacted.Redacted<string>
+  readonly waitForReplicas?: number
+  readonly waitAtMost?: DurationInput
 }
 
-const prefixField = {
+/**
+ * The settings of a store on a client of the caller's, see {@link Options}. All are optional.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ClientOptions = Pick<Options, "prefix" | "waitForReplicas" | "waitAtMost">
+
+/**
+ * Settings of TLS, see {@link Options}. All are optional.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TlsOptions {
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string | Redacted.Redacted<string>
+  readonly serverName?: string
+}
+
+const fieldsOfAll = {
+  waitForReplicas: Setting.integer({ minimum: 0, maximum: 100 }, 0),
+  waitAtMost: Setting.duration("1 second"),
   prefix: Setting.textOr(/^[^\0]{0,256}$/, "Write a text of at most 256 characters, such as \"sessions:\"", "sessions:")
 }
 
-const OptionsWithClient = Schema.Struct(prefixField)
+const OptionsOfClient = Schema.Struct(fieldsOfAll)
 
 const address = /^[^\s,/@]+:\d{1,5}$/
 const howToWriteAddresses =
-  "Write addresses such as \"localhost:6379\" (in an environment variable, with commas between)"
+  "Write addresses such as \"localhost:6379\" or \"[::1]:6379\" (in an environment variable, with commas between)"
 
 const howToWriteUrl = "Write a URL such as \"redis://localhost:6379/0\", with special characters of a user name or a " +
   "password percent-encoded (\"/\" is \"%2F\")"
 
-const Options = Schema.Struct({
-  ...prefixField,
+const fields = {
+  ...fieldsOfAll,
   url: Schema.optionalKey(Setting.text(/^(rediss?:\/\/|unix:\/\/\/)\S+$/, howToWriteUrl)),
   host: Schema.optionalKey(Setting.text(/^[^\s/@]+$/, "Write a host name or an address")),
   port: Schema.optionalKey(Setting.anyInteger({ minimum: 1, maximum: 65_535 })),
   username: Schema.optionalKey(Setting.text(/^\S+$/, "Write a user name")),
   password: Schema.optionalKey(Setting.password),
   db: Schema.optionalKey(Setting.anyInteger({ minimum: 0, maximum: 1_000_000 })),
-  tls: Setting.flag(false),
   cluster: Schema.optionalKey(Setting.list(address, howToWriteAddresses)),
   sentinels: Schema.optionalKey(Setting.list(address, howToWriteAddresses)),
   sentinelName: Schema.optionalKey(Setting.text(/^\S+$/, "Write the name of the master that the Sentinels watch")),
   sentinelPassword: Schema.optionalKey(Setting.password)
+}
+
+const certificates = Schema.optionalKey(
+  Setting.text(
+    /^\s*-----BEGIN /,
+    "Write certificates in PEM format, from \"-----BEGIN CERTIFICATE-----\" on"
+  )
+)
+
+const Options = Schema.Struct({ ...fields, tls: Setting.flag(false) })
+
+const OptionsWithTls = Schema.Struct({
+  ...fields,
+  tls: Schema.Struct({
+    ca: certificates,
+    cert: certificates,
+    key: Schema.optionalKey(Setting.hidden("Write the key in PEM format, from \"-----BEGIN PRIVATE KEY-----\" on")),
+    serverName: Schema.optionalKey(Setting.text(/^[^\s/@:]+$/, "Write the name that the server's certificate is for"))
+  })
 })
 
 /**
@@ -108,22 +190,31 @@ export const make: (
 ) => Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options = {}) {
     const { enabled, timeLimit } = yield* SessionConfig
-    const { prefix, ...connection } = yield* decode(options)
+    const { prefix, waitAtMost, waitForReplicas, ...connection } = yield* decode(options)
     if (!enabled) return Inert.make("redis")
-    const client = yield* RedisClient.make(
-      yield* IoRedis.connect(connection, timeLimit, `${prefix}none`),
-      timeLimit
+    const waits = waitForReplicas > 0
+    const connect = (isQuiet: boolean) => IoRedis.connect(connection, timeLimit, { prefix, waits, isQuiet })
+    const client = yield* RedisClient.make(yield* connect(false), timeLimit)
+    const confirm = waits
+      ? yield* Replicas.make(yield* connect(true), timeLimit, { waitAtMost, waitForReplicas }, () => {})
+      : undefined
+    return yield* SessionStore.fromBackend(
+      RedisBackend.make(client, prefix, confirm && { confirm, waitForReplicas })
     )
-    return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix))
   }
 )
 
 const decode = Effect.fnUntraced(function*(options: Options) {
-  const decoded = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
+  const schema: Schema.Codec<Decoded, unknown> = isGroup(options.tls) ? OptionsWithTls : Options
+  const decoded = yield* Effect.fromResult(Setting.decode(schema, options, ["store"]))
   const mistakes = contradictions(decoded)
   if (mistakes.length > 0) return yield* new SessionConfigError({ mistakes })
   return { ...absent, ...decoded }
 })
+
+type Decoded = typeof Options.Type | typeof OptionsWithTls.Type
+
+const isGroup = (written: unknown) => typeof written === "object" && written !== null
 
 type Name = keyof Options
 
@@ -131,7 +222,7 @@ type Name = keyof Options
 const ways: ReadonlyArray<ReadonlyArray<Name>> = [["url"], ["host", "port"], ["cluster"], ["sentinels"]]
 
 /** What is wrong only together: no setting goes unheeded because of another one. */
-const contradictions = (options: typeof Options.Type): ReadonlyArray<ConfigMistake> => {
+const contradictions = (options: Decoded): ReadonlyArray<ConfigMistake> => {
   const isWritten = (name: Name) => options[name] !== undefined
   const inUrl = options.url === undefined ? [] : partsOf(options.url)
   if (inUrl === undefined) return [Setting.mistake(["store", "url"], options.url, howToWriteUrl)]
@@ -139,9 +230,22 @@ const contradictions = (options: typeof Options.Type): ReadonlyArray<ConfigMista
   const pairs: ReadonlyArray<readonly [Name, Name]> = [
     ...others.flat().map((name) => [way!, name] as const),
     ...inUrl.map((part) => ["url", part] as const),
+    ...options.host !== undefined && IoRedis.hasPort(options.host) ? [["host", "port"] as const] : [],
     // It has a single database.
     ["cluster", "db"]
   ]
+  const { tls } = options
+  if (typeof tls === "object") {
+    const { cert, key } = tls
+    if ((cert === undefined) !== (key === undefined)) {
+      const absent = cert === undefined ? "cert" : "key"
+      return [
+        Setting.mistake(["store", "tls", absent], undefined, "A certificate and its key need each other: write both")
+      ]
+    }
+    const mistake = IoRedis.mistakeIn(tls)
+    if (mistake !== undefined) return [Setting.mistake(["store", "tls"], {}, `TLS can't use it: ${mistake}`)]
+  }
   const forSentinels = (["sentinelName", "sentinelPassword"] as const).filter(isWritten)
   return [
     ...pairs.filter((pair) => pair.every(isWritten)).map(([one, other]) =>
@@ -222,22 +326,35 @@ export const layerConfig = (
  *
  * **Gotchas**
  *
- * What becomes of commands in an outage is up to the client: see {@link layerClient}.
+ * What becomes of commands in an outage is up to the client: see {@link layerClient}. The client of
+ * `NodeRedis` connects again when the master has become a replica, as there; one of another kind must see to that itself, and
+ * a warning in the log says so. It is tried out when the Layer is
+ * built: if Redis does not allow what the store needs, that is a `SessionConfigError`.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerRedis = (
-  options: Pick<Options, "prefix"> = {}
+  options: ClientOptions = {}
 ): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | Redis> =>
   Layer.effect(
     SessionStore.SessionStore,
-    Effect.flatMap(Redis, (redis) => makeWith(RedisBackend.fromService(redis), options))
+    Effect.gen(function*() {
+      const redis = yield* Redis
+      const client = yield* Replica.clientOfService
+      const onReadOnly = yield* Replica.make(client && Replica.wayToConnectAgain(client))
+      return yield* makeWith(RedisBackend.fromService(redis, onReadOnly), options, {
+        layer: "layerRedis",
+        confirmBy: (wait) => Effect.succeed(Replicas.fromService(redis, wait, onReadOnly))
+      })
+    })
   )
 
 /**
  * Sessions in Redis, through a client that the caller makes, connects and closes: one of node-redis (a single server), or
- * one of ioredis (single, Sentinel or Cluster). The commands of node-redis cost less than half of those of ioredis.
+ * one of ioredis (single, Sentinel or Cluster). The commands of node-redis cost less than half of those of ioredis. The client
+ * is tried out when the Layer is built: if it is not connected, or if Redis does not allow what the store needs, that is a
+ * `SessionConfigError`.
  *
  * **Example** (node-redis)
  *
@@ -251,7 +368,7 @@ export const layerRedis = (
  *     Effect.sync(() =>
  *       createClient({
  *         disableOfflineQueue: true,
- *         socket: { socketTimeout: 5000, reconnectStrategy: (retries) => Math.min(2 ** retries * 50, 1000) },
+ *         socket: { socketTimeout: 5000, reconnectStrategy: (retries) => retries && Math.min(2 ** retries * 50, 1000) },
  *         pingInterval: 2000,
  *         commandOptions: { timeout: 0 }
  *       }).on("error", console.error)
@@ -274,6 +391,16 @@ export const layerRedis = (
  * `maxRetriesPerRequest: 0`, `enableOfflineQueue: false` and a `socketTimeout`; a Cluster also needs a
  * `clusterNodeRetryStrategy`. {@link layer} does so.
  *
+ * Where one address leads to the master, as with hosted services, a master that becomes a replica may keep its connections,
+ * and refuses all changes (`READONLY`). The store then has the client connect again, and logs a warning: ioredis by
+ * `disconnect(true)`, node-redis by a `QUIT`, after which it goes by its `reconnectStrategy`. A client that never connects
+ * again (`retryStrategy: null`, `reconnectStrategy: false`) is left alone, and its owner must replace it. With ioredis,
+ * `reconnectOnError: (error) => error.message.includes("READONLY")` does the same for the commands of others.
+ *
+ * With TLS, neither client tells the server which name it wants (SNI), which routers and some hosted services go by. Give
+ * ioredis `tls: { servername: "redis.example.com" }`, and node-redis
+ * `socket: { tls: true, servername: "redis.example.com" }`. {@link layer} does so.
+ *
  * By default, node-redis keeps commands that come while there is no connection, and sends them later, when their clients
  * have been told 503 (`disableOfflineQueue: true` prevents that); and it waits for ever on a connection that has fallen
  * silent, unless `socket` has both a `socketTimeout` and a `reconnectStrategy`. As it takes an idle connection for a silent
@@ -285,17 +412,59 @@ export const layerRedis = (
  */
 export const layerClient = (
   client: RedisClient.IoRedis | RedisClient.NodeRedis,
-  options: Pick<Options, "prefix"> = {}
+  options: ClientOptions = {}
 ): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
   Layer.effect(
     SessionStore.SessionStore,
     Effect.gen(function*() {
       const { timeLimit } = yield* SessionConfig
-      return yield* makeWith(yield* RedisClient.make(client, timeLimit), options)
+      const onReadOnly = yield* Replica.make(Replica.wayToConnectAgain(client))
+      const limited = yield* RedisClient.make(client, timeLimit, onReadOnly)
+      const scope = yield* Effect.scope
+      return yield* Effect.scoped(Effect.flatMap(
+        RedisClient.lastErrorOf(client),
+        (lastError) =>
+          makeWith(limited, options, {
+            layer: "layerClient",
+            lastError,
+            confirmBy: (wait) =>
+              Effect.gen(function*() {
+                const copy = yield* Replicas.duplicate(client)
+                const onReadOnly = yield* Replica.make(Replica.wayToConnectAgain(copy))
+                return yield* Replicas.make(copy, timeLimit, wait, onReadOnly)
+              }).pipe(Effect.provideService(Scope.Scope, scope))
+          })
+      ))
     })
   )
 
-const makeWith = Effect.fnUntraced(function*(client: RedisBackend.Client, options: Pick<Options, "prefix">) {
-  const { prefix } = yield* Effect.fromResult(Setting.decode(OptionsWithClient, options, ["store"]))
-  return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix))
+const makeWith = Effect.fnUntraced(function*(
+  client: RedisBackend.Client,
+  options: ClientOptions,
+  { confirmBy, lastError = () => undefined, layer }: {
+    readonly layer: "layerClient" | "layerRedis"
+    readonly confirmBy: (wait: Replicas.Wait) => Effect.Effect<RedisBackend.Confirm, unknown>
+    readonly lastError?: () => unknown
+  }
+) {
+  const { enabled, timeLimit } = yield* SessionConfig
+  const { prefix, ...wait } = yield* Effect.fromResult(Setting.decode(OptionsOfClient, options, ["store"]))
+  if (!enabled) return Inert.make("redis")
+  const { waitForReplicas } = wait
+  const waits = waitForReplicas > 0
+  const confirm = yield* TryOut.tryOut(client.send, `${prefix}none`, waits).pipe(
+    // A client that connects just now may refuse commands until it is ready.
+    Effect.retry({ while: RedisClient.isConnecting, schedule: Schedule.spaced("50 millis") }),
+    Effect.andThen(waits ? confirmBy(wait) : Effect.undefined),
+    Effect.timeoutOrElse({
+      duration: timeLimit,
+      orElse: () => Effect.fail(lastError() ?? TimeLimit.noAnswer(timeLimit))
+    }),
+    Effect.mapError((error) => {
+      const reason = TryOut.isReply(error) ? error : lastError() ?? error
+      const { write } = TryOut.explain(reason, { prefix, waits, isTheCallers: true })
+      return new SessionConfigError({ mistakes: [{ setting: `RedisLayer.${layer}`, found: "a client", write }] })
+    })
+  )
+  return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix, confirm && { confirm, waitForReplicas }))
 })

@@ -84,7 +84,8 @@ const flashFields = {
     "ssn",
     "apikey",
     "authorization"
-  ])
+  ]),
+  sizeLimit: Setting.size(16_384)
 }
 
 const storeFields = {
@@ -101,6 +102,7 @@ const plainFields = {
   saveUninitialized: Setting.flag(false),
   supersededFor: Setting.duration("30 seconds"),
   timeLimit: Setting.duration("5 seconds"),
+  sizeLimit: Setting.size(65_536),
   retries: Setting.integer({ minimum: 0, maximum: 10 }, 0)
 }
 
@@ -150,6 +152,15 @@ export type DurationInput = Duration.Duration | `${number}${"" | " "}${Unit}` | 
 type Unit = "ms" | "s" | "m" | "h" | "d" | "w" | `${"milli" | "second" | "minute" | "hour" | "day" | "week"}${"" | "s"}`
 
 /**
+ * A size as it is written in settings: a number of bytes, a text with its unit (1 kB are 1,000 bytes, 1 KiB are 1,024), or
+ * "unlimited".
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SizeInput = number | `${number}${"" | " "}${"B" | "kB" | "KiB" | "MB" | "MiB"}` | "unlimited"
+
+/**
  * The settings as they are written in code. All are optional, but `secret` is needed wherever something is signed or
  * sealed.
  *
@@ -166,10 +177,11 @@ export interface Options {
   readonly saveUninitialized?: boolean
   readonly supersededFor?: DurationInput
   readonly timeLimit?: DurationInput
+  readonly sizeLimit?: SizeInput
   readonly retries?: number
   readonly id?: { readonly protection?: Settings["id"]["protection"] }
   readonly cookie?: Partial<Settings["cookie"]>
-  readonly flash?: Partial<Settings["flash"]>
+  readonly flash?: Partial<Omit<Settings["flash"], "sizeLimit">> & { readonly sizeLimit?: SizeInput }
   readonly store?: { readonly type: typeof drivers[number]; readonly [setting: string]: unknown }
 }
 

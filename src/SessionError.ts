@@ -112,8 +112,9 @@ export class SessionClosedError extends Schema.TaggedError<SessionClosedError>()
 }
 
 /**
- * The session does not fit where it is to be kept. Nothing was written and nothing is sent. Status 500. Both sizes are
- * in bytes.
+ * The session does not fit where it is to be kept, or is larger than the setting `sizeLimit` allows. Nothing was written and
+ * nothing is sent. Status 500. Both sizes are in bytes; `setting` is the name of the setting that says the limit, if it is
+ * one.
  *
  * @since 0.1.0
  * @category errors
@@ -121,11 +122,15 @@ export class SessionClosedError extends Schema.TaggedError<SessionClosedError>()
 export class SessionTooLargeError extends Schema.TaggedError<SessionTooLargeError>()("SessionTooLargeError", {
   driver: Schema.String,
   size: Schema.Int,
-  limit: Schema.Int
+  limit: Schema.Int,
+  setting: Schema.optionalKey(Schema.String)
 }, { httpApiStatus: 500 }) {
   override get message(): string {
-    return `The session takes ${this.size} bytes, and the ${this.driver} store holds at most ${this.limit}. ` +
-      "Keep less in it, or use a store on the server"
+    const { driver, limit, setting, size } = this
+    return setting === undefined
+      ? `The session takes ${size} bytes, and the ${driver} store holds at most ${limit}. ` +
+        "Keep less in it, or use a store that holds more"
+      : `The session takes ${size} bytes, and ${setting} allows ${limit}. Keep less in it, or set ${setting} higher`
   }
   [HttpServerRespondable.symbol]() {
     return internal

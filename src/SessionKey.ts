@@ -122,7 +122,11 @@ const Prototype = {
  * **Details**
  *
  * Values are stored as JSON, through the schema's JSON codec: whatever the schema can express comes out as it went in,
- * dates, maps and big integers too. The schema must encode and decode at once, without asynchronous steps.
+ * dates, maps and big integers too, as long as they have at most 500 levels of lists and objects. The schema must encode
+ * and decode at once, without asynchronous steps.
+ *
+ * The name may be any text, but for one with half a character in it (a lone surrogate), which not every store can tell from
+ * another: that throws.
  *
  * **Example**
  *
@@ -144,8 +148,9 @@ const Prototype = {
 export const make = <A, Encoded>(
   name: string,
   schema: Schema.Codec<A, Encoded>
-): SessionKey<A, Option.Option<A>, Encoded> =>
-  Object.assign(Object.create(Prototype), {
+): SessionKey<A, Option.Option<A>, Encoded> => {
+  if (!name.isWellFormed()) throw new Error(`SessionKey.make(${JSON.stringify(name)}): ${howToWriteName}`)
+  return Object.assign(Object.create(Prototype), {
     name,
     schema,
     field: fieldOfKey(name),
@@ -155,6 +160,10 @@ export const make = <A, Encoded>(
     initial: Option.none(),
     ignoresInvalid: false
   })
+}
+
+const howToWriteName = "the name has half a character in it, a surrogate without the other one of its pair. " +
+  "Write well-formed text such as \"user_id\"; String.prototype.toWellFormed makes it of any other"
 
 /**
  * The same key with a default: reading it gives the value itself.

@@ -17,6 +17,10 @@
  *
  * Where the middleware stands twice for the same cookie, the outer one commits.
  *
+ * A response whose handler has used the session has `Vary: Cookie`. One that sets the cookie is `no-store`, or, if the application
+ * says something else of caches, `private`; a cookie that would only extend the session's life waits for the next response if
+ * the application lets shared caches keep this one.
+ *
  * **Gotchas**
  *
  * - If something further out replaces a response whose changes were committed, also by an error, they stay committed, and
@@ -24,7 +28,9 @@
  * - If the commit of an error's response fails, the client gets the 503, but access logs, spans and metrics have seen the
  *   response from before. Turn errors into responses inside of the middleware if you need them to agree.
  * - The response that leaves the middleware may have the cookie. Something further out that keeps responses must obey
- *   their `Cache-Control: no-store`.
+ *   their `Cache-Control` and `Vary`.
+ * - A stream whose body uses the session has no `Vary: Cookie` unless the handler has used it as well: the headers are out
+ *   by then.
  * - The response to a WebSocket's handshake can't set a cookie. From `HttpServerRequest.upgrade` on, a change that needs
  *   one is a `SessionClosedError`: every change of a client without a session, `regenerate` and `destroy`, and with the
  *   CookieLayer every change. Other changes are saved when the handler ends with a response, or by `Session.commit`. If

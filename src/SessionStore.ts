@@ -4,7 +4,7 @@
  * One contract serves stores that keep the record on a server and stores that hand it to the client in the cookie. Most
  * drivers are a {@link Backend}, six operations on a hashed key, from which {@link fromBackend} makes the store: it does
  * the token's protection, the hashing, the expiry, the retries and the time limits, so that a driver is a translation
- * into its back end's commands and nothing else. Who has only the four functions read, write, destroy and touch takes
+ * into its back end's commands and nothing else. If you have only the four functions read, write, destroy and touch, use
  * {@link fromDriver}. A store of any other kind goes through {@link make}.
  *
  * @since 0.1.0
@@ -13,7 +13,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { Json } from "effect/Schema"
-import type { Change } from "./internal/record/change.ts"
+import type { Change, Overwritten } from "./internal/record/change.ts"
 import type { Fields, SessionRecord, Times } from "./internal/record/record.ts"
 import * as DriverBackend from "./internal/store/driverBackend.ts"
 import * as Guard from "./internal/store/guard.ts"
@@ -44,7 +44,14 @@ export type {
    * @since 0.1.0
    * @category models
    */
-  Increment
+  Increment,
+  /**
+   * What a request wrote over without regard to what was there: the names of fields, or all of them.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Overwritten
 } from "./internal/record/change.ts"
 export {
   /**
@@ -166,7 +173,8 @@ export interface SessionStore {
     id: Redacted.Redacted<string>,
     newId: Redacted.Redacted<string>,
     record: SessionRecord,
-    before: Fields
+    before: Fields,
+    overwritten?: Overwritten
   ) => Effect.Effect<Written | Gone | Taken | Conflict, SessionStoreError | SessionTooLargeError>
 
   /** Ends a session for good. Ending one that is not there is no error. */
@@ -242,6 +250,8 @@ export interface Conflict {
   readonly record: SessionRecord
   /** If the session was regenerated, where its successor is; the record is the successor's then. */
   readonly successor?: string
+  /** And what the requests that regenerated it wrote over, so that nothing older takes its place. */
+  readonly overwritten?: Overwritten
 }
 
 /**
@@ -275,8 +285,8 @@ export type Operations =
   }
 
 /**
- * A store from its operations, which get the time limit (`timeLimit`) and the retries (`retries`, for the operations that
- * can be repeated: load, touch and destroy) of the configuration.
+ * A store from its operations, which get the time limit (`timeLimit`), the retries (`retries`, for the operations that
+ * can be repeated: load, touch and destroy) and, unless it is stateless, the limit of size (`sizeLimit`) of the configuration.
  *
  * @since 0.1.0
  * @category constructors
@@ -341,7 +351,10 @@ export interface Backend {
     fields: Fields
   ) => Effect.Effect<SessionRecord | Conflict | undefined, unknown>
 
-  /** Removes what is under the key, if anything, and answers with it if it was the mark of a superseded session. */
+  /**
+   * Removes the record under the key, if there is one. The mark of a superseded session stays, and is the answer: whoever
+   * ends the session under its old id has to be able to try again.
+   */
   readonly destroy: (key: string) => Effect.Effect<SupersededRecord | undefined, unknown>
 }
 
@@ -355,7 +368,7 @@ export interface SupersededRecord {
   /** Until then, in milliseconds since the epoch, the mark stays. */
   readonly supersededUntil: number
 
-  /** The key of the session under its new id: who destroys the old one means this one. */
+  /** What there is to know of the session under its new id, in a form that only the store has to understand. */
   readonly successor: string
 }
 

@@ -88,7 +88,9 @@ const configuration = {
   age: "1 hour",
   absoluteAge: "3 hours",
   touchEvery: "1 minute",
-  supersededFor: "30 seconds"
+  supersededFor: "30 seconds",
+  // What the back end itself can hold is what the laws ask.
+  sizeLimit: "unlimited"
 } as const
 
 const minute = 60_000
@@ -187,6 +189,14 @@ const expectConflict = Effect.fnUntraced(function*(stored: Stored, change: Chang
   const answer = yield* update(stored, change, successor)
   assert(answer._tag === "Conflict", `there is a conflict, not ${answer._tag}`)
   return answer
+})
+
+const expectTooLarge = Effect.fnUntraced(function*<R>(written: Effect.Effect<unknown, unknown, R>) {
+  const error = yield* Effect.flip(written)
+  assert.instanceOf(error, SessionTooLargeError)
+  const { limit, setting, size } = error as SessionTooLargeError
+  assert.deepStrictEqual([limit, setting], [1_000, "sizeLimit"])
+  assert.isAbove(size, limit)
 })
 
 const touch = Effect.fnUntraced(function*({ id, record, token }: Stored) {
@@ -305,6 +315,27 @@ const laws = {
       assert(written.success._tag === "Written" && written.success.token !== undefined, "it is written")
       assert.deepStrictEqual((yield* loadFound(written.success.token)).record, record)
     }),
+
+  "a session on a server that is larger than sizeLimit is refused with both sizes, and can be made smaller": (layer) =>
+    Effect.gen(function*() {
+      if ((yield* SessionStore.SessionStore).stateless) return
+      const b = "ü".repeat(300)
+      const stored = yield* create({ a: "x".repeat(600) })
+      yield* expectTooLarge(create({ a: "x".repeat(600), b }))
+      yield* expectTooLarge(update(stored, set("b", b)))
+      yield* expectTooLarge(regenerate(stored, set("b", b)))
+      assert.deepStrictEqual((yield* loadFound(stored.token)).record, stored.record, "nothing was written")
+      // Each of two requests fits, and both together do not.
+      yield* expectCommit(stored, set("c", 1))
+      yield* expectCommit({ ...stored, record: yield* recordOf({}) }, set("b", b))
+      const full = { ...stored, record: (yield* loadFound(stored.token)).record }
+      yield* expectTooLarge(update(full, set("d", 1)))
+      yield* expectCommit(full, increment("count", 1))
+      const counted = { ...stored, record: (yield* loadFound(stored.token)).record }
+      const moved = yield* expectRegenerate(counted, Change.remove(Change.none, "a"))
+      yield* expectCommit(moved, set("d", 1))
+      assert.deepStrictEqual(valuesOf((yield* loadFound(moved.token)).record), { b, c: 1, d: 1, count: 1 })
+    }).pipe(provideStore(layer, { sizeLimit: 1_000 })),
 
   "creating never overwrites": () =>
     Effect.gen(function*() {
@@ -542,6 +573,28 @@ const laws = {
       yield* expectNone(touched.token)
     }),
 
+  "a clock that differs from the back end's by ten minutes ends nothing early": (layer) =>
+    Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      for (const difference of [-10 * minute, 10 * minute]) {
+        yield* TestClock.setTime(now + difference)
+        yield* Effect.gen(function*() {
+          const stored = yield* create()
+          yield* loadFound(stored.token)
+          yield* TestClock.adjust(2 * minute)
+          const touched = yield* touch(stored)
+          assert(touched !== undefined, "the session is still there")
+          yield* loadFound(touched.token)
+          const token = yield* expectCommit(touched, { ...set("a", 2), touch: true })
+          const { record } = yield* loadFound(token)
+          const next = yield* expectRegenerate({ ...touched, record })
+          assert.strictEqual((yield* load(token))._tag, "Superseded")
+          assert.deepStrictEqual(valuesOf((yield* loadFound(next.token)).record), { a: 2 })
+          yield* destroy(next)
+        }).pipe(provideStore(layer, { age: "5 minutes", absoluteAge: "15 minutes" }))
+      }
+    }),
+
   "nothing extends the absolute timeout": () =>
     Effect.gen(function*() {
       const created = yield* create()
@@ -716,6 +769,24 @@ const laws = {
       yield* expectCommit(stored, set("a", 4))
       assert.deepStrictEqual(valuesOf((yield* loadFound(stored.token)).record), { a: 4, b: 2 })
     }),
+
+  "a session that has got the new id already, as the answer was lost, can be regenerated again with what is there":
+    () =>
+      Effect.gen(function*() {
+        const store = yield* SessionStore.SessionStore
+        if (store.stateless) return
+        const stored = yield* create({ a: 1 })
+        const id = yield* newId
+        const login = { ...stored.record, fields: fieldsOf({ a: 1, user: "ada" }) }
+        assert.strictEqual((yield* store.regenerate(stored.id, id, login, stored.record.fields))._tag, "Written")
+        const again = yield* store.regenerate(stored.id, id, login, stored.record.fields)
+        assert.deepStrictEqual(again, { _tag: "Conflict", record: login })
+        const more = { ...login, fields: fieldsOf({ user: "ada", b: 2 }) }
+        const answer = yield* store.regenerate(stored.id, id, more, login.fields)
+        assert(answer._tag === "Written" && answer.token !== undefined, "it is written, and has a token")
+        assert.deepStrictEqual((yield* loadFound(answer.token)).record.fields, more.fields)
+        assert.strictEqual((yield* load(stored.token))._tag, "Superseded")
+      }),
 
   "what was committed before regenerating is in the new session": () =>
     Effect.gen(function*() {

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Cookie from "./internal/http/cookie.ts"
 import * as Environment from "./internal/request/environment.ts"
-import { type Presented, RequestSession } from "./internal/request/requestSession.ts"
+import { type Client, type Presented, RequestSession } from "./internal/request/requestSession.ts"
 import type { Session } from "./Session.ts"
 import { GenerateId, SessionConfig } from "./SessionConfig.ts"
 import type { SessionStoreError } from "./SessionError.ts"
@@ -49,7 +49,9 @@ export const open = Effect.fnUntraced(function*(
     "token" in presented
       ? { _tag: "Token", token: Redacted.value(presented.token) }
       : Cookie.make(settings.cookie).read(presented.cookies)
-  const session = new RequestSession(environment, { present, input: Effect.succeed({}) }, options)
+  const session = new RequestSession(environment, { ...client, present }, options)
   yield* session.ready
   return session
 })
+
+const client: Omit<Client, "present"> = { input: Effect.succeed({}), messages: "leave", takesCookie: true }

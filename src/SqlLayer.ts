@@ -14,18 +14,18 @@
  * | create     | `INSERT … ON CONFLICT DO NOTHING RETURNING` |
  * | update     | `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` |
  * | touch      | `UPDATE … RETURNING` |
- * | regenerate | those of create for the new one; `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` to put the mark of a superseded session in the place of the old one; those of update if another request has committed to it meanwhile, or a `DELETE` of the new one if the old one is not as expected |
- * | destroy    | `DELETE … RETURNING` |
+ * | regenerate | those of create for the new one; `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` to put the mark of a superseded session in the place of the old one, or just `COMMIT` and a `DELETE` of the new one if another request has changed the old one meanwhile |
+ * | destroy    | `DELETE … RETURNING`; if there was nothing to delete, the `SELECT` of load, and the same for the session under its new id if another request has regenerated it a moment ago |
  *
  * An update of a session that is gone, or superseded, or not as the change expects, has no `UPDATE`: fields are compared
  * between the `SELECT` and the `UPDATE`, in the same transaction. If the session is gone or superseded, a `SELECT` after that
  * looks for the one that followed. SQLite has no `FOR UPDATE`: there a transaction begins
- * with `BEGIN IMMEDIATE`. MySQL has no `RETURNING`: there create is an `INSERT` that fails if there is a row, touch an `UPDATE`
- * and a `SELECT` after it, and destroy a `DELETE` in a transaction like that of update. This is tested on PostgreSQL and on
+ * with `BEGIN IMMEDIATE`. MySQL has no `RETURNING`: there create is an `INSERT` that fails if there is a row, and touch and destroy
+ * are an `UPDATE` or a `DELETE` and a `SELECT` after it. This is tested on PostgreSQL and on
  * SQLite; on MySQL it follows the same statements.
  *
- * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what has expired more than a
- * minute ago, as the clocks of several servers differ.
+ * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what expired more than an hour
+ * ago: the clock of another server, for which it may still be alive, can differ by that much.
  *
  * Each of these statements is tried when the Layer is built, on no row: a server whose user lacks a right, or whose database
  * takes no changes, does not start. On PostgreSQL these are all the rights that the user `shop` needs, where it does not own
@@ -141,7 +141,7 @@ export const make: (
   return yield* SessionStore.fromBackend(backend)
 })
 
-const differenceOfClocks = 60_000
+const differenceOfClocks = 3_600_000
 
 const dialectOf = (client: SqlClient): Effect.Effect<SqlDialect.Dialect, SessionConfigError> => {
   const dialect = SqlDialect.of(client)

@@ -41,7 +41,10 @@ const SessionSettings = Layer.unwrap(
 
 // Where sessions are stored: in the cookie itself, unless SESSION_DRIVER names another driver. Nothing else in the shop
 // knows.
-const Sessions = SessionDriver.layerConfig.pipe(Layer.provideMerge(SessionSettings))
+const Sessions = SessionDriver.layerConfig.pipe(
+  Layer.provide(NodeServices.layer), // for sessions in files
+  Layer.provideMerge(SessionSettings)
+)
 
 const Server = NodeHttpServer.layerConfig(createServer, {
   host: Config.succeed("127.0.0.1"),
@@ -49,11 +52,10 @@ const Server = NodeHttpServer.layerConfig(createServer, {
   port: Config.schema(Schema.Port, "PORT").pipe(Config.withDefault(3000))
 })
 
-// What is provided later is built earlier: the port opens when the store is there, and no request comes too soon.
+// What is provided last is built first: the port opens when the store is up.
 HttpRouter.serve(Routes).pipe(
   Layer.provide(Server),
   Layer.provide(Sessions),
-  Layer.provide(NodeServices.layer),
   Layer.launch,
   NodeRuntime.runMain
 )

@@ -23,7 +23,7 @@ const writePath = "Write a path that begins with \"/\", of at most 1,024 ASCII c
 const writeDomain = "Write a host name such as \"example.com\", or leave it out for a cookie of this host alone"
 
 const allSettings = "enabled, secret, age, absoluteAge, touchEvery, rolling, saveUninitialized, supersededFor, " +
-  "timeLimit, retries, id, cookie, flash, store"
+  "timeLimit, sizeLimit, retries, id, cookie, flash, store"
 
 const cookieSettings = "cookie.name, cookie.path, cookie.domain, cookie.httpOnly, cookie.secure, cookie.sameSite, " +
   "cookie.partitioned, cookie.persistence, cookie.chunks"
@@ -125,6 +125,47 @@ describe("V7.1.1 timeouts", () => {
     ["a Duration of zero in code", { age: Duration.zero }, `age (SESSION_AGE): found 0. ${writeDuration}`],
     ["a Duration below zero in code", { age: Duration.seconds(-5) }, `age (SESSION_AGE): found -5s. ${writeDuration}`]
   ], (options) => fromCode(options as SessionConfig.Options))
+})
+
+describe("sizes", () => {
+  const write = "Write a size such as 65536 (bytes), \"64 KiB\" or \"1 MB\", or else \"unlimited\""
+
+  tests([
+    ["zero", { sizeLimit: 0 }, `sizeLimit (SESSION_SIZE_LIMIT): found 0. ${write}`],
+    ["less than a byte", { sizeLimit: 0.5 }, `sizeLimit (SESSION_SIZE_LIMIT): found 0.5. ${write}`],
+    ["a negative one", { sizeLimit: -1 }, `sizeLimit (SESSION_SIZE_LIMIT): found -1. ${write}`],
+    ["another unit", { sizeLimit: "1 GB" }, `sizeLimit (SESSION_SIZE_LIMIT): found "1 GB". ${write}`],
+    ["a unit in another case", { sizeLimit: "64 kb" }, `sizeLimit (SESSION_SIZE_LIMIT): found "64 kb". ${write}`],
+    [
+      "the name that every object has",
+      { sizeLimit: "1 toString" },
+      `sizeLimit (SESSION_SIZE_LIMIT): found "1 toString". ${write}`
+    ],
+    ["the word for durations", { sizeLimit: "never" }, `sizeLimit (SESSION_SIZE_LIMIT): found "never". ${write}`],
+    ["null", { sizeLimit: null }, `sizeLimit (SESSION_SIZE_LIMIT): found null. ${write}`],
+    [
+      "one of a group",
+      { flash: { sizeLimit: Infinity } },
+      `flash.sizeLimit (SESSION_FLASH_SIZE_LIMIT): found Infinity. ${write}`
+    ]
+  ])
+
+  for (
+    const [written, bytes] of [
+      [1, 1],
+      ["1000", 1_000],
+      ["64 KiB", 65_536],
+      ["64KiB", 65_536],
+      ["1.5 kB", 1_500],
+      ["2 MiB", 2_097_152],
+      ["3 MB", 3_000_000],
+      ["10 B", 10],
+      ["unlimited", Infinity]
+    ] as const
+  ) {
+    it.effect(`${JSON.stringify(written)} are ${bytes} bytes`, () =>
+      Effect.map(SessionConfig.decode({ sizeLimit: written }), ({ sizeLimit }) => assert.strictEqual(sizeLimit, bytes)))
+  }
 })
 
 describe("choices and numbers", () => {

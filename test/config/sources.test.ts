@@ -26,6 +26,7 @@ const examples: ReadonlyArray<Example> = [
   { setting: "saveUninitialized", variable: "SESSION_SAVE_UNINITIALIZED", written: true, decoded: true },
   { setting: "supersededFor", variable: "SESSION_SUPERSEDED_FOR", written: "1 minute", decoded: Duration.minutes(1) },
   { setting: "timeLimit", variable: "SESSION_TIME_LIMIT", written: "250 ms", decoded: Duration.millis(250) },
+  { setting: "sizeLimit", variable: "SESSION_SIZE_LIMIT", written: "1 MB", decoded: 1_000_000 },
   { setting: "retries", variable: "SESSION_RETRIES", written: 3, decoded: 3 },
   { setting: "id.protection", variable: "SESSION_ID_PROTECTION", written: "encrypted", decoded: "encrypted" },
   { setting: "cookie.name", variable: "SESSION_COOKIE_NAME", written: "sid", decoded: "sid" },
@@ -38,6 +39,7 @@ const examples: ReadonlyArray<Example> = [
   { setting: "cookie.persistence", variable: "SESSION_COOKIE_PERSISTENCE", written: "browser", decoded: "browser" },
   { setting: "cookie.chunks", variable: "SESSION_COOKIE_CHUNKS", written: 4, decoded: 4 },
   { setting: "flash.except", variable: "SESSION_FLASH_EXCEPT", written: ["a", "b c"], decoded: ["a", "b c"] },
+  { setting: "flash.sizeLimit", variable: "SESSION_FLASH_SIZE_LIMIT", written: 2_000, decoded: 2_000 },
   { setting: "store.type", variable: "SESSION_DRIVER", written: "memory", decoded: "memory" }
 ]
 

@@ -78,3 +78,20 @@ describe("the README's table of settings", () => {
     assert.notInclude(JSON.stringify(decoded), secret)
   })
 })
+
+describe("an example that serves routes", () => {
+  const files = [
+    "README.md",
+    "docs/overlaps.md",
+    "examples/shop/main.ts",
+    "src/SessionMiddleware.ts",
+    "src/SessionDriver.ts"
+  ]
+  const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), "utf8")
+  const served = files.flatMap((file) => [...read(file).matchAll(/HttpRouter\.serve\([^|]*?Layer\.provide\((\w+)/g)])
+
+  it("provides the HTTP server first, so that the store is up when the port opens", () => {
+    assert.isAtLeast(served.length, 2)
+    for (const [, layer] of served) assert.match(layer!, /Server$/)
+  })
+})

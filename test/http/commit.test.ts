@@ -6,8 +6,8 @@ import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
 import { Session, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerRespondable, HttpServerResponse } from "effect/http"
 import { serveWatched } from "../support/failingStore.ts"
-import { Count, countVisits, ok, post, show } from "../support/routes.ts"
-import { cookieNames, cookieOf, serve, serveApp } from "../support/server.ts"
+import { basicRoutes, Count, countVisits, ok, post, show } from "../support/routes.ts"
+import { cookieNames, cookieOf, serve, serveApp, serveWeb } from "../support/server.ts"
 
 class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", {}) {
   [HttpServerRespondable.symbol]() {
@@ -209,5 +209,40 @@ describe("a client that breaks the connection", () => {
       yield* writing.release
       yield* Deferred.await(over)
       assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":11}`)
+    }))
+})
+
+describe("a response of the web platform as it is", () => {
+  const answering = (response: () => HttpServerResponse.HttpServerResponse) =>
+    Effect.gen(function*() {
+      const route = Effect.map(Session.increment(Count), response)
+      const server = yield* serveWeb(Layer.mergeAll(basicRoutes, HttpRouter.add("POST", "/raw", route)))
+      const cookie = cookieOf(yield* server.send("POST", "/count"))
+      const answer = yield* server.send("POST", "/raw", { cookie })
+      const anonymous = yield* server.send("POST", "/raw")
+      return { answer, anonymous, body: (yield* server.send("GET", "/", { cookie })).body }
+    })
+  const raw = (status: number) => () => HttpServerResponse.raw(new Response("elsewhere", { status }))
+
+  it.effect("decides by its own status: a 500 changes nothing and sets no cookie", () =>
+    Effect.gen(function*() {
+      const { anonymous, answer, body } = yield* answering(raw(500))
+      assert.deepStrictEqual([answer.status, anonymous.status], [500, 500])
+      assert.deepStrictEqual(anonymous.setCookies, [])
+      assert.strictEqual(body, `{"count":1}`)
+    }))
+
+  it.effect("decides by its own status: a 404 commits", () =>
+    Effect.gen(function*() {
+      const { anonymous, answer, body } = yield* answering(raw(404))
+      assert.deepStrictEqual([answer.status, anonymous.setCookies.length], [404, 1])
+      assert.strictEqual(body, `{"count":2}`)
+    }))
+
+  it.effect("decides by the status around it where that has no body, as the client gets that one", () =>
+    Effect.gen(function*() {
+      const { answer, body } = yield* answering(() => HttpServerResponse.setStatus(raw(500)(), 204))
+      assert.strictEqual(answer.status, 204)
+      assert.strictEqual(body, `{"count":2}`)
     }))
 })

@@ -7,7 +7,7 @@ import { Session, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, UrlParams } from "effect/http"
 import { drivers } from "../support/drivers.ts"
 import { watchStore } from "../support/failingStore.ts"
-import { Name, ok, untouched } from "../support/routes.ts"
+import { Count, count, Name, ok, untouched } from "../support/routes.ts"
 import { serve, serveApp } from "../support/server.ts"
 
 const show = HttpRouter.add(
@@ -61,6 +61,52 @@ describe.each(drivers)("a message, with the $driver", ({ make }) => {
       const browser = yield* browserOf
       yield* browser.post("/flash/saving")
       assert.strictEqual((yield* browser.get("/fails")).status, 500)
+      assert.strictEqual((yield* browser.get("/messages")).body, `{"saving":"saving is done"}`)
+      assert.strictEqual((yield* browser.get("/messages")).body, "{}")
+    }))
+
+  it.effect("stays for the page that a person sees where a HEAD comes first, which would be answered as that page", () =>
+    Effect.gen(function*() {
+      const browser = yield* browserOf
+      yield* browser.post("/flash/saving")
+      const head = yield* browser.send("HEAD", "/messages")
+      const page = yield* browser.get("/messages")
+      assert.strictEqual(page.body, `{"saving":"saving is done"}`)
+      assert.strictEqual(head.headers["content-length"], page.headers["content-length"])
+      assert.strictEqual((yield* browser.get("/messages")).body, "{}")
+    }))
+
+  for (
+    const headers of [
+      { "sec-purpose": "prefetch" },
+      { "sec-purpose": "prefetch;prerender" },
+      { "sec-purpose": "prefetch;anonymous-client-ip" },
+      { purpose: "prefetch" },
+      { "x-moz": "prefetch" },
+      { "x-purpose": "preview" },
+      { "x-sec-purpose": "prefetch" }
+    ]
+  ) {
+    it.effect(`is neither shown nor gone where the page is only fetched in advance: ${JSON.stringify(headers)}`, () =>
+      Effect.gen(function*() {
+        const browser = yield* browserOf
+        yield* browser.post("/flash/saving")
+        assert.strictEqual((yield* browser.get("/messages", { headers })).body, "{}")
+        yield* browser.post("/keep", { headers })
+        assert.strictEqual((yield* browser.get("/messages")).body, `{"saving":"saving is done"}`)
+        assert.strictEqual((yield* browser.get("/messages")).body, "{}")
+      }))
+  }
+
+  it.effect("is not doubled by what a HEAD or a prefetch changes in the session", () =>
+    Effect.gen(function*() {
+      const browser = (yield* serve(
+        Layer.mergeAll(routes, count, HttpRouter.add("GET", "/count-here", Effect.as(Session.increment(Count), ok))),
+        { store: watchStore(make).layer }
+      )).browser()
+      yield* browser.post("/flash/saving")
+      yield* browser.send("HEAD", "/count-here")
+      yield* browser.post("/count", { headers: { "sec-purpose": "prefetch" } })
       assert.strictEqual((yield* browser.get("/messages")).body, `{"saving":"saving is done"}`)
       assert.strictEqual((yield* browser.get("/messages")).body, "{}")
     }))

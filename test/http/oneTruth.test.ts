@@ -671,7 +671,7 @@ describe("the response to a commit that failed", () => {
         "x-frame-options": "DENY",
         "content-security-policy": "default-src 'none'",
         "strict-transport-security": "max-age=1",
-        "vary": "Origin"
+        "vary": "Origin, Cookie"
       })
       assert.deepStrictEqual(setCookies, ["theme=dark"])
     }))

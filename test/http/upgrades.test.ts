@@ -14,6 +14,7 @@ import {
   HttpServerResponse
 } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { TestClock } from "effect/testing"
 import * as Http from "node:http"
 import { secret } from "../support/config.ts"
 import { watchStore } from "../support/failingStore.ts"
@@ -559,5 +560,43 @@ describe("an upgrade", () => {
       const answer = yield* server.get("/plain")
       assert.strictEqual(answer.body, "/plain")
       assert.deepStrictEqual(cookieNames(answer), ["session"])
+    }))
+})
+
+describe("a session that a WebSocket has used for long", () => {
+  const usedFor10Minutes = (persistence: "persistent" | "browser") =>
+    Effect.gen(function*() {
+      const over = yield* Deferred.make<void>()
+      const store = watchStore()
+      const server = yield* serve(Layer.mergeAll(basicRoutes, socketAt("/socket", { over })), {
+        store: store.layer,
+        config: { cookie: { persistence } }
+      })
+      const cookie = cookieOf(yield* server.post("/count"))
+      const connection = yield* connect(server, "/socket", cookie)
+      yield* connection.say("read")
+      yield* TestClock.adjust("10 minutes")
+      store.newCalls()
+      yield* connection.say("put")
+      yield* connection.say("commit")
+      const calls = store.newCalls()
+      yield* connection.close
+      yield* Deferred.await(over)
+      return { next: yield* server.get("/", { cookie }), calls: [...calls, ...store.newCalls()] }
+    })
+
+  it.effect("is not extended by that, as its cookie can't be, and so by the next request", () =>
+    Effect.gen(function*() {
+      const { calls, next } = yield* usedFor10Minutes("persistent")
+      assert.deepStrictEqual(calls, ["update", "load", "touch"])
+      assert.include(next.setCookies[0], "Max-Age=7200")
+      assert.strictEqual(next.body, `{"count":11}`)
+    }))
+
+  it.effect("is extended by that where the cookie ends with the browser", () =>
+    Effect.gen(function*() {
+      const { calls, next } = yield* usedFor10Minutes("browser")
+      assert.deepStrictEqual(calls, ["update", "load"])
+      assert.deepStrictEqual(next.setCookies, [])
     }))
 })

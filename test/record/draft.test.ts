@@ -215,7 +215,7 @@ describe("a draft that meets with something else", () => {
     const refuses = Draft.rewrite(draft, new Map(), "a", () => Exit.fail(refused), "1")
     for (const one of [refuses, Draft.clear(refuses), Draft.put(refuses, "a", "1")]) {
       assert.deepStrictEqual(Draft.rebase(one, new Map([["a", "1"]])), Exit.fail(refused))
-      assert.deepStrictEqual(Draft.ontoSuccessor(one, new Map(), new Map([["a", "1"]])), Exit.fail(refused))
+      assert.deepStrictEqual(Draft.ontoSuccessor(one, new Map(), new Map([["a", "1"]]), []), Exit.fail(refused))
     }
   })
 
@@ -301,15 +301,13 @@ describe("what goes to the successor of a session that was regenerated", () => {
     const request = new Request(base, steps)
     const add: OnField = { kind: "add", field: "count", text: "", by: otherAdds, initial: 0 }
     const since = [
-      // What others put must differ from what was there: nobody could tell it otherwise.
-      ...others.filter(({ field, kind }) => kind === "put" || base.has(field))
-        .map(({ field, kind }, index) => deedOf({ kind, field, text: `9${index}`, by: 0, initial: 0 }, undefined)),
+      ...others.map(({ field, kind, text }) => deedOf({ kind, field, text, by: 0, initial: 0 }, undefined)),
       ...steps.includes("clear") ? [] : [deedOf(add, undefined)]
     ].filter((deed, index, all) =>
       !("field" in deed) || all.findLastIndex((one) => "field" in one && one.field === deed.field) === index
     )
     const there = fieldsAfter(base, since)!
-    const change = Exit.getSuccess(Draft.ontoSuccessor(request.draft, base, there))
+    const change = Exit.getSuccess(Draft.ontoSuccessor(request.draft, base, there, others.map(({ field }) => field)))
     assert.isTrue(change._tag === "Some" && Change.isExpected(there, change.value.expect))
     if (change._tag === "None") return
     assertSame(Change.apply(there, change.value), fieldsAfter(fieldsAfter(base, request.deeds)!, since)!)
@@ -319,7 +317,7 @@ describe("what goes to the successor of a session that was regenerated", () => {
     { base, deeds, draft },
     there
   ]) => {
-    const onto = Draft.ontoSuccessor(draft, base, there)
+    const onto = Draft.ontoSuccessor(draft, base, there, [])
     assert.strictEqual(Exit.isSuccess(onto), fieldsAfter(there, deeds) !== undefined)
     if (Exit.isFailure(onto)) return
     const { clear, expect, increment, remove, set, touch } = onto.value
@@ -335,9 +333,24 @@ describe("what goes to the successor of a session that was regenerated", () => {
     for (const field of [...set.keys(), ...remove]) assert.isTrue(expect.has(field), "others may come in between")
   }, many)
 
+  it.prop("is nothing of what the regenerating request wrote over, and nothing at all if that was everything", [
+    AnyRequest,
+    AnyRequest,
+    AnyFields
+  ], ([{ base, draft }, login, there]) => {
+    const overwritten = Draft.overwrittenBy(login.draft)
+    const onto = Draft.ontoSuccessor(draft, base, there, overwritten)
+    if (overwritten === "everything") return assert.deepStrictEqual(onto, Exit.succeed(Change.none))
+    if (Exit.isFailure(onto)) return
+    const { expect, increment, remove, set } = onto.value
+    for (const field of [...set.keys(), ...remove, ...increment.keys(), ...expect.keys()]) {
+      assert.notInclude(overwritten, field)
+    }
+  }, many)
+
   it.prop("is what functions make of what is there", [AnyFields, AnyFields], ([base, there]) => {
     const request = new Request(base, [{ kind: "append", field: "a", text: "", by: 0, initial: 0 }])
-    const onto = Draft.ontoSuccessor(request.draft, base, there)
+    const onto = Draft.ontoSuccessor(request.draft, base, there, [])
     assert.isTrue(Exit.isSuccess(onto))
     if (Exit.isFailure(onto)) return
     assertSame(Change.apply(there, onto.value), fieldsAfter(there, request.deeds)!)

@@ -3,13 +3,20 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
-import { MemoryLayer, Session, SessionError, SessionKey } from "effect-session"
+import { MemoryLayer, Session, SessionError, SessionKey, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { serveWatched, watchStore } from "../support/failingStore.ts"
+import { serveWatched, type WatchedStore, watchStore } from "../support/failingStore.ts"
 import { basicRoutes, Count, Name } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve } from "../support/server.ts"
-import { application, newSession, type Services, visit, withSession } from "../support/visits.ts"
+import {
+  application,
+  newSession,
+  type Services,
+  type Token as SessionToken,
+  visit,
+  withSession
+} from "../support/visits.ts"
 
 const Credits = SessionKey.make("credits", Schema.Int).pipe(SessionKey.withDefault(() => 0))
 const Token = SessionKey.make("token", Schema.String)
@@ -232,6 +239,144 @@ describe("what an atomic effect did to the session", () => {
       store.newCalls()
       yield* server.post("/nothing", { cookie })
       assert.deepStrictEqual(store.newCalls(), [])
+    }))
+})
+
+describe("a commit inside of an atomic effect that fails", () => {
+  /** A store whose next update fails. */
+  const failing = <A, E>(test: (token: SessionToken, store: WatchedStore) => Effect.Effect<A, E, Services>) =>
+    Effect.gen(function*() {
+      const store = watchStore()
+      yield* Effect.gen(function*() {
+        const token = yield* newSession(start)
+        store.fails("update")
+        yield* test(token, store)
+      }).pipe(Effect.provide(application(store.layer)))
+    })
+  const unchanged = { count: 1, credits: 5, token: "one" }
+
+  it.effect("is taken back with all that it was to write, and what others did meanwhile stays", () =>
+    failing((token, store) =>
+      withSession(
+        token,
+        Effect.gen(function*() {
+          const inside = Effect.all([
+            Session.put(Count, 2),
+            Session.modify(Credits, (credits) => credits * 2),
+            Session.commit
+          ])
+          const reached = yield* Deferred.make<void>()
+          const released = yield* Deferred.make<void>()
+          const held = Effect.andThen(Deferred.await(released), Effect.fail("No disk"))
+          yield* Effect.forkChild(Effect.andThen(store.before("update", held), Deferred.succeed(reached, undefined)))
+          const atomic = yield* Effect.forkChild(Effect.exit(Session.atomic(inside)))
+          yield* Deferred.await(reached)
+          yield* Session.modify(Credits, (credits) => credits + 1)
+          yield* Deferred.succeed(released, undefined)
+          assert.isTrue(Exit.isFailure(yield* Fiber.join(atomic)))
+          assert.deepStrictEqual(yield* Session.all, { ...unchanged, credits: 6 })
+          store.works()
+          yield* Session.commit
+          assert.deepStrictEqual(yield* withSession(token, Session.all), { ...unchanged, credits: 6 })
+        })
+      )
+    ))
+
+  it.effect("can be caught inside, and taken back there", () =>
+    failing((token, store) =>
+      withSession(
+        token,
+        Effect.gen(function*() {
+          yield* Session.atomic(Effect.gen(function*() {
+            yield* Session.put(Count, 3)
+            yield* Effect.flip(Session.commit)
+            assert.strictEqual(yield* Count, 3)
+            yield* Session.rollback
+            assert.strictEqual(yield* Count, 1)
+            yield* Session.put(Name, "Ada")
+          }))
+          store.works()
+          yield* Session.commit
+          assert.deepStrictEqual(yield* withSession(token, Session.all), { ...unchanged, name: "Ada" })
+        })
+      )
+    ))
+
+  it.effect("is taken back from the outer one as well, where they nest", () =>
+    failing((token, store) =>
+      withSession(
+        token,
+        Effect.gen(function*() {
+          yield* Session.atomic(Effect.andThen(
+            Session.put(Name, "Ada"),
+            Effect.exit(Session.atomic(Effect.andThen(Session.put(Count, 2), Session.commit)))
+          ))
+          store.works()
+          yield* Session.commit
+          assert.deepStrictEqual(yield* withSession(token, Session.all), { ...unchanged, name: "Ada" })
+        })
+      )
+    ))
+
+  withMemory(
+    "as another request has taken a value leaves the rest of the request as it was",
+    () =>
+      Effect.gen(function*() {
+        const token = yield* newSession(start)
+        yield* withSession(
+          token,
+          Effect.gen(function*() {
+            yield* Session.put(Name, "Ada")
+            const takes = Effect.andThen(
+              Session.pull(Token),
+              Effect.andThen(visit(token, Session.pull(Token)), Session.commit)
+            )
+            assert.instanceOf(yield* Effect.flip(Session.atomic(takes)), SessionError.SessionConflictError)
+            yield* Session.commit
+          })
+        )
+        assert.deepStrictEqual(yield* withSession(token, Session.all), { count: 1, credits: 5, name: "Ada" })
+      })
+  )
+
+  it.effect("or succeeds: what another fiber inside does meanwhile is still to be seen", () =>
+    Effect.gen(function*() {
+      const store = watchStore()
+      yield* Effect.gen(function*() {
+        const token = yield* newSession(start)
+        const updating = store.holds("update")
+        yield* withSession(
+          token,
+          Session.atomic(Effect.gen(function*() {
+            yield* Session.put(Name, "Ada")
+            const commit = yield* Effect.forkChild(Session.commit)
+            yield* updating.reached
+            yield* Session.put(Count, 2)
+            yield* updating.release
+            yield* Fiber.join(commit)
+            assert.strictEqual(yield* Count, 2)
+            yield* Session.commit
+          }))
+        )
+        assert.deepStrictEqual(yield* withSession(token, Session.all), { ...unchanged, count: 2, name: "Ada" })
+      }).pipe(Effect.provide(application(store.layer)))
+    }))
+})
+
+describe("a middleware inside of an atomic effect", () => {
+  it.effect("does not let anything out of it", () =>
+    Effect.gen(function*() {
+      const route = Layer.unwrap(Effect.map(SessionMiddleware.make, (withSession) => {
+        const inner = withSession(Effect.andThen(Session.put(Name, "Eve"), Effect.fail("no")))
+        return HttpRouter.add(
+          "POST",
+          "/inside",
+          Effect.as(Effect.exit(Session.atomic(inner)), HttpServerResponse.text("ok"))
+        )
+      }))
+      const { cookie, server } = yield* serveWatched(route)
+      assert.strictEqual((yield* server.post("/inside", { cookie })).status, 200)
+      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1}`)
     }))
 })
 

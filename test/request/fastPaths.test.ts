@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Scope } from "effect"
 import { MemoryLayer, Session } from "effect-session"
-import { HttpRouter } from "effect/http"
+import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { answer, beforeSending } from "../../src/internal/http/answer.ts"
 import type { Exchange } from "../../src/internal/http/exchange.ts"
@@ -52,7 +52,13 @@ describe("a commit", () => {
 })
 
 describe("the answer to a request", () => {
-  for (const [name, use] of [["did not use", Effect.void], ["only read", Session.get(Count)]] as const) {
+  const varying = HttpServerResponse.setHeader(ok, "vary", "Cookie")
+  for (
+    const [name, use, answered] of [
+      ["did not use", Effect.void, ok],
+      ["only read", Session.get(Count), varying]
+    ] as const
+  ) {
     it.effect(`that ${name} its session is there at once, and so is the hook's`, () =>
       Effect.gen(function*() {
         const answers: Array<unknown> = []
@@ -60,12 +66,13 @@ describe("the answer to a request", () => {
           yield* use
           const { client } = (yield* Session.Session) as unknown as RequestSession
           const exchange = client as Exchange
-          answers.push(answer(exchange, ok), answer(exchange, ok), beforeSending(exchange, ok))
-          return ok
+          answers.push(answer(exchange, ok), answer(exchange, answered), beforeSending(exchange, answered))
+          return answered
         })
         const server = yield* serveWeb(HttpRouter.add("GET", "/", route))
         assert.strictEqual((yield* server.send("GET", "/")).status, 200)
-        assert.deepStrictEqual(answers, [Exit.succeed(ok), Exit.succeed(ok), Exit.succeed(ok)])
+        assert.deepStrictEqual(answers, [Exit.succeed(answered), Exit.succeed(answered), Exit.succeed(answered)])
+        assert.isTrue(answered !== ok || answers.every((answer) => (answer as Exit.Success<unknown>).value === ok))
       }))
   }
 })

@@ -35,7 +35,9 @@ const begin = Effect.fnUntraced(function*(token: Redacted.Redacted<string>) {
   const environment = Environment.make(yield* SessionConfig.SessionConfig, yield* SessionStore.SessionStore, generateId)
   return new RequestSession(environment, {
     present: () => ({ _tag: "Token", token: Redacted.value(token) }),
-    input: Effect.succeed({})
+    input: Effect.succeed({}),
+    messages: "leave",
+    takesCookie: true
   })
 })
 
@@ -147,7 +149,9 @@ describe("a store that throws instead of failing", () => {
       const environment = Environment.make(yield* SessionConfig.SessionConfig, { ...store, create }, generateId)
       const session = new RequestSession(environment, {
         present: () => ({ _tag: "None" }),
-        input: Effect.succeed({})
+        input: Effect.succeed({}),
+        messages: "leave",
+        takesCookie: true
       })
       const program = Effect.gen(function*() {
         yield* Session.put(Count, 1)

@@ -53,6 +53,8 @@ export class RequestModel {
   isLost = false
   /** Whether it gets a session of its own in the place of one that is lost. */
   isReplacing = false
+  /** Whether a session is wanted whatever is in it, in the place of one that was lost. */
+  isDemanded = false
   isDropping = false
   lostTimes: Times | undefined
   isFresh = true
@@ -121,6 +123,7 @@ export class RequestModel {
     if (this.isLost) this.isDropping = true
     else this.wanted = this.isPresented || this.cookie !== undefined ? null : undefined
     this.isReplacing = false
+    this.isDemanded = false
     this.stored = undefined
     this.nextId = undefined
     this.there = new Map()
@@ -157,7 +160,7 @@ export class RequestModel {
   }
 
   get isWanted(): boolean {
-    return this.fields.size > 0 || this.saveUninitialized && !this.hasEnded
+    return this.isDemanded || this.fields.size > 0 || this.saveUninitialized && !this.hasEnded
   }
 
   /** What the store is to be told; "error" if it can't be done on what is there. */
@@ -222,6 +225,7 @@ export class RequestModel {
     if (this.isReplacing) {
       this.there = new Map()
       this.isReplacing = false
+      this.isDemanded = true
       this.hasEnded = false
     }
     this.untold = []
@@ -293,7 +297,13 @@ export class RequestModel {
     }
     const isExtended = isPersistent && record.touchedAt !== this.stored?.record.touchedAt
     const sent = token ?? (isExtended || this.isRenewed ? this.stored?.token : undefined)
-    if (sent !== undefined && isForSuccessor !== true) this.wanted = { token: sent, expiresAt: record.expiresAt }
+    if (isForSuccessor) {
+      this.wanted = undefined
+      this.cookie = undefined
+    } else if (sent !== undefined) {
+      this.wanted = { token: sent, expiresAt: record.expiresAt }
+    }
+    this.isDemanded = false
     this.stored = { id, token: token ?? this.stored?.token, record }
     this.there = record.fields
     if (operation === "regenerate" && this.nextId === newId) this.nextId = undefined
@@ -319,6 +329,7 @@ export class RequestModel {
     this.lostTimes = this.stored?.record ?? (this.isLost || this.isReplacing ? this.lostTimes : undefined)
     this.isLost = true
     this.isReplacing = false
+    this.isDemanded = false
     this.isDropping = false
     this.isRenewed = false
     this.touchAsked = false

@@ -283,7 +283,7 @@ class Pair {
     }
     const update = Intent.of(state, this.#rules, now)
     if (state._tag !== "Existing" || update?.operation !== "update") return
-    const change = Draft.ontoSuccessor(state.draft, state.base, fields)
+    const change = Draft.ontoSuccessor(state.draft, state.base, fields, [])
     const told = this.#model.now.inSuccessor(now, fields)
     assert.strictEqual(Exit.isSuccess(change), told !== undefined)
     if (Exit.isFailure(change)) return

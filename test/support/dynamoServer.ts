@@ -19,7 +19,7 @@ const allOld = "ReturnValuesOnConditionCheckFailure"
 const dynalite: (options: { readonly createTableMs: number }) => Http.Server = require("dynalite")
 
 // What it lacks: with the refusal of a condition, the item that is there, if the request asks for it.
-for (const operation of ["putItem", "updateItem"]) {
+for (const operation of ["putItem", "updateItem", "deleteItem"]) {
   require(`dynalite/validations/${operation}`).types[allOld] = { type: "String", enum: ["ALL_OLD", "NONE"] }
 }
 const database = require("dynalite/db")

@@ -15,6 +15,14 @@ export const buildStore = (
   Layer.build(
     Layer.provide(
       DynamoLayer.layer({ ...server.options, ...options }),
-      SessionConfig.layer({ secret, age: "never", absoluteAge: "never", touchEvery: "1 minute", ...config })
+      SessionConfig.layer({
+        secret,
+        age: "never",
+        absoluteAge: "never",
+        touchEvery: "1 minute",
+        // What an item can hold is the limit here.
+        sizeLimit: "unlimited",
+        ...config
+      })
     )
   ).pipe(Effect.map((context) => Context.get(context, SessionStore.SessionStore)))

@@ -75,7 +75,8 @@ export const watchStore = (store: MakeStore = MemoryLayer.make()): WatchedStore 
           create: (id, record) => called("create", store.create(id, record)),
           update: (id, change, record, successor) => called("update", store.update(id, change, record, successor)),
           touch: (id, record) => called("touch", store.touch(id, record)),
-          regenerate: (id, newId, record, before) => called("regenerate", store.regenerate(id, newId, record, before)),
+          regenerate: (id, newId, record, before, overwritten) =>
+            called("regenerate", store.regenerate(id, newId, record, before, overwritten)),
           destroy: (id, record) => called("destroy", store.destroy(id, record))
         }))
     ),

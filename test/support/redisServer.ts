@@ -110,6 +110,10 @@ export const eventually = <A, E>(effect: Effect.Effect<A, E>, seconds = 10): Eff
     Effect.orDie
   )
 
+/** Starts a process with these parameters, and waits until it answers at the port. */
+export const startProcess = (parameters: ReadonlyArray<string>, port: number) =>
+  Effect.flatMap(spawnServer(port, parameters), answering)
+
 const answering = (server: RedisServer) => Effect.as(eventually(server.command("PING")), server)
 
 const kill = (process: ChildProcess): Effect.Effect<void> =>

@@ -9,7 +9,7 @@ import type { StoreLayer } from "./server.ts"
 
 export interface RedisClient {
   readonly client: string
-  readonly store: (url: string, options?: { readonly prefix?: string }) => StoreLayer
+  readonly store: (url: string, options?: RedisLayer.ClientOptions) => StoreLayer
 }
 
 export const ioredis: RedisClient = {

@@ -123,6 +123,22 @@ export const anyDuration = kind(Schema.Duration, (written) => {
   return parsed !== undefined && Duration.isPositive(parsed) ? Result.succeed(parsed) : Result.fail(howToWriteDuration)
 })
 
+const howToWriteSize = "Write a size such as 65536 (bytes), \"64 KiB\" or \"1 MB\", or else \"unlimited\""
+
+const bytes: Record<string, number> = { "": 1, B: 1, kB: 1_000, KiB: 1_024, MB: 1_000_000, MiB: 1_048_576 }
+
+/** A number of bytes. */
+export const size = (standard: number) =>
+  withDefault(
+    kind(Schema.Number, (written) => {
+      if (written === "unlimited") return Result.succeed(Infinity)
+      const [, amount, unit = ""] = /^(\d+(?:\.\d+)?) ?([A-Za-z]+)?$/.exec(globalThis.String(written).trim()) ?? []
+      const size = Math.floor(Number(amount) * (bytes[unit] ?? Number.NaN))
+      return size >= 1 ? Result.succeed(size) : Result.fail(howToWriteSize)
+    }),
+    standard
+  )
+
 export const text = (pattern: RegExp, write: string) =>
   kind(
     Schema.String,
@@ -301,16 +317,23 @@ export const canonicalName = (path: ReadonlyArray<string>): string =>
 const nameOf = (path: ReadonlyArray<string>): string => `${path.join(".")} (${environmentName(path)})`
 
 // A URL may have a password in it, wherever somebody wrote it.
-const mayBeSecret = /secret|pass|token|credential|key|ur[il]/i
+const mayBeSecret = /secret|pass|token|credential|key|ur[il]|tls\./i
 const urlWithPassword = /:\/\/[^/]*@/
 
 const describe = (found: unknown): string => {
   if (Duration.isDuration(found)) return Duration.format(found)
+  if (Array.isArray(found) && found.length > 0) return `a list of ${found.map(describeElement).join(", ")}`
   if (found === undefined || Predicate.isObjectOrArray(found)) return shapeOf(found)
   if (typeof found !== "string") return globalThis.String(found)
   if (urlWithPassword.test(found)) return shapeOf(found)
   return JSON.stringify(found.length > 80 ? `${found.slice(0, 77)}…` : found)
 }
+
+// An address with a port is no password; anything else may be one that somebody wrote in the wrong place.
+const addressPattern = /^[\w.:[\]-]+:\d{1,5}$/
+
+const describeElement = (found: unknown): string =>
+  typeof found === "string" && addressPattern.test(found) ? describe(found) : shapeOf(found)
 
 const shapeOf = (found: unknown): string => {
   if (found === undefined) return "nothing"

@@ -91,11 +91,11 @@ const inEnvironment = (settings: Settings, environment: Tree): Document => {
   return place({}, [], environment)
 }
 
-/** The driver's own settings are for the driver to know, but for the name of the one group that one of them has. */
+/** The driver's own settings are for the driver to know, but for the names of the groups that they have. */
 const unknownPath = (settings: Settings, name: string): ReadonlyArray<string> => {
   const [, group, setting] = /^([A-Z]+)_(.+)$/.exec(name) ?? []
   if (group === "STORE") {
-    const [, inner, rest] = /^(AWS)_(.+)$/.exec(setting!) ?? []
+    const [, inner, rest] = /^(AWS|TLS)_(.+)$/.exec(setting!) ?? []
     return inner === undefined
       ? ["store", String.camelCase(setting!)]
       : ["store", inner.toLowerCase(), String.camelCase(rest!)]
@@ -109,7 +109,10 @@ const plain = (tree: Tree): unknown =>
     ? tree.below.map(([, element]) => plain(element))
     : tree.value ?? Object.fromEntries(tree.below.map(([name, tree]) => [name, plain(tree)]))
 
-const insert = (document: Document, [key, ...rest]: ReadonlyArray<string>, value: unknown): Document => ({
-  ...document,
-  [key!]: rest.length === 0 ? value : insert((document[key!] ?? {}) as Document, rest, value)
-})
+const insert = (document: Document, [key, ...rest]: ReadonlyArray<string>, value: unknown): Document => {
+  const there = document[key!]
+  // What is switched off stays so; what is switched on gets its settings.
+  if (rest.length > 0 && there === "false") return document
+  const group = (typeof there === "object" && there !== null ? there : {}) as Document
+  return { ...document, [key!]: rest.length === 0 ? value : insert(group, rest, value) }
+}

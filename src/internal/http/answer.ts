@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { RequestSession } from "../request/requestSession.ts"
 import type { Exchange } from "./exchange.ts"
+import * as Headers from "./headers.ts"
 import * as Late from "./late.ts"
 import * as Replacement from "./replacement.ts"
 import * as RequestScope from "./requestScope.ts"
@@ -18,14 +19,16 @@ import * as Upgrade from "./upgrade.ts"
 type Response = HttpServerResponse.HttpServerResponse
 
 /** The first response that there is decides what becomes of the session. */
-export const answer = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
-  if (exchange.isAnswered) return Effect.succeed(response)
+export const answer = (exchange: Exchange, made: Response): Effect.Effect<Response> => {
+  if (exchange.isAnswered) return Effect.succeed(made)
   const { session } = exchange
+  const response = exchange.answers(made)
+  exchange.isTooLateForCookie = session.phase === "late"
   const isNeeded = session.phase === "late" ? Upgrade.isSaved(session) : mayCommit(session)
   exchange.isAnswered = true
   // A change that a forked fiber makes from here on would miss the commit.
   session.phase = "closed"
-  if (rollsBack(response.status)) return SetCookie.withCookie(exchange, response)
+  if (rollsBack(Headers.statusOf(response))) return SetCookie.withCookie(exchange, response)
   if (isNeeded) return committing(exchange, response)
   return Effect.succeed(staysLate(session, response))
 }
@@ -36,7 +39,9 @@ export const answer = (exchange: Exchange, response: Response): Effect.Effect<Re
  */
 export const beforeSending = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
   RequestScope.end(exchange.scope)
-  const answered = exchange.isAnswered ? SetCookie.withMissingCookie(exchange, response) : answer(exchange, response)
+  const answered = exchange.isAnswered
+    ? SetCookie.withMissingCookie(exchange, exchange.varying(response))
+    : answer(exchange, response)
   return exchange.session.phase === "closed" && Exit.isExit(answered)
     ? answered
     : Effect.flatMapEager(answered, (response) => Late.savingLate(exchange, response))
@@ -45,8 +50,11 @@ export const beforeSending = (exchange: Exchange, response: Response): Effect.Ef
 /** The status decides, not the exit of the handler: a failure may be a redirect. 499 is a client that has gone. */
 const rollsBack = (status: number): boolean => status >= 500 || status === 499
 
-const mayCommit = ({ isInitiated, settings: { rolling, saveUninitialized } }: RequestSession): boolean =>
-  isInitiated || saveUninitialized || rolling === "always"
+/** Where nobody has used the session, it is only loaded for what is not put off. */
+const mayCommit = (session: RequestSession): boolean => {
+  const { isInitiated, settings: { rolling, saveUninitialized } } = session
+  return isInitiated || rolling === "always" && !session.extensionWaits || saveUninitialized && !session.cookieWaits
+}
 
 /** An interruption does not cut it in half, and neither its failure nor its cookie is lost. */
 const committing = (exchange: Exchange, response: Response): Effect.Effect<Response> => {

@@ -100,10 +100,14 @@ const valuesOf = (header: string | undefined, name: string): ReadonlyArray<strin
     const equals = skipSpaces(header, index + name.length)
     if (header[equals] !== "=") continue
     const end = header.indexOf(";", equals)
-    values.push(header.slice(equals + 1, end === -1 ? undefined : end).trim())
+    values.push(unquoted(header.slice(equals + 1, end === -1 ? undefined : end).trim()))
   }
   return values
 }
+
+/** A value may stand in quotes (RFC 6265, section 4.1.1), which some clients and proxies add. */
+const unquoted = (value: string): string =>
+  value.length > 1 && value.startsWith("\"") && value.endsWith("\"") ? value.slice(1, -1) : value
 
 const startsPair = (header: string, index: number): boolean => {
   let before = index - 1

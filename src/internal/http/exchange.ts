@@ -10,8 +10,10 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { JsonObject } from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { Environment } from "../request/environment.ts"
-import { type Client, type Presented, RequestSession } from "../request/requestSession.ts"
+import { type Client, type Messages, type Presented, RequestSession } from "../request/requestSession.ts"
+import * as Caching from "./caching.ts"
 import type { SessionCookie } from "./cookie.ts"
+import * as Prefetch from "./prefetch.ts"
 import * as RequestBody from "./requestBody.ts"
 import type { RequestScope } from "./requestScope.ts"
 
@@ -33,6 +35,13 @@ export class Exchange implements Client {
   readonly session: RequestSession
   /** Whether it is decided what becomes of the session. */
   isAnswered = false
+  /** Whether a cookie can't be set any more. */
+  isTooLateForCookie = false
+  /** Whether anybody has looked at the cookie. */
+  #isCookieRead = false
+  /** Whether that was before there was a response, so that it may depend on it. */
+  #isCookieUsed = false
+  #response: HttpServerResponse.HttpServerResponse | undefined = undefined
   /** The one that the same request has begun before, if any. */
   previous: Exchange | undefined = undefined
   /** The one that this one is inside of: with another cookie, if any. */
@@ -61,11 +70,36 @@ export class Exchange implements Client {
 
   /** The Cookie header of the request. */
   get header(): string | undefined {
-    return Context.get(this.context, HttpServerRequest).headers["cookie"]
+    return this.request.headers["cookie"]
+  }
+
+  get request(): HttpServerRequest {
+    return Context.get(this.context, HttpServerRequest)
   }
 
   present(): Presented {
+    this.#isCookieRead = true
     return this.cookie.read(this.header)
+  }
+
+  /** The application has made this response. */
+  answers(response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse {
+    this.#isCookieUsed = this.#isCookieRead
+    return this.#response = this.varying(response)
+  }
+
+  /** The response, as caches must take it. */
+  varying(response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse {
+    return this.#isCookieUsed ? Caching.varying(response) : response
+  }
+
+  get takesCookie(): boolean {
+    if (this.isTooLateForCookie || this.session.phase === "late") return false
+    return this.#response === undefined || !Caching.isShared(this.#response, this.clock.currentTimeMillisUnsafe())
+  }
+
+  get messages(): Messages {
+    return Prefetch.messagesFor(this.request)
   }
 
   // From the request as the handler has it: a router may have replaced it, and a body is read only once.

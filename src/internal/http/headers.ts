@@ -11,27 +11,39 @@ type Response = HttpServerResponse.HttpServerResponse
 export const withItsHeaders = (response: Response, changed: Response): Response =>
   HttpServerResponse.setHeaders(changed, response.headers)
 
-/** A shared cache must not hand one client's cookie to another (OWASP ASVS 5.0, V14.3.2). */
-export const notCached = (response: Response): Response =>
-  response.headers["cache-control"] === undefined
-    ? HttpServerResponse.setHeader(response, "cache-control", "no-store")
-    : response
+/** What the client will read there. */
+export const valueOf = (response: Response, name: string): string | undefined =>
+  response.headers[name] ?? nativeOf(response)?.headers.get(name) ?? undefined
+
+/** The names of all headers that the client will get, but for cookies. */
+export const namesIn = (response: Response): ReadonlyArray<string> => {
+  const names = Object.keys(response.headers)
+  const native = nativeOf(response)
+  return native === undefined ? names : [...new Set([...names, ...native.headers.keys()])]
+}
+
+/** The status that the client will read. */
+export const statusOf = (response: Response): number => {
+  const native = nativeOf(response)
+  // One that has no body comes before that of the response inside.
+  return native === undefined || withoutBody.has(response.status) ? response.status : native.status
+}
+
+const withoutBody = new Set([204, 205, 304])
+
+/** A response of the web platform inside the application's, which has a status and headers of its own. */
+const nativeOf = ({ body }: Response): globalThis.Response | undefined =>
+  body._tag === "Raw" && body.body instanceof globalThis.Response ? body.body : undefined
 
 /** Gives an error what others have said in the response that it replaces, apart from what was about its content. */
 export const withHeadersOf = (replaced: Response, error: Response): Response => {
-  const native = nativeHeaders(replaced)
+  const native = new globalThis.Headers(nativeOf(replaced)?.headers)
   const cookies = Cookies.merge(Cookies.fromSetCookie(native.getSetCookie()), replaced.cookies)
   native.delete("set-cookie")
   const kept = [...native, ...Object.entries(replaced.headers)].filter(([name]) => isKept(name))
   const headers = Headers.setAll(Headers.fromInput(kept), { ...error.headers, "cache-control": "no-store" })
   return HttpServerResponse.setHeaders(HttpServerResponse.mergeCookies(error, cookies), headers)
 }
-
-/** A response of the web platform inside the application's has headers of its own. */
-const nativeHeaders = ({ body }: Response): globalThis.Headers =>
-  new globalThis.Headers(
-    body._tag === "Raw" && body.body instanceof globalThis.Response ? body.body.headers : undefined
-  )
 
 const isKept = (name: string): boolean => !aboutTheContent.has(name) && !name.endsWith("cache-control")
 
@@ -61,6 +73,7 @@ const aboutTheContent = new Set([
   "age",
   "pragma",
   "surrogate-control",
+  "edge-control",
   "x-accel-expires",
   // Where the client or the proxy finds something else instead: a redirect that does not happen (RFC 9110, section
   // 10.2.2), a file that a proxy would send in the place of the error.

@@ -13,15 +13,17 @@ import * as Log from "./log.ts"
 
 /** Sees to it that the changes are saved in the end, unless the body breaks off. */
 export const savingLate = (
-  { clock, scope, session }: Exchange,
+  exchange: Exchange,
   response: HttpServerResponse.HttpServerResponse
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  const { clock, scope, session } = exchange
   if (session.phase !== "late") return Effect.succeed(response)
+  exchange.isTooLateForCookie = true
   let isBroken = false
   const close = Scope.addFinalizerExit(scope, (exit) => {
     session.phase = "closed"
     if (Exit.isFailure(exit) || isBroken || session.isStateless) return Effect.void
-    return Effect.catchCause(session.commit(clock), (cause) => Log.failure("Session commit failed", cause))
+    return Effect.catchCause(session.commit(clock), (cause) => Log.failedCommit(cause))
   })
   // The scope's exit alone does not tell: where requests are logged, it is a success even if the body has failed.
   const watched = whenOver(response, (exit) => void (isBroken = Exit.isFailure(exit)))

@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import { SessionConflictError, SessionStoreError } from "../../SessionError.ts"
+import { SessionStoreError } from "../../SessionError.ts"
 import type { ErrorStatus, Exchange } from "./exchange.ts"
 import * as Headers from "./headers.ts"
 import * as Log from "./log.ts"
@@ -15,7 +15,7 @@ export const replace = (
   response: HttpServerResponse.HttpServerResponse,
   cause: Cause.Cause<unknown>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.map(Log.failure("Session commit failed", cause), () => {
+  Effect.map(Log.failedCommit(cause), () => {
     const error = errorResponse(statusOf(cause))
     try {
       return Headers.withHeadersOf(response, error)
@@ -25,8 +25,9 @@ export const replace = (
     }
   })
 
-const statusOf = (cause: Cause.Cause<unknown>): ErrorStatus => {
-  const isFailure = (type: typeof SessionStoreError | typeof SessionConflictError) =>
-    cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof type)
-  return isFailure(SessionStoreError) ? 503 : isFailure(SessionConflictError) ? 409 : 500
-}
+const statusOf = (cause: Cause.Cause<unknown>): ErrorStatus =>
+  Log.isConflict(cause)
+    ? 409
+    : cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof SessionStoreError)
+    ? 503
+    : 500

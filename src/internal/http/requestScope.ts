@@ -25,9 +25,11 @@ export const sessionAround = (
   cookieName: string,
   outer: RequestSession | undefined
 ): RequestSession | undefined => {
-  let exchange = exchangeOf(scope, outer)
+  const own = exchangeOf(scope, outer)
+  let exchange = own
   while (exchange !== undefined && exchange.cookieName !== cookieName) exchange = exchange.around
-  return exchange?.session
+  // The outer one may be that of an atomic part of the handler.
+  return exchange === undefined ? undefined : exchange === own ? outer : exchange.session
 }
 
 /** A session in the context that the server was built in is not one of the request. */

@@ -25,6 +25,13 @@ export interface Change {
 /** The fields that must hold a certain text, or nothing, before the change. */
 export type Expected = ReadonlyMap<string, string | undefined>
 
+/** What a request wrote over without regard to what was there: the names of fields, or all of them. */
+export type Overwritten = "everything" | ReadonlyArray<string>
+
+/** What one of them wrote over, or the other one. */
+export const both = (one: Overwritten, other: Overwritten): Overwritten =>
+  one === "everything" || other === "everything" ? "everything" : [...one, ...other]
+
 export const none: Change = {
   clear: false,
   set: new Map(),
@@ -102,6 +109,18 @@ export const merge = (stored: SessionRecord, change: Change, times: Times): Sess
   expiresAt: change.touch ? Math.max(stored.expiresAt, times.expiresAt) : stored.expiresAt,
   fields: apply(stored.fields, change)
 })
+
+/** The change of just those fields in which `after` differs, from what they hold before. */
+export const difference = (before: Fields, after: Fields): Change => {
+  const set = new Map([...after].filter(([field, text]) => before.get(field) !== text))
+  const remove = new Set([...before.keys()].filter((field) => !after.has(field)))
+  return {
+    ...none,
+    set,
+    remove,
+    expect: new Map([...set.keys(), ...remove].map((field) => [field, before.get(field)]))
+  }
+}
 
 /** The text of the sum; what is no number counts as none. */
 export const addTo = (value: string | undefined, { by, initial }: Increment): string => {

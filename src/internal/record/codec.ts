@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { SessionValueError } from "../../SessionError.ts"
-import { parse } from "./record.ts"
+import { deepest, howDeep, isTooDeep, parse } from "./record.ts"
 
 export interface Codec<A> {
   readonly decode: (text: string) => Exit.Exit<A, SessionValueError>
@@ -31,12 +31,22 @@ export const make = <A>(key: string, schema: Schema.Codec<A, unknown>): Codec<A>
         : Exit.fail(mismatch(key, "decode", result.failure))
     },
     encode: (value) => {
-      const result = attempt(() => Result.map(encode(value), (encoded) => JSON.stringify(encoded)))
-      if (result === undefined) return failed("encode", howToWriteSchema)
+      const result = attempt(() => Result.map(encode(value), toText))
+      if (result === undefined) return failed("encode", isTooDeep(value) ? howDeep : howToWriteSchema)
       if (Result.isFailure(result)) return Exit.fail(mismatch(key, "encode", result.failure))
+      if (result.success === tooDeep) return failed("encode", howDeep)
       return result.success === undefined ? failed("encode", howToWriteSchema) : Exit.succeed(result.success)
     }
   }
+}
+
+const tooDeep: unique symbol = Symbol("too deep")
+
+/** What can be written must be readable later, wherever on the stack that is. */
+const toText = (encoded: unknown): string | undefined | typeof tooDeep => {
+  const text = JSON.stringify(encoded) as string | undefined
+  // A short text can't have that many brackets.
+  return text !== undefined && text.length > 2 * deepest && isTooDeep(encoded) ? tooDeep : text
 }
 
 const howToWriteSchema = "Expected a schema that encodes to JSON and decodes from it, at once and without throwing"

@@ -15,8 +15,15 @@ export interface Draft {
   /** Whether all that is stored goes first. */
   readonly clears: boolean
   readonly edits: HashMap.HashMap<string, Edit>
+  /** The fields that have edits, the last one first. */
+  readonly fields: Names | undefined
   /** What the last clear has undone. It writes nothing, but what its functions have taken must still be there. */
   readonly undone: Draft | undefined
+}
+
+interface Names {
+  readonly last: string
+  readonly before: Names | undefined
 }
 
 type Edit = Put | Removal | Addition | Flashing | Rewritten
@@ -48,6 +55,8 @@ interface Rewritten {
   readonly seen: string | undefined
   readonly rewrites: Rewrites
   readonly text: string | undefined
+  /** Whether the text is the same whatever was there. */
+  readonly isFixed: boolean
 }
 
 interface Rewrites {
@@ -64,9 +73,9 @@ export type Rewriting<A> = Exit.Exit<A, SessionValueError | SessionConflictError
 // what the request sees
 // -----------------------------------------------------------------------------
 
-export const empty: Draft = { clears: false, edits: HashMap.empty(), undone: undefined }
+export const empty: Draft = { clears: false, edits: HashMap.empty(), fields: undefined, undone: undefined }
 
-export const isEmpty = ({ clears, edits }: Draft): boolean => !clears && HashMap.isEmpty(edits)
+export const isEmpty = ({ clears, fields }: Draft): boolean => !clears && fields === undefined
 
 const editOf = ({ edits }: Draft, field: string): Edit | undefined => {
   const edit = HashMap.get(edits, field)
@@ -94,11 +103,20 @@ const textOf = (edit: Edit, before: string | undefined): string | undefined => {
   }
 }
 
+/** The edits in the order in which their fields were first edited. */
+const editsOf = ({ edits, fields }: Draft): ReadonlyArray<readonly [field: string, edit: Edit]> => {
+  const inTurn: Array<readonly [string, Edit]> = []
+  for (let one = fields; one !== undefined; one = one.before) {
+    inTurn.push([one.last, HashMap.getUnsafe(edits, one.last)])
+  }
+  return inTurn.toReversed()
+}
+
 /** All that the request sees. */
 export const fieldsOf = (draft: Draft, base: Fields): Fields => {
   if (isEmpty(draft)) return base
   const fields = new Map(draft.clears ? [] : base)
-  for (const [field, edit] of draft.edits) {
+  for (const [field, edit] of editsOf(draft)) {
     const text = textOf(edit, base.get(field))
     if (text === undefined) fields.delete(field)
     else fields.set(field, text)
@@ -119,8 +137,10 @@ export const hasFields = (draft: Draft, base: Fields): boolean => {
 // -----------------------------------------------------------------------------
 
 const edited = (draft: Draft, field: string, edit: Edit): Draft => ({
-  ...draft,
-  edits: HashMap.set(draft.edits, field, edit)
+  clears: draft.clears,
+  edits: HashMap.set(draft.edits, field, edit),
+  fields: HashMap.has(draft.edits, field) ? draft.fields : { last: field, before: draft.fields },
+  undone: draft.undone
 })
 
 export const put = (draft: Draft, field: string, text: string): Draft => {
@@ -129,7 +149,7 @@ export const put = (draft: Draft, field: string, text: string): Draft => {
     draft,
     field,
     // What a function has taken must still be there, whatever is put in its place.
-    before?._tag === "Rewritten" ? then(before, () => Exit.succeed(text), text) : { _tag: "Put", text }
+    before?._tag === "Rewritten" ? then(before, () => Exit.succeed(text), text, true) : { _tag: "Put", text }
   )
 }
 
@@ -137,17 +157,23 @@ const removal: Removal = { _tag: "Removal" }
 
 export const remove = (draft: Draft, field: string): Draft => {
   const before = editOf(draft, field)
-  return edited(draft, field, before?._tag === "Rewritten" ? then(before, nothing, undefined) : removal)
+  return edited(draft, field, before?._tag === "Rewritten" ? then(before, nothing, undefined, true) : removal)
 }
 
 const nothing: Rewrite = () => absent
 
 const absent = Exit.succeed(undefined)
 
-const then = (before: Rewritten, last: Rewrite, text: string | undefined): Rewritten => ({
+const then = (
+  before: Rewritten,
+  last: Rewrite,
+  text: string | undefined,
+  isFixed: boolean = before.isFixed
+): Rewritten => ({
   ...before,
   rewrites: { last, before: before.rewrites },
-  text
+  text,
+  isFixed
 })
 
 export const add = (draft: Draft, field: string, increment: Change.Increment): Draft => {
@@ -180,7 +206,13 @@ export const rewrite = (
   }
   const seen = base.get(field)
   const first = before && { last: adding((before as Addition).increment), before: undefined }
-  return edited(draft, field, { _tag: "Rewritten", seen, rewrites: { last: rewrite, before: first }, text })
+  return edited(draft, field, {
+    _tag: "Rewritten",
+    seen,
+    rewrites: { last: rewrite, before: first },
+    text,
+    isFixed: false
+  })
 }
 
 const adding = (increment: Change.Increment): Rewrite => (text) => Exit.succeed(Change.addTo(text, increment))
@@ -188,9 +220,14 @@ const adding = (increment: Change.Increment): Rewrite => (text) => Exit.succeed(
 export const flash = (draft: Draft, field: string, messages: Flash.Messages): Draft =>
   edited(draft, field, { _tag: "Flashing", messages })
 
+/** Leaves no messages, after all. */
+export const unflash = (draft: Draft, base: Fields, field: string): Draft =>
+  base.has(field) ? remove(draft, field) : without(draft, new Set([field]))
+
 export const clear = (draft: Draft): Draft => ({
   clears: true,
   edits: empty.edits,
+  fields: undefined,
   undone: hasRewritten(draft) ? draft : draft.undone
 })
 
@@ -208,7 +245,7 @@ export const changeOf = (draft: Draft, touch: boolean): Change.Change => {
   let remove: Set<string> | undefined
   let increment: Map<string, Change.Increment> | undefined
   let expect = draft.undone && expectedBy(draft.undone)
-  for (const [field, edit] of draft.edits) {
+  for (const [field, edit] of editsOf(draft)) {
     if (edit._tag === "Addition") {
       increment = (increment ?? new Map()).set(field, edit.increment)
       continue
@@ -261,23 +298,42 @@ const rewriteAgain = (edit: Rewritten, seen: string | undefined): Rewriting<Rewr
   return Exit.succeed({ ...edit, seen, text })
 }
 
+/** What is written over, without regard to what is there. */
+export const overwrittenBy = (draft: Draft): Change.Overwritten =>
+  draft.clears
+    ? "everything"
+    : editsOf(draft).filter(([, edit]) => isFixed(edit)).map(([field]) => field)
+
+const isFixed = (edit: Edit): boolean =>
+  edit._tag === "Put" || edit._tag === "Removal" || isRewritten(edit) && edit.isFixed
+
 /**
- * What a request commits to the successor of a session that was regenerated meanwhile: as if it had come first. So what
- * has changed since stays, but for what functions make of it.
+ * What a request commits to the successor of a session that was regenerated meanwhile: as if it had come first. So what was
+ * written over since is none of its business any more, and of the rest, only functions change what has changed since.
  */
-export const ontoSuccessor = (draft: Draft, base: Fields, there: Fields): Rewriting<Change.Change> =>
-  Exit.map(rebase(draft, there), (rebased) => {
+export const ontoSuccessor = (
+  draft: Draft,
+  base: Fields,
+  there: Fields,
+  overwritten: Change.Overwritten
+): Rewriting<Change.Change> => {
+  if (overwritten === "everything") return Exit.succeed(Change.none)
+  const lost = new Set(overwritten)
+  return Exit.map(rebase(without(draft, lost), there), (rebased) => {
     const change = changeOf(rebased, false)
     const isUnchanged = (field: string) => there.get(field) === base.get(field)
-    const cleared = draft.clears ? [...base.keys()].filter((field) => HashMap.has(draft.edits, field) === false) : []
-    const remove = new Set(
-      [...change.remove, ...cleared].filter((field) => change.expect.has(field) || isUnchanged(field))
-    )
-    const set = new Map<string, string>()
-    for (const [field, text] of change.set) {
-      if (change.expect.has(field) || isUnchanged(field)) set.set(field, text)
-    }
+    const cleared = draft.clears ? [...base.keys()].filter((field) => !lost.has(field) && !change.set.has(field)) : []
+    const isMeant = (field: string) => change.expect.has(field) || isUnchanged(field)
+    const remove = new Set([...change.remove, ...cleared].filter(isMeant))
+    const set = new Map([...change.set].filter(([field]) => isMeant(field)))
     const expect = new Map(change.expect)
     for (const field of [...remove, ...set.keys()]) expect.set(field, there.get(field))
     return { ...change, clear: false, set, remove, expect }
   })
+}
+
+const without = (draft: Draft, fields: ReadonlySet<string>): Draft =>
+  editsOf(draft).filter(([field]) => !fields.has(field)).reduce<Draft>(
+    (rest, [field, edit]) => edited(rest, field, edit),
+    { ...empty, clears: draft.clears, undone: draft.undone && without(draft.undone, fields) }
+  )

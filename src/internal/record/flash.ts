@@ -2,10 +2,10 @@
  * Flash messages: what one request leaves for the next.
  *
  * All that one request flashes is one field with a name of its own. The request that finds such fields removes exactly
- * those, so messages that another request leaves meanwhile are not lost, and nothing is shown twice.
+ * those, so messages that another request leaves meanwhile are not lost.
  */
 import type { Json, JsonObject } from "effect/Schema"
-import { type Fields, parse } from "./record.ts"
+import { type Fields, isTooDeep, parse } from "./record.ts"
 
 const prefix = "~flash:"
 
@@ -28,6 +28,8 @@ const isObject = (value: Json | undefined): value is JsonObject =>
 export interface Messages {
   /** An object of messages by name, as JSON text. */
   readonly text: string
+  /** Whether they are the fields of a form, of which some may be left out. */
+  readonly isForm?: boolean
   readonly before: Messages | undefined
 }
 
@@ -60,6 +62,46 @@ export const at = (messages: Json, path: string): Json | undefined => {
     }
   }
   return undefined
+}
+
+// -----------------------------------------------------------------------------
+// forms, which may be as large as a client makes them
+// -----------------------------------------------------------------------------
+
+/** The fields that fit alone: neither too large nor too deep. */
+export const eligible = (form: JsonObject, limit: number): JsonObject =>
+  Object.fromEntries(Object.entries(form).filter((field) => !isTooDeep(field[1]) && sizeOf(field) <= limit))
+
+/** The fields that fit into so many bytes of JSON, if the longest are left out first. */
+export const fitting = (form: JsonObject, limit: number): JsonObject => {
+  const fields = Object.entries(form).map((field) => ({ field, size: sizeOf(field) }))
+  let size = 1 + fields.reduce((sum, { size }) => sum + size, 0)
+  if (size <= limit) return form
+  const isLeftOut = new Set<string>()
+  for (const { field: [name], size: its } of fields.toSorted((one, other) => other.size - one.size)) {
+    if (size <= limit) break
+    isLeftOut.add(name)
+    size -= its
+  }
+  return Object.fromEntries(Object.entries(form).filter(([name]) => !isLeftOut.has(name)))
+}
+
+/** The bytes of a field in an object, as JSON text with its comma. */
+const sizeOf = ([name, value]: readonly [string, Json]): number =>
+  Buffer.byteLength(JSON.stringify(name)) + Buffer.byteLength(JSON.stringify(value) ?? "") + 2
+
+/** So many bytes less, or more than that, of the last form that still has fields; the same messages if none has. */
+export const lighter = (messages: Messages, bytes: number): Messages => {
+  const kept: Array<Messages> = []
+  for (let one: Messages | undefined = messages; one !== undefined; one = one.before) {
+    const form = one.isForm ? parse(one.text) : undefined
+    if (isObject(form) && Object.keys(form).length > 0) {
+      const text = JSON.stringify(fitting(form, Buffer.byteLength(one.text) - bytes))
+      return kept.reduceRight<Messages>((before, later) => ({ ...later, before }), { ...one, text })
+    }
+    kept.push(one)
+  }
+  return messages
 }
 
 /**

@@ -44,6 +44,16 @@ export const parse = (text: string): Json | undefined => {
   }
 }
 
+/** More levels of lists and objects than this are not stored: whatever works on values goes down by recursion. */
+export const deepest = 500
+
+/** Whether a value has more levels; so has one that contains itself. */
+export const isTooDeep = (value: unknown, left: number = deepest): boolean =>
+  typeof value === "object" && value !== null &&
+  (left === 0 || Object.values(value).some((part) => isTooDeep(part, left - 1)))
+
+export const howDeep = `Expected at most ${deepest} levels of lists and objects`
+
 /** One line for the times, then a line for each field's name and one for its value: JSON text has no line breaks. */
 export const encode = (record: SessionRecord): string => {
   const lines = [`${record.createdAt} ${record.touchedAt} ${record.expiresAt}`]

@@ -12,16 +12,14 @@ import {
   type SessionStoreError,
   type SessionValueError
 } from "../../SessionError.ts"
-import type { Rewrite } from "../record/draft.ts"
 import type { CommitFailure, Committed } from "./committing.ts"
 import * as Operation from "./operations.ts"
 import { RequestSession, type Step } from "./requestSession.ts"
-import type { Id, Loaded, Phase } from "./state.ts"
+import type { Id, Phase } from "./state.ts"
 
 export class AtomicSession extends RequestSession {
   readonly #parent: RequestSession
   readonly #phase: Phase
-  readonly #steps: Array<Step> = []
   #hasBegun = false
   #isOver = false
 
@@ -29,6 +27,7 @@ export class AtomicSession extends RequestSession {
     super(parent.environment, parent.client, { readonly: parent.isReadonly })
     this.#parent = parent
     this.#phase = parent.phase
+    this.steps = []
   }
 
   override get phase(): Phase {
@@ -51,52 +50,38 @@ export class AtomicSession extends RequestSession {
     return Exit.void
   }
 
-  override update(f: (state: Loaded) => Loaded): Effect.Effect<void> {
-    this.#steps.push((session) => {
-      session.update(f)
-      return Exit.void
-    })
-    return super.update(f)
-  }
-
-  override rewritten(field: string, rewrite: Rewrite, text: string | undefined): Effect.Effect<void> {
-    this.#steps.push((session) => session.rewrite(field, rewrite))
-    return super.update((state) => Operation.rewritten(state, field, rewrite, text))
-  }
-
   override identify(id: Id): void {
     this.update((state) => Operation.identified(state, id))
   }
 
-  override take(steps: ReadonlyArray<Step>): ReturnType<Step> {
-    const before = this.#steps.length
-    const taken = super.take(steps)
-    if (Exit.isFailure(taken)) this.#steps.length = before
-    return taken
-  }
-
   override rollback(): Effect.Effect<void> {
-    this.#steps.length = 0
+    this.steps = []
     return super.rollback()
   }
 
-  /** What is done so far counts, with all that was done before. */
+  /** What is done so far counts, with all that was done before. If that fails, none of it counts any more. */
   override commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
-    const taken = this.#parent.take(this.#steps)
-    if (Exit.isFailure(taken)) return Exit.failCause(taken.cause)
-    this.#steps.length = 0
-    return Effect.onExitPrimitive(this.#parent.commit(clock), () => {
-      this.begin(this.#parent.loaded)
+    const steps = [...this.steps!]
+    return Effect.onExitPrimitive(this.#parent.commitWith(steps, clock), (exit) => {
+      if (Exit.isSuccess(exit)) this.#goOn(this.steps!.slice(steps.length))
       return undefined
     })
+  }
+
+  /** What other fibers have done meanwhile is for the next commit. */
+  #goOn(steps: ReadonlyArray<Step>): void {
+    this.begin(this.#parent.loaded)
+    this.steps = []
+    this.take(steps)
   }
 
   /** It has succeeded. */
   succeed(): Effect.Effect<void, SessionClosedError | SessionValueError | SessionConflictError> {
     this.#isOver = true
-    if (this.#steps.length === 0) return Exit.void
+    const steps = this.steps!
+    if (steps.length === 0) return Exit.void
     if (this.#parent.phase !== this.#phase) return Effect.fail(new SessionClosedError({ operation: "atomic" }))
-    return this.#parent.take(this.#steps)
+    return this.#parent.take(steps)
   }
 
   /** It has failed. */

@@ -35,7 +35,7 @@ export const carryOut = (
         "regenerate",
         intent.newId,
         drawId,
-        (newId) => store.regenerate(intent.id, newId, intent.record, intent.before)
+        (newId) => store.regenerate(intent.id, newId, intent.record, intent.before, intent.overwritten)
       )
     case "update":
       return answerWith(intent.id, store.update(intent.id, intent.change, intent.record, intent.successor))

@@ -9,7 +9,12 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
-import { SessionConflictError, SessionStoreError, type SessionValueError } from "../../SessionError.ts"
+import {
+  SessionConflictError,
+  SessionStoreError,
+  SessionTooLargeError,
+  type SessionValueError
+} from "../../SessionError.ts"
 import type { Conflict, SessionStore } from "../../SessionStore.ts"
 import * as Afresh from "../concurrency/afresh.ts"
 import * as KeyLock from "../concurrency/keyLock.ts"
@@ -18,6 +23,7 @@ import * as Draft from "../record/draft.ts"
 import { type Answer, carryOut, type StoreFailure } from "./carryOut.ts"
 import * as Intent from "./intent.ts"
 import * as Observability from "./observability.ts"
+import * as Operation from "./operations.ts"
 import * as Outcome from "./outcomes.ts"
 import type { RequestSession } from "./requestSession.ts"
 import * as State from "./state.ts"
@@ -36,6 +42,8 @@ interface Committing {
   readonly fiber: Fiber.Fiber<unknown, unknown>
   /** How often the store has held something else than was expected. */
   readonly conflicts: number
+  /** What was written over when the session was regenerated meanwhile, if it was. */
+  readonly overwritten: Change.Overwritten
 }
 
 /** So often a commit is tried again. Those of one server take turns, so others have to come in between each time. */
@@ -53,7 +61,7 @@ export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
   // Most requests only read: for them a commit is nothing but this.
   if (turn === undefined && !isNeeded(session, clock)) return done
   const committed = Effect.withFiber<Committed, CommitFailure>((fiber) =>
-    Effect.map(save({ session, store, clock, fiber, conflicts: 0 }), (committed) => {
+    Effect.map(save({ session, store, clock, fiber, conflicts: 0, overwritten: [] }), (committed) => {
       session.learn(Outcome.settled)
       return committed
     })
@@ -61,13 +69,13 @@ export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
   return Effect.uninterruptible(Semaphore.withPermit(session.turn ??= Semaphore.makeUnsafe(1), committed))
 }
 
-const isNeeded = ({ environment, state }: RequestSession, clock: Clock.Clock): boolean =>
-  state._tag !== "Unloaded" && Intent.isNeeded(state, environment, clock.currentTimeMillisUnsafe())
+const isNeeded = (session: RequestSession, clock: Clock.Clock): boolean =>
+  session.state._tag !== "Unloaded" && Intent.isNeeded(session.state, session, clock.currentTimeMillisUnsafe())
 
 const save = (committing: Committing): Commit => {
   const { clock, session, store } = committing
   if (!isNeeded(session, clock)) return done
-  const { environment, loaded: state } = session
+  const { loaded: state } = session
   switch (state._tag) {
     case "Lost":
       return drop(committing)
@@ -79,12 +87,12 @@ const save = (committing: Committing): Commit => {
     }
     case "Anonymous":
       // While the id is drawn, another fiber may change or end the session.
-      return state.id === undefined && Intent.isWanted(state, environment)
+      return state.id === undefined && Intent.isWanted(state, session)
         ? Effect.flatMap(session.id, () => save(committing))
         : write(committing)
     case "Existing":
     case "Regenerated":
-      return Intent.isOver(state, environment, clock.currentTimeMillisUnsafe())
+      return Intent.isOver(state, session, clock.currentTimeMillisUnsafe())
         ? Effect.flatMap(
           isExtended(session, store, state),
           (isExtended) => isExtended ? write(committing) : lose(committing)
@@ -109,7 +117,7 @@ const isExtended = (
 
 const write = (committing: Committing): Commit => {
   const { clock, session } = committing
-  const intent = Intent.of(session.loaded, session.environment, clock.currentTimeMillisUnsafe())
+  const intent = Intent.of(session.loaded, session, clock.currentTimeMillisUnsafe())
   if (intent !== undefined) return ask(committing, intent)
   session.tellNothing()
   return done
@@ -133,7 +141,7 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
       Observability.took(storeTimes[intent.operation], start, fiber)
       if (isHarmless(intent, cause)) return notExtended(committing, intent, cause)
       session.refused(intent)
-      return Effect.failCause(cause)
+      return lighter(committing, cause) ?? Effect.failCause(cause)
     },
     onSuccess: (answer) => {
       Observability.took(storeTimes[intent.operation], start, fiber)
@@ -156,6 +164,18 @@ const notExtended = (committing: Committing, intent: Intent.Intent, cause: Cause
   return Effect.andThen(Observability.notExtended(store.driver, Cause.squash(cause)), done)
 }
 
+/** A form that is flashed is no reason to fail: what does not fit is tried again with less of it, as long as there is any. */
+const lighter = (committing: Committing, cause: Cause.Cause<StoreFailure>): Commit | undefined => {
+  const { session } = committing
+  const [reason] = cause.reasons.filter(Cause.isFailReason)
+  if (!(reason?.error instanceof SessionTooLargeError)) return undefined
+  const { limit, size } = reason.error
+  const before = session.state
+  // In a cookie, three bytes take four.
+  session.learn((state) => Operation.lightened(state, Math.ceil((size - limit) * 3 / 4)))
+  return session.state === before ? undefined : save(committing)
+}
+
 const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }: Answer): Commit => {
   const { fiber, session } = committing
   if (outcome._tag === "Gone") {
@@ -174,7 +194,8 @@ const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }
 
 const wrote = (session: RequestSession, intent: Intent.Write, stored: Pick<State.Stored, "id" | "token">): void => {
   const isPersistent = session.settings.cookie.persistence === "persistent"
-  session.learn((state) => Outcome.written(state, intent, { ...stored, isPersistent }))
+  const { cookieWaits: renewalWaits } = session
+  session.learn((state) => Outcome.written(state, intent, { ...stored, isPersistent, renewalWaits }))
 }
 
 // -----------------------------------------------------------------------------
@@ -192,8 +213,9 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
   const { conflicts, fiber, session } = committing
   Observability.count(Observability.conflicts, fiber)
   session.refused(intent)
-  if (conflicts === attempts) return Effect.fail(new SessionConflictError({ reason: "busy" }))
-  const next = { ...committing, conflicts: conflicts + 1 }
+  if (conflicts === attempts) return giveUp(committing, intent)
+  const overwritten = Change.both(committing.overwritten, conflict.overwritten ?? [])
+  const next = { ...committing, conflicts: conflicts + 1, overwritten }
   const again = Effect.suspend(() =>
     conflict.successor === undefined
       ? rebase(next, conflict)
@@ -201,6 +223,12 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
   )
   return conflicts === 0 ? turns(Redacted.value(intent.id), session.environment.patience)(again) : again
 }
+
+/** Nobody can keep a request from logging in: it gets a session of its own, and what others keep changing is gone. */
+const giveUp = (committing: Committing, intent: Intent.Intent): Commit =>
+  intent.operation === "regenerate"
+    ? Effect.flatMap(committing.store.destroy(intent.id, intent.record), () => lose(committing))
+    : Effect.fail(new SessionConflictError({ reason: "busy" }))
 
 const rebase = (committing: Committing, { record }: Conflict): Commit => {
   const { session } = committing
@@ -217,9 +245,9 @@ const rebase = (committing: Committing, { record }: Conflict): Commit => {
 const saveInSuccessor = (committing: Committing, { record }: Conflict, successor: string): Commit => {
   const { clock, session } = committing
   const { loaded: state } = session
-  const update = Intent.of(state, session.environment, clock.currentTimeMillisUnsafe())
+  const update = Intent.of(state, session, clock.currentTimeMillisUnsafe())
   if (state._tag !== "Existing" || update?.operation !== "update") return save(committing)
-  const change = Draft.ontoSuccessor(state.draft, state.base, record.fields)
+  const change = Draft.ontoSuccessor(state.draft, state.base, record.fields, committing.overwritten)
   if (Exit.isFailure(change)) return Exit.failCause(change.cause)
   const intent = { ...update, change: change.value, successor }
   if (!Change.isEmpty(intent.change)) return ask(committing, intent)

@@ -2,7 +2,7 @@
  * What a commit asks of the store: one operation, as data, made from the state of the session and the time.
  */
 import type { Settings } from "../../SessionConfig.ts"
-import type { Change } from "../record/change.ts"
+import type { Change, Overwritten } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import type { Expiry } from "../record/expiry.ts"
 import type { Fields, SessionRecord } from "../record/record.ts"
@@ -32,6 +32,7 @@ export type Write =
     readonly record: SessionRecord
     /** The fields that the session is expected to hold until then. */
     readonly before: Fields
+    readonly overwritten: Overwritten
     readonly touch: boolean
   }
 
@@ -40,6 +41,10 @@ export type Intent = Write | { readonly operation: "destroy"; readonly id: Id; r
 export interface Rules {
   readonly settings: Pick<Settings, "saveUninitialized">
   readonly expiry: Expiry
+  /** Whether a cookie that the request has not asked for waits for another response. */
+  readonly cookieWaits?: boolean
+  /** Whether the extension of the session's life does. */
+  readonly extensionWaits?: boolean
 }
 
 /** Whether there is anything to do: for the store, for the cookie, or to report. */
@@ -82,21 +87,26 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
   const { createdAt, expiresAt, touchedAt } = touch ? rules.expiry.touch(state.record, now) : state.record
   const record = { createdAt, touchedAt, expiresAt, fields: fieldsOf(state) }
   if (state._tag === "Regenerated") {
-    return { operation: "regenerate", id, newId: state.newId, record, before: state.base, touch }
+    const overwritten = Draft.overwrittenBy(draft)
+    return { operation: "regenerate", id, newId: state.newId, record, before: state.base, overwritten, touch }
   }
   if (!Draft.isEmpty(draft)) return { operation: "update", id, record, change: Draft.changeOf(draft, touch) }
   return touch ? { operation: "touch", id, record, isAsked: state.isTouched } : undefined
 }
 
 /** If the request has just ended a session, nobody wants an empty one in its place. */
-export const isWanted = (state: Anonymous, { settings }: Rules): boolean =>
-  Draft.hasFields(state.draft, state.base) || settings.saveUninitialized && !state.hasEnded
+export const isWanted = (state: Anonymous, rules: Rules): boolean =>
+  state.isReplacement || Draft.hasFields(state.draft, state.base) ||
+  rules.settings.saveUninitialized && !state.hasEnded && rules.cookieWaits !== true
 
+// Whether something waits is asked last: it takes a look at the response.
 const isTouchDue = (
   { isRenewed, isTouched, record }: Existing | Regenerated,
-  { expiry }: Rules,
+  rules: Rules,
   now: number
-): boolean => isTouched || isRenewed || expiry.isTouchDue(record, now)
+): boolean =>
+  isTouched || isRenewed && rules.cookieWaits !== true ||
+  rules.expiry.isTouchDue(record, now) && rules.extensionWaits !== true
 
 /** Whether the session's time ran out while the request was at work. Another one may have extended it. */
 export const isOver = (state: Loaded, { expiry }: Rules, now: number): state is Existing | Regenerated =>

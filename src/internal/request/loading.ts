@@ -74,7 +74,7 @@ const answered = (
 ): Effect.Effect<void> => {
   switch (loaded._tag) {
     case "Found":
-      session.begin(Outcome.found(loaded, token, session.isReadonly))
+      session.begin(found(session, loaded, token))
       return Observability.annotateHandle(fiber, loaded.id)
     case "NotFound":
       session.beginAnew(true)
@@ -84,6 +84,15 @@ const answered = (
       session.begin(Outcome.superseded())
       return rejected(fiber, "superseded", token)
   }
+}
+
+const found = (
+  { client: { messages }, isReadonly }: RequestSession,
+  loaded: Extract<Loaded, { _tag: "Found" }>,
+  token: Redacted.Redacted<string>
+) => {
+  const state = Outcome.found(loaded, token, isReadonly || messages !== "leave")
+  return messages === "wait" ? Outcome.unseen(state) : state
 }
 
 const rejected = (

@@ -3,6 +3,7 @@
  */
 import type { Increment } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
+import * as Flash from "../record/flash.ts"
 import type { Fields } from "../record/record.ts"
 import { type Id, idOf, isStored, type Loaded, type Lost, type Outgoing, type Replacing, timesOf } from "./state.ts"
 
@@ -38,9 +39,22 @@ export const rewritten = (
 ): Loaded => edited(state, (draft, base) => Draft.rewrite(draft, base, field, rewrite, text))
 
 /** Adds to what the request flashes: an object of messages, as JSON text. */
-export const flashed = (state: Loaded, text: string, field: string): Loaded => {
-  const flashing = { field, messages: { text, before: state.flashing?.messages } }
+export const flashed = (state: Loaded, text: string, field: string, isForm = false): Loaded => {
+  const flashing = { field, messages: { text, isForm, before: state.flashing?.messages } }
   return edited({ ...state, flashing }, (draft) => Draft.flash(draft, flashing.field, flashing.messages))
+}
+
+/** Leaves out so many bytes, or more, of the forms that the request flashes; the same state if there is nothing of them. */
+export const lightened = (state: Loaded, bytes: number): Loaded => {
+  if (state.flashing === undefined) return state
+  const { field, messages: before } = state.flashing
+  const messages = Flash.lighter(before, bytes)
+  if (messages === before) return state
+  const isEmpty = Flash.encode(messages) === "{}"
+  return edited(
+    { ...state, flashing: { field, messages } },
+    (draft, base) => isEmpty ? Draft.unflash(draft, base, field) : Draft.flash(draft, field, messages)
+  )
 }
 
 export const cleared = (state: Loaded): Loaded => edited({ ...state, flashing: undefined }, Draft.clear)
@@ -127,7 +141,7 @@ export const ended = (state: Loaded): Loaded => {
   }
   switch (state._tag) {
     case "Anonymous":
-      return { ...next, _tag: "Anonymous", hasEnded: true }
+      return { ...next, _tag: "Anonymous", hasEnded: true, isReplacement: false }
     case "Ended":
       return { ...next, _tag: "Ended", ended: state.ended }
     case "Lost":

@@ -43,23 +43,24 @@ export const absent = (isPresented: boolean, fields: Fields = new Map()): Anonym
   due: undefined,
   outgoing: undefined,
   id: undefined,
-  hasEnded: false
+  hasEnded: false,
+  isReplacement: false
 })
 
 /**
- * The store has it. Its flash messages leave it, unless the request only reads; a rollback keeps them. A token that takes
+ * The store has it. Its flash messages leave it, unless the request keeps them; a rollback keeps them too. A token that takes
  * the place of the client's goes out with the first write, which finds out whether the session is still there.
  */
 export const found = (
   { id, record, renewed }: Pick<Extract<StoreLoaded, { _tag: "Found" }>, "id" | "record" | "renewed">,
   token: Stored["token"],
-  isReadonly: boolean
+  keepsMessages: boolean
 ): Loaded => {
   const fields = Flash.fieldsOf(record.fields)
   return {
     _tag: "Existing",
     base: record.fields,
-    draft: isReadonly ? Draft.empty : fields.reduce(Draft.remove, Draft.empty),
+    draft: keepsMessages ? Draft.empty : fields.reduce(Draft.remove, Draft.empty),
     sending: undefined,
     flashed: fields.length === 0 ? noMessages : Flash.messagesIn(record.fields, fields),
     flashing: undefined,
@@ -74,6 +75,9 @@ export const found = (
     isFresh: false
   }
 }
+
+/** Its flash messages are for another request. */
+export const unseen = (state: Loaded): Loaded => ({ ...state, flashed: noMessages })
 
 /** Another request gave it another id a moment ago. */
 export const superseded = (): Lost => lost(absent(true), false)
@@ -92,7 +96,7 @@ export const sent = (state: Loaded, intent: Intent): Loaded => {
         return { ...state, _tag: "Creating", id, record, sending }
       case "Replacing": {
         const { newId: _, times: __, ...rest } = state
-        return { ...rest, _tag: "Creating", id, hasEnded: false, record, sending }
+        return { ...rest, _tag: "Creating", id, hasEnded: false, isReplacement: true, record, sending }
       }
     }
   }
@@ -136,27 +140,33 @@ export const rebased = (state: Existing | Regenerated, record: SessionRecord, dr
 export const written = (
   state: Loaded,
   intent: Write,
-  { id, isPersistent, token }: Pick<Stored, "id" | "token"> & { readonly isPersistent: boolean }
+  { id, isPersistent, renewalWaits = false, token }: Pick<Stored, "id" | "token"> & {
+    readonly isPersistent: boolean
+    /** Whether a token that takes the place of the client's goes out with another response. */
+    readonly renewalWaits?: boolean
+  }
 ): Loaded => {
   const { record } = intent
   switch (state._tag) {
     case "Creating": {
-      const { hasEnded: _, ...rest } = carriedOut(state)
+      const { hasEnded: _, isReplacement: __, ...rest } = carriedOut(state)
       const due = send(token, record) ?? state.due
       return { ...rest, _tag: "Existing", id, token, record, due, isTouched: false, isRenewed: false, isFresh: true }
     }
     case "Existing":
     case "Regenerated": {
       const isLonger = isPersistent && record.touchedAt !== state.record.touchedAt
-      // What went to a successor is none of this client's business.
       const isOwn = intent.operation !== "update" || intent.successor === undefined
-      const due = isOwn ? send(token ?? (isLonger || state.isRenewed ? state.token : undefined), record) : undefined
+      const isOld = isLonger || state.isRenewed && !renewalWaits
+      const sent = send(token ?? (isOld ? state.token : undefined), record) ?? state.due
       const next = {
         ...carriedOut(state),
         id,
         token: token ?? state.token,
         record,
-        due: due ?? state.due,
+        // What went to a successor is none of this client's business, and its own cookie would take the new one's place.
+        due: isOwn ? sent : undefined,
+        outgoing: isOwn ? state.outgoing : undefined,
         isRenewed: false
       }
       return state._tag === "Regenerated" && intent.operation === "regenerate" && state.newId === intent.newId
@@ -185,7 +195,7 @@ const send = (token: Stored["token"], { expiresAt }: Times): Outgoing | undefine
 export const destroyed = (state: Loaded): Loaded => {
   if (state._tag !== "Ended") return state
   const { ended: _, ...rest } = state
-  return { ...rest, _tag: "Anonymous", hasEnded: true }
+  return { ...rest, _tag: "Anonymous", hasEnded: true, isReplacement: false }
 }
 
 /** The end alone, without what follows: that is told after it. */

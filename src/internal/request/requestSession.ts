@@ -6,11 +6,18 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { JsonObject } from "effect/Schema"
-import type * as Semaphore from "effect/Semaphore"
+import * as Semaphore from "effect/Semaphore"
 import type { Settings } from "../../SessionConfig.ts"
-import { SessionClosedError, SessionReadonlyError, type SessionStoreError } from "../../SessionError.ts"
+import {
+  SessionClosedError,
+  SessionReadonlyError,
+  type SessionStoreError,
+  SessionValueError
+} from "../../SessionError.ts"
 import type * as Draft from "../record/draft.ts"
+import type { Expiry } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
+import { howDeep, isTooDeep } from "../record/record.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
 import type { Intent } from "./intent.ts"
@@ -24,7 +31,16 @@ export interface Client {
   readonly present: () => Presented
   /** The fields of the request's body, for flashing a whole form. */
   readonly input: Effect.Effect<JsonObject>
+  readonly messages: Messages
+  /** Whether the response, as far as it is known, may have a cookie that only extends the session's life. */
+  readonly takesCookie: boolean
 }
+
+/**
+ * What becomes of the flash messages that are waiting: they leave the session as they are shown; they stay in it; or they
+ * wait unseen for another request.
+ */
+export type Messages = "leave" | "stay" | "wait"
 
 /** What a request presents: one token, none, or several that contradict each other. */
 export type Presented =
@@ -48,6 +64,8 @@ export class RequestSession {
   #phase: State.Phase = "open"
   #loading: Effect.Effect<void, SessionStoreError> | undefined
   #turn: Semaphore.Semaphore | undefined
+  #turnWith: Semaphore.Semaphore | undefined
+  #steps: Array<Step> | undefined
 
   constructor(
     environment: Environment,
@@ -97,6 +115,15 @@ export class RequestSession {
     this.#loading = loading
   }
 
+  /** What was done, if somebody keeps it. */
+  get steps(): Array<Step> | undefined {
+    return this.#steps
+  }
+
+  set steps(steps: Array<Step> | undefined) {
+    this.#steps = steps
+  }
+
   /** Whose turn it is to commit; `undefined` before the first commit that had anything to do. */
   get turn(): Semaphore.Semaphore | undefined {
     return this.#turn
@@ -113,6 +140,20 @@ export class RequestSession {
   /** Whether the cookie itself holds the session. */
   get isStateless(): boolean {
     return this.environment.store?.stateless === true
+  }
+
+  get expiry(): Expiry {
+    return this.environment.expiry
+  }
+
+  /** Whether a cookie that nobody has asked for waits for the next response. */
+  get cookieWaits(): boolean {
+    return !this.client.takesCookie
+  }
+
+  /** Whether extending the session's life does: the store's record must not outlive the cookie. */
+  get extensionWaits(): boolean {
+    return (this.isStateless || this.settings.cookie.persistence === "persistent") && this.cookieWaits
   }
 
   // ---------------------------------------------------------------------------
@@ -158,13 +199,19 @@ export class RequestSession {
 
   /** An operation of the handler. */
   update(f: (state: State.Loaded) => State.Loaded): Effect.Effect<void> {
+    this.#steps?.push((session) => {
+      session.update(f)
+      return Exit.void
+    })
     this.#state = f(this.loaded)
     return Exit.void
   }
 
   /** A function has made `text` of what is there. */
   rewritten(field: string, rewrite: Draft.Rewrite, text: string | undefined): Effect.Effect<void> {
-    return this.update((state) => Operation.rewritten(state, field, rewrite, text))
+    this.#steps?.push((session) => session.rewrite(field, rewrite))
+    this.#state = Operation.rewritten(this.loaded, field, rewrite, text)
+    return Exit.void
   }
 
   /** The same, where it is not known yet what the function makes of what is there. */
@@ -175,13 +222,40 @@ export class RequestSession {
   /** Takes all of these steps, or none. */
   take(steps: ReadonlyArray<Step>): Draft.Rewriting<void> {
     const before = this.#state
+    const length = this.#steps?.length
     for (const step of steps) {
       const taken = step(this)
       if (Exit.isSuccess(taken)) continue
       this.#state = before
+      if (length !== undefined) this.#steps!.length = length
       return taken
     }
     return Exit.void
+  }
+
+  /** Takes all of these steps and commits; if that fails, it is as if there had been none of them. One after the other. */
+  commitWith(steps: ReadonlyArray<Step>, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+    const committed = Effect.suspend(() => {
+      const state = this.#state
+      const before = this.#committed
+      const isKept = this.#steps !== undefined
+      const all = this.#steps ??= []
+      const length = all.length
+      const taken = this.take(steps)
+      if (!isKept) this.#steps = Exit.isSuccess(taken) ? all : undefined
+      if (Exit.isFailure(taken)) return Exit.failCause(taken.cause)
+      return Effect.onExitPrimitive(this.commit(clock), (exit) => {
+        // Not if a part of it is committed after all.
+        if (Exit.isFailure(exit) && this.#committed === before) {
+          const others = all.splice(length).slice(steps.length)
+          this.#state = state
+          for (const step of others) step(this)
+        }
+        if (!isKept) this.#steps = undefined
+        return undefined
+      })
+    })
+    return Effect.uninterruptible(Semaphore.withPermit(this.#turnWith ??= Semaphore.makeUnsafe(1), committed))
   }
 
   /** Takes back what is not committed. */
@@ -249,12 +323,27 @@ export class RequestSession {
     return State.canChange(this.state, this.phase, this.isStateless) ? undefined : new SessionClosedError({ operation })
   }
 
-  flash(messages: JsonObject, clock: Clock.Clock): Effect.Effect<void> {
+  /** Leaves messages, which are the application's own. */
+  flash(messages: JsonObject, clock: Clock.Clock): Effect.Effect<void, SessionValueError> {
+    for (const [key, message] of Object.entries(messages)) {
+      if (isTooDeep(message)) {
+        return Effect.fail(new SessionValueError({ key, operation: "encode", path: [], expected: howDeep }))
+      }
+    }
+    return this.#flash(messages, clock, false)
+  }
+
+  /** Leaves the fields of a form, but those that are too large or too deep: what a client sends is no error. */
+  flashForm(form: JsonObject, clock: Clock.Clock, limit: number): Effect.Effect<void> {
+    return this.#flash(Flash.fitting(Flash.eligible(form, limit), limit), clock, true)
+  }
+
+  #flash(messages: JsonObject, clock: Clock.Clock, isForm: boolean): Effect.Effect<void> {
     // Nothing to flash is no reason to create a session.
     if (Object.keys(messages).length === 0) return Exit.void
     const text = JSON.stringify(messages)
     return this.update((state) =>
-      Operation.flashed(state, text, state.flashing?.field ?? Flash.fieldName(clock.currentTimeMillisUnsafe()))
+      Operation.flashed(state, text, state.flashing?.field ?? Flash.fieldName(clock.currentTimeMillisUnsafe()), isForm)
     )
   }
 

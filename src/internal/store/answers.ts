@@ -7,8 +7,7 @@ import type { SessionRecord } from "../record/record.ts"
 
 export const gone: Gone = { _tag: "Gone" }
 export const taken: Taken = { _tag: "Taken" }
-export const conflict = (record: SessionRecord, successor?: string): Conflict =>
-  successor === undefined ? { _tag: "Conflict", record } : { _tag: "Conflict", record, successor }
+export const conflict = (record: SessionRecord): Conflict => ({ _tag: "Conflict", record })
 export const isConflict = (answer: boolean | SessionRecord | Conflict | undefined): answer is Conflict =>
   typeof answer === "object" && "_tag" in answer
 export const superseded: Loaded = { _tag: "Superseded" }

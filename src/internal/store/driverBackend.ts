@@ -63,7 +63,9 @@ export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): 
     destroy: (key) =>
       locked(key)(
         Effect.flatMap(load(key), (stored) =>
-          Effect.as(driver.destroy(key), stored !== undefined && "successor" in stored ? stored : undefined))
+          stored !== undefined && "successor" in stored
+            ? Effect.succeed(stored)
+            : Effect.as(driver.destroy(key), undefined))
       )
   }
 }

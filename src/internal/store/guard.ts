@@ -1,5 +1,5 @@
 /**
- * Around every operation of a store: the time limit, the retries, and one kind of error.
+ * Around every operation of a store: the limits of time and size, the retries, and one kind of error.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -7,6 +7,9 @@ import { SessionConfig, type Settings } from "../../SessionConfig.ts"
 import { SessionStoreError, SessionTooLargeError, type StoreOperation } from "../../SessionError.ts"
 import type { Operations, SessionStore } from "../../SessionStore.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
+import type { Change } from "../record/change.ts"
+import type { Fields, SessionRecord } from "../record/record.ts"
+import * as SizeLimit from "./sizeLimit.ts"
 import { withoutValues } from "./withoutValues.ts"
 
 const repeatable: ReadonlySet<StoreOperation> = new Set(["load", "touch", "destroy"])
@@ -39,22 +42,31 @@ const makeGuard = (driver: string, { retries, timeLimit }: Settings, keepsTimeLi
   }
 }
 
-const guarded = (store: Operations, guard: Guard): SessionStore => {
+const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): SessionStore => {
   const load = guard("load")
   const create = guard("create")
   const update = guard("update")
   const touch = guard("touch")
   const regenerate = guard("regenerate")
   const destroy = guard("destroy")
+  // What a cookie holds has a limit of its own.
+  const refused = (fields: Fields, before?: Fields): Effect.Effect<never, SessionTooLargeError> | undefined => {
+    const refusal = store.stateless ? undefined : SizeLimit.refusal(store.driver, sizeLimit, fields, before)
+    return refusal && Effect.fail(refusal)
+  }
+  const refusedIfPut = (change: Change, record: SessionRecord) =>
+    change.set.size === 0 ? undefined : refused(record.fields)
   return {
     "~effect-session/SessionStore": "~effect-session/SessionStore",
     driver: store.driver,
     stateless: store.stateless,
     load: (token) => onlyStoreError(load(store.load(token))),
-    create: (id, record) => create(store.create(id, record)),
-    update: (id, change, record, successor) => update(store.update(id, change, record, successor)),
+    create: (id, record) => refused(record.fields) ?? create(store.create(id, record)),
+    update: (id, change, record, successor) =>
+      refusedIfPut(change, record) ?? update(store.update(id, change, record, successor)),
     touch: (id, record) => touch(store.touch(id, record)),
-    regenerate: (id, newId, record, before) => regenerate(store.regenerate(id, newId, record, before)),
+    regenerate: (id, newId, record, before, overwritten) =>
+      refused(record.fields, before) ?? regenerate(store.regenerate(id, newId, record, before, overwritten)),
     destroy: (id, record) => onlyStoreError(destroy(store.destroy(id, record)))
   }
 }
@@ -67,4 +79,4 @@ export const make = (
   store: Operations,
   { keepsTimeLimit = false }: { readonly keepsTimeLimit?: boolean } = {}
 ): Effect.Effect<SessionStore, never, SessionConfig> =>
-  Effect.map(SessionConfig, (settings) => guarded(store, makeGuard(store.driver, settings, keepsTimeLimit)))
+  Effect.map(SessionConfig, (settings) => guarded(store, makeGuard(store.driver, settings, keepsTimeLimit), settings))

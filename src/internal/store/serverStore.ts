@@ -10,7 +10,7 @@ import type { Backend, Conflict, Gone, Loaded, Operations, Written } from "../..
 import * as Afresh from "../concurrency/afresh.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import { requireSecret } from "../config/secret.ts"
-import type * as Change from "../record/change.ts"
+import * as Change from "../record/change.ts"
 import * as Expiry from "../record/expiry.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
@@ -18,6 +18,7 @@ import * as KeyRing from "../token/keyRing.ts"
 import * as Protection from "../token/protection.ts"
 import { conflict, gone, isConflict, notFound, superseded, taken, unchanged, written } from "./answers.ts"
 import * as Guard from "./guard.ts"
+import * as Successor from "./successor.ts"
 
 export const fromBackend = Effect.fnUntraced(function*(backend: Backend) {
   const settings = yield* SessionConfig
@@ -66,13 +67,17 @@ const operations = (
     id: Redacted.Redacted<string>,
     newId: Redacted.Redacted<string>,
     record: SessionRecord,
-    before: Fields
+    before: Fields,
+    overwritten: Change.Overwritten = []
   ) {
     const key = keyOf(newId)
-    if (!(yield* backend.create(key, record))) return taken
+    if (!(yield* backend.create(key, record))) {
+      return yield* Afresh.reading(regenerateAgain(keyOf(id), newId, record, before))
+    }
     const now = yield* Clock.currentTimeMillis
     const supersededUntil = Math.min(now + supersededFor, record.expiresAt)
-    const old = yield* backend.supersede(keyOf(id), { supersededUntil, successor: key }, before)
+    const successor = Successor.encode({ key, overwritten })
+    const old = yield* backend.supersede(keyOf(id), { supersededUntil, successor }, before)
     if (old === undefined || isConflict(old)) {
       yield* backend.destroy(key)
       return old ?? gone
@@ -80,6 +85,26 @@ const operations = (
     // Another request has extended it further.
     if (old.expiresAt > record.expiresAt) yield* Effect.retry(backend.touch(key, old), { times: 2 })
     return tokenOf(newId)
+  })
+
+  /** The new id is in use. It may be this very session: the answer to a first try was lost. */
+  const regenerateAgain = Effect.fnUntraced(function*(
+    old: string,
+    newId: Redacted.Redacted<string>,
+    record: SessionRecord,
+    before: Fields
+  ) {
+    const key = keyOf(newId)
+    const mark = yield* backend.load(old)
+    if (mark === undefined || !("successor" in mark) || Successor.decode(mark.successor)?.key !== key) return taken
+    // Which leaves the mark, and confirms it: a back end that waits for that may have given up.
+    yield* backend.destroy(old)
+    const stored = yield* backend.load(key)
+    if (stored === undefined || "successor" in stored) return gone
+    if (!Change.isSame(stored.fields, before)) return conflict(stored)
+    const change = { ...Change.difference(before, record.fields), touch: true }
+    const updated = yield* backend.update(key, change, record)
+    return updated === true ? tokenOf(newId) : updated === false ? gone : updated
   })
 
   const update = (key: string, change: Change.Change, times: Times, isSuccessor: boolean) =>
@@ -90,27 +115,34 @@ const operations = (
           ? Effect.succeed(unchanged)
           : answer === false
           ? within(Afresh.reading(findSuccessor(key)), () => TimeLimit.noAnswer(settings.timeLimit))
-          : Effect.succeed(isSuccessor ? conflict(answer.record, key) : answer)
+          : Effect.succeed(isSuccessor ? { ...answer, successor: key } : answer)
     )
 
   /** What has come of a session that is not under its key any more. */
-  const findSuccessor = (key: string, left = 10): Effect.Effect<Gone | Conflict, unknown> =>
+  const findSuccessor = (
+    key: string,
+    overwritten: Change.Overwritten = [],
+    left = 10
+  ): Effect.Effect<Gone | Conflict, unknown> =>
     Effect.flatMap(Effect.zip(backend.load(key), Clock.currentTimeMillis), ([stored, now]) => {
       if (stored === undefined || left === 0) return Effect.succeed(gone)
-      if ("successor" in stored) {
-        return now < stored.supersededUntil && Identifier.isHash(stored.successor)
-          ? findSuccessor(stored.successor, left - 1)
-          : Effect.succeed(gone)
+      if ("fields" in stored) {
+        return Effect.succeed(
+          expiry.isExpired(stored, now) ? gone : { ...conflict(stored), successor: key, overwritten }
+        )
       }
-      return Effect.succeed(expiry.isExpired(stored, now) ? gone : conflict(stored, key))
+      const next = now < stored.supersededUntil ? Successor.decode(stored.successor) : undefined
+      return next === undefined
+        ? Effect.succeed(gone)
+        : findSuccessor(next.key, Change.both(overwritten, next.overwritten), left - 1)
     })
 
   /** Ending a session that another request has just regenerated ends its successor too. */
   const destroy = (key: string): Effect.Effect<void, unknown> =>
-    Effect.flatMap(
-      backend.destroy(key),
-      (mark) => mark !== undefined && Identifier.isHash(mark.successor) ? destroy(mark.successor) : Effect.void
-    )
+    Effect.flatMap(Effect.zip(backend.destroy(key), Clock.currentTimeMillis), ([mark, now]) => {
+      const next = mark === undefined || now >= mark.supersededUntil ? undefined : Successor.decode(mark.successor)
+      return next === undefined ? Effect.void : destroy(next.key)
+    })
 
   return {
     driver: backend.driver,

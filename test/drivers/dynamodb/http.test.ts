@@ -15,7 +15,10 @@ const dynamo = shared(startDynamo())
 
 /** A server with a client of its own. */
 const start = (app: Routes = basicRoutes) =>
-  Effect.suspend(() => serve(app, { store: DynamoLayer.layer(dynamo().options), logger: false }))
+  // What an item can hold is the limit here.
+  Effect.suspend(() =>
+    serve(app, { store: DynamoLayer.layer(dynamo().options), logger: false, config: { sizeLimit: "unlimited" } })
+  )
 
 const newOperations = () => dynamo().newOperations()
 

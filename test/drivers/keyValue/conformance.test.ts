@@ -79,7 +79,10 @@ describe.each(stores)("a KeyValueStore $where", ({ store }) => {
       Effect.scoped(
         Effect.provide(
           effect,
-          KeyValueLayer.layer(options).pipe(Layer.provideMerge(settings()), Layer.provideMerge(store))
+          KeyValueLayer.layer(options).pipe(
+            Layer.provideMerge(settings({ sizeLimit: "unlimited" })),
+            Layer.provideMerge(store)
+          )
         )
       ))
 

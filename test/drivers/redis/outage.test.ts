@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { RedisLayer, Session, SessionKey } from "effect-session"
-import { Redis } from "ioredis"
+import { Redis, type RedisOptions } from "ioredis"
 import { serveLoad, startLoad } from "../../support/load.ts"
 import { type LogEvent, observe } from "../../support/observe.ts"
 import { brokenWires, countTwice, outages } from "../../support/outages.ts"
@@ -66,20 +66,12 @@ describe.each(redisClients)("under load, through $client", ({ store }) => {
     }))
 })
 
-// As the doc comment of `layerClient` tells its callers to.
-const carefulIoredis: RedisClient = {
-  client: "the caller's ioredis",
+const ioredisWith = (client: string, options: RedisOptions): RedisClient => ({
+  client,
   store: (url) =>
     Layer.unwrap(Effect.map(
       Effect.acquireRelease(
-        Effect.sync(() =>
-          new Redis(url, {
-            autoResendUnfulfilledCommands: false,
-            maxRetriesPerRequest: 0,
-            enableOfflineQueue: false,
-            socketTimeout: 1000
-          })
-        ),
+        Effect.sync(() => new Redis(url, options as object)),
         (client) => Effect.sync(() => client.disconnect())
       ),
       (client) => {
@@ -87,7 +79,15 @@ const carefulIoredis: RedisClient = {
         return RedisLayer.layerClient(client)
       }
     ))
-}
+})
+
+// As the doc comment of `layerClient` tells its callers to.
+const carefulIoredis = ioredisWith("the caller's ioredis", {
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  enableOfflineQueue: false,
+  socketTimeout: 1000
+})
 
 const careful = {
   disableOfflineQueue: true,
@@ -116,27 +116,77 @@ for (const client of carefulClients) {
   })
 }
 
-describe("the wire to Redis", () => {
-  it.live("that leads to a master that became a replica: a new connection finds the new master", () =>
-    Effect.gen(function*() {
-      const [old, next] = yield* Effect.all([
-        startRedis({ parameters: ["--repl-diskless-sync-delay", "0"] }),
-        startRedis()
-      ])
-      const { cookie, server, wire } = yield* wiredTo(old, ioredis)
-      yield* next.command("REPLICAOF", "127.0.0.1", `${old.port}`)
-      yield* eventually(
-        Effect.map(next.command<string>("INFO", "replication"), (info) => assert.include(info, "master_link_status:up"))
-      )
-      yield* next.command("REPLICAOF", "NO", "ONE")
-      yield* old.command("REPLICAOF", "127.0.0.1", `${next.port}`)
-      wire.leadTo(next.port)
+/** A pair of servers at the ends of a wire: the wire leads to the one, until it fails over to the other one. */
+const startPair = Effect.fnUntraced(function*(client: RedisClient) {
+  const [old, next] = yield* Effect.all([startRedis({ parameters: ["--repl-diskless-sync-delay", "0"] }), startRedis()])
+  const wired = yield* wiredTo(old, client)
+  yield* next.command("REPLICAOF", "127.0.0.1", `${old.port}`)
+  yield* eventually(
+    Effect.map(next.command<string>("INFO", "replication"), (info) => assert.include(info, "master_link_status:up"))
+  )
+  /** The old master becomes a replica and keeps its connections. */
+  const failOver = Effect.gen(function*() {
+    yield* next.command("REPLICAOF", "NO", "ONE")
+    yield* old.command("REPLICAOF", "127.0.0.1", `${next.port}`)
+    wired.wire.leadTo(next.port)
+  })
+  return { ...wired, failOver }
+})
+
+describe.each([
+  ...carefulClients,
+  { ...nodeRedis(), client: "a node-redis with its defaults" },
+  { ...redisService(), client: "the Redis service with its defaults" }
+])("the wire to Redis, through $client,", (client) => {
+  it.live("that leads to a master that became a replica: a new connection finds the new master", () => {
+    const observed = observe()
+    return Effect.gen(function*() {
+      const { cookie, failOver, server } = yield* startPair(client)
+      yield* failOver
       assert.strictEqual((yield* server.post("/count", { cookie })).status, 503)
       yield* eventually(
-        Effect.map(server.post("/count", { cookie }), ({ status }) => assert.strictEqual(status, 200))
+        Effect.map(server.post("/count", { cookie }), ({ status }) => assert.strictEqual(status, 200)),
+        3
       )
       assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":3}`)
+      if (client === ioredis) return
+      const warnings = observed.logs.filter(({ message }) => message.includes("READONLY"))
+        .filter(({ message }) => message.startsWith("Redis takes no changes"))
+      assert.strictEqual(warnings.length, 1)
+      assert.include(warnings[0]!.message, "Connecting again")
+    }).pipe(Effect.provide(observed.layer))
+  })
+})
+
+describe("a connection to Redis that is lost", () => {
+  it.live("is replaced at once", () =>
+    Effect.gen(function*() {
+      const redis = yield* startRedis()
+      const server = yield* serveLoad(ioredis.store(redis.url))
+      const cookie = cookieOf(yield* server.post("/count"))
+      yield* Effect.sleep("1100 millis")
+      yield* redis.command("CLIENT", "KILL", "TYPE", "normal")
+      yield* Effect.sleep("40 millis")
+      assert.strictEqual((yield* server.post("/count", { cookie })).status, 200)
     }).pipe(Effect.provide(observe().layer)))
+})
+
+describe("a client that never connects again", () => {
+  it.live.each([
+    { ...nodeRedis({ socket: { reconnectStrategy: false } }), client: "node-redis" },
+    ioredisWith("ioredis", { retryStrategy: null })
+  ])("is left alone when the master becomes a replica, and the log says what to do: $client", (client) => {
+    const observed = observe()
+    return Effect.gen(function*() {
+      const { cookie, failOver, server } = yield* startPair(client)
+      yield* failOver
+      for (const _ of [1, 2]) assert.strictEqual((yield* server.post("/count", { cookie })).status, 503)
+      assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":2}`)
+      const warnings = observed.logs.filter(({ message }) => message.startsWith("Redis takes no changes (READONLY)"))
+      assert.strictEqual(warnings.length, 1)
+      assert.include(warnings[0]!.message, "The client must connect again")
+    }).pipe(Effect.provide(observed.layer))
+  })
 })
 
 const Card = SessionKey.make("card", Schema.String)

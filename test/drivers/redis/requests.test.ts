@@ -129,6 +129,11 @@ describe.each(redisClients)("through $client, a commit that expects something", 
       yield* session.destroy
       yield* seen
       assert.deepStrictEqual(yield* session.commit(expecting({ a: "1" }, setting({ a: "2" }))), gone)
+      assert.deepStrictEqual(yield* seen, ["EVALSHA", "HGETALL", "HGETALL"])
+      const other = yield* newSession(store(redis().url), { a: "1" })
+      yield* other.destroy
+      yield* seen
+      assert.deepStrictEqual(yield* other.commit(expecting({ a: "1" }, setting({ a: "2" }))), gone)
       assert.deepStrictEqual(yield* seen, ["EVALSHA", "HGETALL"])
     }))
 

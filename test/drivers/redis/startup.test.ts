@@ -4,25 +4,32 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { RedisLayer, SessionConfig, SessionStore } from "effect-session"
+import { Redis } from "ioredis"
 import { execFile } from "node:child_process"
+import { readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { inspect } from "node:util"
+import { createClient } from "redis"
 import * as Change from "../../../src/internal/record/change.ts"
 import { errorIn, secret } from "../../support/config.ts"
 import { observe } from "../../support/observe.ts"
 import {
+  eventually,
   freePort,
   type RedisServer,
   shared,
+  startClusterNode,
+  startProcess,
   startRedis,
   startSentinels,
   startSmallCluster,
   temporaryFolder
 } from "../../support/redisServer.ts"
+import { nodeRedis, redisService } from "../../support/redisStore.ts"
 import { basicRoutes } from "../../support/routes.ts"
-import { cookieOf, serve } from "../../support/server.ts"
+import { cookieOf, serve, type StoreLayer } from "../../support/server.ts"
 import { adding, createSession, expecting, setting } from "../../support/storedSession.ts"
 
 const password = "hunter2-hunter2"
@@ -185,6 +192,18 @@ const mistakes: ReadonlyArray<
     cluster,
     "The server is not part of a Cluster: write store.url or store.host instead"
   ],
+  [
+    "nodes of the Cluster that are gone, whose addresses it tells",
+    ({ gone }) => ({ cluster: [address(gone), "redis.invalid:6379"] }),
+    "store.cluster (SESSION_STORE_CLUSTER): found a list of \"127.0.0.1:",
+    "No Redis answers there"
+  ],
+  [
+    "a port besides that of the host",
+    () => ({ host: "[::1]:6379", port: 6380 }),
+    "store.port (SESSION_STORE_PORT): found 6380",
+    "It contradicts store.host: write only one of them"
+  ],
   ["no node of the Cluster", ({ gone }) => ({ cluster: [address(gone)] }), cluster, "No Redis answers there"],
   [
     "a node of the Cluster that stands still",
@@ -283,7 +302,7 @@ const mistakes: ReadonlyArray<
   [
     "a Cluster besides Sentinels",
     () => ({ cluster: ["localhost:6379"], sentinels: ["localhost:26379"] }),
-    "store.sentinels (SESSION_STORE_SENTINELS): found a list of a text of 15 characters",
+    "store.sentinels (SESSION_STORE_SENTINELS): found a list of \"localhost:26379\"",
     "It contradicts store.cluster: write only one of them"
   ],
   [
@@ -346,6 +365,146 @@ describe("a store does not start with", () => {
     }))
 })
 
+// -----------------------------------------------------------------------------
+// rights
+// -----------------------------------------------------------------------------
+
+/** The rights as the documentation has them. */
+const documentedRights = /ACL SETUSER sessions on >password (~[^`]*)```/.exec(
+  readFileSync(join(import.meta.dirname, "../../../src/RedisLayer.ts"), "utf8")
+)![1]!.split(/[\s*]*\n[\s*]*| /).filter((right) => right !== "")
+  .map((right) => right === "~sessions:" ? "~sessions:*" : right)
+
+const allow = (redis: RedisServer, user: string, rights: ReadonlyArray<string>) =>
+  redis.command("ACL", "SETUSER", user, "reset", "on", `>${password}`, ...rights)
+
+const clients = ["layer", "layerClient on ioredis", "layerClient on node-redis", "layerRedis"] as const
+
+const storeThrough = (
+  client: typeof clients[number],
+  url: string,
+  options: RedisLayer.ClientOptions = {}
+): StoreLayer => {
+  if (client === "layer") return RedisLayer.layer({ ...options, url })
+  if (client === "layerRedis") return redisService().store(url, options)
+  if (client === "layerClient on node-redis") return nodeRedis().store(url, options)
+  return Layer.unwrap(Effect.map(connectIoRedis(url), (client) => RedisLayer.layerClient(client, options)))
+}
+
+const connectIoRedis = (
+  url: string,
+  options: { readonly password?: string; readonly enableOfflineQueue?: boolean } = {}
+) =>
+  Effect.acquireRelease(
+    Effect.sync(() => new Redis(url, options).on("error", () => {})),
+    (client) => Effect.sync(() => client.disconnect())
+  )
+
+const withoutRight = documentedRights.filter((right) => !/~|cluster|info|ping|select|wait/.test(right))
+
+const startThrough = (client: typeof clients[number], url: string, options?: RedisLayer.ClientOptions) =>
+  Effect.map(
+    errorIn(Effect.scoped(Layer.build(Layer.provide(storeThrough(client, url, options), config)))),
+    ({ mistakes }) => {
+      assert.strictEqual(mistakes.length, 1)
+      return mistakes[0]!
+    }
+  )
+
+describe.each(clients)("a store does not start, through %s, for a user of Redis", (client) => {
+  it.live("who may do all but one thing of what the documentation lists: it says which", () =>
+    Effect.gen(function*() {
+      const { open } = servers()
+      assert.isAbove(withoutRight.length, 10)
+      for (const right of withoutRight) {
+        yield* allow(open, "nearly", documentedRights.filter((other) => other !== right))
+        const { write } = yield* startThrough(client, at(open, `nearly:${password}@`))
+        assert.include(write, `Redis does not let this user run ${right.slice(1)} (`)
+        assert.include(write, `The user needs ${withoutRight.join(" ")}`)
+      }
+    }))
+
+  it.live("who may not wait for replicas, where the settings say so", () =>
+    Effect.gen(function*() {
+      const { open } = servers()
+      yield* allow(open, "impatient", documentedRights.filter((right) => right !== "+wait"))
+      const { write } = yield* startThrough(client, at(open, `impatient:${password}@`), { waitForReplicas: 1 })
+      assert.include(write, "Redis does not let this user run wait (")
+      assert.include(write, `The user needs ${withoutRight.join(" ")} +wait`)
+    }))
+
+  it.live("who may run no scripts", () =>
+    Effect.gen(function*() {
+      const { open } = servers()
+      yield* allow(open, "unscripted", ["~sessions:*", "+@all", "-@scripting"])
+      const { write } = yield* startThrough(client, at(open, `unscripted:${password}@`))
+      assert.include(write, "Redis does not let this user run eval, evalsha (")
+    }))
+
+  it.live("who may use other keys only", () =>
+    Effect.gen(function*() {
+      const { open } = servers()
+      yield* allow(open, "elsewhere", ["~other:*", "+@all"])
+      const { write } = yield* startThrough(client, at(open, `elsewhere:${password}@`))
+      assert.include(write, "Redis does not let this user use the keys of the prefix: it needs ~sessions:* (")
+    }))
+})
+
+describe("a store does not start on a client", () => {
+  const mistakeWith = (store: StoreLayer) =>
+    Effect.map(
+      errorIn(Effect.scoped(Layer.build(Layer.provide(store, config)))),
+      ({ mistakes: [mistake] }) => `${mistake!.setting}: ${mistake!.write}`
+    )
+
+  it.live.each([{}, { enableOfflineQueue: false }])(
+    "of ioredis with a wrong password, and %j",
+    (options) =>
+      Effect.gen(function*() {
+        const client = yield* connectIoRedis(at(servers().locked), { password: "wrong", ...options })
+        assert.strictEqual(
+          yield* mistakeWith(RedisLayer.layerClient(client)),
+          "RedisLayer.layerClient: Redis does not accept this user name and password"
+        )
+      })
+  )
+
+  it.live("of ioredis without a password", () =>
+    Effect.gen(function*() {
+      const client = yield* connectIoRedis(at(servers().locked))
+      assert.strictEqual(
+        yield* mistakeWith(RedisLayer.layerClient(client)),
+        "RedisLayer.layerClient: Redis asks for a password"
+      )
+    }))
+
+  it.live("of node-redis that is not connected", () =>
+    Effect.gen(function*() {
+      const client = createClient({ url: at(servers().open) })
+      assert.strictEqual(
+        yield* mistakeWith(RedisLayer.layerClient(client)),
+        "RedisLayer.layerClient: No Redis answers through the client: The client is closed"
+      )
+    }))
+
+  it.live("of ioredis whose server is gone", () =>
+    Effect.gen(function*() {
+      const client = yield* connectIoRedis(at(servers().gone))
+      assert.include(
+        yield* mistakeWith(RedisLayer.layerClient(client)),
+        "RedisLayer.layerClient: No Redis answers through the client: connect ECONNREFUSED"
+      )
+    }))
+
+  it.live("that is connected to a replica", () =>
+    Effect.gen(function*() {
+      assert.include(
+        yield* mistakeWith(nodeRedis().store(at(servers().replica))),
+        "RedisLayer.layerClient: The server is a replica"
+      )
+    }))
+})
+
 describe("a store starts with", () => {
   const works = (options: RedisLayer.Options, config: SessionConfig.Options = {}) =>
     Effect.gen(function*() {
@@ -369,35 +528,112 @@ describe("a store starts with", () => {
       yield* works({ host: "127.0.0.1", port: locked.port, password })
     }))
 
-  it.live("a user of its own, who may do no more than the driver needs", () =>
-    Effect.gen(function*() {
-      const redis = yield* startRedis()
-      yield* redis.command("ACL", "SETUSER", "sessions", "on", `>${password}`, "~sess:*", "+@connection", "+info")
-      const options = { url: at(redis, `sessions:${password}@`), prefix: "sess:" }
-      assert.include(yield* mistakeOf(options), "Redis refuses: NOPERM")
-      yield* redis.command(
-        "ACL",
-        "SETUSER",
-        "sessions",
-        ...["hgetall", "evalsha", "eval", "exists", "hset", "hget", "hmget", "hkeys", "hdel", "hexists", "pexpireat"]
-          .map((command) => `+${command}`),
-        ...["type", "del", "unlink"].map((command) => `+${command}`)
-      )
-      yield* works(options)
-      const context = yield* Layer.build(Layer.provide(RedisLayer.layer(options), SessionConfig.layer({ secret })))
-      const now = Date.now()
-      const times = { createdAt: now, touchedAt: now, expiresAt: now + 60_000 }
-      const session = yield* createSession(Context.get(context, SessionStore.SessionStore), { a: "1" }, times)
-      for (const change of [setting({ a: "1" }), Change.clear(Change.none), adding("b", 1)]) {
-        assert.strictEqual((yield* session.commit(expecting({ a: "2" }, change)))._tag, "Conflict")
-        assert.strictEqual((yield* session.regenerate(expecting({ a: "2" }, change)))._tag, "Conflict")
-        assert.strictEqual((yield* session.commit(change))._tag, "Written")
-        yield* session.commit(setting({ a: "1" }))
-      }
-      assert.strictEqual((yield* session.regenerate(expecting({ a: "1", b: "1" }, Change.none)))._tag, "Written")
-      yield* session.destroy
-      assert.include(yield* mistakeOf({ ...options, prefix: "other:" }), "Redis refuses: NOPERM")
-    }).pipe(Effect.provide(observe().layer)))
+  it.live.each(clients)(
+    "a user who may do what the documentation lists, through %s",
+    (client) =>
+      Effect.gen(function*() {
+        const { open } = servers()
+        yield* allow(open, "documented", documentedRights)
+        yield* open.command("ACL", "LOG", "RESET")
+        const store = storeThrough(client, at(open, `documented:${password}@`))
+        const server = yield* serve(basicRoutes, { store, logger: false })
+        const cookie = cookieOf(yield* server.post("/count"))
+        assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1}`)
+        const context = yield* Layer.build(Layer.provide(store, SessionConfig.layer({ secret })))
+        const now = Date.now()
+        const times = { createdAt: now, touchedAt: now, expiresAt: now + 60_000 }
+        const session = yield* createSession(Context.get(context, SessionStore.SessionStore), { a: "1" }, times)
+        for (const change of [setting({ a: "1" }), Change.clear(Change.none), adding("b", 1)]) {
+          assert.strictEqual((yield* session.commit(expecting({ a: "2" }, change)))._tag, "Conflict")
+          assert.strictEqual((yield* session.regenerate(expecting({ a: "2" }, change)))._tag, "Conflict")
+          assert.strictEqual((yield* session.commit({ ...change, touch: true }))._tag, "Written")
+          yield* session.commit(setting({ a: "1" }))
+        }
+        assert.strictEqual((yield* session.regenerate(expecting({ a: "1", b: "1" }, Change.none)))._tag, "Written")
+        yield* session.destroy
+        const refused = yield* open.command<ReadonlyArray<ReadonlyArray<string>>>("ACL", "LOG")
+        const commands = refused.map((entry) => entry[entry.indexOf("object") + 1]!)
+        // The clients tell their names and versions; they don't mind if they may not.
+        assert.deepStrictEqual(commands.filter((command) => !command.startsWith("client|")), [])
+      }).pipe(Effect.provide(observe().layer))
+  )
+
+  describe("IPv6, an address", () => {
+    const everywhere = ["--bind", "127.0.0.1", "::1", "--protected-mode", "no"]
+    it.live("in the URL, as the host with or without a port, with or without brackets", () =>
+      Effect.gen(function*() {
+        const { port } = yield* startRedis({ parameters: everywhere })
+        yield* works({ url: `redis://[::1]:${port}` })
+        yield* works({ host: "::1", port })
+        yield* works({ host: "[::1]", port })
+        yield* works({ host: `[::1]:${port}` })
+        yield* works({ host: `localhost:${port}` })
+      }))
+
+    it.live("of a node of the Cluster, whose nodes have such addresses", () =>
+      Effect.gen(function*() {
+        const { server } = yield* startClusterNode()
+        yield* server.command("CONFIG", "SET", "bind", "127.0.0.1 ::1")
+        yield* server.command("CONFIG", "SET", "protected-mode", "no")
+        yield* server.command("CONFIG", "SET", "cluster-announce-ip", "::1")
+        yield* server.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        yield* eventually(
+          Effect.map(server.command<string>("CLUSTER", "INFO"), (info) => assert.include(info, "cluster_state:ok"))
+        )
+        yield* works({ cluster: [`[::1]:${server.port}`] })
+      }))
+
+    it.live("of Sentinels and of the master", () =>
+      Effect.gen(function*() {
+        const { port } = yield* startRedis({ parameters: everywhere })
+        const sentinelPort = yield* freePort
+        const file = join(yield* temporaryFolder, "sentinel.conf")
+        yield* Effect.sync(() =>
+          writeFileSync(
+            file,
+            `port ${sentinelPort}\nbind 127.0.0.1 ::1\nprotected-mode no\nsentinel monitor mymaster ::1 ${port} 1\n`
+          )
+        )
+        yield* startProcess([file, "--sentinel"], sentinelPort)
+        yield* works({ sentinels: [`[::1]:${sentinelPort}`] })
+      }))
+  })
+
+  describe("settings that ioredis would print a warning about:", () => {
+    /** What it prints with `console`, and what is logged. */
+    const outputOf = (options: RedisLayer.Options) =>
+      Effect.gen(function*() {
+        const observed = observe()
+        const printed: Array<unknown> = []
+        const original = { warn: console.warn, error: console.error, log: console.log }
+        const print = (...parameters: ReadonlyArray<unknown>) => void printed.push(...parameters)
+        yield* Effect.acquireUseRelease(
+          Effect.sync(() => Object.assign(console, { warn: print, error: print, log: print })),
+          () => works(options).pipe(Effect.provide(observed.layer), Effect.scoped),
+          () => Effect.sync(() => Object.assign(console, original))
+        )
+        assert.deepStrictEqual(printed, [])
+        return observed.logs.map(({ message }) => message).filter((message) => message.includes("Redis"))
+      })
+
+    it.live("a password that Redis does not ask for is a warning in the log", () =>
+      Effect.gen(function*() {
+        // One that knows no HELLO tells; a newer one takes any password.
+        const open = yield* startRedis({ parameters: ["--rename-command", "HELLO", ""] })
+        assert.deepStrictEqual(yield* outputOf({ url: at(open), password }), [
+          "Redis asks for no password, but one is configured: is it the right server?"
+        ])
+      }))
+
+    it.live("a user who may not ask for the state of Redis is a warning in the log", () =>
+      Effect.gen(function*() {
+        const { open } = servers()
+        yield* allow(open, "uninformed", documentedRights.filter((right) => right !== "+info"))
+        const [warning, ...others] = yield* outputOf({ url: at(open, `uninformed:${password}@`) })
+        assert.include(warning!, "Redis does not let this user run info")
+        assert.deepStrictEqual(others, [])
+      }))
+  })
 
   it.live("a socket", () =>
     Effect.gen(function*() {

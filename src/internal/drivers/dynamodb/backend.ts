@@ -204,10 +204,14 @@ export const make = (dynamo: Dynamo, { consistentRead, prefix, table, ttlAttribu
     touch: (key, times) => Effect.map(update(key, Change.onlyTouch, times), (answer) => answer === true),
     supersede,
     destroy: (key) =>
-      Effect.map(dynamo.send("DeleteItem", { ...at(key), ReturnValues: "ALL_OLD" }), ({ Attributes }) => {
-        const stored = fromItem(Attributes)
-        return stored === undefined || isRecord(stored) ? undefined : stored
-      })
+      dynamo.send("DeleteItem", { ...at(key), ...unlessSuperseded, ...orTellWhatIsThere }).pipe(
+        Effect.as(undefined),
+        Effect.catchIf(isRefused, (error) =>
+          Effect.map(whatIsThere(key, error), (item) => {
+            const stored = fromItem(item)
+            return stored === undefined || isRecord(stored) ? undefined : stored
+          }))
+      )
   }
 }
 
@@ -270,8 +274,8 @@ const isNumber = (number: number, text: string): boolean =>
 
 const toNumber = (value: number): Value => ({ N: JSON.stringify(value) })
 
-/** In seconds. DynamoDB removes a session a while after it has expired, as its clock is not ours. */
-const toTtl = (expiresAt: number): Value => toNumber(Math.ceil(expiresAt / 1000) + 60)
+/** In seconds, and an hour later, as DynamoDB compares it with its own clock, which is not ours. */
+const toTtl = (expiresAt: number): Value => toNumber(Math.ceil(expiresAt / 1000) + 3600)
 
 const itemLimit = 409_600
 
@@ -293,6 +297,11 @@ const sizeOfValue = ({ M, N, S }: Value): number =>
 const ifNothingIsThere = {
   ConditionExpression: "attribute_not_exists(#id)",
   ExpressionAttributeNames: { "#id": "id" }
+}
+
+const unlessSuperseded = {
+  ConditionExpression: "attribute_not_exists(#until)",
+  ExpressionAttributeNames: { "#until": "supersededUntil" }
 }
 
 const orTellWhatIsThere = { ReturnValuesOnConditionCheckFailure: "ALL_OLD" }

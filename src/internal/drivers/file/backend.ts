@@ -186,7 +186,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     Effect.flatMap(read(key), (stored) => {
       if (stored === undefined) return Effect.succeed(undefined)
       const { pointer, record } = stored
-      return Effect.as(end(key, pointer), "supersededUntil" in record ? record : undefined)
+      return "supersededUntil" in record ? Effect.succeed(record) : Effect.as(end(key, pointer), undefined)
     }).pipe(
       Effect.retry({ while: isMissing }),
       locked(key)

@@ -61,8 +61,9 @@ export const make = (capacity: number): MemoryBackend => {
     destroy: (key) =>
       Effect.sync(() => {
         const entry = entries.get(key)
+        if (entry?._tag === "Superseded") return entry.mark
         entries.delete(key)
-        return entry?._tag === "Superseded" ? entry.mark : undefined
+        return undefined
       }),
     sweep: sweep(entries)
   }

@@ -1,6 +1,7 @@
 /**
  * The back end on Redis: one hash for each session, and scripts that change one only if it exists.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
@@ -8,6 +9,7 @@ import type { Change, Expected } from "../../record/change.ts"
 import { type Fields, isReserved, type SessionRecord, type Times } from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
 import { toField, toName } from "../../store/fieldName.ts"
+import * as Replica from "./replica.ts"
 import * as Scripts from "./scripts.ts"
 import type { Script } from "./scripts.ts"
 
@@ -23,17 +25,33 @@ export interface Client extends Pick<Redis["Service"], "send"> {
   readonly keepsTimeLimit: boolean
 }
 
+/** Runs a script as `evaluate` does, and answers when replicas have confirmed it, or when it has waited long enough. */
+export type Confirm = <A>(
+  script: Script,
+  key: string,
+  ...parameters: ReadonlyArray<string>
+) => Effect.Effect<Confirmed<A>, RedisError>
+
+export interface Confirmed<A> {
+  readonly answer: A
+  /** How many replicas have confirmed it. */
+  readonly replicas: number
+}
+
 /**
  * The `Redis` service. Scripts are not for `Redis.eval`, which loads one that is missing into one node of a Cluster, and
  * then asks another one for it; EVAL goes to the node that has the key.
  */
-export const fromService = (redis: Pick<Redis["Service"], "send">): Client => ({
+export const fromService = (redis: Pick<Redis["Service"], "send">, onReadOnly: () => void): Client => ({
   keepsTimeLimit: false,
   send: redis.send,
   evaluate: <A>({ sha, text }: Script, ...keyAndParameters: ReadonlyArray<string>) =>
     Effect.catchIf(
       redis.send<A>("EVALSHA", sha, "1", ...keyAndParameters),
-      (error) => isUnknownScript(error.cause),
+      (error) => {
+        if (Replica.isReadOnly(error.cause)) onReadOnly()
+        return isUnknownScript(error.cause)
+      },
       () => redis.send<A>("EVAL", text, "1", ...keyAndParameters)
     )
 })
@@ -41,9 +59,33 @@ export const fromService = (redis: Pick<Redis["Service"], "send">): Client => ({
 /** Whether that is why a script has failed. */
 export const isUnknownScript = (cause: unknown): boolean => String(cause).includes("NOSCRIPT")
 
-export const make = (client: Client, prefix: string): Backend => {
+/** How many replicas must confirm what must not come back, and how they are asked. */
+export interface Confirmation {
+  readonly confirm: Confirm
+  readonly waitForReplicas: number
+}
+
+export const make = (client: Client, prefix: string, confirmation?: Confirmation): Backend => {
   const run = <A>(script: Script, key: string, ...parameters: ReadonlyArray<string>) =>
     client.evaluate<A>(script, prefix + key, ...parameters)
+  const destroyScript = confirmation === undefined ? Scripts.destroy : Scripts.destroyForGood
+  /** As `run`, confirmed by as many replicas as are asked for, unless the script has written nothing. */
+  const runForGood = <A>(
+    script: Script,
+    hasWritten: (answer: A) => boolean,
+    key: string,
+    ...parameters: ReadonlyArray<string>
+  ): Effect.Effect<A, RedisError | Error> => {
+    if (confirmation === undefined) return run<A>(script, key, ...parameters)
+    const { confirm, waitForReplicas } = confirmation
+    return Effect.flatMap(
+      confirm<A>(script, prefix + key, ...parameters),
+      ({ answer, replicas }) =>
+        replicas >= waitForReplicas || !hasWritten(answer)
+          ? Effect.succeed(answer)
+          : Effect.fail(notConfirmed(replicas, waitForReplicas))
+    )
+  }
   return {
     driver: "redis",
     keepsTimeLimit: client.keepsTimeLimit,
@@ -54,30 +96,47 @@ export const make = (client: Client, prefix: string): Backend => {
         (error) => String((error as RedisError).cause).includes("WRONGTYPE"),
         () => Effect.undefined
       ),
-    create: (key, record) => Effect.map(run(Scripts.create, key, ...toParametersOfCreate(record)), isOne),
+    create: (key, record) =>
+      withNow((now) => Effect.map(run(Scripts.create, key, ...toParametersOfCreate(record, now)), isOne)),
     update: (key, change, times) =>
-      Effect.map(
-        run<number | string | Hash>(Scripts.update, key, ...toParametersOfUpdate(change, times)),
-        (answer) => typeof answer === "object" ? toConflict(answer) ?? false : isOne(answer)
+      withNow((now) =>
+        Effect.map(
+          run<number | string | Hash>(Scripts.update, key, ...toParametersOfUpdate(change, times, now)),
+          (answer) => typeof answer === "object" ? toConflict(answer) ?? false : isOne(answer)
+        )
       ),
     touch: (key, { expiresAt, touchedAt }) =>
-      Effect.map(run(Scripts.touch, key, ...[touchedAt, expiresAt, removeAt(expiresAt)].map(String)), isOne),
+      withNow((now) =>
+        Effect.map(run(Scripts.touch, key, ...[touchedAt, expiresAt, keepFor(expiresAt, now)].map(String)), isOne)
+      ),
     supersede: (key, mark, expected) =>
-      Effect.map(
-        run<readonly [written: unknown, hash: Hash]>(
-          Scripts.supersede,
-          key,
-          ...toParametersOfSupersede(mark, expected)
-        ),
-        ([written, hash]) => isOne(written) ? toRecord(hash) : toConflict(hash)
+      withNow((now) =>
+        Effect.map(
+          runForGood<readonly [written: unknown, hash: Hash]>(
+            Scripts.supersede,
+            ([written]) => isOne(written),
+            key,
+            ...toParametersOfSupersede(mark, expected, now)
+          ),
+          ([written, hash]) => isOne(written) ? toRecord(hash) : toConflict(hash)
+        )
       ),
     destroy: (key) =>
-      Effect.map(run<ReadonlyArray<string>>(Scripts.destroy, key), (hash) => {
+      Effect.map(runForGood<ReadonlyArray<string>>(destroyScript, () => true, key), (hash) => {
         const mark = fromHash(hash)
         return mark !== undefined && "successor" in mark ? mark : undefined
       })
   }
 }
+
+const notConfirmed = (replicas: number, waitForReplicas: number) =>
+  new Error(
+    `Only ${replicas} of ${waitForReplicas} replicas have confirmed it in time. ` +
+      "The master has carried it out, but if it is lost now, the session can come back: try again"
+  )
+
+const withNow = <A, E, R>(f: (now: number) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => f(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()))
 
 const isOne = (answer: unknown): boolean => Number(answer) === 1
 
@@ -143,16 +202,23 @@ const toConflict = (hash: Hash): Conflict | undefined => {
   return record && conflict(record)
 }
 
-const toParametersOfCreate = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord): ReadonlyArray<string> => {
+const toParametersOfCreate = (
+  { createdAt, expiresAt, fields, touchedAt }: SessionRecord,
+  now: number
+): ReadonlyArray<string> => {
   const times = ["~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt]
-  const parameters = [removeAt(expiresAt), ...times].map(String)
+  const parameters = [keepFor(expiresAt, now), ...times].map(String)
   pushFields(parameters, fields)
   return parameters
 }
 
-const toParametersOfUpdate = (change: Change, { expiresAt, touchedAt }: Times): ReadonlyArray<string> => {
+const toParametersOfUpdate = (
+  change: Change,
+  { expiresAt, touchedAt }: Times,
+  now: number
+): ReadonlyArray<string> => {
   const parameters = change.touch
-    ? [String(touchedAt), String(expiresAt), String(removeAt(expiresAt))]
+    ? [String(touchedAt), String(expiresAt), String(keepFor(expiresAt, now))]
     : ["0", "0", "0"]
   pushExpected(parameters, change.expect)
   parameters.push(change.clear ? "1" : "0", String(change.remove.size))
@@ -165,9 +231,10 @@ const toParametersOfUpdate = (change: Change, { expiresAt, touchedAt }: Times): 
 
 const toParametersOfSupersede = (
   { successor, supersededUntil }: SupersededRecord,
-  expected: Expected
+  expected: Expected,
+  now: number
 ): ReadonlyArray<string> => {
-  const parameters = [String(supersededUntil), successor, String(removeAt(supersededUntil))]
+  const parameters = [String(supersededUntil), successor, String(keepFor(supersededUntil, now))]
   pushExpected(parameters, expected)
   return parameters
 }
@@ -181,5 +248,8 @@ const pushFields = (parameters: Array<string>, fields: Fields): void => {
   for (const [field, value] of fields) parameters.push(toName(field), value)
 }
 
-/** Redis removes a session a while after it has expired, as its clock is not ours. */
-const removeAt = (expiresAt: number): number => expiresAt + 60_000
+/**
+ * How long Redis keeps what holds until then, a while longer: a length of time, as its clock is not ours. What is over
+ * already stays for that while, too.
+ */
+const keepFor = (until: number, now: number): number => Math.max(0, until - now) + 60_000

@@ -8,7 +8,9 @@ import { RedisError } from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import * as TimeLimit from "../../concurrency/timeLimit.ts"
 import { type Client, isUnknownScript } from "./backend.ts"
+import * as Replica from "./replica.ts"
 import type { Script } from "./scripts.ts"
+import * as TryOut from "./tryOut.ts"
 
 /** What the driver uses of a client of ioredis. */
 export interface IoRedis {
@@ -22,13 +24,17 @@ export interface NodeRedis {
 
 export const make = (
   client: IoRedis | NodeRedis,
-  timeLimit: Duration.Duration
+  timeLimit: Duration.Duration,
+  onReadOnly: () => void = () => {}
 ): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.map(TimeLimit.makeForPromises(timeLimit), (limited): Client => {
     const send = ("call" in client
       ? (command, ...parameters) => client.call(command, ...parameters)
       : (...commandAndParameters) => client.sendCommand(commandAndParameters)) as Send
-    const failed = (cause: unknown) => new RedisError({ cause: withoutCommand(cause) })
+    const failed = (cause: unknown) => {
+      if (Replica.isReadOnly(cause)) onReadOnly()
+      return new RedisError({ cause: withoutCommand(cause) })
+    }
     const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
     return {
       keepsTimeLimit: true,
@@ -50,4 +56,23 @@ type Send = <A>(command: string, ...parameters: ReadonlyArray<string>) => Promis
 export const withoutCommand = (error: unknown): unknown => {
   if (error instanceof Error) Reflect.deleteProperty(error, "command")
   return error
+}
+
+/** Whether the client has refused a command as it has no connection yet, and may have one in a moment. */
+export const isConnecting = (error: unknown): boolean => TryOut.reasonOf(error).includes("enableOfflineQueue")
+
+/** What a client of ioredis said last, as long as the scope: a command that it refuses does not say why. */
+export const lastErrorOf = (client: object): Effect.Effect<() => unknown, never, Scope.Scope> => {
+  const emitter = client as Partial<Record<"on" | "off", (event: "error", listener: (error: unknown) => void) => void>>
+  let last: unknown
+  const listener = (error: unknown) => {
+    last = withoutCommand(error)
+  }
+  return Effect.acquireRelease(
+    Effect.sync(() => {
+      if ("call" in client) emitter.on?.("error", listener)
+      return () => last
+    }),
+    () => Effect.sync(() => emitter.off?.("error", listener))
+  )
 }

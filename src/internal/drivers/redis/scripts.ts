@@ -15,7 +15,7 @@ if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
 for index = 2, #ARGV, 2 do
   redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
 end
-redis.call("PEXPIREAT", KEYS[1], ARGV[1])
+redis.call("PEXPIRE", KEYS[1], ARGV[1])
 return 1
 `)
 
@@ -47,13 +47,14 @@ local function isExpected()
 end
 `
 
-// PEXPIREAT before HSET: a server without memory left refuses a script whose first write could take some, and a request
+// PEXPIRE before HSET: a server without memory left refuses a script whose first write could take some, and a request
 // that only reads must not fail because of it. For the same reason, times move last where there is more to write.
+// The key stays for as long as any server wants it, also one whose clock is behind those of the others.
 const moveTimes = `
-if tonumber(ARGV[2]) > expiresAt then
-  redis.call("PEXPIREAT", KEYS[1], ARGV[3])
-  redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2])
+if tonumber(ARGV[3]) > 0 and tonumber(ARGV[3]) > redis.call("PTTL", KEYS[1]) then
+  redis.call("PEXPIRE", KEYS[1], ARGV[3])
 end
+if tonumber(ARGV[2]) > expiresAt then redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2]) end
 if tonumber(ARGV[1]) > touchedAt then redis.call("HSET", KEYS[1], "~touchedAt", ARGV[1]) end
 return 1
 `
@@ -92,14 +93,64 @@ local size = tonumber(ARGV[4])
 if #hash / 2 ~= size + 3 or not isExpected() then return {0, hash} end
 redis.call("DEL", KEYS[1])
 redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1], "~successor", ARGV[2])
-redis.call("PEXPIREAT", KEYS[1], ARGV[3])
+redis.call("PEXPIRE", KEYS[1], ARGV[3])
 return {1, hash}
 `)
 
-export const destroy = script(`
+const readMark = `
 local mark = redis.call("TYPE", KEYS[1]).ok == "hash"
   and redis.call("HMGET", KEYS[1], "~supersededUntil", "~successor") or {}
+local function answer()
+  return {"~supersededUntil", mark[1], "~successor", mark[2] or ""}
+end
+`
+
+export const destroy = script(`${readMark}
+if mark[1] then return answer() end
 redis.call("UNLINK", KEYS[1])
-if not mark[1] then return {} end
-return {"~supersededUntil", mark[1], "~successor", mark[2] or ""}
+return {}
+`)
+
+// WAIT waits for what its connection has written last, and with nothing written it answers at once. So something is written in
+// any case, also if the session has gone already: the script may be tried again, as replicas have not confirmed it in time.
+export const destroyForGood = script(`${readMark}
+if mark[1] then
+  redis.pcall("HSET", KEYS[1], "~successor", mark[2] or "")
+  return answer()
+end
+if redis.call("UNLINK", KEYS[1]) == 0 then
+  redis.pcall("HSET", KEYS[1], "~", "")
+  redis.call("UNLINK", KEYS[1])
+end
+return {}
+`)
+
+/** What the scripts call, besides what requests do themselves. */
+export const commands: ReadonlyArray<string> = "exists hset pexpire pttl hget hmget hkeys hexists hdel type del unlink"
+  .split(" ")
+
+/** Calls each command and answers with those that fail, and why. */
+export const tryOut = script(`
+local failures = {}
+local function try(...)
+  local answer = redis.pcall(...)
+  if type(answer) == "table" and answer.err then
+    failures[#failures + 1] = (...)
+    failures[#failures + 1] = answer.err
+  end
+end
+try("EXISTS", KEYS[1])
+try("HSET", KEYS[1], "~", "")
+try("PEXPIRE", KEYS[1], "60000")
+try("PTTL", KEYS[1])
+try("HGET", KEYS[1], "~")
+try("HMGET", KEYS[1], "~", "~~")
+try("HGETALL", KEYS[1])
+try("HKEYS", KEYS[1])
+try("HEXISTS", KEYS[1], "~")
+try("HDEL", KEYS[1], "~")
+try("TYPE", KEYS[1])
+try("DEL", KEYS[1])
+try("UNLINK", KEYS[1])
+return failures
 `)

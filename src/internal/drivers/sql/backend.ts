@@ -74,7 +74,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
         ? effect
         : fiber.getRef(Afresh.IsNeeded)
         ? apart(effect)
-        : Effect.catch(sql.withTransaction(effect), () => apart(effect))
+        : sql.withTransaction(effect).pipe(Effect.catch(() => apart(effect)))
     )
 
   const whenFree = dialect.isLockedAsAWhole ? untilFree : <A, E>(effect: Effect.Effect<A, E>) => effect
@@ -91,7 +91,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       ([row]) => row && fromRow(row)
     )
 
-  /** Who else would change the row waits until the transaction ends. */
+  /** Others that would change the row wait until the transaction ends. */
   const readAndLock = (key: string) => read(key, sql.literal(dialect.forUpdate))
 
   const inTransaction = <A>(key: string, effect: Effect.Effect<A, SqlError>) =>
@@ -180,11 +180,17 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
             WHERE ${keyColumn} = ${key}`
       ),
     destroy: (key) => {
-      const remove = sql<Row>`DELETE FROM ${table} WHERE ${keyColumn} = ${key}`
-      const removed = dialect.hasReturning
-        ? locked(key)(write(Effect.map(run(sql<Row>`${remove} RETURNING ${columns}`), ([row]) => row && fromRow(row))))
-        : inTransaction(key, Effect.tap(readAndLock(key), () => run(remove)))
-      return Effect.map(removed, (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined)
+      const remove = sql`DELETE FROM ${table} WHERE ${isSession(key)}`
+      const left = dialect.hasReturning
+        ? Effect.flatMap(
+          some(sql`${remove} RETURNING ${keyColumn}`),
+          (isRemoved) => isRemoved ? Effect.undefined : read(key)
+        )
+        : Effect.andThen(run(remove), read(key))
+      return Effect.map(
+        locked(key)(write(left)),
+        (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined
+      )
     },
     tryOut: Effect.andThen(
       whenFree(read("")),

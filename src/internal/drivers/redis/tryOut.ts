@@ -1,0 +1,127 @@
+/**
+ * At the start, all that requests will need of Redis is tried out, so that a server whose logins could only fail does not
+ * start; and what is in the way is told in a sentence.
+ */
+import * as Effect from "effect/Effect"
+import * as Scripts from "./scripts.ts"
+
+/** The commands that a user of Redis must be allowed for the driver to work, those of the client itself left out. */
+export const needed: ReadonlyArray<string> = ["hgetall", "evalsha", "eval", ...Scripts.commands]
+
+type Send = (command: string, ...parameters: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
+
+/** Some commands are refused. The message is that of Redis, for the first one of them. */
+export class Refused extends Error {
+  readonly commands: ReadonlyArray<string>
+  constructor(commands: ReadonlyArray<string>, message: string) {
+    super(message)
+    this.commands = commands
+  }
+}
+
+/** Fails with why it would not work. `key` is one that nothing is ever stored under: what is put there goes at once. */
+export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<void, unknown> =>
+  Effect.gen(function*() {
+    const refused: Array<readonly [command: string, message: string]> = []
+    const attempt = (command: string, ...parameters: ReadonlyArray<string>) =>
+      Effect.catchIf(send(command, ...parameters), (error) => isRefusal(reasonOf(error)), (error) => {
+        refused.push([command.toLowerCase(), reasonOf(error)])
+        return Effect.succeed([])
+      })
+    const { sha, text } = Scripts.tryOut
+    yield* attempt("HGETALL", key)
+    // In this order, as the second one needs what the first one has loaded.
+    const answers = [yield* attempt("EVAL", text, "1", key), yield* attempt("EVALSHA", sha, "1", key)]
+    // It waits for none, and answers at once.
+    if (waits) yield* attempt("WAIT", "0", "1")
+    const [failures = []] = (answers as ReadonlyArray<ReadonlyArray<string>>).filter(({ length }) => length > 0)
+    for (let index = 0; index < failures.length; index += 2) {
+      const message = failures[index + 1]!
+      // A server whose memory is full still lets users read, and log out.
+      if (message.includes("OOM")) continue
+      if (!isRefusal(message)) return yield* Effect.fail(new Error(message))
+      refused.push([failures[index]!.toLowerCase(), message])
+    }
+    const [first] = refused
+    if (first !== undefined) {
+      return yield* Effect.fail(new Refused([...new Set(refused.map(([command]) => command))], first[1]))
+    }
+  })
+
+const refusals = /NOPERM|ACL failure|can't run this command|unknown command/i
+
+const isRefusal = (message: string): boolean => refusals.test(message) && !aboutKeys.test(message)
+
+const aboutKeys = /access.* keys?\b/i
+
+/** What is wrong, as far as Redis says it: with which setting, and what to do about it. */
+export const explain = (
+  error: unknown,
+  { isTheCallers = false, prefix, waits }: {
+    readonly prefix: string
+    readonly waits: boolean
+    readonly isTheCallers?: boolean
+  }
+): { readonly about: About; readonly write: string } => {
+  const reason = reasonOf(error)
+  if (error instanceof Refused) {
+    const commands = [...needed, ...waits ? ["wait"] : []].map((command) => `+${command}`).join(" ")
+    return {
+      about: "user",
+      write: `Redis does not let this user run ${error.commands.join(", ")} (${reason}). The user needs ${commands}`
+    }
+  }
+  const [, about, write] = hints(reason, prefix, isTheCallers).find(([pattern]) => pattern.test(reason)) ??
+    [undefined, "address", `No Redis answers ${isTheCallers ? "through the client" : "there"}: ${reason}`] as const
+  return { about, write }
+}
+
+type About = "address" | "user" | "noPassword" | "password" | "sentinelPassword" | "sentinelName" | "db" | "cluster"
+
+const hints = (
+  reason: string,
+  prefix: string,
+  isTheCallers: boolean
+): ReadonlyArray<readonly [pattern: RegExp, about: About, write: string]> => [
+  [/sentinels.*(NOAUTH|WRONGPASS)/, "sentinelPassword", "The Sentinels ask for another password"],
+  [/NOAUTH/, "noPassword", "Redis asks for a password"],
+  [
+    /WRONGPASS|invalid username-password|without any password/,
+    "password",
+    "Redis does not accept this user name and password"
+  ],
+  [aboutKeys, "user", `Redis does not let this user use the keys of the prefix: it needs ~${prefix}* (${reason})`],
+  [/DB index/, "db", "Redis has no database of this number (there are 16, unless configured)"],
+  [/No such master/, "sentinelName", "The Sentinels watch no master of this name"],
+  [
+    /MOVED/,
+    "cluster",
+    `The server is a node of a Cluster: ${
+      isTheCallers ? "take a Cluster of ioredis" : "write its address here, and nowhere else"
+    }`
+  ],
+  [
+    /cluster support disabled/,
+    "cluster",
+    "The server is not part of a Cluster: write store.url or store.host instead"
+  ],
+  [
+    /READONLY/,
+    "address",
+    `The server is a replica, which takes no changes: ${
+      isTheCallers ? "connect to" : "write the address of"
+    } its master`
+  ],
+  [/^[A-Z]+ /, "address", `Redis refuses: ${reason}`]
+]
+
+/** Whether Redis itself has said it. */
+export const isReply = (error: unknown): boolean => error instanceof Refused || /^[A-Z]+ /.test(reasonOf(error))
+
+export const reasonOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  // Of a Cluster, what its last node said; of the `Redis` service, what the client said.
+  const { cause, lastNodeError } = error as { readonly cause?: unknown; readonly lastNodeError?: unknown }
+  if (lastNodeError !== undefined) return reasonOf(lastNodeError)
+  return error.message === "" || "_tag" in error && cause !== undefined ? reasonOf(cause) : error.message
+}

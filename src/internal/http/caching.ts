@@ -1,0 +1,113 @@
+/**
+ * What caches between the server and its clients may keep, so that nobody gets what was made for somebody else (RFC 9111;
+ * OWASP ASVS 5.0, V14.2.2 and V14.3.2).
+ */
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Headers from "./headers.ts"
+
+type Response = HttpServerResponse.HttpServerResponse
+
+/** Says that the response was made with a look at the cookie, beside what it depends on by the application's word. */
+export const varying = (response: Response): Response => {
+  const vary = Headers.valueOf(response, "vary")
+  if (vary === undefined || vary.trim() === "") return HttpServerResponse.setHeader(response, "vary", "Cookie")
+  const names = vary.toLowerCase().split(",").map((name) => name.trim())
+  return names.includes("cookie") || names.includes("*")
+    ? response
+    : HttpServerResponse.setHeader(response, "vary", `${vary}, Cookie`)
+}
+
+/**
+ * Whether the application lets shared caches keep the response. What has to be validated before each use, and is not called
+ * public, is no such response, although a cache may store it.
+ */
+export const isShared = (response: Response, now: number): boolean => {
+  const targeted = Headers.namesIn(response).filter(isTargeted)
+  if (targeted.some((name) => letsStore(name, Headers.valueOf(response, name)!))) return true
+  const directives = directivesIn(Headers.valueOf(response, "cache-control"))
+  if (isForOneClient(directives)) return false
+  if (has(directives, "public") || has(directives, "immutable")) return true
+  const age = argumentOf(directives, "s-maxage") ?? argumentOf(directives, "max-age")
+  if (age !== undefined) return Number(age) !== 0
+  return expiryOf(response) > now
+}
+
+/** What is no date, such as 0, has expired (RFC 9111, section 5.3). */
+const expiryOf = (response: Response): number => {
+  const expires = Headers.valueOf(response, "expires") ?? ""
+  return expires.includes(":") ? Date.parse(expires) : Number.NaN
+}
+
+/** The response with a cookie, which only the client that it is for may keep: what the application says otherwise stays. */
+export const forOneClient = (response: Response): Response => {
+  const targeted = Headers.namesIn(response).filter((name) =>
+    isTargeted(name) && letsStore(name, Headers.valueOf(response, name)!)
+  )
+  const withoutTargeted = targeted.reduce(
+    (response, name) => HttpServerResponse.setHeader(response, name, name === accelExpires ? "0" : "no-store"),
+    response
+  )
+  return withCacheControl(withoutTargeted)
+}
+
+const withCacheControl = (response: Response): Response => {
+  const said = Headers.valueOf(response, "cache-control")
+  if (said === undefined && Headers.valueOf(response, "expires") === undefined) {
+    return HttpServerResponse.setHeader(response, "cache-control", "no-store")
+  }
+  const directives = directivesIn(said)
+  if (isForOneClient(directives)) return response
+  const kept = directives.filter(({ name }) => !forShared.has(name)).map(({ text }) => text)
+  return HttpServerResponse.setHeader(response, "cache-control", [...kept, "private"].join(", "))
+}
+
+// `private` with the names of fields counts as one without for some caches, and for others only for those fields.
+const forShared = new Set(["public", "s-maxage", "private", "must-understand", "proxy-revalidate"])
+
+// -----------------------------------------------------------------------------
+// Cache-Control
+// -----------------------------------------------------------------------------
+
+interface Directive {
+  readonly name: string
+  readonly argument: string | undefined
+  readonly text: string
+}
+
+const directivesIn = (header: string | undefined): ReadonlyArray<Directive> =>
+  [...(header ?? "").matchAll(directive)].map(([text, name, argument]) => ({
+    name: name!.toLowerCase(),
+    argument: argument?.replace(/^"(.*)"$/, "$1"),
+    text
+  }))
+
+const directive = /([^\s,="]+)(?:=("[^"]*"|[^\s,]*))?/g
+
+const has = (directives: ReadonlyArray<Directive>, wanted: string): boolean =>
+  directives.some(({ name }) => name === wanted)
+
+const argumentOf = (directives: ReadonlyArray<Directive>, wanted: string): string | undefined =>
+  directives.find(({ name }) => name === wanted)?.argument
+
+/** A cache that understands the status may ignore `no-store` beside `must-understand` (RFC 9111, section 5.2.2.3). */
+const isForOneClient = (directives: ReadonlyArray<Directive>): boolean =>
+  directives.some(({ argument, name }) =>
+    name === "private" && argument === undefined || name === "no-store" && !has(directives, "must-understand")
+  )
+
+// -----------------------------------------------------------------------------
+// headers for the caches of one vendor or one kind, which come before Cache-Control (RFC 9213)
+// -----------------------------------------------------------------------------
+
+const accelExpires = "x-accel-expires"
+
+/** `CDN-Cache-Control`, those of vendors, and what there was before RFC 9213. */
+const isTargeted = (name: string): boolean =>
+  name.endsWith("-cache-control") || name === "surrogate-control" || name === "edge-control" || name === accelExpires
+
+const letsStore = (name: string, value: string): boolean => {
+  if (name === accelExpires) return Number(value) !== 0
+  const directives = directivesIn(value)
+  return directives.length > 0 && !isForOneClient(directives) && !has(directives, "!no-store") &&
+    !has(directives, "bypass-cache")
+}

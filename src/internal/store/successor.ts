@@ -1,0 +1,27 @@
+/**
+ * What the mark of a superseded session says of the session under its new id, as one text: back ends keep it and know nothing
+ * of it.
+ */
+import type { Overwritten } from "../record/change.ts"
+import { parse } from "../record/record.ts"
+import * as Identifier from "../token/identifier.ts"
+
+export interface Successor {
+  readonly key: string
+  /** What the request that regenerated the session wrote over. */
+  readonly overwritten: Overwritten
+}
+
+export const encode = ({ key, overwritten }: Successor): string =>
+  overwritten.length === 0 ? key : `${key} ${JSON.stringify(overwritten)}`
+
+/** Nothing if somebody has damaged it. */
+export const decode = (text: string): Successor | undefined => {
+  const [key = ""] = text.split(" ", 1)
+  if (!Identifier.isHash(key)) return undefined
+  const overwritten = text.length === key.length ? [] : parse(text.slice(key.length + 1))
+  return isOverwritten(overwritten) ? { key, overwritten } : undefined
+}
+
+const isOverwritten = (value: unknown): value is Overwritten =>
+  value === "everything" || Array.isArray(value) && value.every((field) => typeof field === "string")
