@@ -39,16 +39,18 @@ const layers: {
 
 /**
  * The driver that the configuration names with `store.type` (the environment variable `SESSION_DRIVER`), with its own
- * settings from `store`. By default the CookieLayer. The file system, which only the FileLayer uses, comes with any
- * platform's HTTP server.
+ * settings from `store`. By default the CookieLayer. The file system, which only the FileLayer uses, comes with the services
+ * of a platform.
  *
  * **Example**
  *
  * ```ts
+ * import { NodeServices } from "@effect/platform-node"
  * import { Layer } from "effect"
  * import { SessionConfig, SessionDriver } from "effect-session"
  *
  * const Sessions = SessionDriver.layerConfig.pipe(
+ *   Layer.provide(NodeServices.layer),
  *   Layer.provideMerge(SessionConfig.layerConfig())
  * )
  * ```

@@ -54,7 +54,9 @@
  *
  * A client of SQLite has one connection for all. There the session can be read inside a transaction of the application, but
  * `Session.commit` is a `SessionStoreError`, at once: commit before the transaction, or after it. The commit just before the
- * response goes out comes after it anyway.
+ * response goes out comes after it anyway. If another process has locked the file of SQLite, requests wait for it as long as
+ * the time limit allows, without stopping others; a `busy_timeout` of the client stops the whole process while it waits, so
+ * keep it short.
  *
  * @since 0.1.0
  */

@@ -4,8 +4,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import { BeginTransaction, type SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
+import { SqlError } from "effect/sql/SqlError"
 import type { Statement } from "effect/sql/Statement"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
 import * as Afresh from "../../concurrency/afresh.ts"
@@ -76,7 +77,9 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
         : sql.withTransaction(effect).pipe(Effect.catch(() => apart(effect)))
     )
 
-  const write = <A>(effect: Effect.Effect<A, SqlError>) => apart(untilUndisturbed(effect))
+  const whenFree = dialect.isLockedAsAWhole ? untilFree : <A, E>(effect: Effect.Effect<A, E>) => effect
+
+  const write = <A>(effect: Effect.Effect<A, SqlError>) => apart(whenFree(untilUndisturbed(effect)))
 
   // Waiting for its turn here takes no connection of the pool; waiting for the lock of a row does. So whatever may have to
   // wait for a row goes through it, and a row that somebody else has locked takes one connection of each server.
@@ -137,7 +140,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
   return {
     driver: "sql",
     load: (key): Effect.Effect<SessionRecord | SupersededRecord | undefined, unknown> =>
-      dialect.hasOneConnection ? read(key) : inside(read(key)),
+      dialect.hasOneConnection ? whenFree(read(key)) : inside(read(key)),
     create: (key, { createdAt, expiresAt, fields, touchedAt }) => {
       const insert = sql`INSERT INTO ${table} (${keyColumn}, created_at, touched_at, expires_at, fields)
         VALUES (${key}, ${createdAt}, ${touchedAt}, ${expiresAt}, ${toText(fields)})`
@@ -190,13 +193,14 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       )
     },
     tryOut: Effect.andThen(
-      read(""),
+      whenFree(read("")),
       Effect.flatMap(
-        Effect.forEach(trials, ([statement, trial]) => refusalOf(statement, run(trial))),
+        Effect.forEach(trials, ([statement, trial]) => refusalOf(statement, whenFree(run(trial)))),
         (refusals) => Effect.succeed(refusals.flat())
       )
     ),
-    sweep: (before) => Effect.asVoid(untilUndisturbed(run(sql`DELETE FROM ${table} WHERE expires_at <= ${before}`)))
+    sweep: (before) =>
+      Effect.asVoid(whenFree(untilUndisturbed(run(sql`DELETE FROM ${table} WHERE expires_at <= ${before}`))))
   }
 }
 
@@ -210,6 +214,18 @@ const noWayPast = "This database has one connection, and a transaction of yours 
 /** What the database has undone, as others were in its way, has not happened: once more. One of them always gets through. */
 const untilUndisturbed = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
   Effect.retry(effect, { while: isDisturbed })
+
+/**
+ * Another process has locked all of a SQLite file. Its own `busy_timeout` would wait too, but stop everything else in this
+ * process meanwhile; here other requests go on. The time limit ends it.
+ */
+const untilFree = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.retry(effect, { while: isLocked, schedule: Schedule.spaced("10 millis") })
+
+const isLocked = (error: unknown): boolean =>
+  error instanceof SqlError && (error.reason._tag === "LockTimeoutError" ||
+    // Where a client does not tell one error of SQLite from another.
+    error.reason.cause instanceof Error && /database (table )?is locked/.test(error.reason.cause.message))
 
 const isDisturbed = ({ reason }: SqlError): boolean =>
   reason._tag === "DeadlockError" || reason._tag === "SerializationError"

@@ -15,6 +15,8 @@ export interface Dialect {
   readonly hasReturning: boolean
   /** Whether a client has only one connection. */
   readonly hasOneConnection: boolean
+  /** Whether a process that writes locks the others out. */
+  readonly isLockedAsAWhole: boolean
   /** The statements that make the table, if it is not there. */
   readonly create: (sql: Constructor, table: string) => ReadonlyArray<Statement<object>>
 }
@@ -35,6 +37,7 @@ export const postgresql: Dialect = {
   greatest: "GREATEST",
   hasReturning: true,
   hasOneConnection: false,
+  isLockedAsAWhole: false,
   create: (sql, table) => [
     sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (
   ${sql("key")} TEXT PRIMARY KEY,
@@ -55,6 +58,7 @@ export const mysql: Dialect = {
   greatest: "GREATEST",
   hasReturning: false,
   hasOneConnection: false,
+  isLockedAsAWhole: false,
   create: (sql, table) => [
     sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (
   ${sql("key")} VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
@@ -75,6 +79,7 @@ export const sqlite: Dialect = {
   greatest: "MAX",
   hasReturning: true,
   hasOneConnection: true,
+  isLockedAsAWhole: true,
   create: (sql, table) => [
     sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (
   ${sql("key")} TEXT NOT NULL PRIMARY KEY,
