@@ -5,6 +5,7 @@
  *     node scripts/setup.mjs dependencies browser    and a Chromium for the browser tests
  *     node scripts/setup.mjs redis                   a redis-server for the tests of the Redis driver
  *     node scripts/setup.mjs postgres                a PostgreSQL for the tests of the SQL driver
+ *     node scripts/setup.mjs nginx                   an nginx for the tests of caches in front of a server
  *     node scripts/setup.mjs bench                   the packages of the benchmark, which has a lock file of its own
  *
  * This runs before anything is installed, so it is plain JavaScript for the Node.js that npm came with (20 or later).
@@ -91,8 +92,21 @@ const postgres = () => {
   installDebianPackage("postgresql")
 }
 
-/** @param {string} name */
-const isCommand = (name) => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0
+const nginx = () => {
+  if (isCommand("nginx", "-v")) {
+    return
+  }
+  if (!canInstallDebianPackages()) {
+    stop("The tests of caches in front of a server need nginx: install it.")
+  }
+  installDebianPackage("nginx")
+}
+
+/**
+ * @param {string} name
+ * @param {string} [option]
+ */
+const isCommand = (name, option = "--version") => spawnSync(name, [option], { stdio: "ignore" }).status === 0
 
 /** @param {string} name */
 const installDebianPackage = (name) => {
@@ -135,7 +149,7 @@ const stop = (message) => {
 }
 
 /** @type {Record<string, () => void>} */
-const steps = { dependencies, browser, redis, postgres, bench }
+const steps = { dependencies, browser, redis, postgres, nginx, bench }
 
 for (const name of process.argv.slice(2)) {
   const step = steps[name] ?? stop(`No such step: ${name}. There are: ${Object.keys(steps).join(", ")}.`)

@@ -164,6 +164,9 @@ interface Cookies {
 
 const noCookies: Cookies = { toSend: () => undefined, received: () => {} }
 
+/** A client that keeps no cookies. */
+export const clientOf = (url: string): Client => makeClient(url, noCookies)
+
 const makeClient = (url: string, cookies: Cookies): Client => {
   const open: Client["open"] = (method, path, sent = {}) =>
     Effect.gen(function*() {
