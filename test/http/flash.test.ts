@@ -36,6 +36,30 @@ const keep = HttpRouter.add("POST", "/keep", Effect.as(Session.reflash, ok))
 
 const routes = Layer.mergeAll(show, flash, showAndFail, keep, untouched)
 
+describe("a message in a store that takes no changes", () => {
+  it.effect("is shown, and shown again, and what the request itself changes is refused", () =>
+    Effect.gen(function*() {
+      const store = watchStore()
+      const seeAndPut = HttpRouter.add(
+        "GET",
+        "/puts",
+        Effect.as(Effect.andThen(Session.flashMessages, Session.put(Name, "Ada")), ok)
+      )
+      const server = yield* serve(Layer.mergeAll(routes, seeAndPut), { store: store.layer })
+      const browser = server.browser()
+      yield* browser.post("/flash/order")
+      store.fails("update")
+      for (const time of ["first", "second"]) {
+        const { body, status } = yield* browser.get("/messages")
+        assert.deepStrictEqual([time, status, body], [time, 200, `{"order":"order is done"}`])
+      }
+      assert.strictEqual((yield* browser.get("/puts")).status, 503)
+      store.works()
+      assert.strictEqual((yield* browser.get("/messages")).body, `{"order":"order is done"}`)
+      assert.strictEqual((yield* browser.get("/messages")).body, "{}")
+    }))
+})
+
 describe.each(drivers)("a message, with the $driver", ({ make }) => {
   const browserOf = Effect.map(serve(routes, { store: watchStore(make).layer }), (server) => server.browser())
 

@@ -126,6 +126,8 @@ const write = (committing: Committing): Commit => {
 const ask = (committing: Committing, intent: Intent.Intent): Commit => {
   const { fiber, session, store } = committing
   const { drawId, storeTimes } = session.environment
+  // Before it is told, as from then on there are none.
+  const isOnlyReading = !session.hasChanges
   session.tell(intent)
   const start = performance.now()
   const id = intent.operation === "regenerate" ? intent.newId : intent.id
@@ -139,7 +141,7 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
   return Effect.matchCauseEffect(asked, {
     onFailure: (cause) => {
       Observability.took(storeTimes[intent.operation], start, fiber)
-      if (isHarmless(intent, cause)) return notExtended(committing, intent, cause)
+      if (isOnlyReading && isHarmless(intent, cause)) return notExtended(committing, intent, cause)
       session.refused(intent)
       return lighter(committing, cause) ?? Effect.failCause(cause)
     },
@@ -150,9 +152,12 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
   })
 }
 
-/** A store that can be read but not written must not keep anybody from reading. */
-const isHarmless = (intent: Intent.Intent, cause: Cause.Cause<StoreFailure>): boolean =>
-  intent.operation === "touch" && !intent.isAsked && !Cause.hasInterrupts(cause) &&
+/**
+ * A store that can be read but not written must not keep anybody from reading: neither when it is time to extend the session,
+ * nor when flash messages were shown, which are shown again then.
+ */
+const isHarmless = ({ operation }: Intent.Intent, cause: Cause.Cause<StoreFailure>): boolean =>
+  (operation === "touch" || operation === "update") && !Cause.hasInterrupts(cause) &&
   Cause.squash(cause) instanceof SessionStoreError
 
 /** The client gets no cookie that lasts longer than the session, and the next request tries again. */
