@@ -740,9 +740,9 @@ export const rollback: Effect.Effect<
  *
  * What other fibers of the request do meanwhile is not seen inside, and stays whatever becomes of the effect; functions
  * given to {@link modify} are run again on that. `Session.commit` inside writes what is done so far, and only what comes after it
- * can be taken back. {@link rollback} inside takes back the effect's own changes.
+ * can be taken back; if that commit fails, nothing of it stays. {@link rollback} inside takes back the effect's own changes.
  *
- * **Example** (A debit without its credit is none)
+ * **Example** (Nothing is debited if the order fails)
  *
  * ```ts
  * import { Effect, Schema } from "effect"

@@ -41,8 +41,8 @@
  * **Gotchas**
  *
  * What is written of a session takes no part in a transaction of the application (`sql.withTransaction`): it stays, even if
- * the transaction is rolled back. So `Session.commit` inside of one takes a second connection of the pool, and waits if there
- * is none, as long as the time limit of the configuration allows. Leave it to the commit that comes with the response, give
+ * the transaction is rolled back. So `Session.commit` inside of one takes a second connection of the pool. If no connection is
+ * free, it waits for one, up to the time limit of the configuration. Leave it to the commit that comes with the response, give
  * the pool more connections than there are transactions at a time, or provide this Layer with a client of its own.
  *
  * Loading the session inside of one is a query of that transaction, in a savepoint: it takes no second connection, sees the

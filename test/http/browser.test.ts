@@ -166,7 +166,7 @@ describe.each(drivers)("a browser, with the $driver", ({ stateless = false, stor
     await arrivesAt(page, "Log in")
   }
 
-  /** What somebody sees who has a copy of the cookie. */
+  /** The page for anybody with a copy of the cookie. */
   const seenWith = async ({ name, value }: Cookie) => {
     const response = await fetch(site().direct, { headers: { cookie: `${name}=${value}` } })
     return valuesOf(Array.from((await response.text()).matchAll(/<dd>(.*?)<\/dd>/g), ([, text]) => text!))
@@ -332,7 +332,8 @@ describe.each(drivers)("a browser, with the $driver", ({ stateless = false, stor
       assert.strictEqual(await seenWith(ofAda), "")
     })
 
-    it("while another tab logs in, which is done first: nobody is logged in", async () => {
+    /** Grace logs in, in another tab: both requests are in their handlers. */
+    const bothAtOnce = async () => {
       const other = await newTab("/login")
       const [loggingOut, loggingIn] = [hold("handler", "/logout"), hold("handler", "/login")]
       await press(tab, "Log out")
@@ -340,6 +341,11 @@ describe.each(drivers)("a browser, with the $driver", ({ stateless = false, stor
       await fillIn(other, "grace")
       await press(other, "Log in")
       await loggingIn.reached
+      return { loggingIn, loggingOut, other }
+    }
+
+    it("while another tab logs in, which is done first: nobody is logged in", async () => {
+      const { loggingIn, loggingOut, other } = await bothAtOnce()
       loggingIn.release()
       await arrivesAt(other, "Log out")
       assert.strictEqual(await shown(other), "grace tea")
@@ -353,13 +359,7 @@ describe.each(drivers)("a browser, with the $driver", ({ stateless = false, stor
     })
 
     it("while another tab logs in, which is done last: the one who logs in is", async () => {
-      const other = await newTab("/login")
-      const [loggingOut, loggingIn] = [hold("handler", "/logout"), hold("handler", "/login")]
-      await press(tab, "Log out")
-      await loggingOut.reached
-      await fillIn(other, "grace")
-      await press(other, "Log in")
-      await loggingIn.reached
+      const { loggingIn, loggingOut, other } = await bothAtOnce()
       loggingOut.release()
       await arrivesAt(tab, "Log in")
       assert.strictEqual(await shown(tab), "")

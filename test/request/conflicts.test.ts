@@ -6,6 +6,7 @@ import { Effect, Fiber, Layer, Metric, Option, Redacted, Schema } from "effect"
 import { MemoryLayer, Session, SessionError, SessionKey, SessionStore } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
+import * as Change from "../../src/internal/record/change.ts"
 import { watchStore } from "../support/failingStore.ts"
 import { Count, Name } from "../support/routes.ts"
 import { cookieOf, serve } from "../support/server.ts"
@@ -296,20 +297,11 @@ const storeOf = (
       create: () => Effect.succeed({ _tag: "Written", token: id }),
       update: (_, change) => update(change),
       touch: () => Effect.succeed(gone),
-      regenerate: () => update(noChange),
+      regenerate: () => update(Change.none),
       destroy: () => Effect.void
     })
   )
   return { layer: application(layer) }
-}
-
-const noChange: SessionStore.Change = {
-  clear: false,
-  set: new Map(),
-  remove: new Set(),
-  increment: new Map(),
-  touch: false,
-  expect: new Map()
 }
 
 describe("a store that contradicts itself", () => {

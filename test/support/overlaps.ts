@@ -133,18 +133,24 @@ export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, S
 
   if (stateless) return
 
+  /** A slow request has loaded the session when somebody logs in; it is so old that its life has to be extended as well. */
+  const overtaken = Effect.fnUntraced(function*(slow: ReturnType<typeof slowRoute>, login: Work) {
+    const stage = yield* start(Layer.mergeAll(routes, slow.route, post("/victim", login)))
+    const browser = yield* visitor(stage)
+    yield* TestClock.adjust("2 minutes")
+    const request = yield* Effect.forkChild(stage.slow.post("/slow", { cookie: browser.cookie }))
+    yield* slow.reached
+    browser.receives(yield* stage.other.post("/victim", { cookie: browser.cookie }))
+    yield* slow.release
+    return { answer: yield* Fiber.join(request), browser }
+  })
+
   it.effect("a slow request that commits to a session that another one has regenerated sees nothing of what is in it", () =>
     Effect.gen(function*() {
       const seen = Effect.andThen(Effect.andThen(Session.put(Note, "slow"), Session.commit), Session.all)
       let all: unknown
       const slow = slowRoute("/slow", Count, Effect.map(seen, (seen) => void (all = seen)))
-      const stage = yield* start(Layer.mergeAll(routes, slow.route, post("/victim", actions["logs in"]("victim"))))
-      const browser = yield* visitor(stage)
-      const request = yield* Effect.forkChild(stage.slow.post("/slow", { cookie: browser.cookie }))
-      yield* slow.reached
-      browser.receives(yield* stage.other.post("/victim", { cookie: browser.cookie }))
-      yield* slow.release
-      const answer = yield* Fiber.join(request)
+      const { answer, browser } = yield* overtaken(slow, actions["logs in"]("victim"))
       assert.strictEqual(answer.status, 200)
       assert.deepStrictEqual(answer.setCookies, [])
       assert.deepStrictEqual(all, { count: 1, note: "slow" })
@@ -182,15 +188,10 @@ export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, S
   for (const [what, [slow, login, held]] of Object.entries(slowly)) {
     it.effect(`a slow request does not write over ${what}`, () =>
       Effect.gen(function*() {
-        const route = slowRoute("/slow", slow)
-        const victim = post("/victim", Effect.andThen(login, Session.regenerate))
-        const stage = yield* start(Layer.mergeAll(routes, route.route, victim))
-        const browser = yield* visitor(stage)
-        const request = yield* Effect.forkChild(stage.slow.post("/slow", { cookie: browser.cookie }))
-        yield* route.reached
-        browser.receives(yield* stage.other.post("/victim", { cookie: browser.cookie }))
-        yield* route.release
-        const answer = yield* Fiber.join(request)
+        const { answer, browser } = yield* overtaken(
+          slowRoute("/slow", slow),
+          Effect.andThen(login, Session.regenerate)
+        )
         assert.strictEqual(answer.status, 200)
         assert.deepStrictEqual(answer.setCookies, [])
         yield* browser.assertHolds(held)
@@ -203,27 +204,15 @@ export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, S
         SessionKey.withDefault(() => 100)
       )
       const slow = slowRoute("/slow", Session.decrement(Credits, 50))
-      const victim = post("/victim", Effect.andThen(Session.put(Credits, 20), Session.regenerate))
-      const stage = yield* start(Layer.mergeAll(routes, slow.route, victim))
-      const { cookie } = yield* visitor(stage)
-      const request = yield* Effect.forkChild(stage.slow.post("/slow", { cookie }))
-      yield* slow.reached
-      yield* stage.other.post("/victim", { cookie })
-      yield* slow.release
-      assert.strictEqual((yield* Fiber.join(request)).status, 200)
+      const { answer } = yield* overtaken(slow, Effect.andThen(Session.put(Credits, 20), Session.regenerate))
+      assert.strictEqual(answer.status, 200)
     }))
 
   it.effect("a slow request that has committed by hand before a login sends no cookie, which would take the new one's place", () =>
     Effect.gen(function*() {
       const slow = slowRoute("/slow", Effect.andThen(Session.touch, Session.commit), Session.put(Note, "slow"))
-      const stage = yield* start(Layer.mergeAll(routes, slow.route, post("/victim", actions["logs in"]("victim"))))
-      const browser = yield* visitor(stage)
-      yield* TestClock.adjust("2 minutes")
-      const request = yield* Effect.forkChild(stage.slow.post("/slow", { cookie: browser.cookie }))
-      yield* slow.reached
-      browser.receives(yield* stage.other.post("/victim", { cookie: browser.cookie }))
-      yield* slow.release
-      browser.receives(yield* Fiber.join(request))
+      const { answer, browser } = yield* overtaken(slow, actions["logs in"]("victim"))
+      browser.receives(answer)
       yield* browser.assertHolds("count, name=victim, note=slow")
     }))
 
@@ -234,13 +223,7 @@ export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, S
         Effect.all([Session.put(Name, "attacker"), Session.forget(Count), Session.put(Note, "slow")])
       )
       const login = Effect.all([Session.regenerate, Session.put(Name, "victim"), Session.put(Count, 7)])
-      const stage = yield* start(Layer.mergeAll(routes, slow.route, post("/victim", login)))
-      const browser = yield* visitor(stage)
-      const request = yield* Effect.forkChild(stage.slow.post("/slow", { cookie: browser.cookie }))
-      yield* slow.reached
-      browser.receives(yield* stage.other.post("/victim", { cookie: browser.cookie }))
-      yield* slow.release
-      yield* Fiber.join(request)
+      const { browser } = yield* overtaken(slow, login)
       yield* browser.assertHolds("count=7, name=victim, note=slow")
     }))
 }

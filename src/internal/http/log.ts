@@ -1,8 +1,11 @@
+/**
+ * What goes to the log, where a logger that fails must not keep the client waiting.
+ */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { SessionConflictError } from "../../SessionError.ts"
 
-/** Logs a commit that failed. A logger that fails must not keep the client waiting. */
+/** Logs a commit that failed. */
 export const failedCommit = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   // Of two clicks, one may be refused: that is no fault.
   Effect.ignoreCause(

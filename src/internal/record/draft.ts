@@ -308,8 +308,9 @@ const isFixed = (edit: Edit): boolean =>
   edit._tag === "Put" || edit._tag === "Removal" || isRewritten(edit) && edit.isFixed
 
 /**
- * What a request commits to the successor of a session that was regenerated meanwhile: as if it had come first. So what was
- * written over since is none of its business any more, and of the rest, only functions change what has changed since.
+ * What a request commits to the successor of a session that was regenerated meanwhile: as if it had come first. So it leaves
+ * alone what the regenerating request wrote over, and of the other fields that have changed since, it changes only those that
+ * it has functions for.
  */
 export const ontoSuccessor = (
   draft: Draft,

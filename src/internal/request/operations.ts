@@ -94,9 +94,8 @@ export const regenerated = (state: Loaded, newId: Id): Loaded => {
   }
 }
 
-/** The session is lost, and the request gets one of its own. */
-export const replacing = (state: Loaded, newId: Id): Replacing => ({
-  _tag: "Replacing",
+/** What the request has done stays in view, and no cookie goes out for a session that is lost. */
+const afterLoss = (state: Loaded) => ({
   base: state.base,
   draft: state.draft,
   sending: undefined,
@@ -105,23 +104,17 @@ export const replacing = (state: Loaded, newId: Id): Replacing => ({
   isPresented: state.isPresented,
   due: undefined,
   outgoing: undefined,
-  newId,
   times: timesOf(state)
 })
 
+/** The session is lost, and the request gets one of its own. */
+export const replacing = (state: Loaded, newId: Id): Replacing => ({ ...afterLoss(state), _tag: "Replacing", newId })
+
 /** The session is lost, and what the request has done with it. */
 export const lost = (state: Loaded, isFresh: boolean): Lost => ({
+  ...afterLoss(state),
   _tag: "Lost",
-  base: state.base,
-  draft: state.draft,
-  sending: undefined,
-  flashed: state.flashed,
-  flashing: state.flashing,
-  isPresented: state.isPresented,
-  due: undefined,
-  outgoing: undefined,
   id: idOf(state),
-  times: timesOf(state),
   isFresh,
   isDropping: false
 })

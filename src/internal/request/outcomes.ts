@@ -164,7 +164,7 @@ export const written = (
         id,
         token: token ?? state.token,
         record,
-        // What went to a successor is none of this client's business, and its own cookie would take the new one's place.
+        // The client must not learn of the successor, and the cookie that it has would take the place of the successor's.
         due: isOwn ? sent : undefined,
         outgoing: isOwn ? state.outgoing : undefined,
         isRenewed: false

@@ -218,7 +218,7 @@ describe("settings of TLS that can't be used:", () => {
       }
     )
 
-  it.live("what is no certificate, a key without its certificate, a key that is none, and an unknown name", () =>
+  it.live("an invalid certificate, an invalid key, a key without its certificate, and an unknown name", () =>
     Effect.gen(function*() {
       const { cert, key } = servers()
       assert.include(

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { RedisError } from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import * as TimeLimit from "../../concurrency/timeLimit.ts"
+import { withoutValues } from "../../store/withoutValues.ts"
 import { type Client, isUnknownScript } from "./backend.ts"
 import * as Replica from "./replica.ts"
 import type { Script } from "./scripts.ts"
@@ -31,7 +32,7 @@ export const make = (
     const send = ("call" in client
       ? (command, ...parameters) => client.call(command, ...parameters)
       : (...commandAndParameters) => client.sendCommand(commandAndParameters)) as Send
-    const failed = (cause: unknown) => new RedisError({ cause: withoutCommand(cause) })
+    const failed = (cause: unknown) => new RedisError({ cause: withoutValues(cause) })
     const refused = (cause: unknown) => {
       if (Replica.isReadOnly(cause)) onReadOnly()
       return failed(cause)
@@ -53,12 +54,6 @@ export const make = (
 
 type Send = <A>(command: string, ...parameters: ReadonlyArray<string>) => Promise<A>
 
-/** ioredis hangs the command on its errors, with all that is in it: passwords, and what users have in their sessions. */
-export const withoutCommand = (error: unknown): unknown => {
-  if (error instanceof Error) Reflect.deleteProperty(error, "command")
-  return error
-}
-
 /** Whether the client has refused a command as it has no connection yet, and may have one in a moment. */
 export const isConnecting = (error: unknown): boolean => TryOut.reasonOf(error).includes("enableOfflineQueue")
 
@@ -67,7 +62,7 @@ export const lastErrorOf = (client: object): Effect.Effect<() => unknown, never,
   const emitter = client as Partial<Record<"on" | "off", (event: "error", listener: (error: unknown) => void) => void>>
   let last: unknown
   const listener = (error: unknown) => {
-    last = withoutCommand(error)
+    last = withoutValues(error)
   }
   return Effect.acquireRelease(
     Effect.sync(() => {

@@ -10,7 +10,7 @@ import * as Net from "node:net"
 import * as NodeTls from "node:tls"
 import { type ConfigMistake, SessionConfigError } from "../../../SessionError.ts"
 import * as Setting from "../../config/settings.ts"
-import * as RedisClient from "./client.ts"
+import { withoutValues } from "../../store/withoutValues.ts"
 import * as TryOut from "./tryOut.ts"
 
 export interface Connection {
@@ -114,7 +114,7 @@ export const connect = Effect.fnUntraced(function*(
   // Without a listener ioredis prints them all; each reason is told once in an outage.
   client.on("error", (error: unknown) => {
     const isNew = TryOut.reasonOf(error) !== TryOut.reasonOf(lastError)
-    lastError = RedisClient.withoutCommand(error)
+    lastError = withoutValues(error)
     if (isNew && hasStarted()) log(Effect.logWarning("Redis can't be reached", lastError))
   })
   client.on("close", () => {
@@ -250,7 +250,7 @@ const makeClient = (
   return new Redis(url.replace(/^unix:\/\//, ""), options)
 }
 
-/** Where it still is the replica, those who only read must not lose the connection again and again. */
+/** If the server stays a replica, connecting again at each refusal would keep interrupting requests that only read. */
 const reconnectAtTimes = () => {
   let last = -Infinity
   let pause = 0

@@ -7,8 +7,9 @@ import * as Effect from "effect/Effect"
 import { type Redis, RedisError } from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import * as TimeLimit from "../../concurrency/timeLimit.ts"
+import { withoutValues } from "../../store/withoutValues.ts"
 import { type Confirm, type Confirmed, isUnknownScript } from "./backend.ts"
-import { type IoRedis, type NodeRedis, withoutCommand } from "./client.ts"
+import type { IoRedis, NodeRedis } from "./client.ts"
 import * as Replica from "./replica.ts"
 
 export interface Wait {
@@ -53,7 +54,7 @@ export const make = (
     ) as <A>(...command: ReadonlyArray<string>) => Promise<Confirmed<A>>
     const failed = (cause: unknown) => {
       if (Replica.isReadOnly(cause)) onReadOnly()
-      return new RedisError({ cause: withoutCommand(cause) })
+      return new RedisError({ cause: withoutValues(cause) })
     }
     const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
     return <A>({ sha, text }: Parameters<Confirm>[0], ...keyAndParameters: ReadonlyArray<string>) =>
