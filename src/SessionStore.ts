@@ -352,6 +352,20 @@ export interface Backend {
   ) => Effect.Effect<SessionRecord | Conflict | undefined, unknown>
 
   /**
+   * What {@link create} under the new key and {@link supersede} under the old one do, in one step: both or neither. The
+   * answer is `"taken"` if there is anything under the new key, `false` if there is no record under the old one, and a
+   * `Conflict` if that record holds anything but just these fields. The new record ends no earlier than the old one does.
+   * Only for a back end that can change two keys at once; without it, the store takes the steps one by one.
+   */
+  readonly regenerate?: (
+    key: string,
+    newKey: string,
+    record: SessionRecord,
+    mark: SupersededRecord,
+    fields: Fields
+  ) => Effect.Effect<boolean | "taken" | Conflict, unknown>
+
+  /**
    * Removes the record under the key, if there is one. The mark of a superseded session stays, and is the answer: whoever
    * ends the session under its old id has to be able to try again.
    */

@@ -38,6 +38,8 @@ const makeProtection = Effect.fnUntraced(function*(settings: Settings) {
   return id.protection === "signed" ? Protection.signed(keys, cookie.name) : Protection.encrypted(keys, cookie.name)
 })
 
+type Regenerate = NonNullable<Backend["regenerate"]>
+
 const operations = (
   backend: Backend,
   protection: Protection.Protection,
@@ -71,20 +73,29 @@ const operations = (
     overwritten: Change.Overwritten = []
   ) {
     const key = keyOf(newId)
-    if (!(yield* backend.create(key, record))) {
-      return yield* Afresh.reading(regenerateAgain(keyOf(id), newId, record, before))
-    }
     const now = yield* Clock.currentTimeMillis
-    const supersededUntil = Math.min(now + supersededFor, record.expiresAt)
-    const successor = Successor.encode({ key, overwritten })
-    const old = yield* backend.supersede(keyOf(id), { supersededUntil, successor }, before)
+    const mark = {
+      supersededUntil: Math.min(now + supersededFor, record.expiresAt),
+      successor: Successor.encode({ key, overwritten })
+    }
+    const answer = yield* replaced(keyOf(id), key, record, mark, before)
+    if (answer === "taken") return yield* Afresh.reading(regenerateAgain(keyOf(id), newId, record, before))
+    return answer === true ? tokenOf(newId) : answer === false ? gone : answer
+  })
+
+  const replaced: Regenerate = (...parameters) =>
+    backend.regenerate === undefined ? stepByStep(...parameters) : backend.regenerate(...parameters)
+
+  const stepByStep: Regenerate = Effect.fnUntraced(function*(key, newKey, record, mark, before) {
+    if (!(yield* backend.create(newKey, record))) return "taken"
+    const old = yield* backend.supersede(key, mark, before)
     if (old === undefined || isConflict(old)) {
-      yield* backend.destroy(key)
-      return old ?? gone
+      yield* backend.destroy(newKey)
+      return old ?? false
     }
     // Another request has extended it further.
-    if (old.expiresAt > record.expiresAt) yield* Effect.retry(backend.touch(key, old), { times: 2 })
-    return tokenOf(newId)
+    if (old.expiresAt > record.expiresAt) yield* Effect.retry(backend.touch(newKey, old), { times: 2 })
+    return true
   })
 
   /** The new id is in use. It may be this very session: the answer to a first try was lost. */

@@ -3,7 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
 import * as Change from "../../record/change.ts"
 import * as Record from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
@@ -33,6 +33,7 @@ export const make = (capacity: number): MemoryBackend => {
     put(key, Change.merge(stored, change, times))
     return true
   }
+  const full = new Error(`It holds ${capacity} sessions and is full`)
   return {
     driver: "memory",
     keepsTimeLimit: true,
@@ -44,7 +45,7 @@ export const make = (capacity: number): MemoryBackend => {
     create: (key, record) =>
       Effect.suspend(() => {
         if (entries.has(key)) return Effect.succeed(false)
-        if (entries.size >= capacity) return Effect.fail(new Error(`It holds ${capacity} sessions and is full`))
+        if (entries.size >= capacity) return Effect.fail(full)
         put(key, record)
         return Effect.succeed(true)
       }),
@@ -57,6 +58,17 @@ export const make = (capacity: number): MemoryBackend => {
         if (!Change.isSame(stored.fields, expected)) return conflict(stored)
         entries.set(key, { _tag: "Superseded", expiresAt: mark.supersededUntil, mark })
         return stored
+      }),
+    regenerate: (key, newKey, record, mark, expected) =>
+      Effect.suspend((): Effect.Effect<boolean | "taken" | Conflict, Error> => {
+        if (entries.has(newKey)) return Effect.succeed("taken")
+        const stored = recordAt(key)
+        if (stored === undefined) return Effect.succeed(false)
+        if (!Change.isSame(stored.fields, expected)) return Effect.succeed(conflict(stored))
+        if (entries.size >= capacity) return Effect.fail(full)
+        put(newKey, { ...record, expiresAt: Math.max(record.expiresAt, stored.expiresAt) })
+        entries.set(key, { _tag: "Superseded", expiresAt: mark.supersededUntil, mark })
+        return Effect.succeed(true)
       }),
     destroy: (key) =>
       Effect.sync(() => {
