@@ -2,6 +2,7 @@
  * Carrying out what a commit asks of the store.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { SessionStoreError, type SessionTooLargeError } from "../../SessionError.ts"
 import type { Conflict, Gone, SessionStore, Taken, Written } from "../../SessionStore.ts"
 import type { Intent } from "./intent.ts"
@@ -25,6 +26,18 @@ export type StoreFailure = SessionStoreError | SessionTooLargeError
 
 /** Asks the store; again with another id if the one that was drawn is in use. */
 export const carryOut = (
+  store: SessionStore,
+  intent: Intent,
+  drawId: Effect.Effect<Id>
+): Effect.Effect<Answer, StoreFailure> => {
+  try {
+    return ask(store, intent, drawId)
+  } catch (defect) {
+    return Exit.die(defect)
+  }
+}
+
+const ask = (
   store: SessionStore,
   intent: Intent,
   drawId: Effect.Effect<Id>

@@ -142,8 +142,7 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
     "Session.commit",
     store.driver,
     fiber,
-    // A store may throw.
-    Effect.suspend(() => carryOut(store, intent, drawId)),
+    carryOut(store, intent, drawId),
     Intent.idOf(intent)
   )
   return Effect.matchCauseEffect(asked, {
