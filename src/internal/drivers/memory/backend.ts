@@ -84,19 +84,17 @@ export const make = (capacity: number): MemoryBackend => {
   }
 }
 
-/** How many entries a sweep looks at before requests are served again. */
-const slice = 1_000
-
-/** Removes the expired. */
-const sweep = Effect.fnUntraced(function*(entries: SmallMaps.SmallMaps<Entry>) {
-  const now = yield* Clock.currentTimeMillis
-  let seen = 0
-  for (const map of entries.maps) {
-    for (const [key, entry] of map) {
+/** Removes the expired, from one small Map after the other, so that requests are served in between. */
+const sweep = (entries: SmallMaps.SmallMaps<Entry>): Effect.Effect<void> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const removeExpired = (entry: Entry, key: string) => {
       if (expiryOf(entry) <= now) entries.delete(key)
-      if (++seen % slice === 0) yield* Effect.yieldNow
     }
-  }
-})
+    return Effect.forEach(
+      entries.maps,
+      (map) => Effect.andThen(Effect.sync(() => map.forEach(removeExpired)), Effect.yieldNow),
+      { discard: true }
+    )
+  })
 
 const expiryOf = (entry: Entry): number => isRecord(entry) ? Record.decodeExpiry(entry) : entry.supersededUntil
