@@ -5,7 +5,9 @@
  * hold anyway, and is parsed only when somebody reads the key.
  */
 import type { Json } from "effect/Schema"
-import { endOfLine, TextFields, toLine } from "./textFields.ts"
+import { linesOf } from "./lazyFields.ts"
+import { endOfLine } from "./lines.ts"
+import { TextFields } from "./textFields.ts"
 
 /** Moments are milliseconds since the epoch. */
 export interface Times {
@@ -55,13 +57,8 @@ export const isTooDeep = (value: unknown, left: number = deepest): boolean =>
 
 export const howDeep = `Expected at most ${deepest} levels of lists and objects`
 
-/** One line for the times, then a line for each field's name and one for its value: JSON text has no line breaks. */
-export const encode = (record: SessionRecord): string => {
-  const lines = [encodeTimes(record)]
-  record.fields.forEach((value, name) => lines.push(toLine(name), value))
-  // Joined, it is one string. With "+=" it would be a tree of many, which takes three times the memory while it is kept.
-  return lines.join("\n")
-}
+/** One line for the times, and then those of the fields; as one string, even where the lines are a tree of several. */
+export const encode = (record: SessionRecord): string => [encodeTimes(record), linesOf(record.fields)].join("")
 
 export const encodeTimes = ({ createdAt, expiresAt, touchedAt }: Times): string =>
   `${createdAt} ${touchedAt} ${expiresAt}`
