@@ -16,19 +16,26 @@ const entriesOf = (edits: Edits.Edits<number> | undefined): Array<readonly [stri
 }
 
 describe("the edits of a draft", () => {
-  it.prop("are those of a Map, however many there are, and an earlier list stays as it was", [AnyFields], ([fields]) => {
-    const map = new Map<string, number>()
-    const lists: Array<readonly [Edits.Edits<number> | undefined, ReadonlyMap<string, number>]> = [[undefined, new Map()]]
-    let edits: Edits.Edits<number> | undefined
-    fields.forEach((field, edit) => {
-      edits = Edits.add(edits, field, edit)
-      lists.push([edits, new Map(map.set(field, edit))])
-    })
-    for (const [list, expected] of lists) {
-      assert.deepStrictEqual(entriesOf(list), [...expected])
-      for (const field of [...fields, "another"]) assert.strictEqual(Edits.get(list, field), expected.get(field))
+  it.prop(
+    "are those of a Map, however many there are, and an earlier list stays as it was",
+    [AnyFields],
+    ([fields]) => {
+      const map = new Map<string, number>()
+      const lists: Array<readonly [Edits.Edits<number> | undefined, ReadonlyMap<string, number>]> = [[
+        undefined,
+        new Map()
+      ]]
+      let edits: Edits.Edits<number> | undefined
+      fields.forEach((field, edit) => {
+        edits = Edits.add(edits, field, edit)
+        lists.push([edits, new Map(map.set(field, edit))])
+      })
+      for (const [list, expected] of lists) {
+        assert.deepStrictEqual(entriesOf(list), [...expected])
+        for (const field of [...fields, "another"]) assert.strictEqual(Edits.get(list, field), expected.get(field))
+      }
     }
-  })
+  )
 
   it.prop("of which some are left out are still in turn", [AnyFields], ([fields]) => {
     const edits = fields.reduce<Edits.Edits<number> | undefined>(Edits.add, undefined)

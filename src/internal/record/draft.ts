@@ -9,7 +9,8 @@ import type { SessionConflictError, SessionValueError } from "../../SessionError
 import * as Change from "./change.ts"
 import * as Edits from "./edits.ts"
 import * as Flash from "./flash.ts"
-import { LazyFields, lengthAtMost } from "./lazyFields.ts"
+import { LazyFields, lengthAtMost, linesOf } from "./lazyFields.ts"
+import * as Lines from "./lines.ts"
 import type { Fields } from "./record.ts"
 
 export interface Draft {
@@ -121,6 +122,18 @@ class SeenFields extends LazyFields {
       else fields.set(field, text)
     })
     return fields
+  }
+
+  override get lines(): string {
+    const { clears, edits } = this.#draft
+    // Each of them copies the text.
+    if (!Edits.areAtMost(edits, 4)) return super.lines
+    let lines = clears ? "" : linesOf(this.#base)
+    Edits.forEach(edits, (edit, field) => {
+      const text = textOf(edit, this.#base.get(field))
+      lines = text === undefined ? Lines.remove(lines, field) : Lines.put(lines, field, text)
+    })
+    return lines
   }
 
   get lengthAtMost(): number {

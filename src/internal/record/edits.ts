@@ -44,6 +44,13 @@ const indexOf = <A>(edits: Edits<A>): HashMap.HashMap<string, A> => {
   })
 }
 
+/** Whether there are no more than so many, with those that others have taken the place of. */
+export const areAtMost = <A>(edits: Edits<A> | undefined, most: number): boolean => {
+  let one = edits
+  for (let left = most; left > 0 && one !== undefined; left--) one = one.before
+  return one === undefined
+}
+
 /** The edit of each field, in the order in which the fields were first edited. */
 export const forEach = <A>(edits: Edits<A> | undefined, f: (edit: A, field: string) => void): void => {
   if (edits?.before === undefined) {

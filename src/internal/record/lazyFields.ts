@@ -1,6 +1,7 @@
 /**
  * Fields that are put together only when somebody wants all of them. Most requests want one, which is looked up where it is.
  */
+import * as Lines from "./lines.ts"
 import type { Fields } from "./record.ts"
 
 export abstract class LazyFields implements Fields {
@@ -14,6 +15,16 @@ export abstract class LazyFields implements Fields {
 
   /** No fewer units of UTF-16 than all names and values together have. */
   abstract get lengthAtMost(): number
+
+  /** All of them as lines of text. */
+  get lines(): string {
+    return Lines.encode(this.all)
+  }
+
+  /** Whatever compares by kind and content, such as the assertions of a test, takes it for the Map that it stands for. */
+  get [Symbol.toStringTag](): string {
+    return "Map"
+  }
 
   get all(): Fields {
     return this.#all ??= this.collect()
@@ -62,3 +73,5 @@ export const lengthAtMost = (fields: Fields): number => {
   })
   return length
 }
+
+export const linesOf = (fields: Fields): string => fields instanceof LazyFields ? fields.lines : Lines.encode(fields)
