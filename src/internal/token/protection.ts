@@ -57,11 +57,9 @@ export const encrypted = (keys: KeyRing, cookieName: string): Protection => {
   return {
     protect: seal,
     open: (token) => {
-      if (!sealedShape.test(token)) return malformed
       const opened = open(token)
-      return opened === undefined
-        ? tampered
-        : { _tag: "Opened", id: opened.plaintext, outdated: opened.outdated }
+      if (opened === undefined) return sealedShape.test(token) ? tampered : malformed
+      return { _tag: "Opened", id: opened.plaintext, outdated: opened.outdated }
     }
   }
 }

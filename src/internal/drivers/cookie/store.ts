@@ -28,7 +28,7 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
 
   const keyOf = (id: Redacted.Redacted<string>) => Identifier.hash(Redacted.value(id))
 
-  const tokenOf = (id: string, record: Record.SessionRecord) => codec!.seal(`${id}\n${Record.encode(record)}`)
+  const tokenOf = (id: string, record: Record.SessionRecord) => codec!.seal(id, "\n", Record.encode(record))
 
   const seal = (
     id: Redacted.Redacted<string>,
@@ -84,12 +84,14 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
         remember(key, record, { supersededUntil: 0 })
       ))
 
+  /** Base64url, long enough for a seal around nothing, and not too long. */
+  const isSealed = (token: string) => token.length <= capacity && /^[A-Za-z0-9_-]{44,}$/.test(token)
+
   const load = (redacted: Redacted.Redacted<string>) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const token = Redacted.value(redacted)
-      if (token.length > capacity || !shape.test(token)) return Effect.succeed(notFound.malformed)
-      const session = open(token)
-      if (session === undefined) return Effect.succeed(notFound.tampered)
+      const session = token.length > capacity ? undefined : open(token)
+      if (session === undefined) return Effect.succeed(isSealed(token) ? notFound.tampered : notFound.malformed)
       if (expiry.isExpired(session.record, now)) return Effect.succeed(notFound.expired)
       return Effect.map(revocations.find(Identifier.hash(session.id)), (revocation): Loaded => {
         if (revocation !== undefined) return now < revocation.supersededUntil ? superseded : notFound.unknown
@@ -113,6 +115,3 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
 }
 
 const clockSkew = 5 * 60_000
-
-// Base64url, and long enough for a seal around nothing.
-const shape = /^[A-Za-z0-9_-]{44,}$/
