@@ -15,7 +15,9 @@ const pattern = /^[A-Za-z0-9_-]{22,128}$/
 export const hash = (id: string): string => Crypto.hash("sha256", id, "base64url")
 
 /** Whether it looks like the hash of an id: what was read from a store may have been damaged. */
-export const isHash = (text: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(text)
+export const isHash = (text: string): boolean => hashPattern.test(text)
+
+const hashPattern = /^[A-Za-z0-9_-]{43}$/
 
 /** The name of a session for logs and lists: not a secret. */
 export const handle = (id: string): string => hash(id).slice(0, handleLength)
