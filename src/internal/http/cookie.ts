@@ -82,13 +82,13 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
         throw new SessionTooLargeError({ driver: "custom", size: token.length, limit: largest })
       }
       const options = lifetime(expiresAt, now)
-      const cookies: Array<Cookies.Cookie> = []
-      let offset = 0
-      for (const name of names) {
-        const value = token.slice(offset, offset + Capacity.ofCookie - name.length)
-        cookies.push(cookieOf(name, value, options))
-        offset += value.length
-        if (offset === token.length) break
+      const chunk = (index: number, offset: number) => {
+        const name = names[index]!
+        return cookieOf(name, token.slice(offset, offset + Capacity.ofCookie - name.length), options)
+      }
+      const cookies = [chunk(0, 0)]
+      for (let offset = cookies[0]!.value.length; offset < token.length; offset += cookies.at(-1)!.value.length) {
+        cookies.push(chunk(cookies.length, offset))
       }
       return cookies.length === names.length ? cookies : [...cookies, ...expireFrom(cookies.length, header)]
     },

@@ -41,7 +41,10 @@ export const inMemory = Effect.fnUntraced(function*(capacity: number) {
   })
   yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced("1 minute")))
   const revocations: Revocations = {
-    find: (key) => Effect.succeed(entries.get(key)),
+    find: (key) => {
+      const entry = entries.get(key)
+      return entry === undefined ? none : Effect.succeed(entry)
+    },
     add: (key, revocation, until) =>
       Effect.suspend(() => {
         if (entries.size >= capacity && !entries.has(key)) {
@@ -53,6 +56,8 @@ export const inMemory = Effect.fnUntraced(function*(capacity: number) {
   }
   return revocations
 })
+
+const none = Effect.succeed(undefined)
 
 /** In a store that several processes share. */
 export const shared = (store: Persistence.BackingPersistenceStore): Revocations => ({
