@@ -72,7 +72,7 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
         if (value === contradictory) return duplicate
         token += value
         // Only a full cookie is continued by the next one, so no count comes from the client.
-        if (name.length + value.length < Capacity.ofCookie) break
+        if (value.length < roomIn(name)) break
       }
       // One character more than can be, and no decoder has to look at the rest of a megabyte.
       return token === "" ? nothing : { _tag: "Token", token: token.slice(0, largest + 1) }
@@ -82,13 +82,12 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
         throw new SessionTooLargeError({ driver: "custom", size: token.length, limit: largest })
       }
       const options = lifetime(expiresAt, now)
-      const chunk = (index: number, offset: number) => {
+      const cookies = [cookieOf(settings.name, token.slice(0, roomIn(settings.name)), options)]
+      let offset = roomIn(settings.name)
+      for (let index = 1; offset < token.length; index++) {
         const name = names[index]!
-        return cookieOf(name, token.slice(offset, offset + Capacity.ofCookie - name.length), options)
-      }
-      const cookies = [chunk(0, 0)]
-      for (let offset = cookies[0]!.value.length; offset < token.length; offset += cookies.at(-1)!.value.length) {
-        cookies.push(chunk(cookies.length, offset))
+        cookies.push(cookieOf(name, token.slice(offset, offset + roomIn(name)), options))
+        offset += roomIn(name)
       }
       return cookies.length === names.length ? cookies : [...cookies, ...expireFrom(cookies.length, header)]
     },
@@ -98,6 +97,9 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
 
 const nothing: Presented = { _tag: "None" }
 const duplicate: Presented = { _tag: "Duplicate" }
+
+/** The bytes that the value of a cookie of this name may take. */
+const roomIn = (name: string): number => Capacity.ofCookie - name.length
 
 type Attributes = NonNullable<Cookies.Cookie["options"]>
 
