@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Exit } from "effect"
 import * as Change from "../../src/internal/record/change.ts"
 import * as Draft from "../../src/internal/record/draft.ts"
-import type { Fields } from "../../src/internal/record/record.ts"
+import { decode, encode, type Fields } from "../../src/internal/record/record.ts"
 import { intBetween, oneOf } from "../support/arbitraries.ts"
 import {
   asRewrite,
@@ -139,6 +139,20 @@ describe("a draft", () => {
 })
 
 describe("the change of a draft", () => {
+  it.prop(
+    "shows the same where it is made into text at once, on a Map or on a text",
+    [AnyRequest],
+    ([{ base, draft }]) => {
+      const times = { createdAt: 1, touchedAt: 2, expiresAt: 3 }
+      const inText = decode(encode({ ...times, fields: base })).fields
+      const expected = encode({ ...times, fields: new Map(Draft.fieldsOf(draft, base)) })
+      for (const from of [base, inText]) {
+        assert.strictEqual(encode({ ...times, fields: Draft.fieldsOf(draft, from) }), expected)
+      }
+    },
+    many
+  )
+
   it.prop("makes of what was there what the request sees", [AnyRequest], ([{ base, change, draft }]) => {
     assert.isTrue(Change.isExpected(base, change.expect))
     assertSame(Change.apply(base, change), Draft.fieldsOf(draft, base))

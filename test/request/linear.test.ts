@@ -125,7 +125,12 @@ describe("a record of many fields", () => {
   })
 
   const works: Readonly<Record<string, (times: number) => unknown>> = {
-    "is encoded and decoded": (times) => Record.decode(Record.encode(recordOf(fieldsOf(times)))),
+    "is encoded and decoded": (times) => [...Record.decode(Record.encode(recordOf(fieldsOf(times)))).fields],
+    "is decoded and asked for each of them": (times) => {
+      const fields = fieldsOf(times)
+      const decoded = Record.decode(Record.encode(recordOf(fields))).fields
+      for (const [name, text] of fields) assert.strictEqual(decoded.get(name), text)
+    },
     "is merged": (times) => {
       const fields = fieldsOf(times)
       const set = fieldsOf(times, (index) => `field ${index * 2}`)

@@ -1,0 +1,43 @@
+/**
+ * A Map made of many small ones. When a Map grows or shrinks, V8 copies all of it at once: a million entries take 30 to 60 ms,
+ * in which nobody is served, and 4,000 of them a fraction of one.
+ */
+
+/** How many entries each has, on average, when all are full. V8 makes room for 4,096, of which chance takes the rest. */
+const average = 3_750
+
+export interface SmallMaps<V> {
+  readonly size: () => number
+  readonly get: (key: string) => V | undefined
+  readonly set: (key: string, value: V) => void
+  readonly delete: (key: string) => void
+  readonly maps: ReadonlyArray<ReadonlyMap<string, V>>
+}
+
+/** For so many entries at most. The keys must be random where they begin, as hashes are. */
+export const make = <V>(capacity: number): SmallMaps<V> => {
+  const maps = Array.from({ length: Math.ceil(capacity / average) }, () => new Map<string, V>())
+  let size = 0
+  const mapOf = (key: string): Map<string, V> => maps[hash(key) % maps.length]!
+  return {
+    size: () => size,
+    get: (key) => mapOf(key).get(key),
+    set: (key, value) => {
+      const map = mapOf(key)
+      size -= map.size
+      map.set(key, value)
+      size += map.size
+    },
+    delete: (key) => {
+      if (mapOf(key).delete(key)) size--
+    },
+    maps
+  }
+}
+
+/** FNV-1a of the first characters, which have 24 bits: there are some 4,000 Maps at most. */
+const hash = (key: string): number => {
+  let hash = 0x811c9dc5
+  for (let at = 0; at < 4; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193)
+  return hash >>> 0
+}
