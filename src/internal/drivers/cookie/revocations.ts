@@ -43,7 +43,7 @@ export const inMemory = Effect.fnUntraced(function*(capacity: number) {
   const revocations: Revocations = {
     find: (key) => {
       const entry = entries.get(key)
-      return entry === undefined ? none : Effect.succeed(entry)
+      return entry === undefined ? notRevoked : Effect.succeed(entry)
     },
     add: (key, revocation, until) =>
       Effect.suspend(() => {
@@ -57,7 +57,8 @@ export const inMemory = Effect.fnUntraced(function*(capacity: number) {
   return revocations
 })
 
-const none = Effect.succeed(undefined)
+/** For nearly every session. */
+const notRevoked = Effect.succeed(undefined)
 
 /** In a store that several processes share. */
 export const shared = (store: Persistence.BackingPersistenceStore): Revocations => ({

@@ -25,25 +25,25 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
   // Without a secret the sessions are switched off, and nothing is ever sealed or opened.
   const codec = keys === undefined ? undefined : Seal.make(keys, `session ${settings.cookie.name}`)
 
-  const tokenOf = (id: string, record: Record.SessionRecord) => codec!.seal(id, "\n", Record.encode(record))
+  const tokenOf = (id: Id, record: Record.SessionRecord) => codec!.seal(id.text, "\n", Record.encode(record))
 
   const seal = (
     id: Id,
     record: Record.SessionRecord
   ): Effect.Effect<Written, SessionTooLargeError> => {
-    const token = tokenOf(id.text, record)
+    const token = tokenOf(id, record)
     const size = token.length + limit - capacity
     return size > limit
       ? Effect.fail(new SessionTooLargeError({ driver: "cookie", size, limit }))
       : Effect.succeed(written(token))
   }
 
-  const open = (token: string) => {
+  const open = (token: string): Session | undefined => {
     const opened = codec?.open(token)
     if (opened === undefined) return undefined
     const end = opened.plaintext.indexOf("\n")
     return {
-      id: opened.plaintext.slice(0, end),
+      id: new Id(opened.plaintext.slice(0, end)),
       record: Record.decode(opened.plaintext.slice(end + 1)),
       outdated: opened.outdated
     }
@@ -88,15 +88,19 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const session = token.length > capacity ? undefined : open(token)
       if (session === undefined) return Effect.succeed(isSealed(token) ? notFound.tampered : notFound.malformed)
-      const { outdated, record } = session
-      if (expiry.isExpired(record, now)) return Effect.succeed(notFound.expired)
-      const id = new Id(session.id)
-      return Effect.mapEager(revocations.find(id.key), (revocation): Loaded => {
-        if (revocation !== undefined) return now < revocation.supersededUntil ? superseded : notFound.unknown
-        const renewed = outdated ? new Token(tokenOf(id.text, record)) : undefined
-        return { _tag: "Found", id, record, renewed }
+      if (expiry.isExpired(session.record, now)) return Effect.succeed(notFound.expired)
+      return Effect.mapEager(revocations.find(session.id.key), (revocation): Loaded => {
+        if (revocation === undefined) return toLoaded(session)
+        return now < revocation.supersededUntil ? superseded : notFound.unknown
       })
     })
+
+  const toLoaded = ({ id, outdated, record }: Session): Loaded => ({
+    _tag: "Found",
+    id,
+    record,
+    renewed: outdated ? new Token(tokenOf(id, record)) : undefined
+  })
 
   return {
     driver: "cookie",
@@ -109,6 +113,13 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
       unlessRevoked(id, () => Effect.tap(seal(newId, record), () => supersede(id, newId, record))),
     destroy: (id, record) => Effect.suspend(() => destroy(id.key, record))
   }
+}
+
+/** What a cookie holds. */
+interface Session {
+  readonly id: Id
+  readonly record: Record.SessionRecord
+  readonly outdated: boolean
 }
 
 const clockSkew = 5 * 60_000
