@@ -1,7 +1,7 @@
 /**
  * Fields that stay text: to whoever reads them they are a Map.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import * as Record from "../../src/internal/record/record.ts"
 import { AnyText, intBetween, oneOf } from "../support/arbitraries.ts"
@@ -92,6 +92,20 @@ describe("fields in a text", () => {
     for (const [name, value] of fields) assert.strictEqual(textFieldsOf(fields).get(name), value)
     assert.strictEqual(textFieldsOf(fields).get(name), fields.get(name))
     assert.strictEqual(textFieldsOf(fields).has(name), fields.has(name))
+  })
+
+  it("are searched a few times only, however many of them are asked for", () => {
+    const count = 1_000
+    const fields = new Map(Array.from({ length: count }, (_, index) => [`field${index}`, String(index)]))
+    const inText = textFieldsOf(fields)
+    const searches = vi.spyOn(String.prototype, "indexOf")
+    try {
+      for (const name of fields.keys()) inText.get(name)
+      // Twice for each field that a search passes. A thousand searches would be a million.
+      assert.isAtMost(searches.mock.calls.length, 10 * 2 * count)
+    } finally {
+      searches.mockRestore()
+    }
   })
 
   it.prop("are the same record again when they are encoded", [AnyFields], ([fields]) => {
