@@ -41,7 +41,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
 import * as OpenApi from "effect/http-api/OpenApi"
@@ -114,50 +113,37 @@ const texts: { readonly [Status in ErrorStatus]: string } = {
 // As the errors of an HttpApi are declared: a client of it does not accept a body.
 const withoutBody: ErrorResponse = (status) => HttpServerResponse.empty({ status })
 
+type Response = HttpServerResponse.HttpServerResponse
+
 const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
   const settings = yield* SessionConfig
   const environment = Environment.make(settings, yield* SessionStore, yield* GenerateId)
   const cookie = Cookie.make(settings.cookie)
 
-  /** Nothing is loaded, but the hook is set: registered any later, it would not run. */
-  const begin = (
-    fiber: Fiber.Fiber<unknown, unknown>,
-    scope: Scope.Scope,
-    outer: RequestSession | undefined
-  ) => {
-    const exchange = new Exchange(environment, cookie, errorResponse, fiber)
-    RequestScope.begin(scope, exchange, outer)
-    HttpEffect.appendPreResponseHandlerUnsafe(exchange.context, (_, response) => beforeSending(exchange, response))
-    return exchange
-  }
-
-  return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
-    Effect.withFiber<HttpServerResponse.HttpServerResponse, E, Exclude<R, Session> | RequestServices>((fiber) => {
-      const scope = Context.getUnsafe(fiber.context, Scope.Scope)
-      const outer = Context.getOrUndefined(fiber.context, Session) as RequestSession | undefined
+  return <E, R>(app: Effect.Effect<Response, E, R>) =>
+    Effect.withFiber<Response, E, Exclude<R, Session> | RequestServices>((fiber) => {
+      const context = fiber.context as Context.Context<RequestServices>
+      const scope = Context.get(context, Scope.Scope)
+      const outer = Context.getOrUndefined(context, Session) as RequestSession | undefined
       const present = RequestScope.sessionAround(scope, settings.cookie.name, outer)
       if (present !== undefined) return Effect.provideService(app, Session, present)
-      const exchange = begin(fiber, scope, outer)
-      return Effect.flatMap(inside(exchange, fiber, app), (response) => answer(exchange, response))
+      const exchange = new Exchange(environment, cookie, errorResponse, fiber)
+      RequestScope.begin(scope, exchange, outer)
+      // Nothing is loaded, but the hook is set: registered any later, it would not run.
+      HttpEffect.appendPreResponseHandlerUnsafe(context, (_, response) => beforeSending(exchange, response))
+      // As `Effect.provideContext` would do it, which allocates more.
+      fiber.setContext(contextInside(exchange))
+      const made = Effect.onExitPrimitive(app as Effect.Effect<Response, E, Exclude<R, Session>>, () => {
+        fiber.setContext(context)
+        return undefined
+      })
+      return Effect.flatMap(made, (response) => answer(exchange, response))
     })
 })
 
-/** As `Effect.provideContext` would do it, which allocates more. Only inside of `Effect.withFiber`. */
-const inside = <A, E, R>(
-  exchange: Exchange,
-  fiber: Fiber.Fiber<unknown, unknown>,
-  app: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, Exclude<R, Session>> => {
-  const { context } = fiber
-  fiber.setContext(contextInside(exchange, context as Context.Context<RequestServices>))
-  return Effect.onExitPrimitive(app as Effect.Effect<A, E, Exclude<R, Session>>, () => {
-    fiber.setContext(context)
-    return undefined
-  })
-}
-
 /** The session, and a request that tells of an upgrade if the client asks for one. */
-const contextInside = (exchange: Exchange, context: Context.Context<RequestServices>) => {
+const contextInside = (exchange: Exchange) => {
+  const { context } = exchange
   const request = Context.get(context, HttpServerRequest)
   const withSession = Context.add(context, Session, exchange.session)
   return Upgrade.isAskedFor(request)

@@ -2,7 +2,7 @@
  * The cookie: found in any header a client may send, and written so that browsers keep it.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Schema } from "effect"
+import { Arbitrary, Duration, Schema } from "effect"
 import { SessionError } from "effect-session"
 import * as Cookies from "effect/http/Cookies"
 import { Cookie as JarCookie, CookieJar } from "tough-cookie"
@@ -166,6 +166,34 @@ describe("writing", () => {
     assert.deepStrictEqual(setCookies(write({ httpOnly: false, secure: false, sameSite: "strict" })), [
       `session=${tokenOf(43)}; Max-Age=86400; Path=/; SameSite=Strict`
     ])
+  })
+
+  const Attributes = Schema.Struct({
+    path: Schema.Literals(["/", "/app"]),
+    httpOnly: Schema.Boolean,
+    secure: Schema.Boolean,
+    sameSite: Schema.Literals(["lax", "strict", "none"]),
+    partitioned: Schema.Boolean,
+    domain: Schema.optionalKey(Schema.Literal("example.com"))
+  })
+
+  it.prop("makes the cookie that Effect makes of the token and these attributes, whatever the token is", [
+    Attributes,
+    AnyText,
+    intBetween(0, 500)
+  ], ([attributes, text, days]) => {
+    const { write } = Cookie.make({ ...defaults, ...attributes })
+    for (const token of [text.toWellFormed(), tokenOf(text.length), `${tokenOf(43)}.${tokenOf(43)}~`]) {
+      const options = { domain: undefined, ...attributes, maxAge: Duration.seconds(Math.min(days, 400) * 86_400) }
+      const expected = Cookies.makeCookieUnsafe("session", token, options)
+      // The second time the attributes are those of the first.
+      for (const [written, ...others] of [write(token, days * day, 0, ""), write(token, days * day, 0, "")]) {
+        assert.deepStrictEqual(others, [])
+        assert.deepStrictEqual(written, expected)
+        assert.isTrue(Cookies.isCookie(written))
+        assert.strictEqual(Cookies.serializeCookie(written!), Cookies.serializeCookie(expected))
+      }
+    }
   })
 
   it("a cookie for the browser's session has no lifetime of its own", () => {

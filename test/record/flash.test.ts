@@ -4,7 +4,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import type { Json, JsonObject } from "effect/Schema"
+import * as Draft from "../../src/internal/record/draft.ts"
 import * as Flash from "../../src/internal/record/flash.ts"
+import * as Record from "../../src/internal/record/record.ts"
 import { AnyText, intBetween, oneOf } from "../support/arbitraries.ts"
 
 const AnyObject = Arbitrary.schema(Schema.Record(Schema.String, Schema.Json)) as Arbitrary.Arbitrary<JsonObject>
@@ -238,5 +240,30 @@ describe("the field of a request's messages", () => {
     ])
     assert.deepStrictEqual(Flash.fieldsOf(fields), [first, second])
     assert.deepStrictEqual(Flash.messagesIn(fields, Flash.fieldsOf(fields)), { a: 2, b: 2, c: 1 })
+  })
+})
+
+describe("the fields that hold messages", () => {
+  const Name = Arbitrary.map(
+    Arbitrary.all([oneOf(["~flash:", "~flash", "flash:", "~~flash:", "\"~flash:", ""]), AnyText]),
+    ([start, rest]) => start + rest
+  )
+  const Value = Arbitrary.map(AnyJson, (json) => JSON.stringify(json))
+  const Others = Arbitrary.array(Arbitrary.all([Name, Value]), { minLength: 0, maxLength: 8 })
+
+  it.prop("are found by their names, sorted, whether the session is a Map, text, or text that was changed", [Others], ([
+    others
+  ]) => {
+    const fields = new Map<string, string>([["a", "\"~flash:1\""], ...others])
+    const text = Record.decode(Record.encode({ createdAt: 1, touchedAt: 2, expiresAt: 3, fields })).fields
+    const changed = Draft.fieldsOf(Draft.put(Draft.empty, "a", "1"), text)
+    const expected = [...fields.keys()].filter((name) => name.startsWith("~flash:")).toSorted()
+    for (const one of [fields, text, changed]) assert.deepStrictEqual(Flash.fieldsOf(one), expected)
+  })
+
+  it("come in the order in which they were flashed", () => {
+    const names = [2e12, 1, 1_700_000_000_000].map(Flash.fieldName)
+    const fields = new Map(names.map((name) => [name, "{}"]))
+    assert.deepStrictEqual(Flash.fieldsOf(fields), [1, 2, 0].map((index) => names[index]!))
   })
 })

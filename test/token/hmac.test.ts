@@ -18,6 +18,17 @@ describe("HMAC-SHA256", () => {
     for (const text of texts) assert.strictEqual(sign(text), expected(bytes, text))
   })
 
+  it.prop("is that of the prefix and the text, also where a text follows a longer or a shorter one", {
+    prefix: Schema.String,
+    texts: Schema.Array(Schema.String)
+  }, ({ prefix, texts }) => {
+    const bytes = Buffer.from("a key")
+    const sign = Hmac.make(Crypto.createSecretKey(bytes), prefix.toWellFormed())
+    for (const text of [...texts, "", "a", "ä", "b", "€", ...texts.toReversed()]) {
+      assert.strictEqual(sign(text), expected(bytes, prefix.toWellFormed() + text))
+    }
+  })
+
   it("is the one of RFC 4231, test case 2", () => {
     const sign = Hmac.make(Crypto.createSecretKey(Buffer.from("Jefe")))
     assert.strictEqual(

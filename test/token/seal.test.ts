@@ -27,6 +27,14 @@ describe("a seal", () => {
     })
   })
 
+  it("opens to what was sealed, also of parts, and if it is longer than all before, or shorter again", () => {
+    for (const length of [0, 1, 1_000, 10_000, 100_000, 2, 50_000]) {
+      const plaintext = "aä€😀".repeat(length)
+      const sealed = [seal.seal(plaintext), seal.seal("", plaintext.slice(0, 1), plaintext.slice(1))]
+      for (const one of sealed) assert.deepStrictEqual(seal.open(one), { plaintext, outdated: false })
+    }
+  })
+
   it.prop("is base64url, and as long as the text and 33 bytes", [AnyText], ([plaintext]) => {
     const sealed = seal.seal(plaintext)
     assert.match(sealed, /^[A-Za-z0-9_-]+$/)

@@ -22,15 +22,15 @@ type Response = HttpServerResponse.HttpServerResponse
 export const answer = (exchange: Exchange, made: Response): Effect.Effect<Response> => {
   if (exchange.isAnswered) return Effect.succeed(made)
   const { session } = exchange
-  const response = exchange.answers(made)
+  exchange.hasMade(made)
   exchange.isTooLateForCookie = session.phase === "late"
   const isNeeded = session.phase === "late" ? Upgrade.isSaved(session) : mayCommit(session)
   exchange.isAnswered = true
   // A change that a forked fiber makes from here on would miss the commit.
   session.phase = "closed"
-  if (rollsBack(Headers.statusOf(response))) return SetCookie.withCookie(exchange, response)
-  if (isNeeded) return committing(exchange, response)
-  return Effect.succeed(staysLate(session, response))
+  if (rollsBack(Headers.statusOf(made))) return SetCookie.withCookie(exchange, made)
+  if (isNeeded) return committing(exchange, made)
+  return exchange.answerWith(exchange.varying(staysLate(session, made)))
 }
 
 /**
@@ -39,13 +39,18 @@ export const answer = (exchange: Exchange, made: Response): Effect.Effect<Respon
  */
 export const beforeSending = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
   RequestScope.end(exchange.scope)
-  const answered = exchange.isAnswered
-    ? SetCookie.withMissingCookie(exchange, exchange.varying(response))
-    : answer(exchange, response)
-  return exchange.session.phase === "closed" && Exit.isExit(answered)
-    ? answered
-    : Effect.flatMapEager(answered, (response) => Late.savingLate(exchange, response))
+  const answered = answeredWith(exchange, response)
+  return exchange.session.phase === "closed" && Exit.isExit(answered) ? answered : savingLate(exchange, answered)
 }
+
+const answeredWith = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
+  if (!exchange.isAnswered) return answer(exchange, response)
+  // Mostly it is the one that has left the middleware.
+  return exchange.answer?.value === response ? exchange.answer : SetCookie.withMissingCookie(exchange, response)
+}
+
+const savingLate = (exchange: Exchange, answered: Effect.Effect<Response>): Effect.Effect<Response> =>
+  Effect.flatMapEager(answered, (response) => Late.savingLate(exchange, response))
 
 /** The status decides, not the exit of the handler: a failure may be a redirect. 499 is a client that has gone. */
 const rollsBack = (status: number): boolean => status >= 500 || status === 499
@@ -62,16 +67,28 @@ const committing = (exchange: Exchange, response: Response): Effect.Effect<Respo
   const committed = session.isInitiated
     ? session.commit(clock)
     : Effect.andThen(session.ready, Effect.suspend(() => session.commit(clock)))
-  const answered = Effect.matchCauseEffectEager(committed, {
-    onSuccess: () => SetCookie.withCookie(exchange, staysLate(session, response)),
+  const answered = isDone(committed) ? saved(exchange, response) : following(exchange, response, committed)
+  return isDone(answered) ? answered : Effect.uninterruptible(answered)
+}
+
+const isDone = (effect: Effect.Effect<unknown, unknown>): boolean => Exit.isExit(effect) && Exit.isSuccess(effect)
+
+const saved = (exchange: Exchange, response: Response): Effect.Effect<Response> =>
+  SetCookie.withCookie(exchange, staysLate(exchange.session, response))
+
+const following = (
+  exchange: Exchange,
+  response: Response,
+  committed: Effect.Effect<unknown, unknown>
+): Effect.Effect<Response> =>
+  Effect.matchCauseEffect(committed, {
+    onSuccess: () => saved(exchange, response),
     onFailure: (cause) =>
       Effect.flatMap(
         Replacement.replace(exchange, response, cause),
         (response) => SetCookie.withCookie(exchange, response)
       )
   })
-  return Exit.isExit(answered) ? answered : Effect.uninterruptible(answered)
-}
 
 /** While the body is being streamed, the session takes changes that need no other cookie. */
 const staysLate = (session: RequestSession, response: Response): Response => {

@@ -2,19 +2,23 @@
  * What caches between the server and its clients may keep, so that nobody gets what was made for somebody else (RFC 9111;
  * OWASP ASVS 5.0, V14.2.2 and V14.3.2).
  */
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Headers from "./headers.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
 /** Says that the response was made with a look at the cookie, beside what it depends on by the application's word. */
 export const varying = (response: Response): Response => {
+  const vary = varyOf(response)
+  return vary === Headers.valueOf(response, "vary") ? response : Headers.draftWith(response, "vary", vary)
+}
+
+/** What Vary has to say then. */
+export const varyOf = (response: Response): string => {
   const vary = Headers.valueOf(response, "vary")
-  if (vary === undefined || vary.trim() === "") return HttpServerResponse.setHeader(response, "vary", "Cookie")
+  if (vary === undefined || vary.trim() === "") return "Cookie"
   const names = vary.toLowerCase().split(",").map((name) => name.trim())
-  return names.includes("cookie") || names.includes("*")
-    ? response
-    : HttpServerResponse.setHeader(response, "vary", `${vary}, Cookie`)
+  return names.includes("cookie") || names.includes("*") ? vary : `${vary}, Cookie`
 }
 
 /**
@@ -22,9 +26,10 @@ export const varying = (response: Response): Response => {
  * public, is no such response, although a cache may store it.
  */
 export const isShared = (response: Response, now: number): boolean => {
-  const targeted = Headers.namesIn(response).filter(isTargeted)
-  if (targeted.some((name) => letsStore(name, Headers.valueOf(response, name)!))) return true
-  const directives = directivesIn(Headers.valueOf(response, "cache-control"))
+  if (targetedIn(response).length > 0) return true
+  const said = Headers.valueOf(response, "cache-control")
+  if (said === undefined) return expiryOf(response) > now
+  const directives = directivesIn(said)
   if (isForOneClient(directives)) return false
   if (has(directives, "public") || has(directives, "immutable")) return true
   const age = argumentOf(directives, "s-maxage") ?? argumentOf(directives, "max-age")
@@ -38,27 +43,24 @@ const expiryOf = (response: Response): number => {
   return expires.includes(":") ? Date.parse(expires) : Number.NaN
 }
 
-/** The response with a cookie, which only the client that it is for may keep: what the application says otherwise stays. */
-export const forOneClient = (response: Response): Response => {
-  const targeted = Headers.namesIn(response).filter((name) =>
-    isTargeted(name) && letsStore(name, Headers.valueOf(response, name)!)
-  )
-  const withoutTargeted = targeted.reduce(
-    (response, name) => HttpServerResponse.setHeader(response, name, name === accelExpires ? "0" : "no-store"),
-    response
-  )
-  return withCacheControl(withoutTargeted)
+/**
+ * A copy of the response that only the client that it is for may keep, as it has a cookie: what the application says
+ * otherwise stays.
+ */
+export const forOneClient = (response: Response): Headers.Draft => {
+  const draft = Headers.draftWith(response, "cache-control", privately(response))
+  for (const name of targetedIn(response)) draft.headers[name] = name === accelExpires ? "0" : "no-store"
+  return draft
 }
 
-const withCacheControl = (response: Response): Response => {
+/** What Cache-Control has to say. */
+const privately = (response: Response): string => {
   const said = Headers.valueOf(response, "cache-control")
-  if (said === undefined && Headers.valueOf(response, "expires") === undefined) {
-    return HttpServerResponse.setHeader(response, "cache-control", "no-store")
-  }
+  if (said === undefined) return Headers.valueOf(response, "expires") === undefined ? "no-store" : "private"
   const directives = directivesIn(said)
-  if (isForOneClient(directives)) return response
+  if (isForOneClient(directives)) return said
   const kept = directives.filter(({ name }) => !forShared.has(name)).map(({ text }) => text)
-  return HttpServerResponse.setHeader(response, "cache-control", [...kept, "private"].join(", "))
+  return [...kept, "private"].join(", ")
 }
 
 // `private` with the names of fields counts as one without for some caches, and for others only for those fields.
@@ -74,8 +76,8 @@ interface Directive {
   readonly text: string
 }
 
-const directivesIn = (header: string | undefined): ReadonlyArray<Directive> =>
-  [...(header ?? "").matchAll(directive)].map(([text, name, argument]) => ({
+const directivesIn = (header: string): ReadonlyArray<Directive> =>
+  [...header.matchAll(directive)].map(([text, name, argument]) => ({
     name: name!.toLowerCase(),
     argument: argument?.replace(/^"(.*)"$/, "$1"),
     text
@@ -100,6 +102,12 @@ const isForOneClient = (directives: ReadonlyArray<Directive>): boolean =>
 // -----------------------------------------------------------------------------
 
 const accelExpires = "x-accel-expires"
+
+/** Those that let such caches store the response. */
+const targetedIn = (response: Response): ReadonlyArray<string> => {
+  const names = Headers.namesIn(response, isTargeted)
+  return names.length === 0 ? names : names.filter((name) => letsStore(name, Headers.valueOf(response, name)!))
+}
 
 /** `CDN-Cache-Control`, those of vendors, and what there was before RFC 9213. */
 const isTargeted = (name: string): boolean =>

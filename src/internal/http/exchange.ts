@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -40,8 +41,10 @@ export class Exchange implements Client {
   /** Whether anybody has looked at the cookie. */
   #isCookieRead = false
   /** Whether that was before there was a response, so that it may depend on it. */
-  #isCookieUsed = false
+  isCookieUsed = false
   #response: HttpServerResponse.HttpServerResponse | undefined = undefined
+  /** The response that leaves the middleware, when there is one. */
+  answer: Exit.Success<HttpServerResponse.HttpServerResponse> | undefined = undefined
   /** The one that the same request has begun before, if any. */
   previous: Exchange | undefined = undefined
   /** The one that this one is inside of: with another cookie, if any. */
@@ -83,14 +86,19 @@ export class Exchange implements Client {
   }
 
   /** The application has made this response. */
-  answers(response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse {
-    this.#isCookieUsed = this.#isCookieRead
-    return this.#response = this.varying(response)
+  hasMade(response: HttpServerResponse.HttpServerResponse): void {
+    this.isCookieUsed = this.#isCookieRead
+    this.#response = response
+  }
+
+  /** This response leaves the middleware. */
+  answerWith(response: HttpServerResponse.HttpServerResponse): Effect.Effect<HttpServerResponse.HttpServerResponse> {
+    return this.answer = Exit.succeed(response) as Exit.Success<HttpServerResponse.HttpServerResponse>
   }
 
   /** The response, as caches must take it. */
   varying(response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse {
-    return this.#isCookieUsed ? Caching.varying(response) : response
+    return this.isCookieUsed ? Caching.varying(response) : response
   }
 
   get takesCookie(): boolean {

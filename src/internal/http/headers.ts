@@ -7,7 +7,17 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/** Another body or other cookies would bring back the headers of the body, over those that the application has set. */
+/** A response that nobody else has yet: it can still be changed, where a copy for each change costs some 200 bytes each. */
+export interface Draft extends Response {
+  readonly headers: Headers.Headers & Record<string, string>
+  cookies: Cookies.Cookies
+}
+
+/** A copy of the response, with a header. */
+export const draftWith = (response: Response, name: string, value: string): Draft =>
+  HttpServerResponse.setHeader(response, name, value) as Draft
+
+/** Another body would bring back its headers, over those that the application has set. */
 export const withItsHeaders = (response: Response, changed: Response): Response =>
   HttpServerResponse.setHeaders(changed, response.headers)
 
@@ -15,12 +25,15 @@ export const withItsHeaders = (response: Response, changed: Response): Response 
 export const valueOf = (response: Response, name: string): string | undefined =>
   response.headers[name] ?? nativeOf(response)?.headers.get(name) ?? undefined
 
-/** The names of all headers that the client will get, but for cookies. */
-export const namesIn = (response: Response): ReadonlyArray<string> => {
-  const names = Object.keys(response.headers)
+/** Which headers of such a name the client will get. Mostly there are none, and then nothing is allocated. */
+export const namesIn = (response: Response, isWanted: (name: string) => boolean): ReadonlyArray<string> => {
+  let names = none
+  for (const name in response.headers) if (isWanted(name)) names = [...names, name]
   const native = nativeOf(response)
-  return native === undefined ? names : [...new Set([...names, ...native.headers.keys()])]
+  return native === undefined ? names : [...new Set([...names, ...[...native.headers.keys()].filter(isWanted)])]
 }
+
+const none: ReadonlyArray<string> = []
 
 /** The status that the client will read. */
 export const statusOf = (response: Response): number => {

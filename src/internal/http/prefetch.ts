@@ -1,16 +1,24 @@
 /**
  * Requests whose response nobody may ever see: they must not use up what is shown once.
  */
+import type { Headers } from "effect/http/Headers"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { Messages } from "../request/requestSession.ts"
 
 /** What becomes of the flash messages that are waiting. */
 export const messagesFor = ({ headers, method }: HttpServerRequest): Messages =>
-  saysPrefetch.some((name) => /prefetch|prerender|preview/i.test(headers[name] ?? ""))
-    ? "wait"
-    : method === "HEAD"
-    ? "stay"
-    : "leave"
+  isPrefetch(headers) ? "wait" : method === "HEAD" ? "stay" : "leave"
+
+const isPrefetch = (headers: Headers): boolean => {
+  for (const name of saysPrefetch) {
+    const said = headers[name]
+    if (said !== undefined && prefetch.test(said)) return true
+  }
+  return false
+}
 
 /** Browsers send the first; before that they sent one of the next three; scripts, which can't set it, send the last. */
 const saysPrefetch = ["sec-purpose", "purpose", "x-moz", "x-purpose", "x-sec-purpose"]
+
+// Not where it is used: V8 would make it anew each time.
+const prefetch = /prefetch|prerender|preview/i

@@ -5,16 +5,21 @@
  * those, so messages that another request leaves meanwhile are not lost.
  */
 import type { Json, JsonObject } from "effect/Schema"
+import { mayHave } from "./lazyFields.ts"
 import { type Fields, isTooDeep, parse } from "./record.ts"
 
+// Encoded as JSON text, it is the same.
 const prefix = "~flash:"
 
 /** A field name that sorts by time and that no other request draws. */
 export const fieldName = (now: number): string =>
   `${prefix}${now.toString(36).padStart(9, "0")}${Math.random().toString(36).slice(2, 8)}`
 
+/** The fields that hold messages, by time. Mostly there are none, and every request that uses its session looks. */
 export const fieldsOf = (fields: Fields): ReadonlyArray<string> =>
-  [...fields.keys()].filter((field) => field.startsWith(prefix)).toSorted()
+  mayHave(fields, prefix) ? [...fields.keys()].filter((field) => field.startsWith(prefix)).toSorted() : none
+
+const none: ReadonlyArray<string> = []
 
 /** The messages that are in these fields, later ones over earlier ones. */
 export const messagesIn = (fields: Fields, names: ReadonlyArray<string>): JsonObject =>

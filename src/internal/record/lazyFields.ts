@@ -16,6 +16,11 @@ export abstract class LazyFields implements Fields {
   /** No fewer units of UTF-16 than all names and values together have. */
   abstract get lengthAtMost(): number
 
+  /** Whether there may be a field whose name begins like that, as far as that is known without looking at all of them. */
+  mayHave(_prefix: string): boolean {
+    return true
+  }
+
   /** All of them as lines of text. */
   get lines(): string {
     return Lines.encode(this.all)
@@ -72,6 +77,13 @@ export const lengthAtMost = (fields: Fields): number => {
     length += field.length + text.length
   })
   return length
+}
+
+/** Whether there may be a field whose name begins like that. */
+export const mayHave = (fields: Fields, prefix: string): boolean => {
+  if (fields instanceof LazyFields) return fields.mayHave(prefix)
+  for (const name of fields.keys()) if (name.startsWith(prefix)) return true
+  return false
 }
 
 export const linesOf = (fields: Fields): string => fields instanceof LazyFields ? fields.lines : Lines.encode(fields)

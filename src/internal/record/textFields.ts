@@ -32,6 +32,10 @@ export class TextFields extends LazyFields {
     return Lines.count(this.#text, this.#start)
   }
 
+  override mayHave(prefix: string): boolean {
+    return this.#text.includes(prefix, this.#start)
+  }
+
   get lengthAtMost(): number {
     return this.#text.length - this.#start
   }

@@ -10,15 +10,17 @@ const blockSize = 64
 /** The bytes of its result. */
 const hashSize = 32
 
-/** The HMAC of a text, base64url, with a key of at most 64 bytes. */
-export const make = (key: Crypto.KeyObject): (text: string) => string => {
-  const inner = padded(key.export(), 0x36)
-  // The hash of the rest is written behind it, each time anew.
+/** The HMAC of a text with a prefix, base64url, with a key of at most 64 bytes. */
+export const make = (key: Crypto.KeyObject, prefix = ""): (text: string) => string => {
+  const start = Buffer.concat([padded(key.export(), 0x36), Buffer.from(prefix)])
+  // The text is written behind it, each time anew. Most texts have the length of the one before.
+  let message = start
+  // And here the hash of that.
   const outer = Buffer.concat([padded(key.export(), 0x5c), Buffer.alloc(hashSize)])
   return (text) => {
-    const message = Buffer.allocUnsafe(blockSize + Buffer.byteLength(text))
-    message.set(inner)
-    message.write(text, blockSize)
+    const size = start.length + Buffer.byteLength(text)
+    if (size !== message.length) message = Buffer.concat([start], size)
+    message.write(text, start.length)
     outer.write(Crypto.hash("sha256", message, "binary"), blockSize, "binary")
     return Crypto.hash("sha256", outer, "base64url")
   }

@@ -41,7 +41,10 @@ export const inMemory = Effect.fnUntraced(function*(capacity: number) {
   })
   yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced("1 minute")))
   const revocations: Revocations = {
-    find: (key) => Effect.succeed(entries.get(key)),
+    find: (key) => {
+      const entry = entries.get(key)
+      return entry === undefined ? notRevoked : Effect.succeed(entry)
+    },
     add: (key, revocation, until) =>
       Effect.suspend(() => {
         if (entries.size >= capacity && !entries.has(key)) {
@@ -53,6 +56,9 @@ export const inMemory = Effect.fnUntraced(function*(capacity: number) {
   }
   return revocations
 })
+
+/** For nearly every session. */
+const notRevoked = Effect.succeed(undefined)
 
 /** In a store that several processes share. */
 export const shared = (store: Persistence.BackingPersistenceStore): Revocations => ({

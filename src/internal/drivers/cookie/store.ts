@@ -25,39 +25,39 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
   // Without a secret the sessions are switched off, and nothing is ever sealed or opened.
   const codec = keys === undefined ? undefined : Seal.make(keys, `session ${settings.cookie.name}`)
 
-  const tokenOf = (id: string, record: Record.SessionRecord) => codec!.seal(`${id}\n${Record.encode(record)}`)
+  const tokenOf = (id: Id, record: Record.SessionRecord) => codec!.seal(id.text, "\n", Record.encode(record))
 
   const seal = (
     id: Id,
     record: Record.SessionRecord
   ): Effect.Effect<Written, SessionTooLargeError> => {
-    const token = tokenOf(id.text, record)
+    const token = tokenOf(id, record)
     const size = token.length + limit - capacity
     return size > limit
       ? Effect.fail(new SessionTooLargeError({ driver: "cookie", size, limit }))
       : Effect.succeed(written(token))
   }
 
-  const open = (token: string) => {
+  const open = (token: string): Session | undefined => {
     const opened = codec?.open(token)
     if (opened === undefined) return undefined
     const end = opened.plaintext.indexOf("\n")
     return {
-      id: opened.plaintext.slice(0, end),
+      id: new Id(opened.plaintext.slice(0, end)),
       record: Record.decode(opened.plaintext.slice(end + 1)),
       outdated: opened.outdated
     }
   }
 
-  const unlessRevoked = <A>(
-    id: Id,
-    then: Effect.Effect<A, unknown>
-  ): Effect.Effect<A | Gone, unknown> =>
-    Effect.flatMap(
-      Effect.suspend(() => revocations.find(id.key)),
-      (revocation): Effect.Effect<A | Gone, unknown> => revocation === undefined ? then : Effect.succeed(gone)
+  const unlessRevoked = <A>(id: Id, then: () => Effect.Effect<A, unknown>): Effect.Effect<A | Gone, unknown> =>
+    Effect.suspend(() =>
+      Effect.flatMapEager(
+        revocations.find(id.key),
+        (revocation): Effect.Effect<A | Gone, unknown> => revocation === undefined ? then() : Effect.succeed(gone)
+      )
     )
-  const update = (id: Id, record: Record.SessionRecord) => unlessRevoked(id, Effect.suspend(() => seal(id, record)))
+
+  const update = (id: Id, record: Record.SessionRecord) => unlessRevoked(id, () => seal(id, record))
 
   // As long as any cookie of the session can be accepted, also by a server whose clock is behind.
   const remember = (key: string, record: Record.SessionRecord, revocation: Revocation) =>
@@ -80,19 +80,27 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
         remember(key, record, { supersededUntil: 0 })
       ))
 
-  const load = ({ text: token }: Token) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (token.length > capacity || !shape.test(token)) return Effect.succeed(notFound.malformed)
-      const session = open(token)
-      if (session === undefined) return Effect.succeed(notFound.tampered)
+  /** Base64url, long enough for a seal around nothing, and not too long. */
+  const isSealed = (token: string) => token.length <= capacity && /^[A-Za-z0-9_-]{44,}$/.test(token)
+
+  const load = ({ text: token }: Token): Effect.Effect<Loaded, unknown> =>
+    Effect.withFiber((fiber) => {
+      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      const session = token.length > capacity ? undefined : open(token)
+      if (session === undefined) return Effect.succeed(isSealed(token) ? notFound.tampered : notFound.malformed)
       if (expiry.isExpired(session.record, now)) return Effect.succeed(notFound.expired)
-      const id = new Id(session.id)
-      return Effect.map(revocations.find(id.key), (revocation): Loaded => {
-        if (revocation !== undefined) return now < revocation.supersededUntil ? superseded : notFound.unknown
-        const renewed = session.outdated ? new Token(tokenOf(session.id, session.record)) : undefined
-        return { _tag: "Found", id, record: session.record, renewed }
+      return Effect.mapEager(revocations.find(session.id.key), (revocation): Loaded => {
+        if (revocation === undefined) return toLoaded(session)
+        return now < revocation.supersededUntil ? superseded : notFound.unknown
       })
     })
+
+  const toLoaded = ({ id, outdated, record }: Session): Loaded => ({
+    _tag: "Found",
+    id,
+    record,
+    renewed: outdated ? new Token(tokenOf(id, record)) : undefined
+  })
 
   return {
     driver: "cookie",
@@ -102,12 +110,16 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
     update: (id, _, record) => update(id, record),
     touch: update,
     regenerate: (id, newId, record) =>
-      unlessRevoked(id, Effect.tap(Effect.suspend(() => seal(newId, record)), () => supersede(id, newId, record))),
+      unlessRevoked(id, () => Effect.tap(seal(newId, record), () => supersede(id, newId, record))),
     destroy: (id, record) => Effect.suspend(() => destroy(id.key, record))
   }
 }
 
-const clockSkew = 5 * 60_000
+/** What a cookie holds. */
+interface Session {
+  readonly id: Id
+  readonly record: Record.SessionRecord
+  readonly outdated: boolean
+}
 
-// Base64url, and long enough for a seal around nothing.
-const shape = /^[A-Za-z0-9_-]{44,}$/
+const clockSkew = 5 * 60_000
