@@ -13,27 +13,30 @@ import * as Replica from "./replica.ts"
 import * as Scripts from "./scripts.ts"
 import type { Script } from "./scripts.ts"
 
-/** All that the driver needs of a client. */
+/** A command and its parameters. */
+export type Command = readonly [name: string, ...parameters: ReadonlyArray<string>]
+
+/** The command that runs a script by its hash (`EVALSHA`), at a certain time. */
+export type Call = (now: number) => Command
+
+/** All that the driver needs of a client. Its operations are made once, and then asked for with little more than a key. */
 export interface Client extends Pick<Redis["Service"], "send"> {
-  /** Runs a script with the key and the parameters, also one that Redis does not know (any more). */
-  readonly evaluate: <A>(
+  /** Reads the hash of a key, unless it has something else. */
+  readonly load: <A>(read: (hash: Hash) => A) => (key: string) => Effect.Effect<A | undefined, RedisError>
+  /** Runs a script, also one that Redis does not know (any more). */
+  readonly script: <Answer, A>(
     script: Script,
-    key: string,
-    ...parameters: ReadonlyArray<string>
-  ) => Effect.Effect<A, RedisError>
-  /** Whether each of the two ends within the time limit. */
+    read: (answer: Answer) => A
+  ) => (call: Call) => Effect.Effect<A, RedisError>
+  /** Whether each of them ends within the time limit. */
   readonly keepsTimeLimit: boolean
 }
 
-/** Runs a script as `evaluate` does, and answers when replicas have confirmed it, or when it has waited long enough. */
-export type Confirm = <A>(
-  script: Script,
-  key: string,
-  ...parameters: ReadonlyArray<string>
-) => Effect.Effect<Confirmed<A>, RedisError>
+/** Runs a script as a client does, and answers when replicas have confirmed it, or when it has waited long enough. */
+export type Confirm = <Answer>(script: Script) => (call: Call) => Effect.Effect<Confirmed<Answer>, RedisError>
 
-export interface Confirmed<A> {
-  readonly answer: A
+export interface Confirmed<Answer> {
+  readonly answer: Answer
   /** How many replicas have confirmed it. */
   readonly replicas: number
 }
@@ -45,19 +48,39 @@ export interface Confirmed<A> {
 export const fromService = (redis: Pick<Redis["Service"], "send">, onReadOnly: () => void): Client => ({
   keepsTimeLimit: false,
   send: redis.send,
-  evaluate: <A>(script: Script, ...keyAndParameters: ReadonlyArray<string>) =>
+  load: (read) => (key) =>
     Effect.catchIf(
-      redis.send<A>("EVALSHA", script.sha, "1", ...keyAndParameters),
-      (error) => {
-        if (Replica.isReadOnly(error.cause) && Replica.breaksOff(script)) onReadOnly()
-        return isUnknownScript(error.cause)
-      },
-      () => redis.send<A>("EVAL", script.text, "1", ...keyAndParameters)
-    )
+      Effect.map(redis.send<Hash>("HGETALL", key), read),
+      (error) => isOfAnotherType((error as RedisError).cause),
+      () => Effect.undefined
+    ),
+  script: <Answer, A>(script: Script, read: (answer: Answer) => A) => (call: Call) =>
+    withNow((now) => {
+      const command = call(now)
+      const answer = Effect.catchIf(
+        redis.send<Answer>(...command),
+        (error) => {
+          if (Replica.isReadOnly(error.cause) && Replica.breaksOff(script)) onReadOnly()
+          return isUnknownScript(error.cause)
+        },
+        () => redis.send<Answer>(...withText(script, command))
+      )
+      return Effect.map(answer, read)
+    })
 })
+
+/** Something else is stored under the key: it is not ours, and no session. */
+export const isOfAnotherType = (cause: unknown): boolean => String(cause).includes("WRONGTYPE")
 
 /** Whether that is why a script has failed. */
 export const isUnknownScript = (cause: unknown): boolean => String(cause).includes("NOSCRIPT")
+
+/** The same command for a Redis that does not know the script. */
+export const withText = ({ text }: Script, [, , ...keysAndParameters]: Command): Command => [
+  "EVAL",
+  text,
+  ...keysAndParameters
+]
 
 /** How many replicas must confirm what must not come back, and how they are asked. */
 export interface Confirmation {
@@ -65,67 +88,50 @@ export interface Confirmation {
   readonly waitForReplicas: number
 }
 
-export const make = (client: Client, prefix: string, confirmation?: Confirmation): Backend => {
-  const run = <A>(script: Script, key: string, ...parameters: ReadonlyArray<string>) =>
-    client.evaluate<A>(script, prefix + key, ...parameters)
-  const destroyScript = confirmation === undefined ? Scripts.destroy : Scripts.destroyForGood
-  /** As `run`, confirmed by as many replicas as are asked for, unless the script has written nothing. */
-  const runForGood = <A>(
+export interface Options {
+  readonly prefix: string
+  /** Whether a script may have two keys. On a Cluster it may not. */
+  readonly ofTwoKeys: boolean
+  readonly confirmation?: Confirmation | undefined
+}
+
+export const make = (client: Client, { confirmation, ofTwoKeys, prefix }: Options): Backend => {
+  /** As `client.script`, confirmed by as many replicas as are asked for, unless the script has written nothing. */
+  const forGood = <Answer, A>(
     script: Script,
-    hasWritten: (answer: A) => boolean,
-    key: string,
-    ...parameters: ReadonlyArray<string>
-  ): Effect.Effect<A, RedisError | Error> => {
-    if (confirmation === undefined) return run<A>(script, key, ...parameters)
+    hasWritten: (answer: Answer) => boolean,
+    read: (answer: Answer) => A
+  ): (call: Call) => Effect.Effect<A, RedisError | Error> => {
+    if (confirmation === undefined) return client.script(script, read)
     const { confirm, waitForReplicas } = confirmation
-    return Effect.flatMap(
-      confirm<A>(script, prefix + key, ...parameters),
-      ({ answer, replicas }) =>
+    const confirmed = confirm<Answer>(script)
+    return (call) =>
+      Effect.flatMap(confirmed(call), ({ answer, replicas }) =>
         replicas >= waitForReplicas || !hasWritten(answer)
-          ? Effect.succeed(answer)
-          : Effect.fail(notConfirmed(replicas, waitForReplicas))
-    )
+          ? Effect.sync(() => read(answer))
+          : Effect.fail(notConfirmed(replicas, waitForReplicas)))
   }
+  const load = client.load(fromHash)
+  const create = client.script(Scripts.create, isOne)
+  const update = client.script(Scripts.update, toUpdated)
+  const touch = client.script(Scripts.touch, isOne)
+  const supersede = forGood(Scripts.supersede, hasSuperseded, toSuperseded)
+  const regenerate = forGood(Scripts.regenerate, isOne, toRegenerated)
+  const destroyScript = confirmation === undefined ? Scripts.destroy : Scripts.destroyForGood
+  const destroy = forGood(destroyScript, () => true, toMark)
   return {
     driver: "redis",
     keepsTimeLimit: client.keepsTimeLimit,
-    load: (key) =>
-      Effect.catchIf(
-        Effect.map(client.send<Hash>("HGETALL", prefix + key), fromHash),
-        // Something else is stored under the key: it is not ours, and no session.
-        (error) => String((error as RedisError).cause).includes("WRONGTYPE"),
-        () => Effect.undefined
-      ),
-    create: (key, record) =>
-      withNow((now) => Effect.map(run(Scripts.create, key, ...toParametersOfCreate(record, now)), isOne)),
-    update: (key, change, times) =>
-      withNow((now) =>
-        Effect.map(
-          run<number | string | Hash>(Scripts.update, key, ...toParametersOfUpdate(change, times, now)),
-          (answer) => typeof answer === "object" ? toConflict(answer) ?? false : isOne(answer)
-        )
-      ),
-    touch: (key, { expiresAt, touchedAt }) =>
-      withNow((now) =>
-        Effect.map(run(Scripts.touch, key, ...[touchedAt, expiresAt, keepFor(expiresAt, now)].map(String)), isOne)
-      ),
-    supersede: (key, mark, expected) =>
-      withNow((now) =>
-        Effect.map(
-          runForGood<readonly [written: unknown, hash: Hash]>(
-            Scripts.supersede,
-            ([written]) => isOne(written),
-            key,
-            ...toParametersOfSupersede(mark, expected, now)
-          ),
-          ([written, hash]) => isOne(written) ? toRecord(hash) : toConflict(hash)
-        )
-      ),
-    destroy: (key) =>
-      Effect.map(runForGood<ReadonlyArray<string>>(destroyScript, () => true, key), (hash) => {
-        const mark = fromHash(hash)
-        return mark !== undefined && "successor" in mark ? mark : undefined
-      })
+    load: (key) => load(prefix + key),
+    create: (key, record) => create((now) => toCreate(prefix + key, record, now)),
+    update: (key, change, times) => update((now) => toUpdate(prefix + key, change, times, now)),
+    touch: (key, times) => touch((now) => toTouch(prefix + key, times, now)),
+    supersede: (key, mark, expected) => supersede((now) => toSupersede(prefix + key, mark, expected, now)),
+    ...(ofTwoKeys && {
+      regenerate: (key: string, newKey: string, record: SessionRecord, mark: SupersededRecord, expected: Fields) =>
+        regenerate((now) => toRegenerate(prefix + key, prefix + newKey, record, mark, expected, now))
+    }),
+    destroy: (key) => destroy(() => ["EVALSHA", destroyScript.sha, "1", prefix + key])
   }
 }
 
@@ -138,14 +144,12 @@ const notConfirmed = (replicas: number, waitForReplicas: number) =>
 const withNow = <A, E, R>(f: (now: number) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => f(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()))
 
-const isOne = (answer: unknown): boolean => Number(answer) === 1
-
 // -----------------------------------------------------------------------------
 // records
 // -----------------------------------------------------------------------------
 
 /** As the client gives it: names and values in turn, or an object, or a Map. */
-type Hash = ReadonlyArray<string> | { readonly [field: string]: string } | ReadonlyMap<string, string>
+export type Hash = ReadonlyArray<string> | { readonly [field: string]: string } | ReadonlyMap<string, string>
 
 /** Calls `f` for each name and value. */
 const forEach = (hash: Hash, f: (name: string, value: string) => void): void => {
@@ -197,55 +201,106 @@ const toRecord = (hash: Hash): SessionRecord | undefined => {
   return stored === undefined || "successor" in stored ? undefined : stored
 }
 
+const toMark = (hash: Hash): SupersededRecord | undefined => {
+  const stored = fromHash(hash)
+  return stored !== undefined && "successor" in stored ? stored : undefined
+}
+
 const toConflict = (hash: Hash): Conflict | undefined => {
   const record = toRecord(hash)
   return record && conflict(record)
 }
 
-const toParametersOfCreate = (
-  { createdAt, expiresAt, fields, touchedAt }: SessionRecord,
-  now: number
-): ReadonlyArray<string> => {
-  const times = ["~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt]
-  const parameters = [keepFor(expiresAt, now), ...times].map(String)
-  pushFields(parameters, fields)
-  return parameters
+// -----------------------------------------------------------------------------
+// what scripts answer
+// -----------------------------------------------------------------------------
+
+const isOne = (answer: unknown): boolean => Number(answer) === 1
+
+const toUpdated = (answer: number | string | Hash): boolean | Conflict =>
+  typeof answer === "object" ? toConflict(answer) ?? false : isOne(answer)
+
+const toRegenerated = (answer: number | string | Hash): boolean | "taken" | Conflict =>
+  answer === "taken" ? answer : toUpdated(answer)
+
+type Superseded = readonly [written: unknown, hash: Hash]
+
+const hasSuperseded = ([written]: Superseded): boolean => isOne(written)
+
+const toSuperseded = ([written, hash]: Superseded): SessionRecord | Conflict | undefined =>
+  isOne(written) ? toRecord(hash) : toConflict(hash)
+
+// -----------------------------------------------------------------------------
+// what scripts are sent
+// -----------------------------------------------------------------------------
+
+const toCreate = (key: string, { createdAt, expiresAt, fields, touchedAt }: SessionRecord, now: number): Command => {
+  const numbers = `${createdAt} ${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`
+  const command: MutableCommand = ["EVALSHA", Scripts.create.sha, "1", key, numbers]
+  pushFields(command, fields)
+  return command
 }
 
-const toParametersOfUpdate = (
-  change: Change,
-  { expiresAt, touchedAt }: Times,
-  now: number
-): ReadonlyArray<string> => {
-  const parameters = change.touch
-    ? [String(touchedAt), String(expiresAt), String(keepFor(expiresAt, now))]
-    : ["0", "0", "0"]
-  pushExpected(parameters, change.expect)
-  parameters.push(change.clear ? "1" : "0", String(change.remove.size))
-  for (const field of change.remove) parameters.push(toName(field))
-  parameters.push(String(change.set.size))
-  pushFields(parameters, change.set)
-  for (const [field, { by, initial }] of change.increment) parameters.push(toName(field), String(by), String(initial))
-  return parameters
+const toTouch = (key: string, { expiresAt, touchedAt }: Times, now: number): Command => [
+  "EVALSHA",
+  Scripts.touch.sha,
+  "1",
+  key,
+  `${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`
+]
+
+const toUpdate = (key: string, change: Change, { expiresAt, touchedAt }: Times, now: number): Command => {
+  const { clear, expect, increment, remove, set, touch } = change
+  const times = touch ? `${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}` : "0 0 0"
+  const numbers = `${times} ${expect.size} ${clear ? 1 : 0} ${remove.size} ${set.size}`
+  const command: MutableCommand = ["EVALSHA", Scripts.update.sha, "1", key, numbers]
+  pushExpected(command, expect)
+  for (const field of remove) command.push(toName(field))
+  pushFields(command, set)
+  for (const [field, { by, initial }] of increment) command.push(toName(field), String(by), String(initial))
+  return command
 }
 
-const toParametersOfSupersede = (
+const toSupersede = (
+  key: string,
   { successor, supersededUntil }: SupersededRecord,
   expected: Expected,
   now: number
-): ReadonlyArray<string> => {
-  const parameters = [String(supersededUntil), successor, String(keepFor(supersededUntil, now))]
-  pushExpected(parameters, expected)
-  return parameters
+): Command => {
+  const numbers = `${supersededUntil} ${keepFor(supersededUntil, now)} ${expected.size}`
+  const command: MutableCommand = ["EVALSHA", Scripts.supersede.sha, "1", key, numbers, successor]
+  pushExpected(command, expected)
+  return command
 }
 
-const pushExpected = (parameters: Array<string>, expected: Expected): void => {
-  parameters.push(String(expected.size))
-  for (const [field, text] of expected) parameters.push(toName(field), text === undefined ? "" : `=${text}`)
+const toRegenerate = (
+  key: string,
+  newKey: string,
+  { createdAt, expiresAt, fields, touchedAt }: SessionRecord,
+  { successor, supersededUntil }: SupersededRecord,
+  expected: Fields,
+  now: number
+): Command => {
+  const removed = [...expected.keys()].filter((field) => !fields.has(field))
+  const numbers = [
+    `${createdAt} ${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`,
+    `${supersededUntil} ${keepFor(supersededUntil, now)} ${expected.size} ${removed.length}`
+  ].join(" ")
+  const command: MutableCommand = ["EVALSHA", Scripts.regenerate.sha, "2", key, newKey, numbers, successor]
+  pushExpected(command, expected)
+  for (const field of removed) command.push(toName(field))
+  for (const [field, text] of fields) if (expected.get(field) !== text) command.push(toName(field), text)
+  return command
 }
 
-const pushFields = (parameters: Array<string>, fields: Fields): void => {
-  for (const [field, value] of fields) parameters.push(toName(field), value)
+type MutableCommand = [name: string, ...parameters: Array<string>]
+
+const pushExpected = (command: MutableCommand, expected: Expected): void => {
+  for (const [field, text] of expected) command.push(toName(field), text === undefined ? "" : `=${text}`)
+}
+
+const pushFields = (command: MutableCommand, fields: Fields): void => {
+  for (const [field, value] of fields) command.push(toName(field), value)
 }
 
 /**

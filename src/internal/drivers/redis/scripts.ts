@@ -1,5 +1,7 @@
 /**
- * The scripts that Redis runs, each on one key, so that a Cluster runs them as well.
+ * The scripts that Redis runs, all but one on one key, so that a Cluster runs them as well.
+ *
+ * Their numbers come as one text: a client makes some 130 bytes of each parameter.
  */
 import * as Crypto from "node:crypto"
 
@@ -10,35 +12,34 @@ export interface Script {
 
 const script = (text: string): Script => ({ text, sha: Crypto.createHash("sha1").update(text).digest("hex") })
 
-export const create = script(`
+/** Takes the numbers from the first parameter, in this order. */
+const numbers = (...names: ReadonlyArray<string>) => `
+local ${names.join(", ")} = string.match(ARGV[1], "${names.map(() => "(%S+)").join(" ")}")
+`
+
+export const create = script(`${numbers("createdAt", "touchedAt", "expiresAt", "keepFor")}
 if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+redis.call("HSET", KEYS[1], "~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt)
 for index = 2, #ARGV, 2 do
   redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
 end
-redis.call("PEXPIRE", KEYS[1], ARGV[1])
+redis.call("PEXPIRE", KEYS[1], keepFor)
 return 1
 `)
 
 // A session has ~expiresAt; the mark of a superseded one has not.
 const readTimes = `
 local times = redis.call("HMGET", KEYS[1], "~touchedAt", "~expiresAt")
-local touchedAt, expiresAt = tonumber(times[1] or ""), tonumber(times[2] or "")
-if not touchedAt or not expiresAt then return 0 end
+local wasTouchedAt, expiredAt = tonumber(times[1] or ""), tonumber(times[2] or "")
+if not wasTouchedAt or not expiredAt then return 0 end
 `
 
-// The parameters after the first three are lists, each with its length before it.
-const lists = `
-local index = 4
-local function count()
-  index = index + 1
-  return tonumber(ARGV[index - 1])
-end
-`
-
-// What a field must hold has "=" before it, so that it is told from a field that must not be there.
-const isExpected = `
+// Lists follow one another, and how long each of them is stands among the numbers. What a field must hold has "=" before
+// it, so that it is told from a field that must not be there.
+const isExpected = (first: number) => `
+local index = ${first}
 local function isExpected()
-  for _ = 1, count() do
+  for _ = 1, tonumber(expected) do
     local value = redis.call("HGET", KEYS[1], ARGV[index])
     if (value and "=" .. value or "") ~= ARGV[index + 1] then return false end
     index = index + 2
@@ -47,34 +48,42 @@ local function isExpected()
 end
 `
 
+const remove = `
+for _ = 1, tonumber(removed) do
+  redis.call("HDEL", KEYS[1], ARGV[index])
+  index = index + 1
+end
+`
+
+// The key stays for as long as any server wants it, also one whose clock is behind those of the others.
+const keep = `
+if tonumber(keepFor) > redis.call("PTTL", KEYS[1]) then redis.call("PEXPIRE", KEYS[1], keepFor) end
+`
+
 // PEXPIRE before HSET: a server without memory left refuses a script whose first write could take some, and a request
 // that only reads must not fail because of it. For the same reason, times move last where there is more to write.
-// The key stays for as long as any server wants it, also one whose clock is behind those of the others.
 const moveTimes = `
-if tonumber(ARGV[3]) > 0 and tonumber(ARGV[3]) > redis.call("PTTL", KEYS[1]) then
-  redis.call("PEXPIRE", KEYS[1], ARGV[3])
-end
-if tonumber(ARGV[2]) > expiresAt then redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2]) end
-if tonumber(ARGV[1]) > touchedAt then redis.call("HSET", KEYS[1], "~touchedAt", ARGV[1]) end
+if tonumber(keepFor) > 0 then ${keep} end
+if tonumber(expiresAt) > expiredAt then redis.call("HSET", KEYS[1], "~expiresAt", expiresAt) end
+if tonumber(touchedAt) > wasTouchedAt then redis.call("HSET", KEYS[1], "~touchedAt", touchedAt) end
 return 1
 `
 
-export const touch = script(readTimes + moveTimes)
+export const touch = script(`${numbers("touchedAt", "expiresAt", "keepFor")}${readTimes}${moveTimes}`)
 
-export const update = script(`${readTimes}${lists}${isExpected}
+export const update = script(`
+${numbers("touchedAt", "expiresAt", "keepFor", "expected", "clears", "removed", "set")}
+${readTimes}${isExpected(2)}
 if not isExpected() then return redis.call("HGETALL", KEYS[1]) end
-if count() == 1 then
+if clears == "1" then
   for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
     if field ~= "~createdAt" and field ~= "~touchedAt" and field ~= "~expiresAt" then
       redis.call("HDEL", KEYS[1], field)
     end
   end
 end
-for _ = 1, count() do
-  redis.call("HDEL", KEYS[1], ARGV[index])
-  index = index + 1
-end
-for _ = 1, count() do
+${remove}
+for _ = 1, tonumber(set) do
   redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
   index = index + 2
 end
@@ -85,16 +94,53 @@ while index <= #ARGV do
 end
 ${moveTimes}`)
 
-export const supersede = script(`${lists}${isExpected}
-if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {0, {}} end
+// Beside the three times.
+const isSame = `
 local hash = redis.call("HGETALL", KEYS[1])
-local size = tonumber(ARGV[4])
--- Beside the three times.
-if #hash / 2 ~= size + 3 or not isExpected() then return {0, hash} end
+local isSame = #hash / 2 == tonumber(expected) + 3 and isExpected()
+`
+
+const mark = `
+redis.call("HSET", KEYS[1], "~supersededUntil", supersededUntil, "~successor", ARGV[2])
+redis.call("PEXPIRE", KEYS[1], keepMarkFor)
+`
+
+export const supersede = script(`${numbers("supersededUntil", "keepMarkFor", "expected")}${isExpected(3)}
+if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {0, {}} end
+${isSame}
+if not isSame then return {0, hash} end
 redis.call("DEL", KEYS[1])
-redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1], "~successor", ARGV[2])
-redis.call("PEXPIRE", KEYS[1], ARGV[3])
+${mark}
 return {1, hash}
+`)
+
+// The first write could take memory: a server without any left refuses it all.
+export const regenerate = script(`
+${
+  numbers(
+    "createdAt",
+    "touchedAt",
+    "expiresAt",
+    "keepFor",
+    "supersededUntil",
+    "keepMarkFor",
+    "expected",
+    "removed"
+  )
+}
+if redis.call("EXISTS", KEYS[2]) == 1 then return "taken" end
+${readTimes}${isExpected(3)}${isSame}
+if not isSame then return hash end
+if expiredAt > tonumber(expiresAt) then expiresAt = times[2] end
+redis.call("HSET", KEYS[1], "~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt)
+${remove}
+for index = index, #ARGV, 2 do
+  redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
+end
+${keep}
+redis.call("RENAME", KEYS[1], KEYS[2])
+${mark}
+return 1
 `)
 
 const readMark = `
@@ -126,31 +172,33 @@ return {}
 `)
 
 /** What the scripts call, besides what requests do themselves. */
-export const commands: ReadonlyArray<string> = "exists hset pexpire pttl hget hmget hkeys hexists hdel type del unlink"
-  .split(" ")
+export const commands: ReadonlyArray<string> =
+  "exists hset pexpire pttl hget hmget hkeys hexists hdel type del unlink rename"
+    .split(" ")
 
-/** Calls each command and answers with those that fail, and why. */
+/** Calls each command and answers with those that fail, and why. With two keys, it shows whether a script may have two. */
 export const tryOut = script(`
 local failures = {}
 local function try(...)
   local answer = redis.pcall(...)
-  if type(answer) == "table" and answer.err then
-    failures[#failures + 1] = (...)
-    failures[#failures + 1] = answer.err
-  end
+  if type(answer) ~= "table" or not answer.err then return true end
+  failures[#failures + 1] = (...)
+  failures[#failures + 1] = answer.err
 end
-try("EXISTS", KEYS[1])
-try("HSET", KEYS[1], "~", "")
-try("PEXPIRE", KEYS[1], "60000")
-try("PTTL", KEYS[1])
-try("HGET", KEYS[1], "~")
-try("HMGET", KEYS[1], "~", "~~")
-try("HGETALL", KEYS[1])
-try("HKEYS", KEYS[1])
-try("HEXISTS", KEYS[1], "~")
-try("HDEL", KEYS[1], "~")
-try("TYPE", KEYS[1])
-try("DEL", KEYS[1])
-try("UNLINK", KEYS[1])
+local key = KEYS[#KEYS]
+try("EXISTS", key)
+-- Without memory left, there is nothing to rename.
+if try("HSET", KEYS[1], "~", "") then try("RENAME", KEYS[1], key) end
+try("PEXPIRE", key, "60000")
+try("PTTL", key)
+try("HGET", key, "~")
+try("HMGET", key, "~", "~~")
+try("HGETALL", key)
+try("HKEYS", key)
+try("HEXISTS", key, "~")
+try("HDEL", key, "~")
+try("TYPE", key)
+try("DEL", key)
+try("UNLINK", key)
 return failures
 `)
