@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
-import type { Change, Expected } from "../../record/change.ts"
+import type { Change } from "../../record/change.ts"
 import { type Fields, isReserved, type SessionRecord, type Times } from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
 import { toField, toName } from "../../store/fieldName.ts"
@@ -151,16 +151,9 @@ const withNow = <A, E, R>(f: (now: number) => Effect.Effect<A, E, R>): Effect.Ef
 /** As the client gives it: names and values in turn, or an object, or a Map. */
 export type Hash = ReadonlyArray<string> | { readonly [field: string]: string } | ReadonlyMap<string, string>
 
-/** Calls `f` for each name and value. */
-const forEach = (hash: Hash, f: (name: string, value: string) => void): void => {
-  if (Array.isArray(hash)) {
-    for (let index = 0; index < hash.length; index += 2) f(hash[index], hash[index + 1])
-  } else if (hash instanceof Map) {
-    for (const [name, value] of hash) f(name, value)
-  } else {
-    for (const name of Object.keys(hash)) f(name, (hash as { readonly [field: string]: string })[name]!)
-  }
-}
+/** Names and values in turn. */
+const flat = (hash: Hash): ReadonlyArray<string> =>
+  Array.isArray(hash) ? hash : [...hash instanceof Map ? hash : Object.entries(hash)].flat()
 
 const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   const fields = new Map<string, string>()
@@ -169,7 +162,10 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   let expiresAt = Number.NaN
   let supersededUntil = Number.NaN
   let successor = ""
-  forEach(hash, (name, value) => {
+  const stored = flat(hash)
+  for (let index = 0; index < stored.length; index += 2) {
+    const name = stored[index]!
+    const value = stored[index + 1]!
     switch (isReserved(name) ? name : "") {
       case "~createdAt":
         createdAt = Number(value)
@@ -190,7 +186,7 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
       default:
         fields.set(toField(name), value)
     }
-  })
+  }
   if (!Number.isNaN(supersededUntil)) return { supersededUntil, successor }
   // Without its times, which somebody must have damaged, it is no session.
   return Number.isNaN(createdAt + touchedAt + expiresAt) ? undefined : { createdAt, touchedAt, expiresAt, fields }
@@ -237,39 +233,46 @@ const toSuperseded = ([written, hash]: Superseded): SessionRecord | Conflict | u
 const toCreate = (key: string, { createdAt, expiresAt, fields, touchedAt }: SessionRecord, now: number): Command => {
   const numbers = `${createdAt} ${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`
   const command: MutableCommand = ["EVALSHA", Scripts.create.sha, "1", key, numbers]
-  pushFields(command, fields)
+  for (const [field, text] of fields) command.push(toName(field), text)
   return command
 }
 
-const toTouch = (key: string, { expiresAt, touchedAt }: Times, now: number): Command => [
+const toTouch = (key: string, times: Times, now: number): Command => [
   "EVALSHA",
   Scripts.touch.sha,
   "1",
   key,
-  `${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`
+  numbersOfTouch(times, now)
 ]
 
-const toUpdate = (key: string, change: Change, { expiresAt, touchedAt }: Times, now: number): Command => {
-  const { clear, expect, increment, remove, set, touch } = change
-  const times = touch ? `${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}` : "0 0 0"
-  const numbers = `${times} ${expect.size} ${clear ? 1 : 0} ${remove.size} ${set.size}`
-  const command: MutableCommand = ["EVALSHA", Scripts.update.sha, "1", key, numbers]
-  pushExpected(command, expect)
-  for (const field of remove) command.push(toName(field))
-  pushFields(command, set)
-  for (const [field, { by, initial }] of increment) command.push(toName(field), String(by), String(initial))
+const numbersOfTouch = ({ expiresAt, touchedAt }: Times, now: number): string =>
+  `${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`
+
+const toUpdate = (key: string, change: Change, times: Times, now: number): Command => {
+  const command: MutableCommand = ["EVALSHA", Scripts.update.sha, "1", key, ""]
+  let steps = ""
+  for (const [field, text] of change.expect) steps += pushExpected(command, field, text)
+  if (change.clear) steps += letters.clear
+  for (const field of change.remove) steps += pushRemove(command, field)
+  for (const [field, text] of change.set) steps += pushSet(command, field, text)
+  for (const [field, { by, initial }] of change.increment) {
+    command.push(toName(field), String(by), String(initial))
+    steps += letters.increment
+  }
+  command[4] = `${change.touch ? numbersOfTouch(times, now) : "0 0 0"} ${steps}`
   return command
 }
 
 const toSupersede = (
   key: string,
   { successor, supersededUntil }: SupersededRecord,
-  expected: Expected,
+  expected: Fields,
   now: number
 ): Command => {
-  const numbers = `${supersededUntil} ${keepFor(supersededUntil, now)} ${expected.size}`
-  const command: MutableCommand = ["EVALSHA", Scripts.supersede.sha, "1", key, numbers, successor]
-  pushExpected(command, expected)
+  const command: MutableCommand = ["EVALSHA", Scripts.supersede.sha, "1", key, "", successor]
+  let steps = ""
+  for (const [field, text] of expected) steps += pushExpected(command, field, text)
+  command[4] = `${supersededUntil} ${keepFor(supersededUntil, now)} ${steps}`
   return command
 }
 
@@ -281,26 +284,39 @@ const toRegenerate = (
   expected: Fields,
   now: number
 ): Command => {
-  const removed = [...expected.keys()].filter((field) => !fields.has(field))
-  const numbers = [
-    `${createdAt} ${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`,
-    `${supersededUntil} ${keepFor(supersededUntil, now)} ${expected.size} ${removed.length}`
-  ].join(" ")
-  const command: MutableCommand = ["EVALSHA", Scripts.regenerate.sha, "2", key, newKey, numbers, successor]
-  pushExpected(command, expected)
-  for (const field of removed) command.push(toName(field))
-  for (const [field, text] of fields) if (expected.get(field) !== text) command.push(toName(field), text)
+  const command: MutableCommand = ["EVALSHA", Scripts.regenerate.sha, "2", key, newKey, "", successor]
+  let steps = ""
+  for (const [field, text] of expected) steps += pushExpected(command, field, text)
+  for (const field of expected.keys()) if (!fields.has(field)) steps += pushRemove(command, field)
+  for (const [field, text] of fields) if (expected.get(field) !== text) steps += pushSet(command, field, text)
+  command[5] = `${createdAt} ${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)} ` +
+    `${supersededUntil} ${keepFor(supersededUntil, now)} ${steps}`
   return command
 }
 
 type MutableCommand = [name: string, ...parameters: Array<string>]
 
-const pushExpected = (command: MutableCommand, expected: Expected): void => {
-  for (const [field, text] of expected) command.push(toName(field), text === undefined ? "" : `=${text}`)
+// A step's parameters go to the command, and the answer is its letter.
+
+const { letters } = Scripts
+
+const pushExpected = (command: MutableCommand, field: string, text: string | undefined): string => {
+  if (text === undefined) {
+    command.push(toName(field))
+    return letters.lacks
+  }
+  command.push(toName(field), text)
+  return letters.has
 }
 
-const pushFields = (command: MutableCommand, fields: Fields): void => {
-  for (const [field, value] of fields) command.push(toName(field), value)
+const pushRemove = (command: MutableCommand, field: string): string => {
+  command.push(toName(field))
+  return letters.remove
+}
+
+const pushSet = (command: MutableCommand, field: string, text: string): string => {
+  command.push(toName(field), text)
+  return letters.set
 }
 
 /**

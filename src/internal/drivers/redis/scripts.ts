@@ -14,7 +14,7 @@ const script = (text: string): Script => ({ text, sha: Crypto.createHash("sha1")
 
 /** Takes the numbers from the first parameter, in this order. */
 const numbers = (...names: ReadonlyArray<string>) => `
-local ${names.join(", ")} = string.match(ARGV[1], "${names.map(() => "(%S+)").join(" ")}")
+local ${names.join(", ")} = string.match(ARGV[1], "${names.map(() => "(%S*)").join(" ")}")
 `
 
 export const create = script(`${numbers("createdAt", "touchedAt", "expiresAt", "keepFor")}
@@ -27,6 +27,9 @@ redis.call("PEXPIRE", KEYS[1], keepFor)
 return 1
 `)
 
+/** The steps of a change. */
+export const letters = { has: "h", lacks: "l", clear: "c", remove: "r", set: "s", increment: "i" } as const
+
 // A session has ~expiresAt; the mark of a superseded one has not.
 const readTimes = `
 local times = redis.call("HMGET", KEYS[1], "~touchedAt", "~expiresAt")
@@ -34,25 +37,51 @@ local wasTouchedAt, expiredAt = tonumber(times[1] or ""), tonumber(times[2] or "
 if not wasTouchedAt or not expiredAt then return 0 end
 `
 
-// Lists follow one another, and how long each of them is stands among the numbers. What a field must hold has "=" before
-// it, so that it is told from a field that must not be there.
-const isExpected = (first: number) => `
+// What is to be done stands behind the numbers, a letter for each step, and what the steps need follows from some
+// parameter on. What must be there comes first, so that nothing is written if it is not.
+const carryOut = (first: number) => `
 local index = ${first}
-local function isExpected()
-  for _ = 1, tonumber(expected) do
-    local value = redis.call("HGET", KEYS[1], ARGV[index])
-    if (value and "=" .. value or "") ~= ARGV[index + 1] then return false end
-    index = index + 2
+local function take()
+  index = index + 1
+  return ARGV[index - 1]
+end
+local function clear()
+  for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
+    if field ~= "~createdAt" and field ~= "~touchedAt" and field ~= "~expiresAt" then
+      redis.call("HDEL", KEYS[1], field)
+    end
+  end
+end
+local function carryOut()
+  for step in string.gmatch(steps, ".") do
+    if step == "${letters.clear}" then
+      clear()
+    else
+      local field = take()
+      if step == "${letters.has}" then
+        if redis.call("HGET", KEYS[1], field) ~= take() then return false end
+      elseif step == "${letters.lacks}" then
+        if redis.call("HGET", KEYS[1], field) then return false end
+      elseif step == "${letters.remove}" then
+        redis.call("HDEL", KEYS[1], field)
+      elseif step == "${letters.set}" then
+        redis.call("HSET", KEYS[1], field, take())
+      elseif step == "${letters.increment}" then
+        local by, initial = take(), take()
+        local number = tonumber(redis.call("HGET", KEYS[1], field) or "") or tonumber(initial)
+        redis.call("HSET", KEYS[1], field, string.format("%.17g", number + tonumber(by)))
+      end
+    end
   end
   return true
 end
 `
 
-const remove = `
-for _ = 1, tonumber(removed) do
-  redis.call("HDEL", KEYS[1], ARGV[index])
-  index = index + 1
-end
+// Beside the three times.
+const isSame = `
+local hash = redis.call("HGETALL", KEYS[1])
+local _, expected = string.gsub(steps, "${letters.has}", "")
+local isSame = #hash / 2 == expected + 3 and carryOut()
 `
 
 // The key stays for as long as any server wants it, also one whose clock is behind those of the others.
@@ -72,40 +101,16 @@ return 1
 export const touch = script(`${numbers("touchedAt", "expiresAt", "keepFor")}${readTimes}${moveTimes}`)
 
 export const update = script(`
-${numbers("touchedAt", "expiresAt", "keepFor", "expected", "clears", "removed", "set")}
-${readTimes}${isExpected(2)}
-if not isExpected() then return redis.call("HGETALL", KEYS[1]) end
-if clears == "1" then
-  for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
-    if field ~= "~createdAt" and field ~= "~touchedAt" and field ~= "~expiresAt" then
-      redis.call("HDEL", KEYS[1], field)
-    end
-  end
-end
-${remove}
-for _ = 1, tonumber(set) do
-  redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
-  index = index + 2
-end
-while index <= #ARGV do
-  local number = tonumber(redis.call("HGET", KEYS[1], ARGV[index]) or "") or tonumber(ARGV[index + 2])
-  redis.call("HSET", KEYS[1], ARGV[index], string.format("%.17g", number + tonumber(ARGV[index + 1])))
-  index = index + 3
-end
+${numbers("touchedAt", "expiresAt", "keepFor", "steps")}${readTimes}${carryOut(2)}
+if not carryOut() then return redis.call("HGETALL", KEYS[1]) end
 ${moveTimes}`)
-
-// Beside the three times.
-const isSame = `
-local hash = redis.call("HGETALL", KEYS[1])
-local isSame = #hash / 2 == tonumber(expected) + 3 and isExpected()
-`
 
 const mark = `
 redis.call("HSET", KEYS[1], "~supersededUntil", supersededUntil, "~successor", ARGV[2])
 redis.call("PEXPIRE", KEYS[1], keepMarkFor)
 `
 
-export const supersede = script(`${numbers("supersededUntil", "keepMarkFor", "expected")}${isExpected(3)}
+export const supersede = script(`${numbers("supersededUntil", "keepMarkFor", "steps")}${carryOut(3)}
 if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {0, {}} end
 ${isSame}
 if not isSame then return {0, hash} end
@@ -114,29 +119,13 @@ ${mark}
 return {1, hash}
 `)
 
-// The first write could take memory: a server without any left refuses it all.
 export const regenerate = script(`
-${
-  numbers(
-    "createdAt",
-    "touchedAt",
-    "expiresAt",
-    "keepFor",
-    "supersededUntil",
-    "keepMarkFor",
-    "expected",
-    "removed"
-  )
-}
+${numbers("createdAt", "touchedAt", "expiresAt", "keepFor", "supersededUntil", "keepMarkFor", "steps")}
 if redis.call("EXISTS", KEYS[2]) == 1 then return "taken" end
-${readTimes}${isExpected(3)}${isSame}
+${readTimes}${carryOut(3)}${isSame}
 if not isSame then return hash end
 if expiredAt > tonumber(expiresAt) then expiresAt = times[2] end
 redis.call("HSET", KEYS[1], "~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt)
-${remove}
-for index = index, #ARGV, 2 do
-  redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
-end
 ${keep}
 redis.call("RENAME", KEYS[1], KEYS[2])
 ${mark}
