@@ -3,7 +3,7 @@
  *
  * **Details**
  *
- * A session is one hash: a field for each key of the session, with its value as JSON, and three of the library's own for
+ * A session is one hash: a field for each key of the session, with its value as JSON, and one of the library's own for
  * the times. Its key is the prefix and the hash of the session's id. These are the commands, each of them one round trip:
  *
  * | operation  | commands |

@@ -19,37 +19,39 @@ export const make = (limit: Duration.Duration): TimeLimit => {
   if (!Duration.isFinite(limit)) return (self) => self
   const watches = new Watches(limit)
   return <A, E, E2, R>(self: Effect.Effect<A, E, R>, onTimeout: () => E2) =>
-    Effect.withFiber<A, E | E2, R>((parent) =>
-      // All in one step, as the caller may be interrupted between two.
-      Effect.callback<A, E | E2>((resume) => {
-        // A fiber of its own, which can be interrupted even if the caller can't.
-        const fiber = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>)
-        const exit = fiber.pollUnsafe()
-        if (exit !== undefined) return resume(exit)
-        const watch = watches.of(parent)
-        const waiting = new Hanging(() => {
-          // Before the interruption, whose exit would otherwise be the answer.
-          resume(Effect.fail(onTimeout()))
-          // Not awaited: what hangs may not let itself be interrupted either.
-          fiber.interruptUnsafe()
-        })
-        watch.begin(parent, waiting)
-        const end = () => {
-          watch.end(waiting)
-          // With nobody to watch over, it would only keep the process from ending.
-          watch.stopIfIdle()
-        }
-        fiber.addObserver((exit) => {
-          end()
-          resume(exit)
-        })
-        return Effect.sync(() => {
-          end()
-          fiber.interruptUnsafe()
-        })
+    // All in one step, as the caller may be interrupted between two.
+    Effect.callback<A, E | E2, R>((resume) => {
+      const parent = caller()
+      // A fiber of its own, which can be interrupted even if the caller can't.
+      const fiber = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>)
+      const exit = fiber.pollUnsafe()
+      if (exit !== undefined) return resume(exit)
+      const watch = watches.of(parent)
+      const waiting = new Hanging(() => {
+        // Before the interruption, whose exit would otherwise be the answer.
+        resume(Effect.fail(onTimeout()))
+        // Not awaited: what hangs may not let itself be interrupted either.
+        fiber.interruptUnsafe()
       })
-    )
+      watch.begin(parent, waiting)
+      const end = () => {
+        watch.end(waiting)
+        // With nobody to watch over, it would only keep the process from ending.
+        watch.stopIfIdle()
+      }
+      fiber.addObserver((exit) => {
+        end()
+        resume(exit)
+      })
+      return Effect.sync(() => {
+        end()
+        fiber.interruptUnsafe()
+      })
+    })
 }
+
+/** The fiber that runs this. `Effect.withFiber` would be one step more around each call. */
+const caller = () => Fiber.getCurrent()!
 
 class Hanging extends Waiting {
   readonly expire: () => void
@@ -87,7 +89,7 @@ export const makeForPromises = (limit: Duration.Duration) =>
     ),
     (watches): LimitCalls => <Question, Answer, A, E>(calls: Calls<Question, Answer, A, E>) => (question: Question) =>
       Effect.callback<A, E>((resume) => {
-        const fiber = Fiber.getCurrent()!
+        const fiber = caller()
         const watch = watches.of(fiber)
         const call = new Call(calls, question, watch, resume)
         watch.begin(fiber, call)

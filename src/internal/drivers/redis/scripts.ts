@@ -19,7 +19,7 @@ local ${names.join(", ")} = string.match(ARGV[1], "${names.map(() => "(%S*)").jo
 
 export const create = script(`${numbers("createdAt", "touchedAt", "expiresAt", "keepFor")}
 if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
-redis.call("HSET", KEYS[1], "~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt)
+redis.call("HSET", KEYS[1], "~times", createdAt .. " " .. touchedAt .. " " .. expiresAt)
 for index = 2, #ARGV, 2 do
   redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
 end
@@ -30,11 +30,11 @@ return 1
 /** The steps of a change. */
 export const letters = { has: "h", lacks: "l", clear: "c", remove: "r", set: "s", increment: "i" } as const
 
-// A session has ~expiresAt; the mark of a superseded one has not.
+// A session has ~times; the mark of a superseded one has not.
 const readTimes = `
-local times = redis.call("HMGET", KEYS[1], "~touchedAt", "~expiresAt")
-local wasTouchedAt, expiredAt = tonumber(times[1] or ""), tonumber(times[2] or "")
-if not wasTouchedAt or not expiredAt then return 0 end
+local stored = redis.call("HGET", KEYS[1], "~times")
+local wasCreatedAt, wasTouchedAt, expiredAt = string.match(stored or "", "^(%S+) (%S+) (%S+)$")
+if not tonumber(wasCreatedAt) or not tonumber(wasTouchedAt) or not tonumber(expiredAt) then return 0 end
 `
 
 // What is to be done stands behind the numbers, a letter for each step, and what the steps need follows from some
@@ -47,9 +47,7 @@ local function take()
 end
 local function clear()
   for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
-    if field ~= "~createdAt" and field ~= "~touchedAt" and field ~= "~expiresAt" then
-      redis.call("HDEL", KEYS[1], field)
-    end
+    if field ~= "~times" then redis.call("HDEL", KEYS[1], field) end
   end
 end
 local function carryOut()
@@ -77,11 +75,11 @@ local function carryOut()
 end
 `
 
-// Beside the three times.
+// Beside the times.
 const isSame = `
 local hash = redis.call("HGETALL", KEYS[1])
 local _, expected = string.gsub(steps, "${letters.has}", "")
-local isSame = #hash / 2 == expected + 3 and carryOut()
+local isSame = #hash / 2 == expected + 1 and carryOut()
 `
 
 // The key stays for as long as any server wants it, also one whose clock is behind those of the others.
@@ -93,8 +91,10 @@ if tonumber(keepFor) > redis.call("PTTL", KEYS[1]) then redis.call("PEXPIRE", KE
 // that only reads must not fail because of it. For the same reason, times move last where there is more to write.
 const moveTimes = `
 if tonumber(keepFor) > 0 then ${keep} end
-if tonumber(expiresAt) > expiredAt then redis.call("HSET", KEYS[1], "~expiresAt", expiresAt) end
-if tonumber(touchedAt) > wasTouchedAt then redis.call("HSET", KEYS[1], "~touchedAt", touchedAt) end
+if tonumber(touchedAt) < tonumber(wasTouchedAt) then touchedAt = wasTouchedAt end
+if tonumber(expiresAt) < tonumber(expiredAt) then expiresAt = expiredAt end
+local moved = wasCreatedAt .. " " .. touchedAt .. " " .. expiresAt
+if moved ~= stored then redis.call("HSET", KEYS[1], "~times", moved) end
 return 1
 `
 
@@ -111,7 +111,7 @@ redis.call("PEXPIRE", KEYS[1], keepMarkFor)
 `
 
 export const supersede = script(`${numbers("supersededUntil", "keepMarkFor", "steps")}${carryOut(3)}
-if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {0, {}} end
+if redis.call("HEXISTS", KEYS[1], "~times") == 0 then return {0, {}} end
 ${isSame}
 if not isSame then return {0, hash} end
 redis.call("DEL", KEYS[1])
@@ -124,8 +124,8 @@ ${numbers("createdAt", "touchedAt", "expiresAt", "keepFor", "supersededUntil", "
 if redis.call("EXISTS", KEYS[2]) == 1 then return "taken" end
 ${readTimes}${carryOut(3)}${isSame}
 if not isSame then return hash end
-if expiredAt > tonumber(expiresAt) then expiresAt = times[2] end
-redis.call("HSET", KEYS[1], "~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt)
+if tonumber(expiresAt) < tonumber(expiredAt) then expiresAt = expiredAt end
+redis.call("HSET", KEYS[1], "~times", createdAt .. " " .. touchedAt .. " " .. expiresAt)
 ${keep}
 redis.call("RENAME", KEYS[1], KEYS[2])
 ${mark}
