@@ -2,10 +2,9 @@
  * Which commands a request costs, and what is left of requests that run at the same time, over HTTP.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Redacted } from "effect"
+import { Context, Effect, Fiber, Layer } from "effect"
 import { Session, SessionConfig, SessionStore } from "effect-session"
 import * as Change from "../../../src/internal/record/change.ts"
-import * as Identifier from "../../../src/internal/token/identifier.ts"
 import { setTimeOfDay } from "../../support/clock.ts"
 import { secret } from "../../support/config.ts"
 import { races } from "../../support/races.ts"
@@ -154,7 +153,7 @@ describe.each(redisClients)("through $client, a commit that expects something", 
         expiresAt: session.record.expiresAt + 3_600_000,
         fields: new Map(Object.entries({ kept: "1", changed: "2", "": "2", __proto: "1", "~\"": "\"=\"", added: "2" }))
       })
-      const hash = `sessions:${Identifier.hash(Redacted.value(loaded.id))}`
+      const hash = `sessions:${loaded.id.key}`
       const leftOf = (key: string) => redis().command<number>("PTTL", key)
       assert.closeTo(yield* leftOf(hash), 2 * 3_600_000 + 60_000, 10_000, "as long as it was to stay before")
       assert.isBelow(yield* leftOf(session.hash), 3_600_000, "the mark stays for a while")
