@@ -73,7 +73,10 @@ import { SqlError } from "effect/sql/SqlError"
 import * as TimeLimit from "./internal/concurrency/timeLimit.ts"
 import * as Setting from "./internal/config/settings.ts"
 import * as SqlBackend from "./internal/drivers/sql/backend.ts"
-import * as SqlDialect from "./internal/drivers/sql/dialect.ts"
+import type { Dialect } from "./internal/drivers/sql/dialect.ts"
+import { mysql } from "./internal/drivers/sql/mysql.ts"
+import { postgresql } from "./internal/drivers/sql/postgresql.ts"
+import { sqlite } from "./internal/drivers/sql/sqlite.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { withoutValues } from "./internal/store/withoutValues.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
@@ -128,10 +131,11 @@ export const make: (
   const backend = SqlBackend.make(client, yield* dialectOf(client), table)
   const refused = (write: string) =>
     new SessionConfigError({ mistakes: [Setting.mistake(["store", "table"], table, write)] })
-  const refusals = yield* Effect.mapError(
+  const { refusals, wrongType } = yield* Effect.mapError(
     TimeLimit.make(timeLimit)(backend.tryOut, () => TimeLimit.noAnswer(timeLimit)),
     (error) => refused(explain(error))
   )
+  if (wrongType !== undefined) return yield* refused(explainType(wrongType))
   if (refusals.length > 0) return yield* refused(explainRefusals(refusals))
   const sweep = Effect.catchCause(
     Effect.flatMap(Clock.currentTimeMillis, (now) => backend.sweep(now - differenceOfClocks)),
@@ -143,8 +147,13 @@ export const make: (
 
 const differenceOfClocks = 3_600_000
 
-const dialectOf = (client: SqlClient): Effect.Effect<SqlDialect.Dialect, SessionConfigError> => {
-  const dialect = SqlDialect.of(client)
+const dialectOf = (client: SqlClient): Effect.Effect<Dialect, SessionConfigError> => {
+  const dialect = client.onDialectOrElse({
+    pg: () => postgresql,
+    mysql: () => mysql,
+    sqlite: () => sqlite,
+    orElse: () => undefined
+  })
   const write = "The SQL driver knows PostgreSQL, MySQL and SQLite: provide a SqlClient of one of these"
   return dialect === undefined
     ? Effect.fail(new SessionConfigError({ mistakes: [Setting.mistake(["store", "type"], client.driver, write)] }))
@@ -153,6 +162,9 @@ const dialectOf = (client: SqlClient): Effect.Effect<SqlDialect.Dialect, Session
 
 const messageOf = (error: SqlError | Error): string =>
   (error instanceof SqlError && error.reason.cause instanceof Error ? error.reason.cause : error).message
+
+const explainType = ({ expected, found }: NonNullable<SqlBackend.Findings["wrongType"]>): string =>
+  `Its column "fields" has the type ${found}, and needs ${expected}. Drop the table. ${howToMakeIt}`
 
 const explainRefusals = (refusals: ReadonlyArray<SqlBackend.Refusal>): string => {
   const statements = refusals.map(({ statement }) => statement)
@@ -169,10 +181,12 @@ const explain = (error: SqlError | Error): string => {
     // Where a client does not tell one error of SQLite from another.
     (error.reason._tag === "SqlSyntaxError" || /no such (table|column)/.test(message))
   return isMissing
-    ? `It is not there, or not a table of sessions: ${message}. ` +
-      "Run the migration, SqlLayer.migration(), or the file for this database in the folder sql of effect-session"
+    ? `It is not there, or not a table of sessions: ${message}. ${howToMakeIt}`
     : `It can't be read: ${message}`
 }
+
+const howToMakeIt =
+  "Run the migration, SqlLayer.migration(), or the file for this database in the folder sql of effect-session"
 
 /**
  * Sessions in a SQL database.
