@@ -3,22 +3,41 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, String } from "effect"
-import type { SqlLayer } from "effect-session"
+import { type SqlLayer, SessionStore } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
+import { SqlClient } from "effect/sql/SqlClient"
 import { inspect } from "node:util"
+import * as SqlBackend from "../../../src/internal/drivers/sql/backend.ts"
+import type { Dialect } from "../../../src/internal/drivers/sql/dialect.ts"
+import { postgresql } from "../../../src/internal/drivers/sql/postgresql.ts"
+import { sqlite } from "../../../src/internal/drivers/sql/sqlite.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { shared } from "../../support/redisServer.ts"
 import { sqliteClient } from "../../support/sqliteClient.ts"
-import { sqlStore } from "../../support/sqlStore.ts"
+import { migrate, sqlStore } from "../../support/sqlStore.ts"
 
 const server = shared(startPostgres())
 
 const onPostgres = (config: Partial<PgClient.PgPoolConfig>, options?: SqlLayer.Options) =>
   Layer.unwrap(Effect.sync(() => sqlStore(server().client(config), options)))
 
+/** The store as it is for a back end that can't change two rows at once. */
+const stepByStep = (client: Layer.Layer<SqlClient>, dialect: Dialect) =>
+  Layer.effect(
+    SessionStore.SessionStore,
+    Effect.flatMap(SqlClient, (sql) => {
+      const { regenerate: _, ...backend } = SqlBackend.make(sql, dialect, "effect_sessions")
+      return SessionStore.fromBackend(backend)
+    })
+  ).pipe(Layer.provide(migrate()), Layer.provide(client))
+
 const dump = Effect.suspend(() => Effect.map(server().query("SELECT * FROM effect_sessions"), (rows) => inspect(rows)))
 
 SessionStoreTest.suite("SqlLayer on PostgreSQL", { layer: onPostgres({}), dump })
+
+SessionStoreTest.suite("SqlLayer on PostgreSQL, where a session is superseded in a step of its own", {
+  layer: Layer.unwrap(Effect.sync(() => stepByStep(server().client(), postgresql)))
+})
 
 SessionStoreTest.suite("SqlLayer on PostgreSQL, with a pool of one connection", {
   layer: onPostgres({ maxConnections: 1 })
@@ -44,3 +63,7 @@ SessionStoreTest.suite("SqlLayer on a client that transforms the names in querie
 })
 
 SessionStoreTest.suite("SqlLayer on SQLite", { layer: sqlStore(sqliteClient()) })
+
+SessionStoreTest.suite("SqlLayer on SQLite, where a session is superseded in a step of its own", {
+  layer: stepByStep(sqliteClient(), sqlite)
+})
