@@ -5,30 +5,34 @@
  * **Details**
  *
  * A session is one row: the hash of its id as the key, its times in milliseconds since the epoch, and its fields as a JSON
- * object. {@link migration} makes the table, or a file in the folder `sql` of this package. These are the statements, where
- * each is one round trip:
+ * object, in which each value is a string: the JSON text of a field. So what comes out is what went in, to the letter, also out
+ * of a `JSONB`. {@link migration} makes the table, or a file in the folder `sql` of this package. These are the statements on
+ * PostgreSQL, where each is one round trip:
  *
  * | operation  | statements |
  * | ---------- | ---------- |
  * | load       | `SELECT`; inside a transaction of the application `SAVEPOINT`, `SELECT`, `RELEASE SAVEPOINT` |
- * | create     | `INSERT … ON CONFLICT DO NOTHING RETURNING` |
- * | update     | `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` |
- * | touch      | `UPDATE … RETURNING` |
- * | regenerate | those of create for the new one; `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` to put the mark of a superseded session in the place of the old one, or just `COMMIT` and a `DELETE` of the new one if another request has changed the old one meanwhile |
- * | destroy    | `DELETE … RETURNING`; if there was nothing to delete, the `SELECT` of load, and the same for the session under its new id if another request has regenerated it a moment ago |
+ * | create     | `INSERT … ON CONFLICT DO NOTHING` |
+ * | update     | `UPDATE`, whatever the request has changed and expects |
+ * | touch      | `UPDATE` |
+ * | regenerate | one statement that locks the old session, puts the mark of a superseded session in its place, and inserts the new one: all of it or nothing |
+ * | destroy    | `DELETE`; if there was nothing to delete, the `SELECT` of load, and the same for the session under its new id if another request has regenerated it a moment ago |
  *
- * An update of a session that is gone, or superseded, or not as the change expects, has no `UPDATE`: fields are compared
- * between the `SELECT` and the `UPDATE`, in the same transaction. If the session is gone or superseded, a `SELECT` after that
- * looks for the one that followed. SQLite has no `FOR UPDATE`: there a transaction begins
- * with `BEGIN IMMEDIATE`. MySQL has no `RETURNING`: there create is an `INSERT` that fails if there is a row, and touch and destroy
- * are an `UPDATE` or a `DELETE` and a `SELECT` after it. This is tested on PostgreSQL and on
- * SQLite; on MySQL it follows the same statements.
+ * An update is made to the row as it is when its turn has come, so that nothing of another commit is lost. If it has found no
+ * session, or not what it expects, the `SELECT` of load says what there is, and another one looks for a session that
+ * followed. The same goes for regenerate, where the first `SELECT` is for the new id.
+ *
+ * On SQLite and MySQL, the driver makes the change itself: an update is the `SELECT` of load and an `UPDATE` that writes
+ * only if the row still has these fields, both again if it has not. On SQLite, regenerate is a `SELECT` and one
+ * `INSERT … ON CONFLICT DO UPDATE` for both rows. On MySQL it is an `INSERT` for the new session, and for the old one a
+ * `SELECT` and an `UPDATE`; if another request has changed it meanwhile, a `DELETE` of the new one. This is tested on PostgreSQL
+ * and on SQLite; on MySQL it follows the same statements.
  *
  * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what expired more than an hour
  * ago: the clock of another server, for which it may still be alive, can differ by that much.
  *
- * Each of these statements is tried when the Layer is built, on no row: a server whose user lacks a right, or whose database
- * takes no changes, does not start. On PostgreSQL these are all the rights that the user `shop` needs, where it does not own
+ * Reading, inserting, updating and deleting are tried when the Layer is built, on no row: a server whose user lacks a right,
+ * or whose database takes no changes, does not start. On PostgreSQL these are all the rights that the user `shop` needs, where it does not own
  * the table:
  *
  * ```sql

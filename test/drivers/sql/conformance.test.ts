@@ -3,7 +3,7 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, String } from "effect"
-import { type SqlLayer, SessionStore } from "effect-session"
+import { SessionStore, type SqlLayer } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { SqlClient } from "effect/sql/SqlClient"
 import { inspect } from "node:util"

@@ -24,7 +24,9 @@ const stores: ReadonlyArray<{ readonly database: string; readonly store: () => S
 const AnyFields: Arbitrary.Arbitrary<SessionStore.Fields> = Arbitrary.map(
   Arbitrary.array(Arbitrary.all([AnyText, Arbitrary.schema(Schema.Json), AnyText]), { maxLength: 6 }),
   (entries) =>
-    new Map(entries.flatMap(([name, value, text]) => [[name, JSON.stringify(value)], [`${name} text`, JSON.stringify(text)]]))
+    new Map(
+      entries.flatMap(([name, value, text]) => [[name, JSON.stringify(value)], [`${name} text`, JSON.stringify(text)]])
+    )
 )
 
 // A few names, so that changes meet what is there, and any other.

@@ -78,7 +78,10 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
         ? effect
         : dialect.hasOneConnection
         ? Effect.fail(new Error(noWayPast))
-        : Effect.updateContext(effect, (context: Context.Context<never>) => Context.omit(sql.transactionService)(context))
+        : Effect.updateContext(
+          effect,
+          (context: Context.Context<never>) => Context.omit(sql.transactionService)(context)
+        )
     )
 
   /**
@@ -129,7 +132,8 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     ? Effect.undefined
     : Effect.map(
       send.rows<{ readonly type: string }>(type.query(table), []),
-      ([row]) => row === undefined || row.type === type.expected ? undefined : { found: row.type, expected: type.expected }
+      ([row]) =>
+        row === undefined || row.type === type.expected ? undefined : { found: row.type, expected: type.expected }
     )
 
   return {
@@ -155,8 +159,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       ),
     supersede: (key, mark, fields) => writeTo(key, commits.supersede(key, mark, fields)),
     ...regenerate && {
-      regenerate: (key, newKey, record, mark, fields) =>
-        writeTo(key, regenerate(key, newKey, record, mark, fields))
+      regenerate: (key, newKey, record, mark, fields) => writeTo(key, regenerate(key, newKey, record, mark, fields))
     },
     destroy: (key) =>
       writeTo(

@@ -2,7 +2,7 @@
  * What an error of a database says of the statement that it has refused.
  */
 import * as Effect from "effect/Effect"
-import { SqlError } from "effect/sql/SqlError"
+import type { SqlError } from "effect/sql/SqlError"
 
 /** There is a row with this key. */
 export const isTaken = ({ reason }: SqlError): boolean => reason._tag === "UniqueViolation"

@@ -31,5 +31,7 @@ export const mysql: Dialect = {
 
 const affectedRows = (result: unknown): number => {
   if (typeof result === "object" && result !== null && "affectedRows" in result) return Number(result.affectedRows)
-  throw new Error("The SQL driver needs a client of MySQL that says how many rows a statement has affected, as mysql2 does")
+  throw new Error(
+    "The SQL driver needs a client of MySQL that says how many rows a statement has affected, as mysql2 does"
+  )
 }

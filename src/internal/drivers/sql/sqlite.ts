@@ -37,15 +37,18 @@ const regenerating = (table: Table): Commits["regenerate"] => {
         toMark(mark.successor),
         ...where
       ])
-      return Effect.flatMap(isSame ? written : no, (isWritten): Answer =>
-        isWritten ? yes : Effect.flatMap(table.row(newKey), (other): Answer =>
-          other !== undefined
-            ? Effect.succeed("taken")
-            : session === undefined
-            ? no
-            : isSame
-            ? regenerate(key, newKey, record, mark, fields)
-            : Effect.succeed(conflict(session))))
+      return Effect.flatMap(
+        isSame ? written : no,
+        (isWritten): Answer =>
+          isWritten ? yes : Effect.flatMap(table.row(newKey), (other): Answer =>
+            other !== undefined
+              ? Effect.succeed("taken")
+              : session === undefined
+              ? no
+              : isSame
+              ? regenerate(key, newKey, record, mark, fields)
+              : Effect.succeed(conflict(session)))
+      )
     })
   return regenerate
 }
@@ -77,6 +80,8 @@ export const sqlite: Dialect = {
   fields TEXT NOT NULL
 )`,
     // Here it is the other way round: the name of the index has the schema, and its table has none.
-    sql`CREATE INDEX IF NOT EXISTS ${sql(schemaOf(table) + indexOf(table))} ON ${sql(withoutSchema(table))} (expires_at)`
+    sql`CREATE INDEX IF NOT EXISTS ${sql(schemaOf(table) + indexOf(table))} ON ${
+      sql(withoutSchema(table))
+    } (expires_at)`
   ]
 }
