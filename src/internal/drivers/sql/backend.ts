@@ -58,8 +58,10 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     raw: (text, parameters) => sql.unsafe(text, parameters).raw
   }
   const changes: Table["changes"] = (text, parameters) => dialect.changes(send, text, parameters)
-  const row: Table["row"] = (key) => Effect.map(send.rows<Row>(select, [key]), ([row]) => row)
-  const load = (key: string) => Effect.map(row(key), (row) => row && fromRow(row))
+  const read = <A>(key: string, f: (row: Row | undefined) => A) =>
+    Effect.map(send.rows<Row>(select, [key]), (rows) => f(rows[0]))
+  const row: Table["row"] = (key) => read(key, (row) => row)
+  const load = (key: string) => read(key, fromRow)
   const markAt = (key: string): Effect.Effect<SupersededRecord | undefined, SqlError> =>
     Effect.map(load(key), (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined)
   const commits = dialect.commits({ name: table, rows: send.rows, changes, row })

@@ -16,7 +16,8 @@ export interface Row {
 }
 
 /** What somebody else has damaged is no session. */
-export const fromRow = (row: Row): SessionRecord | SupersededRecord | undefined => {
+export const fromRow = (row: Row | undefined): SessionRecord | SupersededRecord | undefined => {
+  if (row === undefined) return undefined
   const content = parse(row.fields)
   if (row.superseded_until !== null) {
     return typeof content === "string"
@@ -34,14 +35,15 @@ export const fromRow = (row: Row): SessionRecord | SupersededRecord | undefined 
 
 /** The session of a row, if it is one. */
 export const toSession = (row: Row | undefined): SessionRecord | undefined => {
-  const stored = row && fromRow(row)
+  const stored = fromRow(row)
   return stored === undefined || "supersededUntil" in stored ? undefined : stored
 }
 
 const toFields = (content: unknown): Fields | undefined => {
   if (typeof content !== "object" || content === null || Array.isArray(content)) return undefined
   const fields = new Map<string, string>()
-  for (const [name, text] of Object.entries(content)) {
+  for (const name of Object.keys(content)) {
+    const text: unknown = Reflect.get(content, name)
     if (typeof text !== "string") return undefined
     fields.set(toField(name), text)
   }
