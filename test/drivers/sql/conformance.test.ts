@@ -11,12 +11,14 @@ import * as SqlBackend from "../../../src/internal/drivers/sql/backend.ts"
 import type { Dialect } from "../../../src/internal/drivers/sql/dialect.ts"
 import { postgresql } from "../../../src/internal/drivers/sql/postgresql.ts"
 import { sqlite } from "../../../src/internal/drivers/sql/sqlite.ts"
+import { startMariadb } from "../../support/mariadbServer.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { shared } from "../../support/redisServer.ts"
 import { sqliteClient } from "../../support/sqliteClient.ts"
 import { migrate, sqlStore } from "../../support/sqlStore.ts"
 
 const server = shared(startPostgres())
+const mariadb = shared(startMariadb())
 
 const onPostgres = (config: Partial<PgClient.PgPoolConfig>, options?: SqlLayer.Options) =>
   Layer.unwrap(Effect.sync(() => sqlStore(server().client(config), options)))
@@ -60,6 +62,17 @@ SessionStoreTest.suite("SqlLayer on a client that transforms names", {
 
 SessionStoreTest.suite("SqlLayer on a client that transforms the names in queries alone", {
   layer: onPostgres({ transformQueryNames: (name) => `${name}_` }, { table: "transformedSessions" })
+})
+
+SessionStoreTest.suite("SqlLayer on MariaDB", {
+  layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client()))),
+  dump: Effect.suspend(() =>
+    Effect.map(mariadb().query("SELECT * FROM sessions.effect_sessions"), (rows) => inspect(rows))
+  )
+})
+
+SessionStoreTest.suite("SqlLayer on MariaDB, through a client that counts only rows that have changed", {
+  layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client({ flags: ["-FOUND_ROWS"] }))))
 })
 
 SessionStoreTest.suite("SqlLayer on SQLite", { layer: sqlStore(sqliteClient()) })

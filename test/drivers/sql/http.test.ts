@@ -9,6 +9,7 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
 import { watchStore } from "../../support/failingStore.ts"
+import { startMariadb } from "../../support/mariadbServer.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { races } from "../../support/races.ts"
 import { shared } from "../../support/redisServer.ts"
@@ -18,6 +19,7 @@ import { sqliteClient } from "../../support/sqliteClient.ts"
 import { migrate, sqlStore } from "../../support/sqlStore.ts"
 
 const postgres = shared(startPostgres())
+const mariadb = shared(startMariadb())
 
 /** Each client has a pool of its own, as each server has. */
 const newClient = () => postgres().client()
@@ -27,6 +29,8 @@ const newClient = () => postgres().client()
 // -----------------------------------------------------------------------------
 
 races("PostgreSQL", { store: () => sqlStore(newClient()) })
+
+races("MariaDB", { store: () => sqlStore(mariadb().client()) })
 
 races("SQLite", { store: () => sqlStore(sqliteClient()), servers: [1] })
 
@@ -255,16 +259,22 @@ describe("a transaction of the application", () => {
     { path: "/login", left: { count: 1, name: "Ada" } },
     { path: "/logout", left: {} }
   ]
-  for (const { left, path } of changes) {
-    it.effect(`that is rolled back does not take back what the session has committed: ${path}`, () =>
-      Effect.gen(function*() {
-        const server = yield* serveOn(newClient())
-        const browser = server.browser()
-        yield* browser.post("/count")
-        assert.strictEqual((yield* browser.post(`/rollback${path}`)).status, 200)
-        assert.deepStrictEqual(JSON.parse((yield* browser.get("/")).body), left)
-        assert.strictEqual(yield* server.orders, 0)
-      }))
+  const databases = [
+    { database: "PostgreSQL", client: newClient },
+    { database: "MariaDB", client: () => mariadb().client() }
+  ]
+  for (const { client, database } of databases) {
+    for (const { left, path } of changes) {
+      it.effect(`that is rolled back does not take back what the session has committed: ${path} on ${database}`, () =>
+        Effect.gen(function*() {
+          const server = yield* serveOn(client())
+          const browser = server.browser()
+          yield* browser.post("/count")
+          assert.strictEqual((yield* browser.post(`/rollback${path}`)).status, 200)
+          assert.deepStrictEqual(JSON.parse((yield* browser.get("/")).body), left)
+          assert.strictEqual(yield* server.orders, 0)
+        }))
+    }
   }
 
   it.effect("that is rolled back does not take back a new session", () =>

@@ -7,6 +7,7 @@ import { SessionConfig, SessionStore } from "effect-session"
 import * as Change from "../../../src/internal/record/change.ts"
 import { AnyText, intBetween, oneOf } from "../../support/arbitraries.ts"
 import { secret } from "../../support/config.ts"
+import { startMariadb } from "../../support/mariadbServer.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { shared } from "../../support/redisServer.ts"
 import type { StoreLayer } from "../../support/server.ts"
@@ -15,9 +16,11 @@ import { sqlStore } from "../../support/sqlStore.ts"
 import { adding, createSession } from "../../support/storedSession.ts"
 
 const postgres = shared(startPostgres())
+const mariadb = shared(startMariadb())
 
 const stores: ReadonlyArray<{ readonly database: string; readonly store: () => StoreLayer }> = [
   { database: "PostgreSQL", store: () => sqlStore(postgres().client()) },
+  { database: "MariaDB", store: () => sqlStore(mariadb().client()) },
   { database: "SQLite", store: () => sqlStore(sqliteClient()) }
 ]
 
