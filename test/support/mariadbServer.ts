@@ -4,7 +4,7 @@
 import { Effect, type Layer, type Scope } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { createPool, type PoolOptions } from "mysql2/promise"
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { mysqlClient } from "./mysqlClient.ts"
@@ -22,26 +22,11 @@ export const startMariadb = Effect.fnUntraced(function*(): Effect.fn.Return<Mari
   const folder = yield* temporaryFolder
   const port = yield* freePort
   const data = join(folder, "data")
-  yield* Effect.sync(() => {
-    mkdirSync(data)
-    execFileSync("mariadb-install-db", [
-      ...settings(data),
-      "--auth-root-authentication-method=normal",
-      "--skip-test-db"
-    ], {
-      stdio: ["ignore", "ignore", "inherit"]
-    })
-  })
   yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      spawn("mariadbd", [
-        ...settings(data),
-        "--bind-address=127.0.0.1",
-        `--port=${port}`,
-        `--socket=${join(data, "socket")}`,
-        "--innodb-flush-log-at-trx-commit=0"
-      ], { stdio: "ignore" })
-    ),
+    Effect.sync(() => {
+      mkdirSync(data)
+      return spawn("mariadbd", parametersOf(data, port), { stdio: "ignore" })
+    }),
     kill
   )
   const config = { host: "127.0.0.1", port, user: "root", database: "sessions" }
@@ -56,9 +41,15 @@ export const startMariadb = Effect.fnUntraced(function*(): Effect.fn.Return<Mari
   }
 })
 
-const settings = (data: string): Array<string> => [
+const parametersOf = (data: string, port: number): Array<string> => [
   "--no-defaults",
   `--datadir=${data}`,
+  `--socket=${join(data, "socket")}`,
+  "--bind-address=127.0.0.1",
+  `--port=${port}`,
+  // Without these tables, an empty folder is all that it needs.
+  "--skip-grant-tables",
+  "--innodb-flush-log-at-trx-commit=0",
   ...process.getuid?.() === 0 ? ["--user=root"] : []
 ]
 

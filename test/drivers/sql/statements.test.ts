@@ -18,6 +18,7 @@ import * as Change from "../../../src/internal/record/change.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
 import { Id, Token } from "../../../src/internal/token/secret.ts"
 import { mistakesIn } from "../../support/config.ts"
+import { startMariadb } from "../../support/mariadbServer.ts"
 import { type LogEvent, observe } from "../../support/observe.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { eventually, freePort, shared } from "../../support/redisServer.ts"
@@ -25,6 +26,7 @@ import { sqliteClient } from "../../support/sqliteClient.ts"
 import { settings } from "../../support/visits.ts"
 
 const server = shared(startPostgres())
+const mariadb = shared(startMariadb())
 
 type Services = SessionStore.SessionStore | SessionConfig.SessionConfig | SqlClient
 
@@ -196,6 +198,56 @@ describe("PostgreSQL is sent, for each operation, what the documentation says", 
   }
 })
 
+/** The first words of what a client is asked for. */
+const asked = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const words: Array<string> = []
+    yield* Effect.provideService(effect, Statement.CurrentTransformer, (statement) =>
+      Effect.sync(() => {
+        words.push(/^\w+/.exec(statement.compile()[0])![0])
+        return statement
+      }))
+    return words
+  })
+
+describe("SQLite and MariaDB are sent, for each operation, what the documentation says", () => {
+  const databases = [
+    {
+      database: "SQLite",
+      client: () => sqliteClient(),
+      regenerated: ["SELECT", "INSERT"],
+      refused: ["SELECT", "SELECT"]
+    },
+    {
+      database: "MariaDB",
+      client: () => mariadb().client(),
+      regenerated: ["INSERT", "SELECT", "UPDATE"],
+      refused: ["INSERT", "SELECT", "DELETE"]
+    }
+  ]
+  it.effect.each(databases)("$database", ({ client, refused, regenerated }) =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(client())
+      yield* Effect.provide(SqlLayer.migration(), context)
+      yield* Effect.gen(function*() {
+        const { create, destroy, load, regenerate, regenerateIf, touch, update, updateIf } = yield* newSession
+        assert.deepStrictEqual(yield* asked(create), ["INSERT"])
+        assert.deepStrictEqual(yield* asked(load), ["SELECT"])
+        assert.deepStrictEqual(yield* asked(touch), ["UPDATE"])
+        assert.deepStrictEqual(yield* asked(updateIf(`"Grace"`)), ["SELECT"])
+        assert.deepStrictEqual(yield* asked(regenerateIf(`"Grace"`)), refused)
+        assert.deepStrictEqual(yield* asked(regenerate), regenerated)
+        assert.deepStrictEqual(yield* asked(destroy), ["DELETE", "SELECT", "DELETE"])
+        const another = yield* newSession
+        yield* another.create
+        assert.deepStrictEqual(yield* asked(another.update("visits")), ["SELECT", "UPDATE"])
+        assert.deepStrictEqual(yield* asked(another.updateIf(`"Ada"`)), ["SELECT", "UPDATE"])
+        assert.deepStrictEqual(yield* asked(another.destroy), ["DELETE"])
+        assert.deepStrictEqual(yield* asked(update("visits")), ["SELECT", "SELECT", "SELECT"])
+      }).pipe(Effect.provide(storeOn(Layer.succeedContext(context), { sweepEvery: "never" })))
+    }))
+})
+
 // -----------------------------------------------------------------------------
 // the table
 // -----------------------------------------------------------------------------
@@ -246,20 +298,38 @@ describe("the table", () => {
       })
     ))
 
-  it.effect("may be damaged: no session, no error, and the next request goes on", () =>
-    withStore(
+  const damages = [
+    { database: "PostgreSQL", client: newClient, texts: [] },
+    { database: "MariaDB", client: Effect.sync(() => mariadb().client()), texts: ["", "{"] },
+    { database: "SQLite", client: Effect.sync(() => sqliteClient()), texts: ["", "{"] }
+  ]
+  it.effect.each(damages)(
+    "may be damaged on $database: no session, no error, and the next request goes on",
+    ({ client, texts }) =>
       Effect.gen(function*() {
-        for (const damaged of ["null", "[1]", "3", "\"text\""]) {
-          const { create, load, regenerate, update } = yield* newSession
+        const table = "damaged"
+        const context = yield* Layer.build(yield* client)
+        yield* Effect.provide(SqlLayer.migration({ table }), context)
+        yield* Effect.gen(function*() {
+          const sql = yield* SqlClient
+          for (const damaged of [...texts, "null", "[1]", "3", "\"text\""]) {
+            const { create, load, regenerate, touch, update, updateIf } = yield* newSession
+            yield* create
+            yield* sql`UPDATE damaged SET fields = ${damaged}`
+            assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown" })
+            yield* touch
+            assert.strictEqual((yield* update("name"))._tag, "Gone")
+            assert.strictEqual((yield* updateIf(`"Ada"`))._tag, "Gone")
+            assert.strictEqual((yield* regenerate)._tag, "Gone")
+            yield* sql`DELETE FROM damaged`
+          }
+          const { create, load } = yield* newSession
           yield* create
-          yield* rows(`UPDATE effect_sessions SET fields = '${damaged}'`)
+          yield* sql`UPDATE damaged SET fields = '{"name":1}'`
           assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown" })
-          assert.strictEqual((yield* update("name"))._tag, "Gone")
-          assert.strictEqual((yield* regenerate)._tag, "Gone")
-          yield* rows("DELETE FROM effect_sessions")
-        }
+        }).pipe(Effect.provide(storeOn(Layer.succeedContext(context), { table })))
       })
-    ))
+  )
 
   const oddNames = [
     "Sessions",
@@ -434,6 +504,15 @@ describe("a server does not start", () => {
         yield* mistakeOn(sqliteClient(), { table: "sessions" }),
         `store.table (SESSION_STORE_TABLE): found "sessions". It is not there, or not a table of sessions: ` +
           `no such table: sessions. ${howTo}`
+      )
+    }))
+
+  it.effect("without the table on MariaDB, and says the same", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* mistakeOn(mariadb().client(), { table: "missing" }),
+        `store.table (SESSION_STORE_TABLE): found "missing". It is not there, or not a table of sessions: ` +
+          `Table 'sessions.missing' doesn't exist. ${howTo}`
       )
     }))
 
