@@ -14,7 +14,7 @@
  * | load       | `SELECT`; inside a transaction of the application `SAVEPOINT`, `SELECT`, `RELEASE SAVEPOINT` |
  * | create     | `INSERT … ON CONFLICT DO NOTHING` |
  * | update     | `UPDATE`, whatever the request has changed and expects |
- * | touch      | `UPDATE` |
+ * | touch      | `UPDATE`; if there was nothing to extend, the `SELECT` of load |
  * | regenerate | one statement that locks the old session, puts the mark of a superseded session in its place, and inserts the new one: all of it or nothing |
  * | destroy    | `DELETE`; if there was nothing to delete, the `SELECT` of load, and the same for the session under its new id if another request has regenerated it a moment ago |
  *
@@ -54,7 +54,11 @@
  * read the table, as it has been given up or is in another role, it takes a second connection.
  *
  * If somebody else has locked the row of a session, as a report with `SELECT … FOR UPDATE` does, changes of this session
- * wait as long as the time limit allows, and take one connection of each server's pool; all other sessions go on.
+ * wait as long as the time limit allows, and take one connection of each server's pool; all other sessions go on. With
+ * `multiplex` of `@effect/sql-pg`, statements that share this connection wait as well.
+ *
+ * PostgreSQL has to be version 12 or later, with its `extra_float_digits` as it comes: an increment is added up there, and
+ * older ones write a number with fewer digits than it has.
  *
  * A client of SQLite has one connection for all. There the session can be read inside a transaction of the application, but
  * `Session.commit` is a `SessionStoreError`, at once: commit before the transaction, or after it. The commit just before the
