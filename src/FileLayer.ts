@@ -47,11 +47,13 @@ import * as SessionStore from "./SessionStore.ts"
 export interface Options {
   readonly location: string
   readonly sweepEvery?: DurationInput
+  readonly sync?: boolean
 }
 
 const Options = Schema.Struct({
   location: Setting.text(/^[^\0]+$/, "Write the path of a folder for the sessions, such as \"./tmp/sessions\""),
-  sweepEvery: Setting.duration("10 minutes")
+  sweepEvery: Setting.duration("10 minutes"),
+  sync: Setting.flag(true)
 })
 
 /**
@@ -65,10 +67,10 @@ export const make: (options: Options) => Effect.Effect<
   SessionConfigError,
   SessionConfig | FileSystem.FileSystem | Path.Path | Scope.Scope
 > = Effect.fnUntraced(function*(options) {
-  const { location, sweepEvery } = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
+  const { location, sweepEvery, sync } = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
   if (!(yield* SessionConfig).enabled) return Inert.make("file")
   const path = yield* Path.Path
-  const backend = FileBackend.make(yield* FileSystem.FileSystem, path, path.resolve(location))
+  const backend = FileBackend.make(yield* FileSystem.FileSystem, path, path.resolve(location), sync)
   yield* Effect.mapError(backend.tryOut, (error) => {
     const write = `${reasonOf(error)}. Write the path of a folder that exists and that this process may write to`
     return new SessionConfigError({ mistakes: [Setting.mistake(["store", "location"], location, write)] })
