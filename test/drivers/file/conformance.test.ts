@@ -158,6 +158,27 @@ describe("tokens", () => {
   )
 })
 
+describe("sync", () => {
+  it.effect("is true or false, wherever it is written", () =>
+    Effect.gen(function*() {
+      const location = yield* temporaryFolder
+      const mistake = {
+        setting: "store.sync (SESSION_STORE_SYNC)",
+        found: `"sometimes"`,
+        write: "Write true or false"
+      }
+      const sync = "sometimes" as never
+      const settings = [
+        FileLayer.layer({ location, sync }),
+        FileLayer.layerConfig({ location: Config.succeed(location), sync: Config.succeed(sync) })
+      ]
+      for (const layer of settings) {
+        const built = Layer.build(Layer.provide(layer, [SessionConfig.layer({ secret }), NodeServices.layer]))
+        assert.deepStrictEqual((yield* errorIn(Effect.scoped(built))).mistakes, [mistake])
+      }
+    }))
+})
+
 describe("the location", () => {
   const whatToWrite = "Write the path of a folder for the sessions, such as \"./tmp/sessions\""
   const whatItTakes = "Write the path of a folder that exists and that this process may write to"
