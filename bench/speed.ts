@@ -30,6 +30,18 @@ export const candidates: ReadonlyArray<Candidate> = [
   { name: "by hand in Effect, ioredis 5", kind: "floor", module: "byHand", variant: "ioredis5" },
   { name: "by hand in Effect, ioredis 6", kind: "floor", module: "byHand", variant: "ioredis6" },
   { name: "by hand in Effect, node-redis", kind: "floor", module: "byHand", variant: "node-redis" },
+  {
+    name: "by hand in Effect, ioredis 5, loads first",
+    kind: "floor",
+    module: "byHand",
+    variant: "ioredis5, loads first"
+  },
+  {
+    name: "by hand in Effect, node-redis, loads first",
+    kind: "floor",
+    module: "byHand",
+    variant: "node-redis, loads first"
+  },
   { name: "node:http, ioredis 5", kind: "floor", module: "nodeHttp", variant: "ioredis5" },
   { name: "node:http, ioredis 6", kind: "floor", module: "nodeHttp", variant: "ioredis6" },
   { name: "node:http, node-redis", kind: "floor", module: "nodeHttp", variant: "node-redis" },

@@ -1,9 +1,10 @@
 /**
  * The floor for effect-session: what somebody would write by hand in Effect who needs sessions in Redis for just this
- * server. The variant is the client.
+ * server. The variant is the client, and whether what changes a session loads it first.
  *
  * The cookie holds a random id with its HMAC, Redis a hash for each session. Reading takes one command, and extends the
- * session once a minute; a change and a login are a script each, which does nothing to a session that is gone.
+ * session once a minute; a change and a login are a script each, which does nothing to a session that is gone. It needs
+ * nothing loaded before; but most handlers want to know whose session it is, and every library loads it.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Data, Effect, Layer } from "effect"
@@ -15,6 +16,8 @@ import { createServer } from "node:http"
 import { type CommandParser, createClient, defineScript } from "redis"
 import { nextPage, nodeRedisOptions, ready, redisUrl, secret, variant } from "../candidate.ts"
 import { contentOf } from "../content.ts"
+
+const [client, mode] = variant.split(", ")
 
 const lifetime = 7_200_000
 const touchEvery = 60_000
@@ -151,7 +154,7 @@ const clients = {
   "node-redis": nodeRedis
 }
 
-const commands = await clients[variant as keyof typeof clients]()
+const commands = await clients[client as keyof typeof clients]()
 
 class RedisError extends Data.TaggedError("RedisError")<{ readonly cause: unknown }> {}
 
@@ -176,13 +179,16 @@ const load = Effect.gen(function*() {
   const expiresAt = Number(fields["expiresAt"])
   if (!(expiresAt > now)) return undefined
   if (expiresAt < now + lifetime - touchEvery) yield* ask(() => commands.extend(key, `${now + lifetime}`))
-  return fields
+  return { id, fields }
 })
+
+/** Whose session is to be changed. */
+const changedId = mode === "loads first" ? Effect.map(load, (session) => session?.id) : sessionId
 
 /** A session that is gone begins anew, with a cookie. */
 const change = (field: string, script: Script, parameter: () => string) =>
   Effect.gen(function*() {
-    const id = yield* sessionId
+    const id = yield* changedId
     const value = parameter()
     const expiresAt = Date.now() + lifetime
     if (id !== undefined) {
@@ -202,7 +208,7 @@ const create = (fields: Fields) =>
 /** What is in the session stays, under a new id. */
 const login = (user: string) =>
   Effect.gen(function*() {
-    const id = yield* sessionId
+    const id = yield* changedId
     if (id === undefined) return yield* create({ user })
     const successor = newId()
     yield* ask(() => commands.login(keyOf(id), keyOf(successor), `${Date.now() + lifetime}`, user))
@@ -228,7 +234,7 @@ const route = <R>(path: `/${string}`, handler: Effect.Effect<HttpServerResponse.
 const Routes = Layer.mergeAll(
   HttpRouter.add("GET", "/bare", ok),
   HttpRouter.add("GET", "/untouched", ok),
-  route("/read", Effect.map(load, (fields) => HttpServerResponse.text(fields?.["page"] ?? ""))),
+  route("/read", Effect.map(load, (session) => HttpServerResponse.text(session?.fields["page"] ?? ""))),
   route("/write", change("page", commands.putField, nextPage)),
   route("/increment", change("count", commands.addToField, () => "1")),
   route("/login", login("ada")),
@@ -237,7 +243,7 @@ const Routes = Layer.mergeAll(
 
 const Listening = Layer.effectDiscard(
   Effect.map(HttpServer.HttpServer, ({ address }) => {
-    if ("port" in address) ready(address.port, { client: variant, lifetime, touchEvery })
+    if ("port" in address) ready(address.port, { client, loads: mode ?? "never before a change", lifetime, touchEvery })
   })
 )
 
