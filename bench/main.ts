@@ -13,13 +13,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { measureAllocations, standardPlan as allocationsPlan } from "./allocations.ts"
+import { candidates, operations } from "./candidates.ts"
 import { findOut } from "./correctness.ts"
 import { measureMemory, standardPlan as memoryPlan } from "./memory.ts"
 import { leaveServerCore } from "./processes.ts"
 import { toChartOf, toReport } from "./report.ts"
 import { read, type Results, write } from "./results.ts"
 import { measureSeals, standardPlan as sealsPlan } from "./seals.ts"
-import { candidates, measure, type Measured, operations } from "./speed.ts"
+import { measure, type Measured } from "./speed.ts"
 
 const { positionals, values: { only, quick } } = parseArgs({
   allowPositionals: true,
@@ -73,7 +74,7 @@ const measurements: Readonly<Record<string, (before: Results) => Promise<Partial
   allocations: async () => ({
     allocations: await measureAllocations(
       chosen,
-      quick ? { ...allocationsPlan, rounds: 1, warmUp: 200, requests: 200 } : allocationsPlan
+      quick ? { ...allocationsPlan, requests: 100, warmUp: 0, rounds: 1 } : allocationsPlan
     )
   }),
   seals: async () => ({ seals: await measureSeals(quick ? { ...sealsPlan, sizes: [300], rounds: 1 } : sealsPlan) }),

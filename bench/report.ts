@@ -3,10 +3,11 @@
  */
 import type { Allocated } from "./allocations.ts"
 import type { Figure } from "./alone.ts"
+import { type Candidate, candidates, type Operation } from "./candidates.ts"
 import { toChart } from "./chart.ts"
 import { toTables } from "./correctness.ts"
 import type { Results } from "./results.ts"
-import { type Candidate, candidates, type Measured, type Operation } from "./speed.ts"
+import type { Measured } from "./speed.ts"
 import { toTable } from "./table.ts"
 
 const microseconds = (value: number | undefined): string =>
