@@ -10,11 +10,12 @@ type Environment = Readonly<Record<string, string>>
 /** Starts them, and stops them after their use; candidates find them in their environment. */
 export const withBackends = async <A>(
   candidates: ReadonlyArray<Candidate>,
-  use: (environment: Environment) => Promise<A>
+  use: (environment: Environment) => Promise<A>,
+  place = tmpdir()
 ): Promise<A> => {
   const ends: Array<() => unknown> = []
   try {
-    const folder = mkdtempSync(join(tmpdir(), "effect-session-bench-"))
+    const folder = mkdtempSync(join(place, "effect-session-bench-"))
     ends.push(() => rmSync(folder, { recursive: true, force: true }))
     const redis = await startRedis()
     ends.push(redis.stop)

@@ -84,6 +84,16 @@ const measurements: Readonly<Record<string, (before: Results) => Promise<Partial
   correctness: async () => ({ correctness: await findOut(quick ? inCorrectness.slice(0, 1) : inCorrectness) })
 }
 
+/** The tables of the report that show each part. */
+const tablesOf: Readonly<Record<string, ReadonlyArray<string>>> = {
+  speed: ["redis", "others", "ratios", "sizes", "versions"],
+  connections: ["connections"],
+  allocations: ["allocations"],
+  seals: ["seals"],
+  memory: ["memory"],
+  correctness: ["correctness"]
+}
+
 const readme = new URL("../README.md", import.meta.url)
 const chart = new URL("../docs/speed.svg", import.meta.url)
 
@@ -111,7 +121,9 @@ for (const part of parts.filter((part) => part !== "report")) {
   const found = await measure(results)
   results = isKept ? write(found) : { ...results, ...found }
 }
-console.log(JSON.stringify(results.settings, undefined, 2))
-for (const [name, text] of Object.entries(toReport(results))) console.log(`\n## ${name}\n\n${text}`)
+if (parts.includes("speed")) console.log(JSON.stringify(results.settings, undefined, 2))
+for (const [name, text] of Object.entries(toReport(results))) {
+  if (parts.some((part) => part === "report" || tablesOf[part]!.includes(name))) console.log(`\n## ${name}\n\n${text}`)
+}
 if (isKept) writeReport(results)
 process.exit()

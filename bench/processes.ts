@@ -41,14 +41,16 @@ export interface Running {
 
 export const startCandidate = async (
   module: string,
-  { core = serverCore, environment = {}, variant = "" }: {
+  { core = serverCore, environment = {}, flags = [], variant = "" }: {
     readonly variant?: string
     readonly core?: Core
+    /** Of Node.js and V8. */
+    readonly flags?: ReadonlyArray<string>
     readonly environment?: Readonly<Record<string, string>>
   } = {}
 ): Promise<Running> => {
   const file = new URL(`candidates/${module}.ts`, import.meta.url).pathname
-  const child = spawn(...onCore(core, [process.execPath, file, variant]), {
+  const child = spawn(...onCore(core, [process.execPath, ...flags, file, variant]), {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
     env: { ...process.env, ...environment, NODE_ENV: "production", NODE_NO_WARNINGS: "1" }
   })
