@@ -26,7 +26,7 @@ const parts = [
       "SessionError"
     ]
   ],
-  ["SessionStore", ["internal/store", "internal/record", "SessionError"]],
+  ["SessionStore", ["internal/store", "internal/record", "internal/token", "SessionError"]],
 
   // Drivers do not know each other: each has its folder and its public module, and goes when these go.
   ...[

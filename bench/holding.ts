@@ -3,12 +3,12 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import * as Redacted from "effect/Redacted"
 import expressSession from "express-session"
 import * as Hono from "hono-sessions"
 import * as Crypto from "node:crypto"
 import { setTimeout } from "node:timers/promises"
 import { MemoryLayer, SessionConfig, SessionStore } from "../src/index.ts"
+import { Id, Token } from "../src/internal/token/secret.ts"
 import { answerWith, collectGarbage } from "./alone.ts"
 import type { Content } from "./content.ts"
 import { variedContentOf } from "./varied.ts"
@@ -118,12 +118,12 @@ const effectSession = async (): Promise<Holder> => {
       for (const name in content) fields.set(name, JSON.stringify(content[name]))
       const expiresAt = endsEarly ? begin + lifetime / 2 : begin + lifetime
       const record = { createdAt: begin, touchedAt: begin, expiresAt, fields }
-      const written = Effect.runSync(store.create(Redacted.make(randomText(32)), record))
+      const written = Effect.runSync(store.create(new Id(randomText(32)), record))
       if (written._tag === "Taken") throw new Error("Two random ids are the same")
-      return Redacted.value(written.token!)
+      return written.token!.text
     },
     find: async (token) => {
-      const loaded = await runtime.runPromise(store.load(Redacted.make(token)))
+      const loaded = await runtime.runPromise(store.load(new Token(token)))
       if (loaded._tag === "Found") return JSON.parse(loaded.record.fields.get("page")!)
       return loaded._tag === "NotFound" && loaded.reason === "unknown" ? undefined : loaded
     },

@@ -573,7 +573,7 @@ export const clear: Effect.Effect<
  * @category life
  */
 export const sessionId: Effect.Effect<Redacted.Redacted<string>, SessionStoreError, Session> = reading((session) =>
-  session.id
+  Effect.map(session.id, ({ text }) => Redacted.make(text))
 )
 
 /**
@@ -582,9 +582,8 @@ export const sessionId: Effect.Effect<Redacted.Redacted<string>, SessionStoreErr
  * @since 0.1.0
  * @category life
  */
-export const handle: Effect.Effect<string, SessionStoreError, Session> = Effect.map(
-  sessionId,
-  (id) => Identifier.handle(Redacted.value(id))
+export const handle: Effect.Effect<string, SessionStoreError, Session> = reading((session) =>
+  Effect.map(session.id, ({ handle }) => handle)
 )
 
 /**

@@ -11,13 +11,13 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
 import type { Json } from "effect/Schema"
 import type { Change, Overwritten } from "./internal/record/change.ts"
 import type { Fields, SessionRecord, Times } from "./internal/record/record.ts"
 import * as DriverBackend from "./internal/store/driverBackend.ts"
 import * as Guard from "./internal/store/guard.ts"
 import * as ServerStore from "./internal/store/serverStore.ts"
+import { Id, Token } from "./internal/token/secret.ts"
 import type { SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError, SessionStoreError, SessionTooLargeError, StoreOperation } from "./SessionError.ts"
 
@@ -94,6 +94,24 @@ export type {
   Times
 } from "./internal/record/record.ts"
 
+export {
+  /**
+   * The id of a session, a secret. Whatever prints, encodes or inspects it sees `Id(<redacted>)`. Its `key` is the SHA-256 of
+   * it, which is no secret, and what a store should know the session by.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Id,
+  /**
+   * What the cookie of a session holds, a secret. Whatever prints, encodes or inspects it sees `Token(<redacted>)`.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Token
+}
+
 // -----------------------------------------------------------------------------
 // the contract
 // -----------------------------------------------------------------------------
@@ -136,11 +154,11 @@ export interface SessionStore {
    * request has regenerated a moment ago: the request that asks is anonymous, its changes are dropped, and it sends no
    * cookie, unless it regenerates: then it gets a session of its own.
    */
-  readonly load: (token: Redacted.Redacted<string>) => Effect.Effect<Loaded, SessionStoreError>
+  readonly load: (token: Token) => Effect.Effect<Loaded, SessionStoreError>
 
   /** A new session. Never overwrites: an id that is in use is `Taken`, and the caller draws another. */
   readonly create: (
-    id: Redacted.Redacted<string>,
+    id: Id,
     record: SessionRecord
   ) => Effect.Effect<Written | Taken, SessionStoreError | SessionTooLargeError>
 
@@ -152,7 +170,7 @@ export interface SessionStore {
    * successor, to which the change is applied if it comes again with that `successor`.
    */
   readonly update: (
-    id: Redacted.Redacted<string>,
+    id: Id,
     change: Change,
     record: SessionRecord,
     successor?: string
@@ -160,7 +178,7 @@ export interface SessionStore {
 
   /** Extends the life of an existing session to the times of the record. */
   readonly touch: (
-    id: Redacted.Redacted<string>,
+    id: Id,
     record: SessionRecord
   ) => Effect.Effect<Written | Gone, SessionStoreError | SessionTooLargeError>
 
@@ -170,15 +188,15 @@ export interface SessionStore {
    * one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while.
    */
   readonly regenerate: (
-    id: Redacted.Redacted<string>,
-    newId: Redacted.Redacted<string>,
+    id: Id,
+    newId: Id,
     record: SessionRecord,
     before: Fields,
     overwritten?: Overwritten
   ) => Effect.Effect<Written | Gone | Taken | Conflict, SessionStoreError | SessionTooLargeError>
 
   /** Ends a session for good. Ending one that is not there is no error. */
-  readonly destroy: (id: Redacted.Redacted<string>, record: SessionRecord) => Effect.Effect<void, SessionStoreError>
+  readonly destroy: (id: Id, record: SessionRecord) => Effect.Effect<void, SessionStoreError>
 }
 
 /**
@@ -190,10 +208,10 @@ export interface SessionStore {
 export type Loaded =
   | {
     readonly _tag: "Found"
-    readonly id: Redacted.Redacted<string>
+    readonly id: Id
     readonly record: SessionRecord
     /** A token to send instead, where the one that came was made with a secret that is being retired. */
-    readonly renewed: Redacted.Redacted<string> | undefined
+    readonly renewed: Token | undefined
   }
   | { readonly _tag: "NotFound"; readonly reason: NotFoundReason }
   | { readonly _tag: "Superseded" }
@@ -215,7 +233,7 @@ export type NotFoundReason = "malformed" | "tampered" | "unknown" | "expired"
  */
 export interface Written {
   readonly _tag: "Written"
-  readonly token: Redacted.Redacted<string> | undefined
+  readonly token: Token | undefined
 }
 
 /**

@@ -8,7 +8,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
@@ -107,7 +106,7 @@ const run = (test: Test, layer: AnyLayer): Effect.Effect<void, unknown> =>
     (now) => Effect.andThen(TestClock.setTime(now), provideStore(layer)(test(layer)))
   )
 
-const newId = Effect.sync(() => Redacted.make(Identifier.random()))
+const newId = Effect.sync(() => new SessionStore.Id(Identifier.random()))
 
 const fieldsOf = (values: { readonly [field: string]: Schema.Json }): ReadonlyMap<string, string> =>
   new Map(Object.entries(values).map(([field, value]) => [field, JSON.stringify(value)]))
@@ -117,8 +116,8 @@ const valuesOf = ({ fields }: SessionRecord) =>
 
 /** A session that a test can go on with as a request would. */
 interface Stored {
-  readonly id: Redacted.Redacted<string>
-  readonly token: Redacted.Redacted<string>
+  readonly id: SessionStore.Id
+  readonly token: SessionStore.Token
   readonly record: SessionRecord
 }
 
@@ -137,10 +136,9 @@ const create = Effect.fnUntraced(function*(values: { readonly [field: string]: S
   return stored
 })
 
-const load = (token: Redacted.Redacted<string>) =>
-  Effect.flatMap(SessionStore.SessionStore, (store) => store.load(token))
+const load = (token: SessionStore.Token) => Effect.flatMap(SessionStore.SessionStore, (store) => store.load(token))
 
-const loadFound = Effect.fnUntraced(function*(token: Redacted.Redacted<string>) {
+const loadFound = Effect.fnUntraced(function*(token: SessionStore.Token) {
   const loaded = yield* load(token)
   assert(loaded._tag === "Found", `the session is found, not ${describeLoaded(loaded)}`)
   return loaded
@@ -149,7 +147,7 @@ const loadFound = Effect.fnUntraced(function*(token: Redacted.Redacted<string>) 
 const describeLoaded = (loaded: SessionStore.Loaded) =>
   loaded._tag === "NotFound" ? `NotFound (${loaded.reason})` : loaded._tag
 
-const expectNone = Effect.fnUntraced(function*(token: Redacted.Redacted<string>) {
+const expectNone = Effect.fnUntraced(function*(token: SessionStore.Token) {
   const loaded = yield* load(token)
   assert(loaded._tag !== "Found", "there is no session")
   return loaded
@@ -270,7 +268,7 @@ const laws = {
       const { id, record, token } = yield* create({ name: "Ada", visits: 3 })
       const loaded = yield* loadFound(token)
       assert.deepStrictEqual(loaded.record, record)
-      assert.strictEqual(Redacted.value(loaded.id), Redacted.value(id))
+      assert.strictEqual(loaded.id.text, id.text)
     }),
 
   "sessions do not mix": () =>
@@ -677,7 +675,7 @@ const laws = {
     Effect.gen(function*() {
       const store = yield* SessionStore.SessionStore
       if (store.stateless) return
-      const stranger = { id: yield* newId, token: Redacted.make(""), record: yield* recordOf({}) }
+      const stranger = { id: yield* newId, token: new SessionStore.Token(""), record: yield* recordOf({}) }
       assert.isUndefined(yield* commit(stranger, set("a", 1)))
       assert.isUndefined(yield* touch(stranger))
       assert.isUndefined(yield* regenerate(stranger))
@@ -690,7 +688,7 @@ const laws = {
       const { record } = yield* loadFound(regenerated.token)
       assert.deepStrictEqual(valuesOf(record), { cart: [1, 2], user: "ada" })
       assert.deepStrictEqual({ ...record, fields: undefined }, { ...stored.record, fields: undefined })
-      assert.notStrictEqual(Redacted.value(regenerated.token), Redacted.value(stored.token))
+      assert.notStrictEqual(regenerated.token.text, stored.token.text)
     }),
 
   "the old token of a regenerated session is dead at once": () =>
@@ -885,7 +883,7 @@ const laws = {
   "a malformed token is no session, and no error": () =>
     Effect.gen(function*() {
       const { token } = yield* create()
-      const good = Redacted.value(token)
+      const good = token.text
       const tokens = [
         "",
         " ",
@@ -907,18 +905,18 @@ const laws = {
         encodeURIComponent(`${good}.`)
       ]
       yield* Effect.forEach(tokens, (text) =>
-        Effect.map(load(Redacted.make(text)), (loaded) =>
+        Effect.map(load(new SessionStore.Token(text)), (loaded) =>
           assert.strictEqual(loaded._tag, "NotFound", `${JSON.stringify(text.slice(0, 50))} is no session`)))
       yield* loadFound(token)
     }),
 
   "a token with any character altered is no session": () =>
     Effect.gen(function*() {
-      const good = Redacted.value((yield* create()).token)
+      const good = (yield* create()).token.text
       yield* Effect.forEach([...good], (character, index) =>
         Effect.gen(function*() {
           const altered = good.slice(0, index) + (character === "A" ? "B" : "A") + good.slice(index + 1)
-          assert.strictEqual((yield* load(Redacted.make(altered)))._tag, "NotFound")
+          assert.strictEqual((yield* load(new SessionStore.Token(altered)))._tag, "NotFound")
         }))
     }),
 
@@ -934,7 +932,7 @@ const laws = {
   "a token of no protection is not taken where ids are protected": () =>
     Effect.gen(function*() {
       const { id } = yield* create()
-      assert.strictEqual((yield* load(id))._tag, "NotFound")
+      assert.strictEqual((yield* load(new SessionStore.Token(id.text)))._tag, "NotFound")
     })
 } satisfies { readonly [law: string]: Test }
 
@@ -945,7 +943,7 @@ const holdsNoSecret = (dump: Effect.Effect<string, unknown, SessionStore.Session
     const text = yield* dump
     assert.include(text, "Ada", "the dump shows what is stored")
     for (const { id, token } of [stored, regenerated]) {
-      assert.notInclude(text, Redacted.value(id))
-      assert.notInclude(text, Redacted.value(token))
+      assert.notInclude(text, id.text)
+      assert.notInclude(text, token.text)
     }
   })

@@ -3,8 +3,9 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Context, Effect, Exit, Layer, Redacted, type Scope } from "effect"
+import { Config, ConfigProvider, Context, Effect, Exit, Layer, type Scope } from "effect"
 import { CookieLayer, MemoryLayer, SessionConfig, SessionDriver, SessionStore } from "effect-session"
+import { Id } from "../../src/internal/token/secret.ts"
 import { errorIn, mistakesIn, secret } from "../support/config.ts"
 
 /** The driver that the configuration names. */
@@ -36,7 +37,7 @@ const memoryMistakes = [
 /** An empty record; where it is stored is all that matters. */
 const record = { createdAt: 0, touchedAt: 0, expiresAt: 1, fields: new Map() }
 
-const create = (store: SessionStore.SessionStore, id: string) => store.create(Redacted.make(id.padEnd(43, "0")), record)
+const create = (store: SessionStore.SessionStore, id: string) => store.create(new Id(id.padEnd(43, "0")), record)
 
 describe("MemoryLayer", () => {
   it.effect("takes its settings from code", () =>

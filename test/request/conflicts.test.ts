@@ -7,6 +7,7 @@ import { MemoryLayer, Session, SessionError, SessionKey, SessionStore } from "ef
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as Change from "../../src/internal/record/change.ts"
+import * as Secret from "../../src/internal/token/secret.ts"
 import { watchStore } from "../support/failingStore.ts"
 import { Count, Name } from "../support/routes.ts"
 import { cookieOf, serve } from "../support/server.ts"
@@ -264,7 +265,9 @@ describe("an increment", () => {
 // a store that contradicts itself
 // -----------------------------------------------------------------------------
 
-const id = Redacted.make("a".repeat(43))
+const id = new Secret.Id("a".repeat(43))
+
+const token = Redacted.make(id.text)
 const times = { createdAt: 0, touchedAt: 0, expiresAt: 8e15 }
 const record = (entries: ReadonlyArray<string>) => ({
   ...times,
@@ -294,7 +297,7 @@ const storeOf = (
       driver: "contradicting",
       stateless: false,
       load: () => Effect.succeed({ _tag: "Found", id, record: record([]), renewed: undefined }),
-      create: () => Effect.succeed({ _tag: "Written", token: id }),
+      create: () => Effect.succeed({ _tag: "Written", token: new Secret.Token(id.text) }),
       update: (_, change) => update(change),
       touch: () => Effect.succeed(gone),
       regenerate: () => update(Change.none),
@@ -305,7 +308,7 @@ const storeOf = (
 }
 
 describe("a store that contradicts itself", () => {
-  const committing = Effect.result(withSession(id, Effect.andThen(append("mine"), Session.commit)))
+  const committing = Effect.result(withSession(token, Effect.andThen(append("mine"), Session.commit)))
 
   it.effect("and has a conflict for ever: SessionConflictError after a hundred more tries", () =>
     Effect.gen(function*() {
@@ -327,7 +330,7 @@ describe("a store that contradicts itself", () => {
     Effect.gen(function*() {
       const { calls, layer } = answering([conflict])
       const work = Effect.all([append("mine"), Session.regenerate, Session.commit, Session.all])
-      const [, , , all] = yield* Effect.provide(withSession(id, work), layer)
+      const [, , , all] = yield* Effect.provide(withSession(token, work), layer)
       assert.deepStrictEqual(all, { entries: ["mine"] })
       assert.strictEqual(calls(), 101)
     }))
@@ -370,7 +373,7 @@ describe("a store that contradicts itself", () => {
       const { calls, layer } = answering([() => gone, () => written])
       const results = yield* Effect.provide(
         withSession(
-          id,
+          token,
           Effect.gen(function*() {
             yield* append("mine")
             const first = yield* Effect.result(Session.commit)

@@ -7,6 +7,7 @@ import { MemoryLayer, Session, SessionConfig, SessionStore } from "effect-sessio
 import { TestClock } from "effect/testing"
 import * as Environment from "../../src/internal/request/environment.ts"
 import { RequestSession } from "../../src/internal/request/requestSession.ts"
+import { Id } from "../../src/internal/token/secret.ts"
 import { Count, Name } from "../support/routes.ts"
 import { application, newSession, withSession } from "../support/visits.ts"
 
@@ -116,7 +117,7 @@ describe("a session that is ended while the store creates it", () => {
         expiresAt: now + 3_600_000,
         fields: new Map([["name", "\"Eve\""]])
       }
-      yield* store.create(Redacted.make(taken), record)
+      yield* store.create(new Id(taken), record)
       yield* withSession(
         undefined,
         Effect.gen(function*() {

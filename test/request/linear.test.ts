@@ -2,12 +2,13 @@
  * Four times as much work costs four times as much, whatever it is that a request does many times.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted, Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { MemoryLayer, Session, SessionKey } from "effect-session"
 import * as Change from "../../src/internal/record/change.ts"
 import * as Flash from "../../src/internal/record/flash.ts"
 import * as Record from "../../src/internal/record/record.ts"
 import * as Outcome from "../../src/internal/request/outcomes.ts"
+import { Id, Token } from "../../src/internal/token/secret.ts"
 import { assertLinear } from "../support/allocations.ts"
 import { application, newSession, visit, withSession } from "../support/visits.ts"
 
@@ -135,8 +136,12 @@ describe("a record of many fields", () => {
     },
     "is compared": (times) => Change.isSame(fieldsOf(times), fieldsOf(times)),
     "has flash messages of many requests": (times) => {
-      const id = Redacted.make("id")
-      return Outcome.found({ id, record: recordOf(fieldsOf(times, Flash.fieldName)), renewed: undefined }, id, false)
+      const id = new Id("id")
+      return Outcome.found(
+        { id, record: recordOf(fieldsOf(times, Flash.fieldName)), renewed: undefined },
+        new Token("token"),
+        false
+      )
     }
   }
 

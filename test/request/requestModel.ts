@@ -7,6 +7,7 @@ import type { JsonObject } from "effect/Schema"
 import type { Expiry } from "../../src/internal/record/expiry.ts"
 import type { Fields, SessionRecord, Times } from "../../src/internal/record/record.ts"
 import type { Id, Phase } from "../../src/internal/request/state.ts"
+import type { Token } from "../../src/internal/token/secret.ts"
 import { type Deed, fieldsAfter, seenBy } from "../support/deeds.ts"
 
 // -----------------------------------------------------------------------------
@@ -31,7 +32,7 @@ export interface Told {
 }
 
 /** What the cookie does: the token to send, or `null` to clear it. */
-type Cookie = { readonly token: Id; readonly expiresAt: number } | null | undefined
+type Cookie = { readonly token: Token; readonly expiresAt: number } | null | undefined
 
 export class RequestModel {
   readonly expiry: Expiry
@@ -45,7 +46,7 @@ export class RequestModel {
   flashing: { readonly field: string; readonly messages: JsonObject } | undefined
   isPresented = false
   /** Where the request's session is in the store. */
-  stored: { id: Id; token: Id | undefined; record: SessionRecord } | undefined
+  stored: { id: Id; token: Token | undefined; record: SessionRecord } | undefined
   /** The id of a session that is not in the store, or that the stored one gets. */
   nextId: Id | undefined
   /** A session that has to go. */
@@ -282,7 +283,7 @@ export class RequestModel {
     this.beginTelling(this.inSuccessor(now, successor)!)
   }
 
-  written(id: Id, token: Id | undefined, isPersistent: boolean): void {
+  written(id: Id, token: Token | undefined, isPersistent: boolean): void {
     const { isForSuccessor, newId, operation, record } = this.told!
     const { endedMeanwhile } = this
     this.told = undefined

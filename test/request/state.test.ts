@@ -3,7 +3,7 @@
  * whichever comes first.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Duration, Exit, Redacted } from "effect"
+import { Arbitrary, Duration, Exit } from "effect"
 import type { JsonObject } from "effect/Schema"
 import * as Change from "../../src/internal/record/change.ts"
 import * as Draft from "../../src/internal/record/draft.ts"
@@ -15,6 +15,7 @@ import * as Operation from "../../src/internal/request/operations.ts"
 import * as Outcome from "../../src/internal/request/outcomes.ts"
 import { RequestSession } from "../../src/internal/request/requestSession.ts"
 import * as State from "../../src/internal/request/state.ts"
+import { Id, Token } from "../../src/internal/token/secret.ts"
 import { intBetween, oneOf } from "../support/arbitraries.ts"
 import { asRewrite, deedOf, FieldName, FieldText, meeting, OnField, sorted } from "../support/deeds.ts"
 import { ModelWithPast, RequestModel, type Told } from "./requestModel.ts"
@@ -107,10 +108,12 @@ const Start: Arbitrary.Arbitrary<Start> = Arbitrary.all({
 // the state machine beside its model
 // -----------------------------------------------------------------------------
 
-const idOf = (name: string): State.Id => Redacted.make(name)
+const idOf = (name: string): State.Id => new Id(name)
 
-// What is Redacted is the same to an assertion, whatever it holds.
-const nameOf = (id: State.Id | undefined): string | undefined => id && Redacted.value(id)
+const tokenOf = (name: string): Token => new Token(name)
+
+// Two of them are the same to an assertion, whatever they hold.
+const nameOf = (secret: State.Id | Token | undefined): string | undefined => secret?.text
 
 class Pair {
   readonly #model: ModelWithPast
@@ -133,7 +136,7 @@ class Pair {
     // It asks nothing of its request and of its environment.
     this.#session = new RequestSession({} as never, {} as never)
     const record: SessionRecord = { ...expiry.start(this.#now - 5), fields }
-    const found = { id: idOf("stored"), token: idOf("token"), record }
+    const found = { id: idOf("stored"), token: tokenOf("token"), record }
     this.#session.begin(
       kind === "found"
         ? Outcome.found({ ...found, renewed: flag ? found.token : undefined }, found.token, false)
@@ -256,7 +259,7 @@ class Pair {
       : intent.operation === "regenerate"
       ? intent.newId
       : intent.id
-    const token = answer === "written" || isSuccessor ? undefined : idOf(`token of ${Redacted.value(id)}`)
+    const token = answer === "written" || isSuccessor ? undefined : tokenOf(`token of ${id.text}`)
     this.#session.learn((state) => Outcome.written(state, intent, { id, token, isPersistent }))
     this.#model.happen("answer", (model) => model.written(id, token, isPersistent))
   }
@@ -500,7 +503,7 @@ describe("the state of a request's session", () => {
     })
     const rules = { expiry, settings: { saveUninitialized: false } }
     const record = { ...expiry.start(0), fields: new Map() }
-    const found = Outcome.found({ id: idOf("id"), record, renewed: undefined }, idOf("token"), false)
+    const found = Outcome.found({ id: idOf("id"), record, renewed: undefined }, tokenOf("token"), false)
     const intent = Intent.of(Operation.touched(found), rules, 5)
     assert.strictEqual(intent?.operation, "touch")
     if (intent?.operation !== "touch") return
@@ -512,7 +515,7 @@ describe("the state of a request's session", () => {
 
   it("leaves flash messages where they are in a session that is only read", () => {
     const record = { createdAt: 0, touchedAt: 0, expiresAt: 1, fields: new Map([["~flash:1", "{\"message\":1}"]]) }
-    const state = Outcome.found({ id: idOf("id"), record, renewed: undefined }, idOf("token"), true)
+    const state = Outcome.found({ id: idOf("id"), record, renewed: undefined }, tokenOf("token"), true)
     assert.deepStrictEqual(state.flashed, { message: 1 })
     assert.deepStrictEqual(State.fieldsOf(state), record.fields)
   })

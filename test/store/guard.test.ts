@@ -2,14 +2,16 @@
  * Which calls of a back end the store watches over, so that they end within the time limit.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Redacted } from "effect"
+import { Effect, Fiber } from "effect"
 import { SessionConfig, type SessionError, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
+import { Id, Token } from "../../src/internal/token/secret.ts"
 
 const record = { createdAt: 0, touchedAt: 0, expiresAt: 1_000_000, fields: new Map() }
-const id = Redacted.make("i".repeat(43))
-const newId = Redacted.make("n".repeat(43))
+const id = new Id("i".repeat(43))
+const newId = new Id("n".repeat(43))
+const token = new Token("t".repeat(43))
 
 const after = <A>(answer: A, duration: "4 seconds" | "1 hour") => () => Effect.delay(Effect.succeed(answer), duration)
 
@@ -47,7 +49,7 @@ const noAnswer = "Error: No answer within 5s"
 describe("a back end", () => {
   it.effect("has the time limit for each operation of the store", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* errorAtLimit(backend, (store) => store.load(id)), noAnswer)
+      assert.strictEqual(yield* errorAtLimit(backend, (store) => store.load(token)), noAnswer)
       const regenerated = yield* errorAtLimit(backend, (store) => store.regenerate(id, newId, record, record.fields))
       assert.strictEqual(regenerated, noAnswer)
     }))
@@ -55,7 +57,7 @@ describe("a back end", () => {
   it.effect("that keeps the time limit by itself is not watched, where an operation is one call", () =>
     Effect.gen(function*() {
       const trusted = { ...backend, keepsTimeLimit: true }
-      assert.isUndefined(yield* errorAtLimit(trusted, (store) => store.load(id)))
+      assert.isUndefined(yield* errorAtLimit(trusted, (store) => store.load(token)))
     }))
 
   it.effect("that keeps the time limit by itself is watched, where an operation is several calls", () =>
@@ -63,7 +65,7 @@ describe("a back end", () => {
       const trusted = { ...backend, keepsTimeLimit: true }
       const regenerated = yield* errorAtLimit(trusted, (store) => store.regenerate(id, newId, record, record.fields))
       assert.strictEqual(regenerated, noAnswer)
-      assert.strictEqual(yield* errorAtLimit(trusted, (store) => store.load(id), 2), noAnswer)
+      assert.strictEqual(yield* errorAtLimit(trusted, (store) => store.load(token), 2), noAnswer)
     }))
 })
 

@@ -1,16 +1,17 @@
 /**
  * A session in a store, and what a request does with it.
  */
-import { Effect, Redacted } from "effect"
+import { Effect } from "effect"
 import type { SessionStore } from "effect-session"
 import * as Change from "../../src/internal/record/change.ts"
 import * as Identifier from "../../src/internal/token/identifier.ts"
+import { Id, type Token } from "../../src/internal/token/secret.ts"
 
 export interface Session {
   /** The hash of the id, which the item has after the prefix. */
   readonly key: string
-  readonly id: Redacted.Redacted<string>
-  readonly token: Redacted.Redacted<string>
+  readonly id: Id
+  readonly token: Token
   readonly record: SessionStore.SessionRecord
   /** What a request commits that has loaded the session as it was created. */
   readonly commit: (
@@ -28,7 +29,7 @@ export interface Session {
 
 export const times = { createdAt: 1_700_000_000_000, touchedAt: 1_700_000_000_000, expiresAt: 1_700_003_600_001 }
 
-export const newId = (): Redacted.Redacted<string> => Redacted.make(Identifier.random())
+export const newId = (): Id => new Id(Identifier.random())
 
 /** Creates a session; the values are JSON text. A back end that removes what has expired needs times of today. */
 export const createSession = Effect.fnUntraced(
@@ -40,7 +41,7 @@ export const createSession = Effect.fnUntraced(
     const { token } = written
     const stored = Effect.map(store.load(token), (loaded) => loaded._tag === "Found" ? loaded.record : undefined)
     const session: Session = {
-      key: Identifier.hash(Redacted.value(id)),
+      key: id.key,
       id,
       token,
       record,

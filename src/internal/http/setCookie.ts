@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import * as Cookies from "effect/http/Cookies"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Redacted from "effect/Redacted"
 import type { Environment } from "../request/environment.ts"
 import * as State from "../request/state.ts"
 import * as Caching from "./caching.ts"
@@ -58,6 +57,6 @@ const cookiesFor = (
 ): ReadonlyArray<Cookies.Cookie> =>
   outgoing._tag === "Clear"
     ? cookie.clear(header)
-    : cookie.write(Redacted.value(outgoing.token), outgoing.expiresAt, clock.currentTimeMillisUnsafe(), header)
+    : cookie.write(outgoing.token.text, outgoing.expiresAt, clock.currentTimeMillisUnsafe(), header)
 
 const setCookie = (cookies: Cookies.Cookies, cookie: Cookies.Cookie) => Cookies.setCookie(cookies, cookie)

@@ -7,7 +7,6 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
 import {
   SessionConflictError,
@@ -226,7 +225,7 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
       ? rebase(next, conflict)
       : saveInSuccessor(next, conflict, conflict.successor)
   )
-  return conflicts === 0 ? turns(Redacted.value(intent.id), session.environment.patience)(again) : again
+  return conflicts === 0 ? turns(intent.id.key, session.environment.patience)(again) : again
 }
 
 /** Nobody can keep a request from logging in: it gets a session of its own, and what others keep changing is gone. */

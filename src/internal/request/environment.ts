@@ -3,7 +3,6 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Metric from "effect/Metric"
-import * as Redacted from "effect/Redacted"
 import type { Settings } from "../../SessionConfig.ts"
 import type { StoreOperation } from "../../SessionError.ts"
 import type { SessionStore } from "../../SessionStore.ts"
@@ -11,8 +10,8 @@ import * as TimeLimit from "../concurrency/timeLimit.ts"
 import * as Expiry from "../record/expiry.ts"
 import type { Fields } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
+import { Id } from "../token/secret.ts"
 import * as Observability from "./observability.ts"
-import type { Id } from "./state.ts"
 
 export interface Environment {
   readonly settings: Settings
@@ -41,7 +40,7 @@ export const make = (
   initial,
   expiry: Expiry.make(settings),
   drawId: Effect.map(generateId, (id) => {
-    if (Identifier.isWellFormed(id)) return Redacted.make(id)
+    if (Identifier.isWellFormed(id)) return new Id(id)
     throw new Error("SessionConfig.GenerateId: an id must be 22 to 128 characters of base64url")
   }),
   patience: TimeLimit.make(settings.timeLimit),

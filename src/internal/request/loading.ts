@@ -5,10 +5,10 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Redacted from "effect/Redacted"
 import type { SessionStoreError } from "../../SessionError.ts"
 import type { Loaded, SessionStore } from "../../SessionStore.ts"
 import * as Identifier from "../token/identifier.ts"
+import { Token } from "../token/secret.ts"
 import * as Observability from "./observability.ts"
 import * as Outcome from "./outcomes.ts"
 import type { RequestSession } from "./requestSession.ts"
@@ -22,7 +22,7 @@ export const load = (session: RequestSession, fiber: AnyFiber): Load => {
   const { client, environment: { store } } = session
   const presented = store === undefined ? none : client.present()
   if (store !== undefined && presented._tag === "Token") {
-    return once(session, store, Redacted.make(presented.token), fiber)
+    return once(session, store, new Token(presented.token), fiber)
   }
   session.beginAnew(presented._tag !== "None")
   session.loading = Exit.void
@@ -38,7 +38,7 @@ const none = { _tag: "None" } as const
 const once = (
   session: RequestSession,
   store: SessionStore,
-  token: Redacted.Redacted<string>,
+  token: Token,
   fiber: AnyFiber
 ): Load => {
   let start: number | undefined
@@ -69,7 +69,7 @@ const once = (
 const answered = (
   session: RequestSession,
   loaded: Loaded,
-  token: Redacted.Redacted<string>,
+  token: Token,
   fiber: AnyFiber
 ): Effect.Effect<void> => {
   switch (loaded._tag) {
@@ -89,7 +89,7 @@ const answered = (
 const found = (
   { client: { messages }, isReadonly }: RequestSession,
   loaded: Extract<Loaded, { _tag: "Found" }>,
-  token: Redacted.Redacted<string>
+  token: Token
 ) => {
   const state = Outcome.found(loaded, token, isReadonly || messages !== "leave")
   return messages === "wait" ? Outcome.unseen(state) : state
@@ -98,9 +98,9 @@ const found = (
 const rejected = (
   fiber: AnyFiber,
   reason: Observability.Rejection,
-  token?: Redacted.Redacted<string>
+  token?: Token
 ): Effect.Effect<void> => {
   Observability.count(Observability.rejections[reason], fiber)
-  const annotations = { reason, ...(token && { handle: Identifier.handle(Redacted.value(token)) }) }
+  const annotations = { reason, ...(token && { handle: Identifier.handle(token.text) }) }
   return Observability.event(reason === "tampered" ? "Warn" : "Debug", "Session token rejected", annotations)
 }

@@ -5,10 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
-import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
 import type { StoreOperation } from "../../SessionError.ts"
-import * as Identifier from "../token/identifier.ts"
 import type { Id } from "./state.ts"
 
 // Attributes are given when a metric is made: with `Metric.withAttributes` each update makes up the key of its series anew.
@@ -58,13 +56,13 @@ const happenings = {
 /** Makes known what has become of a session. */
 export const happened = (
   what: keyof typeof happenings,
-  id: Redacted.Redacted<string> | undefined,
+  id: Id | undefined,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<void> => {
   const { counters, event: message } = happenings[what]
   for (const counter of counters) count(counter, fiber)
   if (message === undefined) return Exit.void
-  return event("Debug", message, id && { handle: Identifier.handle(Redacted.value(id)) })
+  return event("Debug", message, id && { handle: id.handle })
 }
 
 type StoreTimes = { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
@@ -117,7 +115,7 @@ const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef
 /** Puts the session's handle on the current span, where there is one that is seen. */
 export const annotateHandle = (fiber: Fiber.Fiber<unknown, unknown>, id: Id): Effect.Effect<void> =>
   isTraced(fiber)
-    ? Effect.annotateCurrentSpan("session.handle", Identifier.handle(Redacted.value(id)))
+    ? Effect.annotateCurrentSpan("session.handle", id.handle)
     : Effect.void
 
 /** A log event about a session. */

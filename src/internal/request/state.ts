@@ -2,17 +2,17 @@
  * What a request knows of its session, as one value with one tag for each state that can occur. What can happen to it is
  * in operations.ts and outcomes.ts.
  */
-import type * as Redacted from "effect/Redacted"
 import type { JsonObject } from "effect/Schema"
 import * as Draft from "../record/draft.ts"
 import type { Messages } from "../record/flash.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
+import type { Id, Token } from "../token/secret.ts"
 
-export type Id = Redacted.Redacted<string>
+export type { Id }
 
 /** What the cookie does in the response. */
 export type Outgoing =
-  | { readonly _tag: "Send"; readonly token: Redacted.Redacted<string>; readonly expiresAt: number }
+  | { readonly _tag: "Send"; readonly token: Token; readonly expiresAt: number }
   | { readonly _tag: "Clear" }
 
 /**
@@ -87,7 +87,7 @@ export interface Creating extends Seen {
 
 export interface Stored extends Seen {
   readonly id: Id
-  readonly token: Redacted.Redacted<string> | undefined
+  readonly token: Token | undefined
   /** The record as it was last read or written. */
   readonly record: SessionRecord
   readonly isTouched: boolean

@@ -1,9 +1,9 @@
 /**
  * What a store answers, made once.
  */
-import * as Redacted from "effect/Redacted"
 import type { Conflict, Gone, Loaded, NotFoundReason, Taken, Written } from "../../SessionStore.ts"
 import type { SessionRecord } from "../record/record.ts"
+import { Token } from "../token/secret.ts"
 
 export const gone: Gone = { _tag: "Gone" }
 export const taken: Taken = { _tag: "Taken" }
@@ -12,7 +12,7 @@ export const isConflict = (answer: boolean | SessionRecord | Conflict | undefine
   typeof answer === "object" && "_tag" in answer
 export const superseded: Loaded = { _tag: "Superseded" }
 export const written = (token?: string): Written =>
-  token === undefined ? unchanged : { _tag: "Written", token: Redacted.make(token) }
+  token === undefined ? unchanged : { _tag: "Written", token: new Token(token) }
 export const unchanged: Written = { _tag: "Written", token: undefined }
 
 const notFoundBecause = (reason: NotFoundReason): Loaded => ({ _tag: "NotFound", reason })

@@ -4,7 +4,6 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
 import type { Backend, Conflict, Gone, Loaded, Operations, Written } from "../../SessionStore.ts"
 import * as Afresh from "../concurrency/afresh.ts"
@@ -13,9 +12,9 @@ import { requireSecret } from "../config/secret.ts"
 import * as Change from "../record/change.ts"
 import * as Expiry from "../record/expiry.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
-import * as Identifier from "../token/identifier.ts"
 import * as KeyRing from "../token/keyRing.ts"
 import * as Protection from "../token/protection.ts"
+import { Id, Token } from "../token/secret.ts"
 import { conflict, gone, isConflict, notFound, superseded, taken, unchanged, written } from "./answers.ts"
 import * as Guard from "./guard.ts"
 import * as Successor from "./successor.ts"
@@ -48,38 +47,38 @@ const operations = (
   const expiry = Expiry.make(settings)
   const within = TimeLimit.make(settings.timeLimit)
   const supersededFor = Duration.toMillis(settings.supersededFor)
-  const keyOf = (id: Redacted.Redacted<string>) => Identifier.hash(Redacted.value(id))
-  const tokenOf = (id: Redacted.Redacted<string>) => written(protection.protect(Redacted.value(id)))
+  const tokenOf = (id: Id) => written(protection.protect(id.text))
 
-  const load = (token: Redacted.Redacted<string>) =>
+  const load = ({ text: token }: Token) =>
     Effect.withFiber((fiber) => {
-      const opened = protection.open(Redacted.value(token))
+      const opened = protection.open(token)
       if (opened._tag === "Rejected") return Effect.succeed(notFound[opened.reason])
-      return Effect.map(backend.load(Identifier.hash(opened.id)), (stored): Loaded => {
+      const id = new Id(opened.id)
+      return Effect.map(backend.load(id.key), (stored): Loaded => {
         if (stored === undefined) return notFound.unknown
         const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
         if ("supersededUntil" in stored) return now < stored.supersededUntil ? superseded : notFound.unknown
         if (expiry.isExpired(stored, now)) return notFound.expired
-        const renewed = opened.outdated ? Redacted.make(protection.protect(opened.id)) : undefined
-        return { _tag: "Found", id: Redacted.make(opened.id), record: stored, renewed }
+        const renewed = opened.outdated ? new Token(protection.protect(opened.id)) : undefined
+        return { _tag: "Found", id, record: stored, renewed }
       })
     })
 
   const regenerate = Effect.fnUntraced(function*(
-    id: Redacted.Redacted<string>,
-    newId: Redacted.Redacted<string>,
+    id: Id,
+    newId: Id,
     record: SessionRecord,
     before: Fields,
     overwritten: Change.Overwritten = []
   ) {
-    const key = keyOf(newId)
+    const key = newId.key
     const now = yield* Clock.currentTimeMillis
     const mark = {
       supersededUntil: Math.min(now + supersededFor, record.expiresAt),
       successor: Successor.encode({ key, overwritten })
     }
-    const answer = yield* replaced(keyOf(id), key, record, mark, before)
-    if (answer === "taken") return yield* Afresh.reading(regenerateAgain(keyOf(id), newId, record, before))
+    const answer = yield* replaced(id.key, key, record, mark, before)
+    if (answer === "taken") return yield* Afresh.reading(regenerateAgain(id.key, newId, record, before))
     return answer === true ? tokenOf(newId) : answer === false ? gone : answer
   })
 
@@ -101,11 +100,11 @@ const operations = (
   /** The new id is in use. It may be this very session: the answer to a first try was lost. */
   const regenerateAgain = Effect.fnUntraced(function*(
     old: string,
-    newId: Redacted.Redacted<string>,
+    newId: Id,
     record: SessionRecord,
     before: Fields
   ) {
-    const key = keyOf(newId)
+    const key = newId.key
     const mark = yield* backend.load(old)
     if (mark === undefined || !("successor" in mark) || Successor.decode(mark.successor)?.key !== key) return taken
     // Which leaves the mark, and confirms it: a back end that waits for that may have given up.
@@ -160,14 +159,14 @@ const operations = (
     stateless: false,
     load,
     create: (id, record) =>
-      Effect.map(Effect.suspend(() => backend.create(keyOf(id), record)), (created) => created ? tokenOf(id) : taken),
-    update: (id, change, record, successor) => update(successor ?? keyOf(id), change, record, successor !== undefined),
+      Effect.map(Effect.suspend(() => backend.create(id.key, record)), (created) => created ? tokenOf(id) : taken),
+    update: (id, change, record, successor) => update(successor ?? id.key, change, record, successor !== undefined),
     touch: (id, record) =>
       Effect.map(
-        Effect.suspend(() => backend.touch(keyOf(id), record)),
+        Effect.suspend(() => backend.touch(id.key, record)),
         (wasThere) => wasThere ? unchanged : gone
       ),
     regenerate,
-    destroy: (id) => Effect.suspend(() => destroy(keyOf(id)))
+    destroy: (id) => Effect.suspend(() => destroy(id.key))
   }
 }

@@ -18,7 +18,9 @@ export const hash = (id: string): string => Crypto.hash("sha256", id, "base64url
 export const isHash = (text: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(text)
 
 /** The name of a session for logs and lists: not a secret. */
-export const handle = (id: string): string => hash(id).slice(0, 16)
+export const handle = (id: string): string => hash(id).slice(0, handleLength)
+
+export const handleLength = 16
 
 /**
  * Random bytes, drawn in bulk: `randomBytes(12)` takes 2 to 6 µs, twelve bytes of the pool 0.3 µs. Each byte is handed out

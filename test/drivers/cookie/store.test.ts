@@ -2,9 +2,10 @@
  * A session in a cookie, as the client has it in its hands.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect } from "effect"
 import { CookieLayer, SessionConfig, type SessionStore } from "effect-session"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
+import { Id, Token } from "../../../src/internal/token/secret.ts"
 import { bitFlips, extensions, otherSpellings, textFlips, truncations } from "../../support/alterations.ts"
 import { otherSecret, secret } from "../../support/config.ts"
 
@@ -19,16 +20,15 @@ const record: SessionStore.SessionRecord = {
   fields: new Map([["name", "\"Ada\""], ["admin", "true"]])
 }
 
-const id = Redacted.make(Identifier.random())
+const id = new Id(Identifier.random())
 
 const tokenFrom = (store: SessionStore.SessionStore) =>
   Effect.flatMap(
     store.create(id, record),
-    (written) =>
-      written._tag === "Written" ? Effect.succeed(Redacted.value(written.token!)) : Effect.die("The id is taken")
+    (written) => written._tag === "Written" ? Effect.succeed(written.token!.text) : Effect.die("The id is taken")
   )
 
-const load = (store: SessionStore.SessionStore, token: string) => store.load(Redacted.make(token))
+const load = (store: SessionStore.SessionStore, token: string) => store.load(new Token(token))
 
 const reason = (store: SessionStore.SessionStore, token: string) =>
   Effect.map(load(store, token), (loaded) => loaded._tag === "NotFound" ? loaded.reason : loaded._tag)
@@ -73,7 +73,7 @@ describe("a session in a cookie", () => {
       const rotated = yield* storeOf({ secret: [secret, otherSecret] })
       const loaded = yield* load(rotated, token)
       assert.strictEqual(loaded._tag, "Found")
-      const renewed = loaded._tag === "Found" ? Redacted.value(loaded.renewed!) : ""
+      const renewed = loaded._tag === "Found" ? loaded.renewed!.text : ""
       const after = yield* storeOf({ secret })
       assert.deepStrictEqual(yield* load(after, renewed), { _tag: "Found", id, record, renewed: undefined })
       assert.strictEqual(yield* reason(after, token), "tampered")
@@ -86,7 +86,7 @@ describe("a session in a cookie", () => {
       assert.strictEqual(new Set(tokens).size, 100)
       for (const token of tokens) {
         const bytes = Buffer.from(token, "base64url").toString("latin1")
-        for (const inside of [Redacted.value(id), "Ada", "admin", "3600000"]) assert.notInclude(bytes, inside)
+        for (const inside of [id.text, "Ada", "admin", "3600000"]) assert.notInclude(bytes, inside)
       }
     }))
 

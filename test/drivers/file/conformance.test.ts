@@ -3,12 +3,13 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Context, Effect, FileSystem, Layer, Path, Redacted, Schema } from "effect"
+import { Config, ConfigProvider, Context, Effect, FileSystem, Layer, Path, Schema } from "effect"
 import { FileLayer, Session, SessionConfig, SessionDriver, SessionKey, Sessions, SessionStore } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { TestClock } from "effect/testing"
 import { mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { basename, join, relative } from "node:path"
+import { Id, Token } from "../../../src/internal/token/secret.ts"
 import { AnyText } from "../../support/arbitraries.ts"
 import { errorIn, secret } from "../../support/config.ts"
 import { filesIn, fileStore, pathsIn, startWorker, temporaryFolder, watched } from "../../support/fileStore.ts"
@@ -158,7 +159,7 @@ describe("tokens", () => {
         paths.length = 0
         const id = "a".repeat(43)
         for (const token of [text, ...attacks, ...attacks.map((attack) => attack + text), id, `${id}.${text}`]) {
-          assert.strictEqual((yield* store.load(Redacted.make(token)))._tag, "NotFound")
+          assert.strictEqual((yield* store.load(new Token(token)))._tag, "NotFound")
         }
         for (const path of paths) assert.match(relative(location, path), /^([A-Za-z0-9_-]{43})?$/)
         assert.include(paths.join(), location, "what looks like an id was looked up")
@@ -177,7 +178,7 @@ describe("the location", () => {
 
   const assertWritesTo = (folder: string, store: SessionStore.SessionStore) =>
     Effect.map(
-      store.create(Redacted.make("a".repeat(43)), { createdAt: 0, touchedAt: 0, expiresAt: 1, fields: new Map() }),
+      store.create(new Id("a".repeat(43)), { createdAt: 0, touchedAt: 0, expiresAt: 1, fields: new Map() }),
       () => assert.lengthOf(pathsIn(folder), 3)
     )
 

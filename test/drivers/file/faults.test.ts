@@ -2,7 +2,7 @@
  * Sessions in files on a disk that is full or read-only, and files that somebody has damaged.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { SessionConfig, SessionError, SessionStore } from "effect-session"
 import type { PlatformError } from "effect/PlatformError"
 import { TestClock } from "effect/testing"
@@ -10,6 +10,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, write
 import { join } from "node:path"
 import * as Change from "../../../src/internal/record/change.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
+import { Id } from "../../../src/internal/token/secret.ts"
 import { errorIn, secret } from "../../support/config.ts"
 import { canMount, disk, remountReadonly } from "../../support/disk.ts"
 import {
@@ -31,7 +32,7 @@ const open = (location: string) =>
     Effect.map(Context.get(SessionStore.SessionStore))
   )
 
-const newId = () => Redacted.make(Identifier.random())
+const newId = () => new Id(Identifier.random())
 
 // -----------------------------------------------------------------------------
 // disks
@@ -79,7 +80,7 @@ describe.skipIf(!canMount)("a full disk", () => {
         assert(written._tag === "Written" && written.token !== undefined)
 
         let sessions = 1
-        const ids: Array<Redacted.Redacted<string>> = []
+        const ids: Array<Id> = []
         const createAnother = Effect.suspend(() => {
           ids.push(newId())
           return Effect.map(store.create(ids.at(-1)!, record), () => sessions++)

@@ -3,7 +3,7 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Config, ConfigProvider, Context, Effect, Layer, Redacted } from "effect"
+import { Clock, Config, ConfigProvider, Context, Effect, Layer } from "effect"
 import { KeyValueLayer, type SessionConfig, SessionStore } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { KeyValueStore } from "effect/persistence"
@@ -12,6 +12,7 @@ import { readdirSync, readFileSync, renameSync } from "node:fs"
 import { join } from "node:path"
 import * as Change from "../../../src/internal/record/change.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
+import { Id, Token } from "../../../src/internal/token/secret.ts"
 import { mistakesIn } from "../../support/config.ts"
 import { temporaryFolder } from "../../support/fileStore.ts"
 import { type LogEvent, observe } from "../../support/observe.ts"
@@ -53,7 +54,7 @@ const stores = [
 
 const hour = 3_600_000
 
-const newId = Effect.sync(() => Redacted.make(Identifier.random()))
+const newId = Effect.sync(() => new Id(Identifier.random()))
 
 /** A new session, and what a request does with it. */
 const newSession = Effect.fnUntraced(function*(fields: Readonly<Record<string, string>> = { name: "\"Ada\"" }) {
@@ -63,8 +64,8 @@ const newSession = Effect.fnUntraced(function*(fields: Readonly<Record<string, s
   const record = { createdAt: now, touchedAt: now, expiresAt: now + hour, fields: new Map(Object.entries(fields)) }
   yield* store.create(id, record)
   return {
-    key: Identifier.hash(Redacted.value(id)),
-    load: store.load(id),
+    key: id.key,
+    load: store.load(new Token(id.text)),
     update: (field: string, value: string) => store.update(id, Change.set(Change.none, field, value), record),
     touchUntil: (expiresAt: number) => store.touch(id, { ...record, touchedAt: expiresAt - hour, expiresAt })
   }

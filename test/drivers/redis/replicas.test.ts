@@ -3,10 +3,11 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { RedisLayer, SessionConfig, SessionStore } from "effect-session"
 import { Cluster, Redis } from "ioredis"
 import { createHash } from "node:crypto"
+import { Id } from "../../../src/internal/token/secret.ts"
 import { secret } from "../../support/config.ts"
 import { serveLoad } from "../../support/load.ts"
 import { observe } from "../../support/observe.ts"
@@ -165,7 +166,7 @@ describe.each(stores)("a failover to a replica that lags, through $client,", ({ 
       const context = yield* Layer.build(Layer.provide(layer, SessionConfig.layer({ secret })))
       const service = Context.get(context, SessionStore.SessionStore)
       const session = yield* createSession(service, { a: "1" })
-      const newId = Redacted.make("a".repeat(43))
+      const newId = new Id("a".repeat(43))
       const regenerate = service.regenerate(session.id, newId, session.record, session.record.fields)
       const causeOf = (effect: Effect.Effect<unknown, { readonly cause?: unknown }>) =>
         Effect.map(Effect.flip(effect), ({ cause }) => String(cause))

@@ -3,7 +3,7 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Config, ConfigProvider, Context, Effect, Fiber, Layer, Redacted, type Scope } from "effect"
+import { Clock, Config, ConfigProvider, Context, Effect, Fiber, Layer, type Scope } from "effect"
 import { type SessionConfig, SessionStore, SqlLayer } from "effect-session"
 import { Reactivity } from "effect/reactivity"
 import { Migrator } from "effect/sql"
@@ -14,6 +14,7 @@ import { readFileSync } from "node:fs"
 import * as SqlDialect from "../../../src/internal/drivers/sql/dialect.ts"
 import * as Change from "../../../src/internal/record/change.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
+import { Id, Token } from "../../../src/internal/token/secret.ts"
 import { mistakesIn } from "../../support/config.ts"
 import { type LogEvent, observe } from "../../support/observe.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
@@ -51,7 +52,7 @@ const withStore = <A, E>(
     return yield* Effect.scoped(Effect.provide(effect, storeOn(client, options)))
   })
 
-const newId = Effect.sync(() => Redacted.make(Identifier.random()))
+const newId = Effect.sync(() => new Id(Identifier.random()))
 
 const hour = 3_600_000
 
@@ -66,7 +67,7 @@ const newSession = Effect.gen(function*() {
   return {
     id,
     create: store.create(id, record),
-    load: store.load(id),
+    load: store.load(new Token(id.text)),
     update: (field: string) => store.update(id, Change.set(Change.none, field, "1"), record),
     updateIf: (name: string) => store.update(id, Change.expect(counting, "name", name), record),
     touch: store.touch(id, record),

@@ -4,7 +4,6 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import type { Settings } from "../../../SessionConfig.ts"
 import { SessionTooLargeError } from "../../../SessionError.ts"
 import type { Gone, Loaded, Operations, Written } from "../../../SessionStore.ts"
@@ -12,9 +11,9 @@ import * as Expiry from "../../record/expiry.ts"
 import * as Record from "../../record/record.ts"
 import { gone, notFound, superseded, written } from "../../store/answers.ts"
 import * as Capacity from "../../token/capacity.ts"
-import * as Identifier from "../../token/identifier.ts"
 import * as KeyRing from "../../token/keyRing.ts"
 import * as Seal from "../../token/seal.ts"
+import { Id, Token } from "../../token/secret.ts"
 import type { Revocation, Revocations } from "./revocations.ts"
 
 export const make = (settings: Settings, revocations: Revocations): Operations => {
@@ -26,15 +25,13 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
   // Without a secret the sessions are switched off, and nothing is ever sealed or opened.
   const codec = keys === undefined ? undefined : Seal.make(keys, `session ${settings.cookie.name}`)
 
-  const keyOf = (id: Redacted.Redacted<string>) => Identifier.hash(Redacted.value(id))
-
   const tokenOf = (id: string, record: Record.SessionRecord) => codec!.seal(`${id}\n${Record.encode(record)}`)
 
   const seal = (
-    id: Redacted.Redacted<string>,
+    id: Id,
     record: Record.SessionRecord
   ): Effect.Effect<Written, SessionTooLargeError> => {
-    const token = tokenOf(Redacted.value(id), record)
+    const token = tokenOf(id.text, record)
     const size = token.length + limit - capacity
     return size > limit
       ? Effect.fail(new SessionTooLargeError({ driver: "cookie", size, limit }))
@@ -53,15 +50,14 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
   }
 
   const unlessRevoked = <A>(
-    id: Redacted.Redacted<string>,
+    id: Id,
     then: Effect.Effect<A, unknown>
   ): Effect.Effect<A | Gone, unknown> =>
     Effect.flatMap(
-      Effect.suspend(() => revocations.find(keyOf(id))),
+      Effect.suspend(() => revocations.find(id.key)),
       (revocation): Effect.Effect<A | Gone, unknown> => revocation === undefined ? then : Effect.succeed(gone)
     )
-  const update = (id: Redacted.Redacted<string>, record: Record.SessionRecord) =>
-    unlessRevoked(id, Effect.suspend(() => seal(id, record)))
+  const update = (id: Id, record: Record.SessionRecord) => unlessRevoked(id, Effect.suspend(() => seal(id, record)))
 
   // As long as any cookie of the session can be accepted, also by a server whose clock is behind.
   const remember = (key: string, record: Record.SessionRecord, revocation: Revocation) =>
@@ -70,10 +66,10 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
       return revocations.add(key, revocation, Math.min(until, Record.endOfTime))
     })
 
-  const supersede = (id: Redacted.Redacted<string>, newId: Redacted.Redacted<string>, record: Record.SessionRecord) =>
+  const supersede = (id: Id, newId: Id, record: Record.SessionRecord) =>
     Effect.flatMap(
       Clock.currentTimeMillis,
-      (now) => remember(keyOf(id), record, { supersededUntil: now + supersededFor, successor: keyOf(newId) })
+      (now) => remember(id.key, record, { supersededUntil: now + supersededFor, successor: newId.key })
     )
 
   /** Ending a session that another request has just regenerated ends its successor too. */
@@ -84,17 +80,16 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
         remember(key, record, { supersededUntil: 0 })
       ))
 
-  const load = (redacted: Redacted.Redacted<string>) =>
+  const load = ({ text: token }: Token) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const token = Redacted.value(redacted)
       if (token.length > capacity || !shape.test(token)) return Effect.succeed(notFound.malformed)
       const session = open(token)
       if (session === undefined) return Effect.succeed(notFound.tampered)
       if (expiry.isExpired(session.record, now)) return Effect.succeed(notFound.expired)
-      return Effect.map(revocations.find(Identifier.hash(session.id)), (revocation): Loaded => {
+      const id = new Id(session.id)
+      return Effect.map(revocations.find(id.key), (revocation): Loaded => {
         if (revocation !== undefined) return now < revocation.supersededUntil ? superseded : notFound.unknown
-        const id = Redacted.make(session.id)
-        const renewed = session.outdated ? Redacted.make(tokenOf(session.id, session.record)) : undefined
+        const renewed = session.outdated ? new Token(tokenOf(session.id, session.record)) : undefined
         return { _tag: "Found", id, record: session.record, renewed }
       })
     })
@@ -108,7 +103,7 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
     touch: update,
     regenerate: (id, newId, record) =>
       unlessRevoked(id, Effect.tap(Effect.suspend(() => seal(newId, record)), () => supersede(id, newId, record))),
-    destroy: (id, record) => Effect.suspend(() => destroy(keyOf(id), record))
+    destroy: (id, record) => Effect.suspend(() => destroy(id.key, record))
   }
 }
 

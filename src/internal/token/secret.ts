@@ -1,0 +1,69 @@
+/**
+ * The id of a session, and the token that a client presents for it. Whoever has one of them has the session, so nothing
+ * that prints, encodes or inspects them shows them. `Redacted` does the same with an entry of a WeakMap for each, which takes
+ * three times the memory, and every request that uses its session has two of them.
+ */
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
+import * as Inspectable from "effect/Inspectable"
+import * as Identifier from "./identifier.ts"
+
+abstract class Secret {
+  abstract readonly _tag: string
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** The secret itself. */
+  get text(): string {
+    return this.#text
+  }
+
+  toString(): string {
+    return `${this._tag}(<redacted>)`
+  }
+
+  toJSON(): string {
+    return this.toString()
+  }
+
+  [Inspectable.NodeInspectSymbol](): string {
+    return this.toString()
+  }
+
+  [Equal.symbol](that: unknown): boolean {
+    return that instanceof Secret && this._tag === that._tag && this.#text === that.#text
+  }
+
+  [Hash.symbol](): number {
+    return Hash.string(this.#text)
+  }
+}
+
+/** What the cookie of a session holds: its id in the form that `id.protection` asks for, or the session itself. */
+export class Token extends Secret {
+  get _tag(): "Token" {
+    return "Token"
+  }
+}
+
+/** The id of a session. */
+export class Id extends Secret {
+  #key: string | undefined
+
+  get _tag(): "Id" {
+    return "Id"
+  }
+
+  /** The name that a back end knows the session by: the SHA-256 of the id, which is no secret. */
+  get key(): string {
+    return this.#key ??= Identifier.hash(this.text)
+  }
+
+  /** A short name for logs and lists, and no secret either. */
+  get handle(): string {
+    return this.key.slice(0, Identifier.handleLength)
+  }
+}
