@@ -78,8 +78,12 @@ export const expect = (change: Change, field: string, text: string | undefined):
 
 /** Whether the fields hold what a change expects of them. */
 export const isExpected = (fields: Fields, expected: Expected): boolean => {
-  for (const [field, text] of expected) if (fields.get(field) !== text) return false
-  return true
+  let isExpected = true
+  // Without an array for each field, as an iteration has it.
+  expected.forEach((text, field) => {
+    isExpected &&= fields.get(field) === text
+  })
+  return isExpected
 }
 
 /** Whether the fields are just these. */

@@ -4,7 +4,9 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
+import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import type { StoreOperation } from "../../SessionError.ts"
 import type { Id } from "./state.ts"
@@ -61,7 +63,7 @@ export const happened = (
 ): Effect.Effect<void> => {
   const { counters, event: message } = happenings[what]
   for (const counter of counters) count(counter, fiber)
-  if (message === undefined) return Exit.void
+  if (message === undefined || !isLogged("Debug", fiber)) return Exit.void
   return event("Debug", message, id && { handle: id.handle })
 }
 
@@ -117,6 +119,10 @@ export const annotateHandle = (fiber: Fiber.Fiber<unknown, unknown>, id: Id): Ef
   isTraced(fiber)
     ? Effect.annotateCurrentSpan("session.handle", id.handle)
     : Effect.void
+
+/** Whether anybody sees events of the level: making one that nobody sees takes 800 bytes. */
+export const isLogged = (level: "Debug" | "Warn", fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+  !LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), level)
 
 /** A log event about a session. */
 export const event = (

@@ -174,22 +174,28 @@ export const written = (
       const isOld = isLonger || state.isRenewed && !renewalWaits
       const sent = send(token ?? (isOld ? state.token : undefined), record) ?? state.due
       const { base, draft } = carriedOut(state)
-      const next = {
-        ...state,
+      const stored = {
         base,
         draft,
         sending: undefined,
-        id,
-        token: token ?? state.token,
-        record,
+        flashed: state.flashed,
+        flashing: state.flashing,
+        isPresented: state.isPresented,
         // The client must not learn of the successor, and the cookie that it has would take the place of the successor's.
         due: isOwn ? sent : undefined,
         outgoing: isOwn ? state.outgoing : undefined,
-        isRenewed: false
+        id,
+        token: token ?? state.token,
+        record,
+        isTouched: state.isTouched,
+        isRenewed: false,
+        isFresh: state.isFresh
       }
-      return state._tag === "Regenerated" && intent.operation === "regenerate" && state.newId === intent.newId
-        ? existing(next as Regenerated)
-        : next
+      const isStillRegenerated = state._tag === "Regenerated" &&
+        !(intent.operation === "regenerate" && state.newId === intent.newId)
+      return isStillRegenerated
+        ? { ...stored, _tag: "Regenerated", newId: state.newId }
+        : { ...stored, _tag: "Existing" }
     }
     case "Ended":
       // Ended meanwhile: so must be what has been written.
@@ -202,8 +208,6 @@ export const written = (
 /** What is there when the store has done what it was asked for, and what has been done since. */
 const carriedOut = ({ base, draft, sending }: Seen): Pick<Seen, "base" | "draft"> =>
   sending === undefined ? { base, draft } : { base: sending.fields, draft: sending.since }
-
-const existing = ({ newId: _, ...state }: Regenerated): Existing => ({ ...state, _tag: "Existing" })
 
 const send = (token: Stored["token"], { expiresAt }: Times): Outgoing | undefined =>
   token && { _tag: "Send", token, expiresAt }

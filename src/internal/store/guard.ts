@@ -17,11 +17,22 @@ const repeatable: ReadonlySet<StoreOperation> = new Set(["load", "touch", "destr
 /** The others are several: each of those may keep the time limit while all together do not. */
 const ofOneStep: ReadonlySet<StoreOperation> = new Set(["load", "create", "update", "touch"])
 
+export interface Options {
+  /** Whether the operations of one step do. */
+  readonly keepsTimeLimit?: boolean
+  /** Whether regenerating is one of them. */
+  readonly regeneratesInOneStep?: boolean
+}
+
 type Guard = (
   operation: StoreOperation
 ) => <A>(effect: Effect.Effect<A, unknown>) => Effect.Effect<A, SessionStoreError | SessionTooLargeError>
 
-const makeGuard = (driver: string, { retries, timeLimit }: Settings, keepsTimeLimit: boolean): Guard => {
+const makeGuard = (
+  driver: string,
+  { retries, timeLimit }: Settings,
+  { keepsTimeLimit = false, regeneratesInOneStep = false }: Options
+): Guard => {
   const within = TimeLimit.make(timeLimit)
   return (operation) => {
     const failed = (cause: unknown) => new SessionStoreError({ driver, operation, cause: withoutValues(cause) })
@@ -34,7 +45,8 @@ const makeGuard = (driver: string, { retries, timeLimit }: Settings, keepsTimeLi
       return Effect.fail(isOurs ? withoutValues(error) : failed(error))
     }
     const isRepeated = retries > 0 && repeatable.has(operation)
-    if (keepsTimeLimit && !isRepeated && ofOneStep.has(operation)) {
+    const isOneStep = ofOneStep.has(operation) || operation === "regenerate" && regeneratesInOneStep
+    if (keepsTimeLimit && !isRepeated && isOneStep) {
       return (effect) => Effect.catchCause(effect, onCause)
     }
     return (effect) =>
@@ -77,6 +89,6 @@ const onlyStoreError = <A>(effect: Effect.Effect<A, SessionStoreError | SessionT
 
 export const make = (
   store: Operations,
-  { keepsTimeLimit = false }: { readonly keepsTimeLimit?: boolean } = {}
+  options: Options = {}
 ): Effect.Effect<SessionStore, never, SessionConfig> =>
-  Effect.map(SessionConfig, (settings) => guarded(store, makeGuard(store.driver, settings, keepsTimeLimit), settings))
+  Effect.map(SessionConfig, (settings) => guarded(store, makeGuard(store.driver, settings, options), settings))

@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
-import type { Backend, Conflict, Gone, Loaded, Operations, Written } from "../../SessionStore.ts"
+import type { Backend, Conflict, Gone, Loaded, Operations, Taken, Written } from "../../SessionStore.ts"
 import * as Afresh from "../concurrency/afresh.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import { requireSecret } from "../config/secret.ts"
@@ -23,7 +23,10 @@ import * as Successor from "./successor.ts"
 export const fromBackend = Effect.fnUntraced(function*(backend: Backend) {
   const settings = yield* SessionConfig
   const protection = yield* makeProtection(settings)
-  return yield* Guard.make(operations(backend, protection, settings), backend)
+  return yield* Guard.make(operations(backend, protection, settings), {
+    keepsTimeLimit: backend.keepsTimeLimit ?? false,
+    regeneratesInOneStep: backend.regenerate !== undefined
+  })
 })
 
 const makeProtection = Effect.fnUntraced(function*(settings: Settings) {
@@ -67,23 +70,22 @@ const operations = (
       })
     })
 
-  const regenerate = Effect.fnUntraced(function*(
-    id: Id,
-    newId: Id,
-    record: SessionRecord,
-    before: Fields,
-    overwritten: Change.Overwritten = []
-  ) {
-    const key = newId.key
-    const now = yield* Clock.currentTimeMillis
-    const mark = {
-      supersededUntil: Math.min(now + supersededFor, record.expiresAt),
-      successor: Successor.encode({ key, overwritten })
-    }
-    const answer = yield* replaced(id.key, key, record, mark, before)
-    if (answer === "taken") return yield* Afresh.reading(regenerateAgain(id.key, newId, record, before))
-    return answer === true ? tokenOf(newId) : answer === false ? gone : answer
-  })
+  const regenerate = (id: Id, newId: Id, record: SessionRecord, before: Fields, overwritten: Change.Overwritten = []) =>
+    Effect.withFiber((fiber) => {
+      const { key } = newId
+      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      const mark = {
+        supersededUntil: Math.min(now + supersededFor, record.expiresAt),
+        successor: Successor.encode({ key, overwritten })
+      }
+      return Effect.flatMap(replaced(id.key, key, record, mark, before), (answer): ReturnType<typeof regenerateAgain> =>
+        answer === "taken"
+          ? inTime(Afresh.reading(regenerateAgain(id.key, newId, record, before)))
+          : Effect.succeed(answer === true ? tokenOf(newId) : answer === false ? gone : answer))
+    })
+
+  /** Several steps, where the guard expects one that keeps the time limit by itself. */
+  const inTime = <A>(steps: Effect.Effect<A, unknown>) => within(steps, () => TimeLimit.noAnswer(settings.timeLimit))
 
   const replaced: Regenerate = (...parameters) =>
     backend.regenerate === undefined ? stepByStep(...parameters) : backend.regenerate(...parameters)
@@ -106,7 +108,7 @@ const operations = (
     newId: Id,
     record: SessionRecord,
     before: Fields
-  ) {
+  ): Effect.fn.Return<Written | Gone | Taken | Conflict, unknown> {
     const key = newId.key
     const mark = yield* backend.load(old)
     if (mark === undefined || !("successor" in mark) || Successor.decode(mark.successor)?.key !== key) return taken
@@ -136,7 +138,7 @@ const operations = (
         answer === true
           ? writtenWithoutToken
           : answer === false
-          ? within(Afresh.reading(findSuccessor(key)), () => TimeLimit.noAnswer(settings.timeLimit))
+          ? inTime(Afresh.reading(findSuccessor(key)))
           : Effect.succeed(isSuccessor ? { ...answer, successor: key } : answer)
     )
 
