@@ -140,11 +140,15 @@ class SeenFields extends LazyFields {
     const { clears, edits } = this.#draft
     let length = clears ? 0 : lengthAtMost(this.#base)
     Edits.forEach(edits, (edit, field) => {
-      length += field.length + (textOf(edit, this.#base.get(field))?.length ?? 0)
+      length += field.length + lengthAtMostOf(edit, this.#base.get(field))
     })
     return length
   }
 }
+
+// Messages that are not encoded yet have no fewer units apart than together.
+const lengthAtMostOf = (edit: Edit, before: string | undefined): number =>
+  edit._tag === "Flashing" ? Flash.lengthAtMost(edit.messages) : textOf(edit, before)?.length ?? 0
 
 /** Whether the request sees anything. */
 export const hasFields = (draft: Draft, base: Fields): boolean => {

@@ -45,6 +45,13 @@ export const encode = (messages: Messages): string => {
   return JSON.stringify(merge(texts.toReversed()))
 }
 
+/** No fewer units of UTF-16 than the encoded messages have. */
+export const lengthAtMost = (messages: Messages): number => {
+  let length = 0
+  for (let one: Messages | undefined = messages; one !== undefined; one = one.before) length += one.text.length
+  return length
+}
+
 // Unlike an assignment, this takes a name such as `__proto__` for one like any other.
 const merge = (texts: ReadonlyArray<string>): JsonObject =>
   Object.fromEntries(texts.map(parse).filter(isObject).flatMap((messages) => Object.entries(messages)))
