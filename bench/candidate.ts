@@ -14,12 +14,21 @@
  * - if it keeps sessions on a server, the paths of scenarios.ts
  */
 import type { Server } from "node:http"
-import { type HeapProfiler, Session } from "node:inspector/promises"
 import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { countAllocations } from "./heap.ts"
 
 export const secret = "bench-bench-bench-bench-bench-bench-bench"
 
 export const redisUrl = process.env["REDIS_URL"] ?? "redis://127.0.0.1:6379"
+
+export const postgresUrl = process.env["POSTGRES_URL"] ?? "postgres://postgres@127.0.0.1:5432/postgres"
+
+/** How many connections to PostgreSQL each candidate has. */
+export const poolSize = 10
+
+/** For what is kept in files: one that is there. */
+export const folder = process.env["FOLDER"] ?? tmpdir()
 
 /**
  * For a client of node-redis. It has a timer for each command, from version 6 on, which costs much: under
@@ -53,7 +62,7 @@ export interface Usage {
   readonly cpu: number
 }
 
-/** What was allocated between the start and the stop of sampling, in bytes. */
+/** What was allocated between the start and the stop of counting, in bytes. */
 export interface Allocations {
   readonly bytes: number
 }
@@ -61,38 +70,23 @@ export interface Allocations {
 /** What the parent process may ask, and what it gets for an answer. */
 export interface Answers {
   readonly usage: Usage
-  readonly startSampling: {}
-  readonly stopSampling: Allocations
+  readonly startCounting: {}
+  readonly stopCounting: Allocations
 }
 export type Question = keyof Answers
 
-const inspector = new Session()
-
-// Most of what a request allocates is garbage before the end, and belongs to the figure all the same.
-const sampling = {
-  samplingInterval: 1024,
-  includeObjectsCollectedByMajorGC: true,
-  includeObjectsCollectedByMinorGC: true
-}
-
-const bytesOf = ({ children, selfSize }: HeapProfiler.SamplingHeapProfileNode): number =>
-  children.reduce((sum, child) => sum + bytesOf(child), selfSize)
+let stopCounting: () => number
 
 const answers: { readonly [Q in Question]: () => Promise<Answers[Q]> } = {
   usage: async () => {
     const { system, user } = process.cpuUsage()
     return { cpu: user + system }
   },
-  startSampling: async () => {
-    inspector.connect()
-    await inspector.post("HeapProfiler.startSampling", sampling)
+  startCounting: async () => {
+    stopCounting = countAllocations()
     return {}
   },
-  stopSampling: async () => {
-    const { profile } = await inspector.post("HeapProfiler.stopSampling")
-    inspector.disconnect()
-    return { bytes: bytesOf(profile.head) }
-  }
+  stopCounting: async () => ({ bytes: stopCounting() })
 }
 
 process.on("message", async (question: Question) => process.send!(await answers[question]()))

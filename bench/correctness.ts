@@ -13,8 +13,9 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { createClient } from "redis"
 import { type Answer, type Jar, largestCookie, patience, sizeOf, visit } from "./browser.ts"
+import { type Candidate, candidates as allCandidates } from "./candidates.ts"
 import { type Running, type RunningRedis, startCandidate, startRedis } from "./processes.ts"
-import { type Candidate, candidates as allCandidates, median } from "./speed.ts"
+import { median } from "./speed.ts"
 import { toTable } from "./table.ts"
 
 /** What a case has shown. */

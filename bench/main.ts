@@ -13,13 +13,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { measureAllocations, standardPlan as allocationsPlan } from "./allocations.ts"
+import { candidates, operations } from "./candidates.ts"
 import { findOut } from "./correctness.ts"
 import { measureMemory, standardPlan as memoryPlan } from "./memory.ts"
 import { leaveServerCore } from "./processes.ts"
 import { toChartOf, toReport } from "./report.ts"
 import { read, type Results, write } from "./results.ts"
 import { measureSeals, standardPlan as sealsPlan } from "./seals.ts"
-import { candidates, measure, type Measured, operations } from "./speed.ts"
+import { measure, type Measured } from "./speed.ts"
 
 const { positionals, values: { only, quick } } = parseArgs({
   allowPositionals: true,
@@ -73,7 +74,7 @@ const measurements: Readonly<Record<string, (before: Results) => Promise<Partial
   allocations: async () => ({
     allocations: await measureAllocations(
       chosen,
-      quick ? { ...allocationsPlan, rounds: 1, warmUp: 200, requests: 200 } : allocationsPlan
+      quick ? { ...allocationsPlan, requests: 100, warmUp: 0, rounds: 1 } : allocationsPlan
     )
   }),
   seals: async () => ({ seals: await measureSeals(quick ? { ...sealsPlan, sizes: [300], rounds: 1 } : sealsPlan) }),
@@ -81,6 +82,16 @@ const measurements: Readonly<Record<string, (before: Results) => Promise<Partial
     memory: await measureMemory(quick ? { ...memoryPlan, sessions: 10_000, sweeps: 1 } : memoryPlan)
   }),
   correctness: async () => ({ correctness: await findOut(quick ? inCorrectness.slice(0, 1) : inCorrectness) })
+}
+
+/** The tables of the report that show each part. */
+const tablesOf: Readonly<Record<string, ReadonlyArray<string>>> = {
+  speed: ["redis", "others", "ratios", "sizes", "versions"],
+  connections: ["connections"],
+  allocations: ["allocations"],
+  seals: ["seals"],
+  memory: ["memory"],
+  correctness: ["correctness"]
 }
 
 const readme = new URL("../README.md", import.meta.url)
@@ -110,7 +121,9 @@ for (const part of parts.filter((part) => part !== "report")) {
   const found = await measure(results)
   results = isKept ? write(found) : { ...results, ...found }
 }
-console.log(JSON.stringify(results.settings, undefined, 2))
-for (const [name, text] of Object.entries(toReport(results))) console.log(`\n## ${name}\n\n${text}`)
+if (parts.includes("speed")) console.log(JSON.stringify(results.settings, undefined, 2))
+for (const [name, text] of Object.entries(toReport(results))) {
+  if (parts.some((part) => part === "report" || tablesOf[part]!.includes(name))) console.log(`\n## ${name}\n\n${text}`)
+}
 if (isKept) writeReport(results)
 process.exit()

@@ -3,10 +3,11 @@
  */
 import type { Allocated } from "./allocations.ts"
 import type { Figure } from "./alone.ts"
+import { type Candidate, candidates, type Operation } from "./candidates.ts"
 import { toChart } from "./chart.ts"
 import { toTables } from "./correctness.ts"
 import type { Results } from "./results.ts"
-import { type Candidate, candidates, type Measured, type Operation } from "./speed.ts"
+import type { Measured } from "./speed.ts"
 import { toTable } from "./table.ts"
 
 const microseconds = (value: number | undefined): string =>
@@ -56,7 +57,7 @@ export const toSizesTable = (
   sizes: ReadonlyArray<number>,
   connections: number
 ): string => {
-  const rows = named(["redis", "floor", "cookie", "memory", "file"])
+  const rows = named(["redis", "floor", "cookie", "memory", "sql", "file"])
     .map((name) => [
       name,
       ...sizes.flatMap((bytes) =>
@@ -120,7 +121,7 @@ export const toReport = (results: Results): Readonly<Record<string, string>> => 
   const { allocations, correctness, memory, seals, speed } = results
   return {
     redis: toSpeedTable(speed, common, ["redis", "floor"]),
-    others: toSpeedTable(speed, common, ["cookie", "memory", "file"]),
+    others: toSpeedTable(speed, common, ["cookie", "memory", "sql", "file"]),
     ratios: toRatios(speed, common),
     sizes: toSizesTable(speed, [300, 2_800, 30_000], common.connections),
     connections: toConnectionsTable(speed, common.bytes, [1, 10, 100, 1_000]),
@@ -142,7 +143,7 @@ const wholeBytes = (value: number | undefined): string =>
 const toAllocationsTable = (allocations: ReadonlyArray<Allocated>): string => {
   const find = (candidate: string, operation: Operation) =>
     allocations.find((one) => one.candidate === candidate && one.operation === operation)
-  const rows = named(["redis", "floor", "cookie", "memory", "file"])
+  const rows = named(["redis", "floor", "cookie", "memory", "sql", "file"])
     .filter((name) => find(name, "bare") !== undefined)
     .map((name) => [
       name,

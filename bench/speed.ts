@@ -1,42 +1,10 @@
 /**
  * CPU time per request, requests per second and times to an answer, of all candidates in turn, round by round.
  */
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { withBackends } from "./backends.ts"
+import type { Candidate, Operation } from "./candidates.ts"
 import { type Client, connectClient, run } from "./load.ts"
-import { type Running, startCandidate, startRedis } from "./processes.ts"
-
-export const operations = ["bare", "untouched", "read", "write", "increment", "login"] as const
-export type Operation = typeof operations[number]
-
-export interface Candidate {
-  readonly name: string
-  readonly kind: "redis" | "cookie" | "memory" | "file" | "floor"
-  readonly module: string
-  readonly variant?: string
-}
-
-export const candidates: ReadonlyArray<Candidate> = [
-  { name: "effect-session, ioredis 5", kind: "redis", module: "effectSession", variant: "ioredis5" },
-  { name: "effect-session, ioredis 6", kind: "redis", module: "effectSession", variant: "ioredis6" },
-  { name: "effect-session, node-redis", kind: "redis", module: "effectSession", variant: "node-redis" },
-  { name: "express-session", kind: "redis", module: "express" },
-  { name: "@fastify/session", kind: "redis", module: "fastify", variant: "rolling" },
-  { name: "@fastify/session, rolling: false", kind: "redis", module: "fastify", variant: "session" },
-  { name: "hono-sessions, encrypted id", kind: "redis", module: "hono", variant: "encrypted" },
-  { name: "hono-sessions, plain id", kind: "redis", module: "hono", variant: "plain" },
-  { name: "@adonisjs/session, redis", kind: "redis", module: "adonis", variant: "redis" },
-  { name: "node:http, ioredis 5", kind: "floor", module: "nodeHttp", variant: "ioredis5" },
-  { name: "node:http, ioredis 6", kind: "floor", module: "nodeHttp", variant: "ioredis6" },
-  { name: "node:http, node-redis", kind: "floor", module: "nodeHttp", variant: "node-redis" },
-  { name: "effect-session, cookie", kind: "cookie", module: "effectSession", variant: "cookie" },
-  { name: "@fastify/secure-session", kind: "cookie", module: "fastify", variant: "secure-session" },
-  { name: "iron-session", kind: "cookie", module: "iron" },
-  { name: "@adonisjs/session, cookie", kind: "cookie", module: "adonis", variant: "cookie" },
-  { name: "effect-session, memory", kind: "memory", module: "effectSession", variant: "memory" },
-  { name: "effect-session, file", kind: "file", module: "effectSession", variant: "file" }
-]
+import { type Running, startCandidate } from "./processes.ts"
 
 export interface Plan {
   readonly candidates: ReadonlyArray<Candidate>
@@ -78,31 +46,27 @@ interface Round {
   readonly p99: number
 }
 
-export interface Started {
+interface Started {
   readonly candidate: Candidate
   readonly server: Running
 }
 
-/** Starts the candidates, with a Redis for all of them, and stops them after their use. */
-export const withCandidates = async <A>(
+/** Starts the candidates, with what they keep their sessions in, and stops them after their use. */
+const withCandidates = <A>(
   candidates: ReadonlyArray<Candidate>,
   use: (running: ReadonlyArray<Started>) => Promise<A>
-): Promise<A> => {
-  const folder = mkdtempSync(join(tmpdir(), "effect-session-bench-"))
-  const redis = await startRedis()
-  const running: Array<Started> = []
-  try {
-    for (const candidate of candidates) {
-      const environment = { REDIS_URL: redis.url, FOLDER: folder, COMMAND_TIMER: "none" }
-      running.push({ candidate, server: await startCandidate(candidate.module, { ...candidate, environment }) })
+): Promise<A> =>
+  withBackends(candidates, async (environment) => {
+    const running: Array<Started> = []
+    try {
+      for (const candidate of candidates) {
+        running.push({ candidate, server: await startCandidate(candidate.module, { ...candidate, environment }) })
+      }
+      return await use(running)
+    } finally {
+      await Promise.all(running.map(({ server }) => server.stop()))
     }
-    return await use(running)
-  } finally {
-    await Promise.all(running.map(({ server }) => server.stop()))
-    await redis.stop()
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
+  })
 
 /** Clients that have a session each. */
 export const connectClients = async (

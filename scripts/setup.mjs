@@ -5,6 +5,7 @@
  *     node scripts/setup.mjs dependencies browser    and a Chromium for the browser tests
  *     node scripts/setup.mjs redis                   a redis-server for the tests of the Redis driver
  *     node scripts/setup.mjs postgres                a PostgreSQL for the tests of the SQL driver
+ *     node scripts/setup.mjs mariadb                 a MariaDB for the same tests
  *     node scripts/setup.mjs nginx                   an nginx for the tests of caches in front of a server
  *     node scripts/setup.mjs bench                   the packages of the benchmark, which has a lock file of its own
  *
@@ -92,6 +93,16 @@ const postgres = () => {
   installDebianPackage("postgresql")
 }
 
+const mariadb = () => {
+  if (isCommand("mariadbd")) {
+    return
+  }
+  if (!canInstallDebianPackages()) {
+    stop("The tests of the SQL driver need mariadbd and mariadb-install-db: install MariaDB.")
+  }
+  installDebianPackage("mariadb-server-core")
+}
+
 const nginx = () => {
   if (isCommand("nginx", "-v")) {
     return
@@ -149,7 +160,7 @@ const stop = (message) => {
 }
 
 /** @type {Record<string, () => void>} */
-const steps = { dependencies, browser, redis, postgres, nginx, bench }
+const steps = { dependencies, browser, redis, postgres, mariadb, nginx, bench }
 
 for (const name of process.argv.slice(2)) {
   const step = steps[name] ?? stop(`No such step: ${name}. There are: ${Object.keys(steps).join(", ")}.`)

@@ -1,5 +1,5 @@
 -- The table of effect-session's SqlLayer for MySQL, as SqlLayer.migration() makes it. Moments are milliseconds since the epoch;
--- `fields` is a JSON object. It is a text, because the type JSON would sort and round what is in it.
+-- `fields` is a JSON object, in which each value is a string: the JSON text of a field.
 CREATE TABLE IF NOT EXISTS `effect_sessions` (
   `key` VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
   created_at BIGINT NOT NULL,

@@ -1,5 +1,5 @@
 -- The table of effect-session's SqlLayer for SQLite, as SqlLayer.migration() makes it. Moments are milliseconds since the
--- epoch; "fields" is a JSON object.
+-- epoch; "fields" is a JSON object, in which each value is a string: the JSON text of a field.
 CREATE TABLE IF NOT EXISTS "effect_sessions" (
   "key" TEXT NOT NULL PRIMARY KEY,
   created_at INTEGER NOT NULL,

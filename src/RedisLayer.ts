@@ -3,7 +3,7 @@
  *
  * **Details**
  *
- * A session is one hash: a field for each key of the session, with its value as JSON, and three of the library's own for
+ * A session is one hash: a field for each key of the session, with its value as JSON, and one of the library's own for
  * the times. Its key is the prefix and the hash of the session's id. These are the commands, each of them one round trip:
  *
  * | operation  | commands |
@@ -12,20 +12,27 @@
  * | create     | `EVALSHA`: stores the hash, unless the key exists |
  * | update     | `EVALSHA`: sets, removes and adds to fields, if the session exists and its fields are as the change expects; if they are not, the answer is the whole hash |
  * | touch      | `EVALSHA`: moves the times forward, if the session exists |
- * | regenerate | `EVALSHA` to create the new one, `EVALSHA` to put the mark of a superseded session in the place of the old one; a third one to take the new one back, if another request has changed the old one meanwhile |
+ * | regenerate | `EVALSHA` on both keys: moves the hash to the new one, and puts the mark of a superseded session in its place; if another request has changed the session meanwhile, the answer is the whole hash |
  * | destroy    | `EVALSHA`: removes the hash; another one for the session that followed, if it is the mark of a superseded one |
- * | start      | `HGETALL`, `EVAL` and `EVALSHA` on a key that is never there, to see whether Redis allows all of this |
+ * | start      | `HGETALL`, `EVAL` and `EVALSHA` on keys that are never there, to see whether Redis allows all of this |
  *
  * An update of a session that is not there any more takes an `HGETALL` to see whether it was regenerated, and one for the
  * session that followed.
  *
- * A script that Redis does not know (any more) is sent with `EVAL`, once. Every script has one key, so all of this works
- * on a Cluster. This is the smallest user of Redis that can do it, for the prefix `sessions:`, with what the clients send on
+ * A script that Redis does not know (any more) is sent with `EVAL`, once.
+ *
+ * A Cluster has the two keys of a regeneration in different places, as it shows at the start. There, it takes an `EVALSHA` to
+ * create the new session, another one to put the mark in the place of the old one, and a third one to take the new one back, if
+ * another request has changed the old one meanwhile. With a prefix that has a hash tag, such as `{sessions}:`, all sessions are
+ * in one place, and it is a single one again. A proxy that spreads keys over several servers must refuse a script whose keys
+ * are on two of them, as a Cluster does.
+ *
+ * This is the smallest user of Redis that can do it, for the prefix `sessions:`, with what the clients send on
  * their own:
  *
  * ```text
  * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +exists +hset +pexpire +pttl +hget +hmget +hkeys
- *   +hexists +hdel +type +del +unlink +info +ping +select +wait +cluster|slots +cluster|info
+ *   +hexists +hdel +type +del +unlink +rename +info +ping +select +wait +cluster|slots +cluster|info
  * ```
  *
  * If something is missing when the Layer is built, the server does not start, and the `SessionConfigError` names it.
@@ -194,13 +201,14 @@ export const make: (
     if (!enabled) return Inert.make("redis")
     const waits = waitForReplicas > 0
     const connect = (isQuiet: boolean) => IoRedis.connect(connection, timeLimit, { prefix, waits, isQuiet })
-    const client = yield* RedisClient.make(yield* connect(false), timeLimit)
+    const { client, ofTwoKeys } = yield* connect(false)
+    const limited = yield* RedisClient.make(client, timeLimit)
+    const wait = { waitAtMost, waitForReplicas }
     const confirm = waits
-      ? yield* Replicas.make(yield* connect(true), timeLimit, { waitAtMost, waitForReplicas }, () => {})
+      ? yield* Replicas.make((yield* connect(true)).client, timeLimit, wait, () => {})
       : undefined
-    return yield* SessionStore.fromBackend(
-      RedisBackend.make(client, prefix, confirm && { confirm, waitForReplicas })
-    )
+    const confirmation = confirm && { confirm, waitForReplicas }
+    return yield* SessionStore.fromBackend(RedisBackend.make(limited, { prefix, ofTwoKeys, confirmation }))
   }
 )
 
@@ -452,10 +460,11 @@ const makeWith = Effect.fnUntraced(function*(
   if (!enabled) return Inert.make("redis")
   const { waitForReplicas } = wait
   const waits = waitForReplicas > 0
-  const confirm = yield* TryOut.tryOut(client.send, `${prefix}none`, waits).pipe(
+  const { confirm, ofTwoKeys } = yield* TryOut.tryOut(client.send, `${prefix}none`, waits).pipe(
     // A client that connects just now may refuse commands until it is ready.
     Effect.retry({ while: RedisClient.isConnecting, schedule: Schedule.spaced("50 millis") }),
-    Effect.andThen(waits ? confirmBy(wait) : Effect.undefined),
+    Effect.bindTo("ofTwoKeys"),
+    Effect.bind("confirm", () => waits ? confirmBy(wait) : Effect.undefined),
     Effect.timeoutOrElse({
       duration: timeLimit,
       orElse: () => Effect.fail(lastError() ?? TimeLimit.noAnswer(timeLimit))
@@ -466,5 +475,6 @@ const makeWith = Effect.fnUntraced(function*(
       return new SessionConfigError({ mistakes: [{ setting: `RedisLayer.${layer}`, found: "a client", write }] })
     })
   )
-  return yield* SessionStore.fromBackend(RedisBackend.make(client, prefix, confirm && { confirm, waitForReplicas }))
+  const confirmation = confirm && { confirm, waitForReplicas }
+  return yield* SessionStore.fromBackend(RedisBackend.make(client, { prefix, ofTwoKeys, confirmation }))
 })

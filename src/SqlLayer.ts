@@ -5,30 +5,34 @@
  * **Details**
  *
  * A session is one row: the hash of its id as the key, its times in milliseconds since the epoch, and its fields as a JSON
- * object. {@link migration} makes the table, or a file in the folder `sql` of this package. These are the statements, where
- * each is one round trip:
+ * object, in which each value is a string: the JSON text of a field. So what comes out is what went in, to the letter, also out
+ * of a `JSONB`. {@link migration} makes the table, or a file in the folder `sql` of this package. These are the statements on
+ * PostgreSQL, where each is one round trip:
  *
  * | operation  | statements |
  * | ---------- | ---------- |
  * | load       | `SELECT`; inside a transaction of the application `SAVEPOINT`, `SELECT`, `RELEASE SAVEPOINT` |
- * | create     | `INSERT … ON CONFLICT DO NOTHING RETURNING` |
- * | update     | `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` |
- * | touch      | `UPDATE … RETURNING` |
- * | regenerate | those of create for the new one; `BEGIN`, `SELECT … FOR UPDATE`, `UPDATE`, `COMMIT` to put the mark of a superseded session in the place of the old one, or just `COMMIT` and a `DELETE` of the new one if another request has changed the old one meanwhile |
- * | destroy    | `DELETE … RETURNING`; if there was nothing to delete, the `SELECT` of load, and the same for the session under its new id if another request has regenerated it a moment ago |
+ * | create     | `INSERT … ON CONFLICT DO NOTHING` |
+ * | update     | `UPDATE`, whatever the request has changed and expects |
+ * | touch      | `UPDATE`; if there was nothing to extend, the `SELECT` of load |
+ * | regenerate | one statement that locks the old session, puts the mark of a superseded session in its place, and inserts the new one: all of it or nothing |
+ * | destroy    | `DELETE`; if there was nothing to delete, the `SELECT` of load, and the same for the session under its new id if another request has regenerated it a moment ago |
  *
- * An update of a session that is gone, or superseded, or not as the change expects, has no `UPDATE`: fields are compared
- * between the `SELECT` and the `UPDATE`, in the same transaction. If the session is gone or superseded, a `SELECT` after that
- * looks for the one that followed. SQLite has no `FOR UPDATE`: there a transaction begins
- * with `BEGIN IMMEDIATE`. MySQL has no `RETURNING`: there create is an `INSERT` that fails if there is a row, and touch and destroy
- * are an `UPDATE` or a `DELETE` and a `SELECT` after it. This is tested on PostgreSQL and on
- * SQLite; on MySQL it follows the same statements.
+ * An update is made to the row as it is when its turn has come, so that nothing of another commit is lost. If it has found no
+ * session, or not what it expects, the `SELECT` of load says what there is, and another one looks for a session that
+ * followed. The same goes for regenerate, where the first `SELECT` is for the new id.
+ *
+ * On SQLite and MySQL, the driver makes the change itself: an update is the `SELECT` of load and an `UPDATE` that writes
+ * only if the row still has these fields, both again if it has not. On SQLite, regenerate is a `SELECT` and one
+ * `INSERT … ON CONFLICT DO UPDATE` for both rows. On MySQL it is an `INSERT` for the new session, and for the old one a
+ * `SELECT` and an `UPDATE`; if another request has changed it meanwhile, a `DELETE` of the new one. This is tested on
+ * PostgreSQL, MariaDB and SQLite.
  *
  * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what expired more than an hour
  * ago: the clock of another server, for which it may still be alive, can differ by that much.
  *
- * Each of these statements is tried when the Layer is built, on no row: a server whose user lacks a right, or whose database
- * takes no changes, does not start. On PostgreSQL these are all the rights that the user `shop` needs, where it does not own
+ * Reading, inserting, updating and deleting are tried when the Layer is built, on no row: a server whose user lacks a right,
+ * or whose database takes no changes, does not start. On PostgreSQL these are all the rights that the user `shop` needs, where it does not own
  * the table:
  *
  * ```sql
@@ -50,7 +54,11 @@
  * read the table, as it has been given up or is in another role, it takes a second connection.
  *
  * If somebody else has locked the row of a session, as a report with `SELECT … FOR UPDATE` does, changes of this session
- * wait as long as the time limit allows, and take one connection of each server's pool; all other sessions go on.
+ * wait as long as the time limit allows, and take one connection of each server's pool; all other sessions go on. With
+ * `multiplex` of `@effect/sql-pg`, statements that share this connection wait as well.
+ *
+ * PostgreSQL has to be version 12 or later, with its `extra_float_digits` as it comes: an increment is added up there, and
+ * older ones write a number with fewer digits than it has.
  *
  * A client of SQLite has one connection for all. There the session can be read inside a transaction of the application, but
  * `Session.commit` is a `SessionStoreError`, at once: commit before the transaction, or after it. The commit just before the
@@ -73,7 +81,10 @@ import { SqlError } from "effect/sql/SqlError"
 import * as TimeLimit from "./internal/concurrency/timeLimit.ts"
 import * as Setting from "./internal/config/settings.ts"
 import * as SqlBackend from "./internal/drivers/sql/backend.ts"
-import * as SqlDialect from "./internal/drivers/sql/dialect.ts"
+import type { Dialect } from "./internal/drivers/sql/dialect.ts"
+import { mysql } from "./internal/drivers/sql/mysql.ts"
+import { postgresql } from "./internal/drivers/sql/postgresql.ts"
+import { sqlite } from "./internal/drivers/sql/sqlite.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { withoutValues } from "./internal/store/withoutValues.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
@@ -128,10 +139,11 @@ export const make: (
   const backend = SqlBackend.make(client, yield* dialectOf(client), table)
   const refused = (write: string) =>
     new SessionConfigError({ mistakes: [Setting.mistake(["store", "table"], table, write)] })
-  const refusals = yield* Effect.mapError(
+  const { refusals, wrongType } = yield* Effect.mapError(
     TimeLimit.make(timeLimit)(backend.tryOut, () => TimeLimit.noAnswer(timeLimit)),
     (error) => refused(explain(error))
   )
+  if (wrongType !== undefined) return yield* refused(explainType(wrongType))
   if (refusals.length > 0) return yield* refused(explainRefusals(refusals))
   const sweep = Effect.catchCause(
     Effect.flatMap(Clock.currentTimeMillis, (now) => backend.sweep(now - differenceOfClocks)),
@@ -143,8 +155,13 @@ export const make: (
 
 const differenceOfClocks = 3_600_000
 
-const dialectOf = (client: SqlClient): Effect.Effect<SqlDialect.Dialect, SessionConfigError> => {
-  const dialect = SqlDialect.of(client)
+const dialectOf = (client: SqlClient): Effect.Effect<Dialect, SessionConfigError> => {
+  const dialect = client.onDialectOrElse({
+    pg: () => postgresql,
+    mysql: () => mysql,
+    sqlite: () => sqlite,
+    orElse: () => undefined
+  })
   const write = "The SQL driver knows PostgreSQL, MySQL and SQLite: provide a SqlClient of one of these"
   return dialect === undefined
     ? Effect.fail(new SessionConfigError({ mistakes: [Setting.mistake(["store", "type"], client.driver, write)] }))
@@ -153,6 +170,9 @@ const dialectOf = (client: SqlClient): Effect.Effect<SqlDialect.Dialect, Session
 
 const messageOf = (error: SqlError | Error): string =>
   (error instanceof SqlError && error.reason.cause instanceof Error ? error.reason.cause : error).message
+
+const explainType = ({ expected, found }: NonNullable<SqlBackend.Findings["wrongType"]>): string =>
+  `Its column "fields" has the type ${found}, and needs ${expected}. Drop the table. ${howToMakeIt}`
 
 const explainRefusals = (refusals: ReadonlyArray<SqlBackend.Refusal>): string => {
   const statements = refusals.map(({ statement }) => statement)
@@ -169,10 +189,12 @@ const explain = (error: SqlError | Error): string => {
     // Where a client does not tell one error of SQLite from another.
     (error.reason._tag === "SqlSyntaxError" || /no such (table|column)/.test(message))
   return isMissing
-    ? `It is not there, or not a table of sessions: ${message}. ` +
-      "Run the migration, SqlLayer.migration(), or the file for this database in the folder sql of effect-session"
+    ? `It is not there, or not a table of sessions: ${message}. ${howToMakeIt}`
     : `It can't be read: ${message}`
 }
+
+const howToMakeIt =
+  "Run the migration, SqlLayer.migration(), or the file for this database in the folder sql of effect-session"
 
 /**
  * Sessions in a SQL database.

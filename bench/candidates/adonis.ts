@@ -7,12 +7,12 @@ import { defineConfig as defineRedis } from "@adonisjs/redis"
 import type { InferConnections } from "@adonisjs/redis/types"
 import { defineConfig as defineSession, stores } from "@adonisjs/session"
 import { createServer, type Server } from "node:http"
-import { nextPage, ready, redisUrl, secret, variant } from "../candidate.ts"
+import { folder, nextPage, ready, redisUrl, secret, variant } from "../candidate.ts"
 import { contentOf } from "../content.ts"
 import { scenario, type Visit } from "../scenarios.ts"
 
 const settings = {
-  store: variant as "redis" | "cookie",
+  store: variant as "redis" | "cookie" | "file",
   age: "2h",
   cookie: { path: "/", httpOnly: true, secure: false, sameSite: "lax" }
 } as const
@@ -38,7 +38,11 @@ const config = {
   redis,
   session: defineSession({
     ...settings,
-    stores: { redis: stores.redis({ connection: "main" }), cookie: stores.cookie() }
+    stores: {
+      redis: stores.redis({ connection: "main" }),
+      cookie: stores.cookie(),
+      file: stores.file({ location: folder })
+    }
   })
 }
 

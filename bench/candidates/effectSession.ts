@@ -1,6 +1,7 @@
 /** effect-session on @effect/platform-node's server; the variant is the driver. */
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Effect, Layer, Schema } from "effect"
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Layer, Redacted, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Redis } from "ioredis"
 import { createServer } from "node:http"
@@ -14,9 +15,20 @@ import {
   SessionConfig,
   type SessionError,
   SessionKey,
-  SessionMiddleware
+  SessionMiddleware,
+  SqlLayer
 } from "../../src/index.ts"
-import { nextPage, nodeRedisOptions, ready, redisUrl, secret, variant } from "../candidate.ts"
+import {
+  folder,
+  nextPage,
+  nodeRedisOptions,
+  poolSize,
+  postgresUrl,
+  ready,
+  redisUrl,
+  secret,
+  variant
+} from "../candidate.ts"
 import { contentOf } from "../content.ts"
 import { scenario, type Visit } from "../scenarios.ts"
 
@@ -39,7 +51,12 @@ const careful = {
 const drivers = {
   cookie: () => CookieLayer.layer(),
   memory: () => MemoryLayer.layer(),
-  file: () => FileLayer.layer({ location: process.env["FOLDER"]! }).pipe(Layer.provide(NodeServices.layer)),
+  file: () => FileLayer.layer({ location: folder }).pipe(Layer.provide(NodeServices.layer)),
+  postgres: () =>
+    SqlLayer.layer().pipe(
+      Layer.provide(Layer.effectDiscard(SqlLayer.migration())),
+      Layer.provide(PgClient.layer({ url: Redacted.make(postgresUrl), maxConnections: poolSize }))
+    ),
   ioredis5: () =>
     Layer.unwrap(Effect.promise(async () => {
       const client = new Redis(redisUrl, careful)

@@ -1,9 +1,12 @@
-/** express 5, with express-session on connect-redis. */
+/** express 5, with express-session; the variant is the store, and whether reading extends a session's life. */
+import connectPostgres from "connect-pg-simple"
 import { RedisStore } from "connect-redis"
 import express, { type Request } from "express"
 import session from "express-session"
+import { Pool } from "pg"
 import { createClient } from "redis"
-import { nextPage, nodeRedisOptions, ready, secret } from "../candidate.ts"
+import fileStore from "session-file-store"
+import { folder, nextPage, nodeRedisOptions, poolSize, postgresUrl, ready, secret, variant } from "../candidate.ts"
 import { contentOf } from "../content.ts"
 import { scenario, type Visit } from "../scenarios.ts"
 
@@ -17,15 +20,41 @@ declare module "express-session" {
   }
 }
 
-const client = createClient(nodeRedisOptions)
-client.on("error", () => {})
-await client.connect()
+const [kind, touches] = variant.split(", ")
 
-const settings = { resave: false, saveUninitialized: false, cookie: { maxAge: 7_200_000, sameSite: "lax" } } as const
+const lifetime = 7_200_000
+
+const onRedis = async () => {
+  const client = createClient(nodeRedisOptions)
+  client.on("error", () => {})
+  await client.connect()
+  return new RedisStore({ client, prefix: "express:" })
+}
+
+// By default it extends a session's life at every request, by an UPDATE.
+const onPostgres = () =>
+  new (connectPostgres(session))({
+    pool: new Pool({ connectionString: postgresUrl, max: poolSize }),
+    createTableIfMissing: true,
+    disableTouch: touches === "no touch"
+  })
+
+// By default it extends a session's life at every request, by reading and writing the file once more, and no setting
+// stops that; but express-session does without it where a store has no such method.
+const onFiles = () => {
+  const store = new (fileStore(session))({ path: folder, ttl: lifetime / 1_000, logFn: () => {} })
+  return touches === "no touch" ? Object.assign(store, { touch: undefined }) : store
+}
+
+const stores = { redis: onRedis, postgres: onPostgres, file: onFiles }
+
+const settings = { resave: false, saveUninitialized: false, cookie: { maxAge: lifetime, sameSite: "lax" } } as const
+
+const store = await stores[kind as keyof typeof stores]()
 
 const app = express()
 app.get("/bare", (_, response) => void response.send("ok"))
-app.use(session({ ...settings, secret, store: new RedisStore({ client, prefix: "express:" }) }))
+app.use(session({ ...settings, secret, store }))
 app.get("/untouched", (_, response) => void response.send("ok"))
 app.get("/read", (request, response) => void response.send(request.session.page))
 app.get("/write", (request, response) => {
@@ -65,4 +94,6 @@ app.get("/scenarios/:name", (request, response, next) => {
   scenario(visitOf(request), request.originalUrl).then((body) => void response.send(body), next)
 })
 
-const server = app.listen(0, "127.0.0.1", () => ready(server, settings))
+const server = app.listen(0, "127.0.0.1", () => {
+  ready(server, { ...settings, store: kind, touch: touches ?? "as it comes", ...kind === "postgres" && { poolSize } })
+})

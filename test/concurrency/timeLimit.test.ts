@@ -187,8 +187,24 @@ describe("a caller that is interrupted", () => {
 })
 
 describe("the limit of promises", () => {
+  const makeForPromises = (limit: Duration.Duration) =>
+    Effect.map(TimeLimit.makeForPromises(limit), (limited) =>
+    <A, E>(
+      start: () => Promise<A>,
+      failed: (cause: unknown) => E,
+      timedOut: () => E,
+      again?: (cause: unknown) => () => Promise<A>
+    ) =>
+      limited<typeof start, A, A, E>({
+        ask: (start) => start(),
+        read: (answer) => answer,
+        failed: (cause) => Exit.fail(failed(cause)),
+        timedOut,
+        again: (cause) => again?.(cause)()
+      })(start))
+
   const promising = Effect.fnUntraced(function*<A>(start: () => Promise<A>, limit: Duration.Duration) {
-    const limited = yield* TimeLimit.makeForPromises(limit)
+    const limited = yield* makeForPromises(limit)
     return yield* limited(start, (cause) => `failed: ${cause}`, late)
   })
 
@@ -211,9 +227,40 @@ describe("the limit of promises", () => {
       assert.strictEqual(yield* Effect.flip(promising(throwing, limit)), "failed: Error: bug")
     }))
 
-  it.effect("holds where the caller can't be interrupted, for each call on its own", () =>
+  it.effect("the answer is what is read of it, a failure may be one, and what can't be read is a defect", () =>
     Effect.gen(function*() {
       const limited = yield* TimeLimit.makeForPromises(limit)
+      const parsed = limited<string, string, { readonly a: number } | undefined, never>({
+        ask: (text) => text === "" ? Promise.reject("nothing") : Promise.resolve(text),
+        read: (text) => JSON.parse(text),
+        failed: () => Exit.succeed(undefined),
+        timedOut: () => assert.fail("too late")
+      })
+      assert.deepStrictEqual(yield* parsed(`{"a":1}`), { a: 1 })
+      assert.isUndefined(yield* parsed(""))
+      const exit = yield* Effect.exit(parsed("{broken"))
+      assert.isTrue(Exit.hasDies(exit) && !Exit.hasFails(exit))
+    }))
+
+  it.effect("each try is asked with the question and the clock of its caller", () =>
+    Effect.gen(function*() {
+      const limited = yield* TimeLimit.makeForPromises(limit)
+      const asked: Array<unknown> = []
+      const late = limited<string, string, string, string>({
+        ask: (question, clock) => Promise.reject(asked.push([question, clock.currentTimeMillisUnsafe()])),
+        read: (answer) => answer,
+        failed: () => Exit.fail("down"),
+        timedOut: () => "too late",
+        again: (_cause, question, clock) => Promise.resolve(`${question} at ${clock.currentTimeMillisUnsafe()}`)
+      })
+      yield* TestClock.setTime(12_345)
+      assert.strictEqual(yield* late("what"), "what at 12345")
+      assert.deepStrictEqual(asked, [["what", 12_345]])
+    }))
+
+  it.effect("holds where the caller can't be interrupted, for each call on its own", () =>
+    Effect.gen(function*() {
+      const limited = yield* makeForPromises(limit)
       const hanging = limited(() => new Promise<string>(() => {}), String, late)
       const fibers = yield* Effect.forEach([1, 2, 3], () =>
         Effect.tap(
@@ -231,7 +278,7 @@ describe("the limit of promises", () => {
 
   it.effect("holds again after nobody has waited for long", () =>
     Effect.gen(function*() {
-      const limited = yield* TimeLimit.makeForPromises(limit)
+      const limited = yield* makeForPromises(limit)
       for (let round = 0; round < 3; round++) {
         assert.strictEqual(yield* limited(() => Promise.resolve("now"), String, late), "now")
         yield* TestClock.adjust("1 hour")
@@ -275,7 +322,7 @@ describe("the limit of promises", () => {
 
   it.effect("another try after a failure is within the same limit, and there is none after it", () =>
     Effect.gen(function*() {
-      const limited = yield* TimeLimit.makeForPromises(limit)
+      const limited = yield* makeForPromises(limit)
       const tries: Array<string> = []
       const { promise, reject } = Promise.withResolvers<string>()
       const trying = (again: () => Promise<string>) =>
@@ -312,7 +359,7 @@ describe("the limit of promises", () => {
   it.effect("holds for those who still wait when its scope closes", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const limited = yield* Scope.provide(TimeLimit.makeForPromises(limit), scope)
+      const limited = yield* Scope.provide(makeForPromises(limit), scope)
       const hanging = limited(() => new Promise(() => {}), String, late)
       const fiber = yield* Effect.forkChild(Effect.exit(hanging), { startImmediately: true })
       yield* Scope.close(scope, Exit.void)
@@ -322,7 +369,7 @@ describe("the limit of promises", () => {
 
   it.live("holds by the clock of its caller, whatever other clock there was or is", () =>
     Effect.gen(function*() {
-      const limited = yield* TimeLimit.makeForPromises(Duration.millis(20))
+      const limited = yield* makeForPromises(Duration.millis(20))
       const answer = limited(() => Promise.resolve("now"), String, late)
       assert.strictEqual(yield* Effect.provide(answer, TestClock.layer()), "now")
       yield* assertOwnClock(limited(() => new Promise(() => {}), String, late))
@@ -334,7 +381,7 @@ describe("the limit of promises", () => {
       const before = timers()
       yield* Effect.scoped(
         Effect.gen(function*() {
-          const limited = yield* TimeLimit.makeForPromises(Duration.hours(1))
+          const limited = yield* makeForPromises(Duration.hours(1))
           yield* limited(() => Promise.resolve("now"), String, late)
           assert.strictEqual(timers(), before + 1)
         })

@@ -11,10 +11,16 @@ import * as Change from "../../src/internal/record/change.ts"
 import { intBetween, oneOf } from "../support/arbitraries.ts"
 import { secret } from "../support/config.ts"
 import { temporaryFolder } from "../support/fileStore.ts"
+import { startMariadb } from "../support/mariadbServer.ts"
+import { startPostgres } from "../support/postgresServer.ts"
+import { shared } from "../support/redisServer.ts"
 import type { StoreLayer } from "../support/server.ts"
 import { sqliteClient } from "../support/sqliteClient.ts"
 import { sqlStore } from "../support/sqlStore.ts"
 import { createSession } from "../support/storedSession.ts"
+
+const postgres = shared(startPostgres())
+const mariadb = shared(startMariadb())
 
 const stores: ReadonlyArray<{ readonly driver: string; readonly store: StoreLayer }> = [
   { driver: "memory", store: MemoryLayer.layer() },
@@ -25,7 +31,9 @@ const stores: ReadonlyArray<{ readonly driver: string; readonly store: StoreLaye
       Layer.provide(NodeServices.layer)
     )
   },
-  { driver: "SQLite", store: sqlStore(sqliteClient()) }
+  { driver: "SQLite", store: sqlStore(sqliteClient()) },
+  { driver: "MariaDB", store: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client()))) },
+  { driver: "PostgreSQL", store: Layer.unwrap(Effect.sync(() => sqlStore(postgres().client()))) }
 ]
 
 // Few of both, so that commits meet.

@@ -65,7 +65,7 @@ export const fileStore = (location: string, options: Omit<FileLayer.Options, "lo
 export const fileBackend = (location: string, before?: Before): Effect.Effect<FileBackend.FileBackend> =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
-    return FileBackend.make(before === undefined ? fs : watched(fs, before), yield* Path.Path, location)
+    return FileBackend.make(before === undefined ? fs : watched(fs, before), yield* Path.Path, location, true)
   }).pipe(Effect.provide(NodeServices.layer))
 
 /** The driver on a folder of its own. */

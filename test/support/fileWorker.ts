@@ -134,7 +134,7 @@ const perform = Effect.fnUntraced(function*(backend: FileBackend.FileBackend) {
 flushCompileCache()
 
 const main = Effect.gen(function*() {
-  yield* perform(FileBackend.make(yield* FileSystem.FileSystem, yield* Path.Path, location))
+  yield* perform(FileBackend.make(yield* FileSystem.FileSystem, yield* Path.Path, location, true))
 })
 
 Effect.runFork(Effect.provide(main, [NodeFileSystem.layer, NodePath.layer]))

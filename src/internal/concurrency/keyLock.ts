@@ -12,25 +12,45 @@ export type KeyLock = (
   patience?: TimeLimit
 ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
+interface Door {
+  /** What the others wait for, if there have been others: almost always, somebody comes alone, and pays for none. */
+  queue: Semaphore.Semaphore | undefined
+  users: number
+}
+
 export const make = (): KeyLock => {
-  const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
+  const doors = new Map<string, Door>()
   return (key, patience) => (effect) =>
-    // Nothing comes between the count of the users going up and what makes it go down again.
-    Effect.uninterruptibleMask((restore) => {
-      const lock = locks.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
-      locks.set(key, lock)
-      lock.users++
-      const { semaphore } = lock
-      return Effect.ensuring(
-        patience === undefined
-          ? restore(Semaphore.withPermit(semaphore, effect))
-          : withPatience(semaphore, patience, restore(effect)),
-        Effect.sync(() => {
-          if (--lock.users === 0) locks.delete(key)
-        })
-      )
+    Effect.suspend(() => {
+      let used: Door | undefined
+      let isFirst = false
+      const enter = Effect.suspend(() => {
+        used = doors.get(key)
+        if (used !== undefined) {
+          used.users++
+          return behind(used.queue ??= Semaphore.makeUnsafe(0), patience, effect)
+        }
+        isFirst = true
+        doors.set(key, used = { queue: undefined, users: 1 })
+        return effect
+      })
+      // It comes around `enter`, so that an interruption can't get in between.
+      return Effect.onExitPrimitive(enter, () => {
+        if (used === undefined) return undefined
+        if (--used.users === 0) doors.delete(key)
+        return isFirst ? used.queue?.resize(1) : undefined
+      })
     })
 }
+
+const behind = <A, E, R>(
+  queue: Semaphore.Semaphore,
+  patience: TimeLimit | undefined,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  patience === undefined
+    ? queue.withPermit(effect)
+    : Effect.uninterruptibleMask((restore) => withPatience(queue, patience, restore(effect)))
 
 const withPatience = <A, E, R>(
   semaphore: Semaphore.Semaphore,

@@ -13,11 +13,11 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 /** The watch for each clock: but for tests, there is one. */
 export class Watches {
-  readonly #nanos: bigint | undefined
+  readonly #nanos: number | undefined
   #latest: Watch | undefined
 
   constructor(limit: Duration.Duration) {
-    this.#nanos = Duration.isFinite(limit) ? Duration.toNanosUnsafe(limit) : undefined
+    this.#nanos = Duration.isFinite(limit) ? Number(Duration.toNanosUnsafe(limit)) : undefined
   }
 
   of(fiber: AnyFiber): Watch {
@@ -36,25 +36,26 @@ export class Watches {
  * All that share a limit also share a fiber that watches over them: a timer for each would take longer than most of what
  * it is for.
  */
-class Watch {
+export class Watch {
   readonly clock: Clock.Clock
-  readonly #nanos: bigint | undefined
+  readonly #nanos: number | undefined
   // In the order in which they began, so that the first one has waited longest. A list, and not a Set: what a Set has
   // copied when it grew still holds on to what was in it, request and all, until the next full garbage collection.
   #first: Waiting | undefined
   #last: Waiting | undefined
   #watcher: Fiber.Fiber<void> | undefined
 
-  constructor(nanos: bigint | undefined, clock: Clock.Clock) {
+  constructor(nanos: number | undefined, clock: Clock.Clock) {
     this.#nanos = nanos
     this.clock = clock
   }
 
-  begin(fiber: AnyFiber, expire: () => void): Waiting | undefined {
-    if (this.#nanos === undefined) return undefined
+  begin(fiber: AnyFiber, waiting: Waiting): void {
+    if (this.#nanos === undefined) return
     const { clock } = this
     const last = this.#last
-    const waiting = new Waiting(clock.monotonicTimeNanosUnsafe() + this.#nanos, expire, last)
+    waiting.until = Number(clock.monotonicTimeNanosUnsafe()) + this.#nanos
+    waiting.previous = last
     if (last === undefined) this.#first = waiting
     else last.next = waiting
     this.#last = waiting
@@ -62,12 +63,10 @@ class Watch {
     this.#watcher ??= Effect.runForkWith(
       Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, fiber.getRef(Scheduler.Scheduler)))
     )(this.#watch)
-    return waiting
   }
 
   /** It need not wait any more. */
-  end(waiting: Waiting | undefined): void {
-    if (waiting === undefined) return
+  end(waiting: Waiting): void {
     const { next, previous } = waiting
     if (this.#first === waiting) this.#first = next
     else if (previous !== undefined) previous.next = next
@@ -85,9 +84,11 @@ class Watch {
   }
 
   readonly #watch: Effect.Effect<void> = Effect.suspend(() => {
-    const now = this.clock.monotonicTimeNanosUnsafe()
+    const now = Number(this.clock.monotonicTimeNanosUnsafe())
     for (let waiting = this.#first; waiting !== undefined; waiting = this.#first) {
-      if (waiting.until > now) return Effect.andThen(Effect.sleep(Duration.nanos(waiting.until - now)), this.#watch)
+      if (waiting.until > now) {
+        return Effect.andThen(Effect.sleep(Duration.nanos(BigInt(waiting.until - now))), this.#watch)
+      }
       this.end(waiting)
       waiting.expire()
     }
@@ -96,17 +97,12 @@ class Watch {
   })
 }
 
-class Waiting {
-  /** By a clock that is never set back. */
-  readonly until: bigint
-  readonly expire: () => void
-  previous: Waiting | undefined
-  next: Waiting | undefined
-
-  constructor(until: bigint, expire: () => void, previous: Waiting | undefined) {
-    this.until = until
-    this.expire = expire
-    this.previous = previous
-    this.next = undefined
-  }
+/** Whoever waits is a link of the list itself. */
+export abstract class Waiting {
+  /** In nanoseconds, by a clock that is never set back. A number: each bigint is an object of its own. */
+  until = 0
+  previous: Waiting | undefined = undefined
+  next: Waiting | undefined = undefined
+  /** What to do when it has waited long enough. */
+  abstract expire(): void
 }

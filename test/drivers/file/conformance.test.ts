@@ -41,31 +41,28 @@ describe("what a person finds", () => {
     return { change, location }
   })
 
-  it.effect("a folder for each session, with its values as JSON and a file that says until when", () =>
+  it.effect("a folder for each session, with its values as JSON and a file that says since when and until when", () =>
     Effect.gen(function*() {
       const { location } = yield* visit
       const [folder, ...names] = pathsIn(location)
       assert.match(folder!, /^[A-Za-z0-9_-]{43}$/)
-      const version = basename(names[1]!, ".json")
+      const version = basename(names[0]!, ".json")
       assert.deepStrictEqual(names, [
-        `${folder}/${version}.expires-${Date.parse("2026-07-01T14:00:00Z")}`,
-        `${folder}/${version}.json`
+        `${folder}/${version}.json`,
+        `${folder}/${version}.touched-${Date.parse("2026-07-01T12:00:00Z")}.expires-${
+          Date.parse("2026-07-01T14:00:00Z")
+        }`
       ])
       assert.deepStrictEqual(filesIn(location).map(([, content]) => content), [
-        "",
         `{
   "createdAt": "2026-07-01T12:00:00.000Z",
-  "touchedAt": "2026-07-01T12:00:00.000Z",
-  "expiresAt": "2026-07-01T14:00:00.000Z",
   "data": {
-    "user": {
-      "name": "Zoë",
-      "since": "2020-02-29T00:00:00.000Z"
-    },
+    "user": {"name":"Zoë","since":"2020-02-29T00:00:00.000Z"},
     "cart_total": 12.5
   }
 }
-`
+`,
+        ""
       ])
     }))
 
@@ -76,14 +73,8 @@ describe("what a person finds", () => {
       yield* change(Session.regenerate)
       const now = readdirSync(location).find((name) => name !== before)
       const old = filesIn(location).filter(([path]) => path.startsWith(before!))
-      assert.deepStrictEqual(old.map(([, content]) => content), [
-        "",
-        `{
-  "supersededUntil": "2026-07-01T12:00:30.000Z",
-  "successor": "${now}"
-}
-`
-      ])
+      assert.deepStrictEqual(old.map(([, content]) => content), [`{\n  "successor": "${now}"\n}\n`, ""])
+      assert.match(old[1]![0], new RegExp(`\\.expires-${Date.parse("2026-07-01T12:00:30Z")}$`))
     }))
 
   it.effect("folders and files that are nobody else's", () =>
@@ -166,6 +157,27 @@ describe("tokens", () => {
         assert.deepStrictEqual([pathsIn(above), filesIn(above)], before)
       })
   )
+})
+
+describe("sync", () => {
+  it.effect("is true or false, wherever it is written", () =>
+    Effect.gen(function*() {
+      const location = yield* temporaryFolder
+      const mistake = {
+        setting: "store.sync (SESSION_STORE_SYNC)",
+        found: `"sometimes"`,
+        write: "Write true or false"
+      }
+      const sync = "sometimes" as never
+      const settings = [
+        FileLayer.layer({ location, sync }),
+        FileLayer.layerConfig({ location: Config.succeed(location), sync: Config.succeed(sync) })
+      ]
+      for (const layer of settings) {
+        const built = Layer.build(Layer.provide(layer, [SessionConfig.layer({ secret }), NodeServices.layer]))
+        assert.deepStrictEqual((yield* errorIn(Effect.scoped(built))).mistakes, [mistake])
+      }
+    }))
 })
 
 describe("the location", () => {

@@ -10,7 +10,7 @@ import type { FileBackend } from "../../../src/internal/drivers/file/backend.ts"
 import * as Change from "../../../src/internal/record/change.ts"
 import type { SessionRecord } from "../../../src/internal/record/record.ts"
 import type { SupersededRecord } from "../../../src/SessionStore.ts"
-import { fileBackend, hour, largeFolder, newKey, pathsIn, recordUntil } from "../../support/fileStore.ts"
+import { type Before, fileBackend, hour, largeFolder, newKey, pathsIn, recordUntil } from "../../support/fileStore.ts"
 
 // -----------------------------------------------------------------------------
 // operations
@@ -46,9 +46,13 @@ const nothing: Operation = () => Effect.void
 const namesWhere = (isThere: boolean) =>
   (Object.keys(operationsUntil(0)) as ReadonlyArray<Name>).filter((name) => isThere || name !== "destroy")
 
-const cases = [true, false].flatMap((isThere) =>
-  namesWhere(isThere).map((name) => ({ isThere, name, session: isThere ? "a session" : "none" }))
-)
+const situations = [
+  { session: "a session", isThere: true, isLoaded: false },
+  { session: "a session that it has loaded", isThere: true, isLoaded: true },
+  { session: "none", isThere: false, isLoaded: false }
+]
+
+const cases = situations.flatMap((situation) => namesWhere(situation.isThere).map((name) => ({ ...situation, name })))
 
 // -----------------------------------------------------------------------------
 // tries
@@ -80,6 +84,15 @@ const atStep = (number: number, effect: Effect.Effect<void>) => {
   return { before: () => steps++ === number ? effect : Effect.void, isReached: () => steps > number }
 }
 
+/** The driver in a process of its own, which has loaded the session or not; something comes before each step from then on. */
+const another = Effect.fnUntraced(function*({ key, location }: Try, isLoaded: boolean, before: Before) {
+  let isWatched = false
+  const backend = yield* fileBackend(location, (paths) => isWatched ? before(paths) : Effect.void)
+  if (isLoaded) yield* backend.load(key)
+  isWatched = true
+  return backend
+})
+
 type Stored = SessionRecord | SupersededRecord | undefined
 
 const loadFrom = ({ backend, key }: Try) => backend.load(key) as Effect.Effect<Stored, unknown>
@@ -107,7 +120,7 @@ const runWhole = Effect.fnUntraced(function*(begin: Effect.Effect<Try, unknown>,
 describe("whatever another process does before any step", () => {
   it.effect.each(cases)(
     "of $name, with $session: as if it had come first or last",
-    ({ isThere, name }) =>
+    ({ isLoaded, isThere, name }) =>
       Effect.gen(function*() {
         // The sweeper takes the session for expired, unless it was touched.
         const end = Date.now()
@@ -130,15 +143,16 @@ describe("whatever another process does before any step", () => {
             show(yield* inTurn(name === "sweep" ? nothing : one, otherName === "sweep" ? nothing : other))
           ]
           for (let number = 0;; number++) {
-            const { backend, key, location } = yield* begin
+            const trial = yield* begin
+            const { backend, key, location } = trial
             let between: unknown
             const step = atStep(number, Effect.map(Effect.orDie(other(backend, key)), (it) => void (between = it)))
-            const answer = yield* one(yield* fileBackend(location, step.before), key)
+            const answer = yield* one(yield* another(trial, isLoaded, step.before), key)
             if (!step.isReached()) {
               assert.isAbove(number, 0)
               break
             }
-            const stored = yield* loadFrom({ backend, key, location })
+            const stored = yield* loadFrom(trial)
             assert.include(possible, show([answer, between, stored]), `${otherName}, before step ${number}`)
             assertTidy(location, stored)
           }
@@ -150,7 +164,7 @@ describe("whatever another process does before any step", () => {
 describe("a crash before any step", () => {
   it.effect.each(cases)(
     "of $name, with $session: all or nothing, and the sweeper clears up",
-    ({ isThere, name }) =>
+    ({ isLoaded, isThere, name }) =>
       Effect.gen(function*() {
         const end = Date.now() + 3 * hour
         const operations: Record<Name, Operation> = operationsUntil(end)
@@ -158,15 +172,16 @@ describe("a crash before any step", () => {
         const { after, before } = yield* runWhole(begin, operations[name])
 
         for (let number = 0, isReached = true; isReached; number++) {
-          const { backend, key, location } = yield* begin
+          const trial = yield* begin
+          const { backend, key, location } = trial
           // From then on it takes no step, not even to clean up.
           const crash = yield* Deferred.make<void>()
           const step = atStep(number, Effect.andThen(Deferred.succeed(crash, undefined), Effect.never))
-          const fiber = yield* Effect.forkDetach(operations[name](yield* fileBackend(location, step.before), key))
+          const fiber = yield* Effect.forkDetach(operations[name](yield* another(trial, isLoaded, step.before), key))
           yield* Effect.raceFirst(Deferred.await(crash), Fiber.await(fiber))
           isReached = step.isReached()
 
-          const stored = yield* loadFrom({ backend, key, location })
+          const stored = yield* loadFrom(trial)
           assert.include([before, after], show(stored), `before step ${number}`)
           yield* backend.sweep(Date.now() + 2 * hour)
           assert.deepStrictEqual(yield* backend.load(key), stored)
@@ -186,7 +201,7 @@ describe("a crash before any step", () => {
 describe("an interruption before any step", () => {
   it.effect.each(cases)(
     "of $name, with $session: all or nothing, with nothing to clear up",
-    ({ isThere, name }) =>
+    ({ isLoaded, isThere, name }) =>
       Effect.gen(function*() {
         const end = Date.now() + 3 * hour
         const operation: Operation = operationsUntil(end)[name]
@@ -198,13 +213,14 @@ describe("an interruption before any step", () => {
           return Effect.void
         })
         for (let number = 0, isReached = true; isReached; number++) {
-          const { backend, key, location } = yield* begin
+          const trial = yield* begin
+          const { key, location } = trial
           const step = atStep(number, interrupt)
-          const fiber = yield* Effect.forkChild(operation(yield* fileBackend(location, step.before), key))
+          const fiber = yield* Effect.forkChild(operation(yield* another(trial, isLoaded, step.before), key))
           const exit = yield* Fiber.await(fiber)
           isReached = step.isReached()
 
-          const stored = yield* loadFrom({ backend, key, location })
+          const stored = yield* loadFrom(trial)
           assert.include([before, after], show(stored), `before step ${number}`)
           if (Exit.isSuccess(exit)) assert.deepStrictEqual([exit.value, show(stored)], [answer, after])
           assertTidy(location, stored)

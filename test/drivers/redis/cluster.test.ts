@@ -5,6 +5,7 @@ import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { RedisLayer } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
+import { Redis } from "effect/persistence"
 import { Cluster } from "ioredis"
 import { createHash } from "node:crypto"
 import { type LoadClient, serveLoad, startLoad } from "../../support/load.ts"
@@ -75,6 +76,59 @@ describe("requests to a Cluster", () => {
       yield* Effect.replicateEffect(session, 10)
       const errors = yield* Effect.forEach(cluster().nodes, (node) => node.command<string>("INFO", "errorstats"))
       assert.notMatch(errors.join(""), /MOVED|CROSSSLOT/)
+    }))
+})
+
+/** A Cluster through the `Redis` service, which does not tell that it is one. */
+const service = (prefix: string): StoreLayer =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => new Cluster([...cluster().addresses], { redisOptions: { password } })),
+        (client) => Effect.sync(() => client.disconnect())
+      ),
+      (client) => {
+        const send = (command: string, ...parameters: ReadonlyArray<string>) =>
+          Effect.tryPromise({
+            try: () => client.call(command, ...parameters),
+            catch: (cause) => new Redis.RedisError({ cause })
+          })
+        return Layer.provide(
+          RedisLayer.layerRedis({ prefix }),
+          Layer.succeed(Redis.Redis, { send } as unknown as Redis.Redis["Service"])
+        )
+      }
+    )
+  )
+
+describe.each([
+  { client: "layer", store: (prefix: string) => RedisLayer.layer({ cluster: cluster().addresses, password, prefix }) },
+  { client: "layerRedis", store: service }
+])("a login on a Cluster, through $client,", ({ store }) => {
+  it.live.each([
+    { prefix: "sessions:", what: "which has the new id in another place", scripts: 2 },
+    { prefix: "{sessions}:", what: "which has all of a hash tag in one place", scripts: 1 }
+  ])("costs $scripts scripts on one $what", ({ prefix, scripts }) =>
+    Effect.gen(function*() {
+      const server = yield* serveLoad(store(prefix))
+      // All nodes know the scripts by then.
+      const login = Effect.gen(function*() {
+        const cookie = cookieOf(yield* server.post("/count"))
+        yield* Effect.forEach(cluster().nodes, (node) => node.command("CONFIG", "RESETSTAT"))
+        const next = cookieOf(yield* server.post("/login", { cookie }))
+        const statistics = yield* Effect.forEach(
+          cluster().nodes,
+          (node) => node.command<string>("INFO", "commandstats")
+        )
+        assert.strictEqual((yield* server.get("/", { cookie: next })).body, `{"count":1,"name":"Ada"}`)
+        assert.strictEqual((yield* server.get("/", { cookie })).body, "{}")
+        return [...statistics.join("").matchAll(/cmdstat_evalsha:calls=(\d+)/g)].reduce(
+          (sum, [, n]) => sum + Number(n),
+          0
+        )
+      })
+      yield* Effect.replicateEffect(login, 20)
+      assert.deepStrictEqual(yield* Effect.replicateEffect(login, 5), Array.from({ length: 5 }, () => scripts))
     }))
 })
 

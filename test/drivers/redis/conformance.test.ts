@@ -133,7 +133,7 @@ describe("keys", () => {
         yield* expectLeft(key, 61 * 60_000)
         // As after the time that has passed only for the test.
         yield* redis().command("PEXPIRE", key, "120000")
-        return Number(yield* redis().command("HGET", key, "~expiresAt"))
+        return Number((yield* redis().command<string>("HGET", key, "~times")).split(" ")[2])
       })
       const first = yield* expiry
       yield* TestClock.adjust("59 minutes")
@@ -266,12 +266,14 @@ describe.each(redisClients)("damage done by hand, through $client", (client) => 
 
   it.effect.each([
     { damage: "another kind of value in its place", commands: [["DEL"], ["SET", "text"]] },
-    { damage: "a list in its place", commands: [["DEL"], ["RPUSH", "~expiresAt"]] },
-    { damage: "an expiry that is no number", commands: [["HSET", "~expiresAt", "tomorrow"]] },
-    { damage: "a last use that is no number", commands: [["HSET", "~touchedAt", ""]] },
-    { damage: "a creation that is no number", commands: [["HSET", "~createdAt", "NaN"]] },
-    { damage: "no times", commands: [["HDEL", "~createdAt", "~touchedAt", "~expiresAt"]] },
-    { damage: "a mark that is no number", commands: [["HSET", "~supersededUntil", "?"], ["HDEL", "~expiresAt"]] }
+    { damage: "a list in its place", commands: [["DEL"], ["RPUSH", "~times"]] },
+    { damage: "an expiry that is no number", commands: [["HSET", "~times", `${Date.now()} ${Date.now()} tomorrow`]] },
+    { damage: "a last use that is no number", commands: [["HSET", "~times", `${Date.now()}  8640000000000000`]] },
+    { damage: "a creation that is no number", commands: [["HSET", "~times", `NaN ${Date.now()} 8640000000000000`]] },
+    { damage: "a time that is missing", commands: [["HSET", "~times", `${Date.now()} ${Date.now()}`]] },
+    { damage: "times that are one number", commands: [["HSET", "~times", "8640000000000000"]] },
+    { damage: "no times", commands: [["HDEL", "~times"]] },
+    { damage: "a mark that is no number", commands: [["HSET", "~supersededUntil", "?"], ["HDEL", "~times"]] }
   ])("$damage: no session, a new one can begin, and the user can log out", ({ commands }) =>
     Effect.gen(function*() {
       const { cookie, key, server } = yield* filled

@@ -35,7 +35,7 @@ import { adding, createSession, expecting, setting } from "../../support/storedS
 const password = "hunter2-hunter2"
 
 /** The slot of the key that the driver tries, which another node has. */
-const slot = 2071
+const slot = 10_550
 
 const servers = shared(Effect.gen(function*() {
   const [open, locked, still, gone] = yield* Effect.all([

@@ -31,13 +31,13 @@ const Token = SessionKey.make("oauth_token", Schema.String)
 
 const trigger = (name: string, more = "") => [
   `CREATE FUNCTION ${name}() RETURNS trigger AS $$ BEGIN
-     IF octet_length(NEW.fields) < 20 THEN RETURN NEW; END IF;
-     RAISE EXCEPTION 'refused' USING DETAIL = NEW.fields, HINT = NEW.fields;
+     IF octet_length(NEW.fields::text) < 20 THEN RETURN NEW; END IF;
+     RAISE EXCEPTION 'refused' USING DETAIL = NEW.fields::text, HINT = NEW.fields::text;
    END $$ LANGUAGE plpgsql`,
   `CREATE CONSTRAINT TRIGGER ${name} AFTER INSERT OR UPDATE ON effect_sessions ${more} FOR EACH ROW EXECUTE FUNCTION ${name}()`
 ]
 
-const check = ["ALTER TABLE effect_sessions ADD CONSTRAINT lim CHECK (octet_length(fields) < 20)"]
+const check = ["ALTER TABLE effect_sessions ADD CONSTRAINT lim CHECK (octet_length(fields::text) < 20)"]
 
 const cases = [
   { what: "a CHECK constraint", client: onPostgres, statements: check, says: "lim" },

@@ -9,6 +9,7 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
 import { watchStore } from "../../support/failingStore.ts"
+import { startMariadb } from "../../support/mariadbServer.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { races } from "../../support/races.ts"
 import { shared } from "../../support/redisServer.ts"
@@ -18,6 +19,7 @@ import { sqliteClient } from "../../support/sqliteClient.ts"
 import { migrate, sqlStore } from "../../support/sqlStore.ts"
 
 const postgres = shared(startPostgres())
+const mariadb = shared(startMariadb())
 
 /** Each client has a pool of its own, as each server has. */
 const newClient = () => postgres().client()
@@ -27,6 +29,8 @@ const newClient = () => postgres().client()
 // -----------------------------------------------------------------------------
 
 races("PostgreSQL", { store: () => sqlStore(newClient()) })
+
+races("MariaDB", { store: () => sqlStore(mariadb().client()) })
 
 races("SQLite", { store: () => sqlStore(sqliteClient()), servers: [1] })
 
@@ -250,21 +254,27 @@ describe("a transaction of the application", () => {
   })
 
   const changes = [
-    { path: "/count", left: `{"count":2}` },
-    { path: "/touch", left: `{"count":1}` },
-    { path: "/login", left: `{"count":1,"name":"Ada"}` },
-    { path: "/logout", left: "{}" }
+    { path: "/count", left: { count: 2 } },
+    { path: "/touch", left: { count: 1 } },
+    { path: "/login", left: { count: 1, name: "Ada" } },
+    { path: "/logout", left: {} }
   ]
-  for (const { left, path } of changes) {
-    it.effect(`that is rolled back does not take back what the session has committed: ${path}`, () =>
-      Effect.gen(function*() {
-        const server = yield* serveOn(newClient())
-        const browser = server.browser()
-        yield* browser.post("/count")
-        assert.strictEqual((yield* browser.post(`/rollback${path}`)).status, 200)
-        assert.strictEqual((yield* browser.get("/")).body, left)
-        assert.strictEqual(yield* server.orders, 0)
-      }))
+  const databases = [
+    { database: "PostgreSQL", client: newClient },
+    { database: "MariaDB", client: () => mariadb().client() }
+  ]
+  for (const { client, database } of databases) {
+    for (const { left, path } of changes) {
+      it.effect(`that is rolled back does not take back what the session has committed: ${path} on ${database}`, () =>
+        Effect.gen(function*() {
+          const server = yield* serveOn(client())
+          const browser = server.browser()
+          yield* browser.post("/count")
+          assert.strictEqual((yield* browser.post(`/rollback${path}`)).status, 200)
+          assert.deepStrictEqual(JSON.parse((yield* browser.get("/")).body), left)
+          assert.strictEqual(yield* server.orders, 0)
+        }))
+    }
   }
 
   it.effect("that is rolled back does not take back a new session", () =>
@@ -305,7 +315,7 @@ describe("a transaction of the application", () => {
   it.effect("with a snapshot from before a login or a logout does not hide that from a commit", () =>
     Effect.gen(function*() {
       for (
-        const [path, status, body] of [["/login", 200, `{"count":11,"name":"Ada"}`], ["/logout", 409, "{}"]] as const
+        const [path, status, body] of [["/login", 200, { count: 11, name: "Ada" }], ["/logout", 409, {}]] as const
       ) {
         const server = yield* serveOn(newClient())
         const cookie = cookieOf(yield* server.post("/count"))
@@ -314,7 +324,7 @@ describe("a transaction of the application", () => {
         const next = cookieOf(yield* server.post(path, { cookie }))
         yield* Deferred.succeed(server.snapshot.used, undefined)
         assert.strictEqual((yield* Fiber.join(request)).status, status)
-        assert.strictEqual((yield* server.get("/", { cookie: next })).body, body)
+        assert.deepStrictEqual(JSON.parse((yield* server.get("/", { cookie: next })).body), body)
       }
     }))
 

@@ -11,11 +11,14 @@ import { make as makeClient, SqlClient } from "effect/sql/SqlClient"
 import * as Statement from "effect/sql/Statement"
 import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
-import * as SqlDialect from "../../../src/internal/drivers/sql/dialect.ts"
+import { mysql } from "../../../src/internal/drivers/sql/mysql.ts"
+import { postgresql } from "../../../src/internal/drivers/sql/postgresql.ts"
+import { sqlite } from "../../../src/internal/drivers/sql/sqlite.ts"
 import * as Change from "../../../src/internal/record/change.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
 import { Id, Token } from "../../../src/internal/token/secret.ts"
 import { mistakesIn } from "../../support/config.ts"
+import { startMariadb } from "../../support/mariadbServer.ts"
 import { type LogEvent, observe } from "../../support/observe.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { eventually, freePort, shared } from "../../support/redisServer.ts"
@@ -23,6 +26,7 @@ import { sqliteClient } from "../../support/sqliteClient.ts"
 import { settings } from "../../support/visits.ts"
 
 const server = shared(startPostgres())
+const mariadb = shared(startMariadb())
 
 type Services = SessionStore.SessionStore | SessionConfig.SessionConfig | SqlClient
 
@@ -89,18 +93,24 @@ const rows = <A extends object>(statement: string) => Effect.flatMap(SqlClient, 
 // statements
 // -----------------------------------------------------------------------------
 
-const select =
-  `SELECT created_at, touched_at, expires_at, superseded_until, fields FROM "effect_sessions" WHERE "key" = $1`
-const insert = `INSERT INTO "effect_sessions" ("key", created_at, touched_at, expires_at, fields) ` +
-  `VALUES ($1, $2, $3, $4, $5) ON CONFLICT ("key") DO NOTHING RETURNING "key"`
-const begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-const lock = `${select} FOR UPDATE`
-const update = `UPDATE "effect_sessions" SET touched_at = $1, expires_at = $2, fields = $3 WHERE "key" = $4`
+const select = `SELECT created_at, touched_at, expires_at, superseded_until, fields::text FROM "effect_sessions" ` +
+  `WHERE key = $1`
+const insert = `INSERT INTO "effect_sessions" (key, created_at, touched_at, expires_at, fields) ` +
+  `VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING 1`
+const update = `UPDATE "effect_sessions" SET fields = fields || $2::jsonb WHERE key = $1 AND fields @> '{}' RETURNING 1`
+const increment = `UPDATE "effect_sessions" SET fields = fields || (` +
+  `SELECT jsonb_object_agg(key, ((value ->> 0)::float8 + CASE WHEN fields ->> key ~ '^-?[0-9]' ` +
+  `THEN (fields ->> key)::float8 ELSE (value ->> 1)::float8 END)::text) FROM jsonb_each($2::jsonb)) ` +
+  `WHERE key = $1 AND fields @> $3::jsonb RETURNING 1`
 const touch = `UPDATE "effect_sessions" ` +
   `SET touched_at = GREATEST(touched_at, $1), expires_at = GREATEST(expires_at, $2) ` +
-  `WHERE "key" = $3 AND superseded_until IS NULL RETURNING "key"`
-const supersede = `UPDATE "effect_sessions" SET superseded_until = $1, expires_at = $2, fields = $3 WHERE "key" = $4`
-const remove = `DELETE FROM "effect_sessions" WHERE "key" = $1 AND superseded_until IS NULL RETURNING "key"`
+  `WHERE key = $3 AND superseded_until IS NULL RETURNING 1`
+const regenerate = `WITH old AS (SELECT expires_at FROM "effect_sessions" ` +
+  `WHERE key = $1 AND superseded_until IS NULL AND fields = $2::jsonb FOR UPDATE), ` +
+  `mark AS (UPDATE "effect_sessions" SET superseded_until = $3, expires_at = $3, fields = $4::jsonb FROM old WHERE key = $1) ` +
+  `INSERT INTO "effect_sessions" (key, created_at, touched_at, expires_at, fields) ` +
+  `SELECT $5, $6, $7, GREATEST($8, expires_at), $9::jsonb FROM old RETURNING 1`
+const remove = `DELETE FROM "effect_sessions" WHERE key = $1 AND superseded_until IS NULL RETURNING 1`
 
 describe("PostgreSQL is sent, for each operation, what the documentation says", () => {
   const cases: ReadonlyArray<{
@@ -116,55 +126,55 @@ describe("PostgreSQL is sent, for each operation, what the documentation says", 
       name: "update",
       after: ({ create }) => create,
       operation: ({ update }) => update("name"),
-      statements: [begin, lock, update, "COMMIT"]
+      statements: [update]
     },
     {
       name: "update of a session that is gone",
       operation: ({ update }) => update("name"),
-      statements: [begin, lock, "COMMIT", select]
+      statements: [update, select]
     },
     {
       name: "update of a session that was regenerated a moment ago",
       after: ({ create, regenerate }) => Effect.andThen(create, regenerate),
       operation: ({ update }) => update("name"),
-      statements: [begin, lock, "COMMIT", select, select]
+      statements: [update, select, select]
     },
     {
       name: "update that expects what is stored",
       after: ({ create }) => create,
       operation: ({ updateIf }) => updateIf(`"Ada"`),
-      statements: [begin, lock, update, "COMMIT"]
+      statements: [increment]
     },
     {
       name: "update that expects something else",
       after: ({ create }) => create,
       operation: ({ updateIf }) => updateIf(`"Grace"`),
-      statements: [begin, lock, "COMMIT"]
+      statements: [increment, select]
     },
     {
       name: "regenerate that expects what is stored",
       after: ({ create }) => create,
       operation: ({ regenerateIf }) => regenerateIf(`"Ada"`),
-      statements: [insert, begin, lock, supersede, "COMMIT"]
+      statements: [regenerate]
     },
     {
       name: "regenerate that expects something else",
       after: ({ create }) => create,
       operation: ({ regenerateIf }) => regenerateIf(`"Grace"`),
-      statements: [insert, begin, lock, "COMMIT", remove]
+      statements: [regenerate, select, select]
     },
     { name: "touch", after: ({ create }) => create, operation: ({ touch }) => touch, statements: [touch] },
     {
       name: "regenerate",
       after: ({ create }) => create,
       operation: ({ regenerate }) => regenerate,
-      statements: [insert, begin, lock, supersede, "COMMIT"]
+      statements: [regenerate]
     },
     {
       name: "regenerate when another request has committed meanwhile",
       after: ({ create, update }) => Effect.andThen(create, update("meanwhile")),
       operation: ({ regenerate }) => regenerate,
-      statements: [insert, begin, lock, "COMMIT", remove]
+      statements: [regenerate, select, select]
     },
     { name: "destroy", after: ({ create }) => create, operation: ({ destroy }) => destroy, statements: [remove] },
     {
@@ -188,6 +198,56 @@ describe("PostgreSQL is sent, for each operation, what the documentation says", 
   }
 })
 
+/** The first words of what a client is asked for. */
+const asked = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const words: Array<string> = []
+    yield* Effect.provideService(effect, Statement.CurrentTransformer, (statement) =>
+      Effect.sync(() => {
+        words.push(/^\w+/.exec(statement.compile()[0])![0])
+        return statement
+      }))
+    return words
+  })
+
+describe("SQLite and MariaDB are sent, for each operation, what the documentation says", () => {
+  const databases = [
+    {
+      database: "SQLite",
+      client: () => sqliteClient(),
+      regenerated: ["SELECT", "INSERT"],
+      refused: ["SELECT", "SELECT"]
+    },
+    {
+      database: "MariaDB",
+      client: () => mariadb().client(),
+      regenerated: ["INSERT", "SELECT", "UPDATE"],
+      refused: ["INSERT", "SELECT", "DELETE"]
+    }
+  ]
+  it.effect.each(databases)("$database", ({ client, refused, regenerated }) =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(client())
+      yield* Effect.provide(SqlLayer.migration(), context)
+      yield* Effect.gen(function*() {
+        const { create, destroy, load, regenerate, regenerateIf, touch, update, updateIf } = yield* newSession
+        assert.deepStrictEqual(yield* asked(create), ["INSERT"])
+        assert.deepStrictEqual(yield* asked(load), ["SELECT"])
+        assert.deepStrictEqual(yield* asked(touch), ["UPDATE"])
+        assert.deepStrictEqual(yield* asked(updateIf(`"Grace"`)), ["SELECT"])
+        assert.deepStrictEqual(yield* asked(regenerateIf(`"Grace"`)), refused)
+        assert.deepStrictEqual(yield* asked(regenerate), regenerated)
+        assert.deepStrictEqual(yield* asked(destroy), ["DELETE", "SELECT", "DELETE"])
+        const another = yield* newSession
+        yield* another.create
+        assert.deepStrictEqual(yield* asked(another.update("visits")), ["SELECT", "UPDATE"])
+        assert.deepStrictEqual(yield* asked(another.updateIf(`"Ada"`)), ["SELECT", "UPDATE"])
+        assert.deepStrictEqual(yield* asked(another.destroy), ["DELETE"])
+        assert.deepStrictEqual(yield* asked(update("visits")), ["SELECT", "SELECT", "SELECT"])
+      }).pipe(Effect.provide(storeOn(Layer.succeedContext(context), { sweepEvery: "never" })))
+    }))
+})
+
 // -----------------------------------------------------------------------------
 // the table
 // -----------------------------------------------------------------------------
@@ -209,7 +269,7 @@ describe("the table", () => {
           touched_at: 3_600_000n,
           expires_at: 7_200_000n,
           superseded_until: null,
-          fields: `{"name":"Ada","visits":1}`
+          fields: { name: `"Ada"`, visits: "1" }
         })
       })
     ))
@@ -232,26 +292,44 @@ describe("the table", () => {
             touched_at: 0n,
             expires_at: 30_000n,
             superseded_until: 30_000n,
-            fields: JSON.stringify(successor!["key"])
+            fields: successor!["key"]
           }
         )
       })
     ))
 
-  it.effect("may be damaged: no session, no error, and the next request goes on", () =>
-    withStore(
+  const damages = [
+    { database: "PostgreSQL", client: newClient, texts: [] },
+    { database: "MariaDB", client: Effect.sync(() => mariadb().client()), texts: ["", "{"] },
+    { database: "SQLite", client: Effect.sync(() => sqliteClient()), texts: ["", "{"] }
+  ]
+  it.effect.each(damages)(
+    "may be damaged on $database: no session, no error, and the next request goes on",
+    ({ client, texts }) =>
       Effect.gen(function*() {
-        for (const damaged of ["", "{", "null", "[1]", "3", "\"text\""]) {
-          const { create, load, regenerate, update } = yield* newSession
+        const table = "damaged"
+        const context = yield* Layer.build(yield* client)
+        yield* Effect.provide(SqlLayer.migration({ table }), context)
+        yield* Effect.gen(function*() {
+          const sql = yield* SqlClient
+          for (const damaged of [...texts, "null", "[1]", "3", "\"text\""]) {
+            const { create, load, regenerate, touch, update, updateIf } = yield* newSession
+            yield* create
+            yield* sql`UPDATE damaged SET fields = ${damaged}`
+            assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown" })
+            yield* touch
+            assert.strictEqual((yield* update("name"))._tag, "Gone")
+            assert.strictEqual((yield* updateIf(`"Ada"`))._tag, "Gone")
+            assert.strictEqual((yield* regenerate)._tag, "Gone")
+            yield* sql`DELETE FROM damaged`
+          }
+          const { create, load } = yield* newSession
           yield* create
-          yield* rows(`UPDATE effect_sessions SET fields = '${damaged}'`)
+          yield* sql`UPDATE damaged SET fields = '{"name":1}'`
           assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown" })
-          assert.strictEqual((yield* update("name"))._tag, "Gone")
-          assert.strictEqual((yield* regenerate)._tag, "Gone")
-          yield* rows("DELETE FROM effect_sessions")
-        }
+        }).pipe(Effect.provide(storeOn(Layer.succeedContext(context), { table })))
       })
-    ))
+  )
 
   const oddNames = [
     "Sessions",
@@ -340,9 +418,9 @@ describe("the migration", () => {
     }))
 
   const dialects = [
-    { dialect: SqlDialect.postgresql, file: "postgresql", quote: "\"" },
-    { dialect: SqlDialect.mysql, file: "mysql", quote: "`" },
-    { dialect: SqlDialect.sqlite, file: "sqlite", quote: "\"" }
+    { dialect: postgresql, file: "postgresql", quote: "\"" },
+    { dialect: mysql, file: "mysql", quote: "`" },
+    { dialect: sqlite, file: "sqlite", quote: "\"" }
   ] as const
   for (const { dialect, file, quote } of dialects) {
     it(`runs the statements of sql/${file}.sql`, () => {
@@ -429,11 +507,34 @@ describe("a server does not start", () => {
       )
     }))
 
+  it.effect("without the table on MariaDB, and says the same", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* mistakeOn(mariadb().client(), { table: "missing" }),
+        `store.table (SESSION_STORE_TABLE): found "missing". It is not there, or not a table of sessions: ` +
+          `Table 'sessions.missing' doesn't exist. ${howTo}`
+      )
+    }))
+
   it.effect("with a table of something else", () =>
     Effect.gen(function*() {
       const client = yield* newClient
       yield* Effect.provide(rows("CREATE TABLE effect_sessions (key TEXT PRIMARY KEY, data TEXT)"), client)
       assert.include(yield* mistakeOn(client), `column "created_at" does not exist. ${howTo}`)
+    }))
+
+  it.effect("with a table whose fields are of another type, and says which and what to do", () =>
+    Effect.gen(function*() {
+      const client = yield* newClient
+      yield* Effect.provide(
+        Effect.andThen(SqlLayer.migration(), rows("ALTER TABLE effect_sessions ALTER COLUMN fields TYPE TEXT")),
+        client
+      )
+      assert.strictEqual(
+        yield* mistakeOn(client),
+        `store.table (SESSION_STORE_TABLE): found "effect_sessions". ` +
+          `Its column "fields" has the type text, and needs jsonb. Drop the table. ${howTo}`
+      )
     }))
 
   it.effect("with a table that it may not read", () =>
@@ -461,12 +562,12 @@ describe("a server does not start", () => {
         "The user needs SELECT, INSERT, UPDATE and DELETE on the table, on a server that takes changes"
       assert.strictEqual(
         yield* mistake,
-        `store.table (SESSION_STORE_TABLE): found "effect_sessions". The database refuses INSERT, SELECT … FOR UPDATE, ` +
-          `UPDATE, DELETE: permission denied for table effect_sessions. ${explanation}`
+        `store.table (SESSION_STORE_TABLE): found "effect_sessions". The database refuses INSERT, UPDATE, ` +
+          `DELETE: permission denied for table effect_sessions. ${explanation}`
       )
       const missing = [
         ["INSERT", "INSERT"],
-        ["UPDATE", "SELECT … FOR UPDATE, UPDATE"],
+        ["UPDATE", "UPDATE"],
         ["DELETE", "DELETE"]
       ] as const
       for (const [right, statements] of missing) {
@@ -486,7 +587,7 @@ describe("a server does not start", () => {
       const startupParameters = { search_path: schema, default_transaction_read_only: "on" }
       assert.include(
         yield* mistakeOn(clientOn(schema, { startupParameters })),
-        "refuses INSERT, SELECT … FOR UPDATE, UPDATE, DELETE: cannot execute INSERT in a read-only transaction; "
+        "refuses INSERT, UPDATE, DELETE: cannot execute INSERT in a read-only transaction; "
       )
     }))
 

@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
 import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
-import type { Change, Expected } from "../../record/change.ts"
+import type { Change } from "../../record/change.ts"
 import { type Fields, isReserved, type SessionRecord, type Times } from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
 import { toField, toName } from "../../store/fieldName.ts"
@@ -13,27 +13,30 @@ import * as Replica from "./replica.ts"
 import * as Scripts from "./scripts.ts"
 import type { Script } from "./scripts.ts"
 
-/** All that the driver needs of a client. */
+/** A command and its parameters. */
+export type Command = readonly [name: string, ...parameters: ReadonlyArray<string>]
+
+/** The command that runs a script by its hash (`EVALSHA`), at a certain time. */
+export type Call = (now: number) => Command
+
+/** All that the driver needs of a client. Its operations are made once, and then asked for with little more than a key. */
 export interface Client extends Pick<Redis["Service"], "send"> {
-  /** Runs a script with the key and the parameters, also one that Redis does not know (any more). */
-  readonly evaluate: <A>(
+  /** Reads the hash of a key, unless it has something else. */
+  readonly load: <A>(read: (hash: Hash) => A) => (key: string) => Effect.Effect<A | undefined, RedisError>
+  /** Runs a script, also one that Redis does not know (any more). */
+  readonly script: <Answer, A>(
     script: Script,
-    key: string,
-    ...parameters: ReadonlyArray<string>
-  ) => Effect.Effect<A, RedisError>
-  /** Whether each of the two ends within the time limit. */
+    read: (answer: Answer) => A
+  ) => (call: Call) => Effect.Effect<A, RedisError>
+  /** Whether each of them ends within the time limit. */
   readonly keepsTimeLimit: boolean
 }
 
-/** Runs a script as `evaluate` does, and answers when replicas have confirmed it, or when it has waited long enough. */
-export type Confirm = <A>(
-  script: Script,
-  key: string,
-  ...parameters: ReadonlyArray<string>
-) => Effect.Effect<Confirmed<A>, RedisError>
+/** Runs a script as a client does, and answers when replicas have confirmed it, or when it has waited long enough. */
+export type Confirm = <Answer>(script: Script) => (call: Call) => Effect.Effect<Confirmed<Answer>, RedisError>
 
-export interface Confirmed<A> {
-  readonly answer: A
+export interface Confirmed<Answer> {
+  readonly answer: Answer
   /** How many replicas have confirmed it. */
   readonly replicas: number
 }
@@ -45,19 +48,39 @@ export interface Confirmed<A> {
 export const fromService = (redis: Pick<Redis["Service"], "send">, onReadOnly: () => void): Client => ({
   keepsTimeLimit: false,
   send: redis.send,
-  evaluate: <A>(script: Script, ...keyAndParameters: ReadonlyArray<string>) =>
+  load: (read) => (key) =>
     Effect.catchIf(
-      redis.send<A>("EVALSHA", script.sha, "1", ...keyAndParameters),
-      (error) => {
-        if (Replica.isReadOnly(error.cause) && Replica.breaksOff(script)) onReadOnly()
-        return isUnknownScript(error.cause)
-      },
-      () => redis.send<A>("EVAL", script.text, "1", ...keyAndParameters)
-    )
+      Effect.map(redis.send<Hash>("HGETALL", key), read),
+      (error) => isOfAnotherType((error as RedisError).cause),
+      () => Effect.undefined
+    ),
+  script: <Answer, A>(script: Script, read: (answer: Answer) => A) => (call: Call) =>
+    withNow((now) => {
+      const command = call(now)
+      const answer = Effect.catchIf(
+        redis.send<Answer>(...command),
+        (error) => {
+          if (Replica.isReadOnly(error.cause) && Replica.breaksOff(script)) onReadOnly()
+          return isUnknownScript(error.cause)
+        },
+        () => redis.send<Answer>(...withText(script, command))
+      )
+      return Effect.map(answer, read)
+    })
 })
+
+/** Something else is stored under the key: it is not ours, and no session. */
+export const isOfAnotherType = (cause: unknown): boolean => String(cause).includes("WRONGTYPE")
 
 /** Whether that is why a script has failed. */
 export const isUnknownScript = (cause: unknown): boolean => String(cause).includes("NOSCRIPT")
+
+/** The same command for a Redis that does not know the script. */
+export const withText = ({ text }: Script, [, , ...keysAndParameters]: Command): Command => [
+  "EVAL",
+  text,
+  ...keysAndParameters
+]
 
 /** How many replicas must confirm what must not come back, and how they are asked. */
 export interface Confirmation {
@@ -65,67 +88,50 @@ export interface Confirmation {
   readonly waitForReplicas: number
 }
 
-export const make = (client: Client, prefix: string, confirmation?: Confirmation): Backend => {
-  const run = <A>(script: Script, key: string, ...parameters: ReadonlyArray<string>) =>
-    client.evaluate<A>(script, prefix + key, ...parameters)
-  const destroyScript = confirmation === undefined ? Scripts.destroy : Scripts.destroyForGood
-  /** As `run`, confirmed by as many replicas as are asked for, unless the script has written nothing. */
-  const runForGood = <A>(
+export interface Options {
+  readonly prefix: string
+  /** Whether a script may have two keys. On a Cluster it may not. */
+  readonly ofTwoKeys: boolean
+  readonly confirmation?: Confirmation | undefined
+}
+
+export const make = (client: Client, { confirmation, ofTwoKeys, prefix }: Options): Backend => {
+  /** As `client.script`, confirmed by as many replicas as are asked for, unless the script has written nothing. */
+  const forGood = <Answer, A>(
     script: Script,
-    hasWritten: (answer: A) => boolean,
-    key: string,
-    ...parameters: ReadonlyArray<string>
-  ): Effect.Effect<A, RedisError | Error> => {
-    if (confirmation === undefined) return run<A>(script, key, ...parameters)
+    hasWritten: (answer: Answer) => boolean,
+    read: (answer: Answer) => A
+  ): (call: Call) => Effect.Effect<A, RedisError | Error> => {
+    if (confirmation === undefined) return client.script(script, read)
     const { confirm, waitForReplicas } = confirmation
-    return Effect.flatMap(
-      confirm<A>(script, prefix + key, ...parameters),
-      ({ answer, replicas }) =>
+    const confirmed = confirm<Answer>(script)
+    return (call) =>
+      Effect.flatMap(confirmed(call), ({ answer, replicas }) =>
         replicas >= waitForReplicas || !hasWritten(answer)
-          ? Effect.succeed(answer)
-          : Effect.fail(notConfirmed(replicas, waitForReplicas))
-    )
+          ? Effect.sync(() => read(answer))
+          : Effect.fail(notConfirmed(replicas, waitForReplicas)))
   }
+  const load = client.load(fromHash)
+  const create = client.script(Scripts.create, isOne)
+  const update = client.script(Scripts.update, toUpdated)
+  const touch = client.script(Scripts.touch, isOne)
+  const supersede = forGood(Scripts.supersede, hasSuperseded, toSuperseded)
+  const regenerate = forGood(Scripts.regenerate, isOne, toRegenerated)
+  const destroyScript = confirmation === undefined ? Scripts.destroy : Scripts.destroyForGood
+  const destroy = forGood(destroyScript, () => true, toMark)
   return {
     driver: "redis",
     keepsTimeLimit: client.keepsTimeLimit,
-    load: (key) =>
-      Effect.catchIf(
-        Effect.map(client.send<Hash>("HGETALL", prefix + key), fromHash),
-        // Something else is stored under the key: it is not ours, and no session.
-        (error) => String((error as RedisError).cause).includes("WRONGTYPE"),
-        () => Effect.undefined
-      ),
-    create: (key, record) =>
-      withNow((now) => Effect.map(run(Scripts.create, key, ...toParametersOfCreate(record, now)), isOne)),
-    update: (key, change, times) =>
-      withNow((now) =>
-        Effect.map(
-          run<number | string | Hash>(Scripts.update, key, ...toParametersOfUpdate(change, times, now)),
-          (answer) => typeof answer === "object" ? toConflict(answer) ?? false : isOne(answer)
-        )
-      ),
-    touch: (key, { expiresAt, touchedAt }) =>
-      withNow((now) =>
-        Effect.map(run(Scripts.touch, key, ...[touchedAt, expiresAt, keepFor(expiresAt, now)].map(String)), isOne)
-      ),
-    supersede: (key, mark, expected) =>
-      withNow((now) =>
-        Effect.map(
-          runForGood<readonly [written: unknown, hash: Hash]>(
-            Scripts.supersede,
-            ([written]) => isOne(written),
-            key,
-            ...toParametersOfSupersede(mark, expected, now)
-          ),
-          ([written, hash]) => isOne(written) ? toRecord(hash) : toConflict(hash)
-        )
-      ),
-    destroy: (key) =>
-      Effect.map(runForGood<ReadonlyArray<string>>(destroyScript, () => true, key), (hash) => {
-        const mark = fromHash(hash)
-        return mark !== undefined && "successor" in mark ? mark : undefined
-      })
+    load: (key) => load(prefix + key),
+    create: (key, record) => create((now) => toCreate(prefix + key, record, now)),
+    update: (key, change, times) => update((now) => toUpdate(prefix + key, change, times, now)),
+    touch: (key, times) => touch((now) => toTouch(prefix + key, times, now)),
+    supersede: (key, mark, expected) => supersede((now) => toSupersede(prefix + key, mark, expected, now)),
+    ...(ofTwoKeys && {
+      regenerate: (key: string, newKey: string, record: SessionRecord, mark: SupersededRecord, expected: Fields) =>
+        regenerate((now) => toRegenerate(prefix + key, prefix + newKey, record, mark, expected, now))
+    }),
+    destroy: (key) => destroy(() => ["EVALSHA", destroyScript.sha, "1", prefix + key])
   }
 }
 
@@ -138,25 +144,16 @@ const notConfirmed = (replicas: number, waitForReplicas: number) =>
 const withNow = <A, E, R>(f: (now: number) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => f(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()))
 
-const isOne = (answer: unknown): boolean => Number(answer) === 1
-
 // -----------------------------------------------------------------------------
 // records
 // -----------------------------------------------------------------------------
 
 /** As the client gives it: names and values in turn, or an object, or a Map. */
-type Hash = ReadonlyArray<string> | { readonly [field: string]: string } | ReadonlyMap<string, string>
+export type Hash = ReadonlyArray<string> | { readonly [field: string]: string } | ReadonlyMap<string, string>
 
-/** Calls `f` for each name and value. */
-const forEach = (hash: Hash, f: (name: string, value: string) => void): void => {
-  if (Array.isArray(hash)) {
-    for (let index = 0; index < hash.length; index += 2) f(hash[index], hash[index + 1])
-  } else if (hash instanceof Map) {
-    for (const [name, value] of hash) f(name, value)
-  } else {
-    for (const name of Object.keys(hash)) f(name, (hash as { readonly [field: string]: string })[name]!)
-  }
-}
+/** Names and values in turn. */
+const flat = (hash: Hash): ReadonlyArray<string> =>
+  Array.isArray(hash) ? hash : [...hash instanceof Map ? hash : Object.entries(hash)].flat()
 
 const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   const fields = new Map<string, string>()
@@ -165,17 +162,21 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   let expiresAt = Number.NaN
   let supersededUntil = Number.NaN
   let successor = ""
-  forEach(hash, (name, value) => {
+  const stored = flat(hash)
+  for (let index = 0; index < stored.length; index += 2) {
+    const name = stored[index]!
+    const value = stored[index + 1]!
     switch (isReserved(name) ? name : "") {
-      case "~createdAt":
-        createdAt = Number(value)
+      // One field for all three, as each costs a client some 200 bytes, and `split` as many again.
+      case "~times": {
+        const first = value.indexOf(" ")
+        const second = value.indexOf(" ", first + 1)
+        if (second < 0) break
+        createdAt = Number(value.slice(0, first))
+        touchedAt = Number(value.slice(first + 1, second))
+        expiresAt = Number(value.slice(second + 1))
         break
-      case "~touchedAt":
-        touchedAt = Number(value)
-        break
-      case "~expiresAt":
-        expiresAt = Number(value)
-        break
+      }
       case "~supersededUntil":
         supersededUntil = Number(value)
         break
@@ -186,7 +187,7 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
       default:
         fields.set(toField(name), value)
     }
-  })
+  }
   if (!Number.isNaN(supersededUntil)) return { supersededUntil, successor }
   // Without its times, which somebody must have damaged, it is no session.
   return Number.isNaN(createdAt + touchedAt + expiresAt) ? undefined : { createdAt, touchedAt, expiresAt, fields }
@@ -197,55 +198,126 @@ const toRecord = (hash: Hash): SessionRecord | undefined => {
   return stored === undefined || "successor" in stored ? undefined : stored
 }
 
+const toMark = (hash: Hash): SupersededRecord | undefined => {
+  const stored = fromHash(hash)
+  return stored !== undefined && "successor" in stored ? stored : undefined
+}
+
 const toConflict = (hash: Hash): Conflict | undefined => {
   const record = toRecord(hash)
   return record && conflict(record)
 }
 
-const toParametersOfCreate = (
-  { createdAt, expiresAt, fields, touchedAt }: SessionRecord,
-  now: number
-): ReadonlyArray<string> => {
-  const times = ["~createdAt", createdAt, "~touchedAt", touchedAt, "~expiresAt", expiresAt]
-  const parameters = [keepFor(expiresAt, now), ...times].map(String)
-  pushFields(parameters, fields)
-  return parameters
+// -----------------------------------------------------------------------------
+// what scripts answer
+// -----------------------------------------------------------------------------
+
+const isOne = (answer: unknown): boolean => Number(answer) === 1
+
+const toUpdated = (answer: number | string | Hash): boolean | Conflict =>
+  typeof answer === "object" ? toConflict(answer) ?? false : isOne(answer)
+
+const toRegenerated = (answer: number | string | Hash): boolean | "taken" | Conflict =>
+  answer === "taken" ? answer : toUpdated(answer)
+
+type Superseded = readonly [written: unknown, hash: Hash]
+
+const hasSuperseded = ([written]: Superseded): boolean => isOne(written)
+
+const toSuperseded = ([written, hash]: Superseded): SessionRecord | Conflict | undefined =>
+  isOne(written) ? toRecord(hash) : toConflict(hash)
+
+// -----------------------------------------------------------------------------
+// what scripts are sent
+// -----------------------------------------------------------------------------
+
+const toCreate = (key: string, { createdAt, expiresAt, fields, touchedAt }: SessionRecord, now: number): Command => {
+  const numbers = `${createdAt} ${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`
+  const command: MutableCommand = ["EVALSHA", Scripts.create.sha, "1", key, numbers]
+  for (const [field, text] of fields) command.push(toName(field), text)
+  return command
 }
 
-const toParametersOfUpdate = (
-  change: Change,
-  { expiresAt, touchedAt }: Times,
-  now: number
-): ReadonlyArray<string> => {
-  const parameters = change.touch
-    ? [String(touchedAt), String(expiresAt), String(keepFor(expiresAt, now))]
-    : ["0", "0", "0"]
-  pushExpected(parameters, change.expect)
-  parameters.push(change.clear ? "1" : "0", String(change.remove.size))
-  for (const field of change.remove) parameters.push(toName(field))
-  parameters.push(String(change.set.size))
-  pushFields(parameters, change.set)
-  for (const [field, { by, initial }] of change.increment) parameters.push(toName(field), String(by), String(initial))
-  return parameters
+const toTouch = (key: string, times: Times, now: number): Command => [
+  "EVALSHA",
+  Scripts.touch.sha,
+  "1",
+  key,
+  numbersOfTouch(times, now)
+]
+
+const numbersOfTouch = ({ expiresAt, touchedAt }: Times, now: number): string =>
+  `${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`
+
+const toUpdate = (key: string, change: Change, times: Times, now: number): Command => {
+  const command: MutableCommand = ["EVALSHA", Scripts.update.sha, "1", key, ""]
+  let steps = ""
+  for (const [field, text] of change.expect) steps += pushExpected(command, field, text)
+  if (change.clear) steps += letters.clear
+  for (const field of change.remove) steps += pushRemove(command, field)
+  for (const [field, text] of change.set) steps += pushSet(command, field, text)
+  for (const [field, { by, initial }] of change.increment) {
+    command.push(toName(field), String(by), String(initial))
+    steps += letters.increment
+  }
+  command[4] = `${change.touch ? numbersOfTouch(times, now) : "0 0 0"} ${steps}`
+  return command
 }
 
-const toParametersOfSupersede = (
+const toSupersede = (
+  key: string,
   { successor, supersededUntil }: SupersededRecord,
-  expected: Expected,
+  expected: Fields,
   now: number
-): ReadonlyArray<string> => {
-  const parameters = [String(supersededUntil), successor, String(keepFor(supersededUntil, now))]
-  pushExpected(parameters, expected)
-  return parameters
+): Command => {
+  const command: MutableCommand = ["EVALSHA", Scripts.supersede.sha, "1", key, "", successor]
+  let steps = ""
+  for (const [field, text] of expected) steps += pushExpected(command, field, text)
+  command[4] = `${supersededUntil} ${keepFor(supersededUntil, now)} ${steps}`
+  return command
 }
 
-const pushExpected = (parameters: Array<string>, expected: Expected): void => {
-  parameters.push(String(expected.size))
-  for (const [field, text] of expected) parameters.push(toName(field), text === undefined ? "" : `=${text}`)
+const toRegenerate = (
+  key: string,
+  newKey: string,
+  { createdAt, expiresAt, fields, touchedAt }: SessionRecord,
+  { successor, supersededUntil }: SupersededRecord,
+  expected: Fields,
+  now: number
+): Command => {
+  const command: MutableCommand = ["EVALSHA", Scripts.regenerate.sha, "2", key, newKey, "", successor]
+  let steps = ""
+  for (const [field, text] of expected) steps += pushExpected(command, field, text)
+  for (const field of expected.keys()) if (!fields.has(field)) steps += pushRemove(command, field)
+  for (const [field, text] of fields) if (expected.get(field) !== text) steps += pushSet(command, field, text)
+  command[5] = `${createdAt} ${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)} ` +
+    `${supersededUntil} ${keepFor(supersededUntil, now)} ${steps}`
+  return command
 }
 
-const pushFields = (parameters: Array<string>, fields: Fields): void => {
-  for (const [field, value] of fields) parameters.push(toName(field), value)
+type MutableCommand = [name: string, ...parameters: Array<string>]
+
+// A step's parameters go to the command, and the answer is its letter.
+
+const { letters } = Scripts
+
+const pushExpected = (command: MutableCommand, field: string, text: string | undefined): string => {
+  if (text === undefined) {
+    command.push(toName(field))
+    return letters.lacks
+  }
+  command.push(toName(field), text)
+  return letters.has
+}
+
+const pushRemove = (command: MutableCommand, field: string): string => {
+  command.push(toName(field))
+  return letters.remove
+}
+
+const pushSet = (command: MutableCommand, field: string, text: string): string => {
+  command.push(toName(field), text)
+  return letters.set
 }
 
 /**

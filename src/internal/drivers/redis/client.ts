@@ -4,11 +4,20 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { RedisError } from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import * as TimeLimit from "../../concurrency/timeLimit.ts"
 import { withoutValues } from "../../store/withoutValues.ts"
-import { type Client, isUnknownScript } from "./backend.ts"
+import {
+  type Call,
+  type Client,
+  type Command,
+  type Hash,
+  isOfAnotherType,
+  isUnknownScript,
+  withText
+} from "./backend.ts"
 import * as Replica from "./replica.ts"
 import type { Script } from "./scripts.ts"
 import * as TryOut from "./tryOut.ts"
@@ -20,7 +29,10 @@ export interface IoRedis {
 
 /** What the driver uses of a client of node-redis. */
 export interface NodeRedis {
-  readonly sendCommand: (commandAndParameters: ReadonlyArray<string>) => Promise<unknown>
+  readonly sendCommand: (
+    commandAndParameters: ReadonlyArray<string>,
+    options?: { readonly typeMapping: { readonly [type: number]: ArrayConstructor } }
+  ) => Promise<unknown>
 }
 
 export const make = (
@@ -29,30 +41,40 @@ export const make = (
   onReadOnly: () => void = () => {}
 ): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.map(TimeLimit.makeForPromises(timeLimit), (limited): Client => {
-    const send = ("call" in client
-      ? (command, ...parameters) => client.call(command, ...parameters)
-      : (...commandAndParameters) => client.sendCommand(commandAndParameters)) as Send
-    const failed = (cause: unknown) => new RedisError({ cause: withoutValues(cause) })
+    const ask: <Answer>(command: Command) => Promise<Answer> = "call" in client
+      ? (command) => client.call(...command) as Promise<never>
+      : (command) => client.sendCommand(command, withArrays) as Promise<never>
+    const failed = (cause: unknown) => Exit.fail(new RedisError({ cause: withoutValues(cause) }))
     const refused = (cause: unknown) => {
       if (Replica.isReadOnly(cause)) onReadOnly()
       return failed(cause)
     }
-    const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
+    const timedOut = () => new RedisError({ cause: TimeLimit.noAnswer(timeLimit) })
+    const send = limited<Command, unknown, unknown, RedisError>({ ask, read: (answer) => answer, failed, timedOut })
     return {
       keepsTimeLimit: true,
-      send: <A>(...commandAndParameters: readonly [string, ...ReadonlyArray<string>]) =>
-        limited<A, RedisError>(() => send(...commandAndParameters), failed, timedOut),
-      evaluate: <A>(script: Script, ...keyAndParameters: readonly [string, ...ReadonlyArray<string>]) =>
-        limited<A, RedisError>(
-          () => send("EVALSHA", script.sha, "1", ...keyAndParameters),
-          Replica.breaksOff(script) ? refused : failed,
+      send: <A>(...command: Command) => send(command) as Effect.Effect<A, RedisError>,
+      load: <A>(read: (hash: Hash) => A) =>
+        limited<string, Hash, A | undefined, RedisError>({
+          ask: (key) => ask(["HGETALL", key]),
+          read,
+          failed: (cause) => isOfAnotherType(cause) ? Exit.succeed(undefined) : failed(cause),
+          timedOut
+        }),
+      script: <Answer, A>(script: Script, read: (answer: Answer) => A) =>
+        limited<Call, Answer, A, RedisError>({
+          ask: (call, clock) => ask(call(clock.currentTimeMillisUnsafe())),
+          read,
+          failed: Replica.breaksOff(script) ? refused : failed,
           timedOut,
-          (cause) => isUnknownScript(cause) ? () => send("EVAL", script.text, "1", ...keyAndParameters) : undefined
-        )
+          again: (cause, call, clock) =>
+            isUnknownScript(cause) ? ask(withText(script, call(clock.currentTimeMillisUnsafe()))) : undefined
+        })
     }
   })
 
-type Send = <A>(command: string, ...parameters: ReadonlyArray<string>) => Promise<A>
+/** Hashes as arrays of names and values, which takes less than objects: `%` is the type of a map in RESP3. */
+const withArrays = { typeMapping: { ["%".charCodeAt(0)]: Array } }
 
 /** Whether the client has refused a command as it has no connection yet, and may have one in a moment. */
 export const isConnecting = (error: unknown): boolean => TryOut.reasonOf(error).includes("enableOfflineQueue")

@@ -75,7 +75,7 @@ const missing = () =>
     mistakes: [Setting.mistake(["store", "type"], "redis", "The Redis driver needs ioredis: run `npm install ioredis`")]
   })
 
-/** A client for as long as the scope, which has been tried out. */
+/** A client for as long as the scope, which has been tried out, and whether a script may have two keys there. */
 export const connect = Effect.fnUntraced(function*(
   connection: Connection,
   timeLimit: Duration.Duration,
@@ -130,7 +130,7 @@ export const connect = Effect.fnUntraced(function*(
     log(Effect.logInfo("The connection to Redis is back"))
   })
   const attempt = <A>(promise: () => Promise<A>) => Effect.tryPromise({ try: promise, catch: (error) => error })
-  yield* attempt(async () => {
+  const ofTwoKeys = yield* attempt(async () => {
     await client.connect()
     // Where there is no such database, ioredis says so in an event, and goes on with the first one.
     if (client instanceof ioredis.Redis && client.options.db) await client.call("SELECT", `${client.options.db}`)
@@ -144,7 +144,7 @@ export const connect = Effect.fnUntraced(function*(
     Effect.mapError((error) => new SessionConfigError({ mistakes: [explain(connection, error, { prefix, waits })] }))
   )
   status = "up"
-  return client
+  return { client, ofTwoKeys }
 })
 
 /** ioredis prints some warnings itself, past any logger: these are ours, before it sees the reason. */

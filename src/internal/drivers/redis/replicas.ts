@@ -2,15 +2,18 @@
  * What must not come back after a failover waits for replicas. `WAIT` goes by the writes of its own connection, and holds up
  * all that comes after it there: so it follows its script on a connection that nothing else uses.
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { type Redis, RedisError } from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import * as TimeLimit from "../../concurrency/timeLimit.ts"
 import { withoutValues } from "../../store/withoutValues.ts"
-import { type Confirm, type Confirmed, isUnknownScript } from "./backend.ts"
+import { type Call, type Command, type Confirm, type Confirmed, isUnknownScript, withText } from "./backend.ts"
 import type { IoRedis, NodeRedis } from "./client.ts"
 import * as Replica from "./replica.ts"
+import type { Script } from "./scripts.ts"
 
 export interface Wait {
   /** How many replicas must confirm. */
@@ -24,7 +27,10 @@ const toParameters = ({ waitAtMost, waitForReplicas }: Wait) => {
   return [`${waitForReplicas}`, `${milliseconds}`] as const
 }
 
-const toAnswer = <A>(answer: A, confirmed: unknown): Confirmed<A> => ({ answer, replicas: Number(confirmed) })
+const toAnswer = <Answer>(answer: Answer, confirmed: unknown): Confirmed<Answer> => ({
+  answer,
+  replicas: Number(confirmed)
+})
 
 /** On a client of its own. */
 export const make = (
@@ -37,7 +43,7 @@ export const make = (
     const waiting = ["WAIT", ...toParameters(wait)] as const
     const both = (
       "call" in client
-        ? async (...command: ReadonlyArray<string>) => {
+        ? async (command: Command) => {
           // Also on a Cluster, a pipeline goes through one connection: to the node that has the key.
           const answers = await (client as IoRedis & WithPipeline).pipeline([["call", ...command], [
             "call",
@@ -47,31 +53,29 @@ export const make = (
           for (const [error] of answers!) if (error !== null) throw error
           return toAnswer(answers![0]![1], answers![1]![1])
         }
-        : async (...command: ReadonlyArray<string>) => {
+        : async (command: Command) => {
           const [answer, confirmed] = await Promise.all([client.sendCommand(command), client.sendCommand(waiting)])
           return toAnswer(answer, confirmed)
         }
-    ) as <A>(...command: ReadonlyArray<string>) => Promise<Confirmed<A>>
+    ) as <Answer>(command: Command) => Promise<Confirmed<Answer>>
     const failed = (cause: unknown) => {
       if (Replica.isReadOnly(cause)) onReadOnly()
-      return new RedisError({ cause: withoutValues(cause) })
+      return Exit.fail(new RedisError({ cause: withoutValues(cause) }))
     }
-    const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
-    return <A>({ sha, text }: Parameters<Confirm>[0], ...keyAndParameters: ReadonlyArray<string>) =>
-      limited<Confirmed<A>, RedisError>(
-        () => both("EVALSHA", sha, "1", ...keyAndParameters),
+    return <Answer>(script: Script) =>
+      limited<Call, Confirmed<Answer>, Confirmed<Answer>, RedisError>({
+        ask: (call, clock) => both(call(clock.currentTimeMillisUnsafe())),
+        read: (confirmed) => confirmed,
         failed,
-        timedOut,
-        (cause) => {
-          if (isUnknownScript(cause)) return () => both("EVAL", text, "1", ...keyAndParameters)
+        timedOut: () => new RedisError({ cause: TimeLimit.noAnswer(timeLimit) }),
+        again: (cause, call, clock) => {
+          const command = withText(script, call(clock.currentTimeMillisUnsafe()))
+          if (isUnknownScript(cause)) return both(command)
           // A pipeline does not follow the key to where it has moved, but a single command does, and the client learns it.
           if (!("call" in client) || !/MOVED|ASK/.test(String(cause))) return undefined
-          return async () => {
-            await client.call("HGETALL", keyAndParameters[0]!)
-            return both("EVAL", text, "1", ...keyAndParameters)
-          }
+          return client.call("HGETALL", command[3]!).then(() => both(command))
         }
-      )
+      })
   })
 
 interface WithPipeline {
@@ -86,16 +90,18 @@ export const fromService = (
   wait: Wait,
   onReadOnly: () => void
 ): Confirm =>
-<A>({ sha, text }: Parameters<Confirm>[0], ...keyAndParameters: ReadonlyArray<string>) =>
+<Answer>(script: Script) =>
+(call) =>
   Effect.scoped(Effect.gen(function*() {
     const connection = yield* redis.reserve
+    const command = call(yield* Clock.currentTimeMillis)
     const answer = yield* Effect.catchIf(
-      connection.send<A>("EVALSHA", sha, "1", ...keyAndParameters),
+      connection.send<Answer>(...command),
       (error) => {
         if (Replica.isReadOnly(error.cause)) onReadOnly()
         return isUnknownScript(error.cause)
       },
-      () => connection.send<A>("EVAL", text, "1", ...keyAndParameters)
+      () => connection.send<Answer>(...withText(script, command))
     )
     return toAnswer(answer, yield* connection.send("WAIT", ...toParameters(wait)))
   }))

@@ -1,5 +1,7 @@
 /**
- * The scripts that Redis runs, each on one key, so that a Cluster runs them as well.
+ * The scripts that Redis runs, all but one on one key, so that a Cluster runs them as well.
+ *
+ * Their numbers come as one text: a client makes some 130 bytes of each parameter.
  */
 import * as Crypto from "node:crypto"
 
@@ -10,91 +12,124 @@ export interface Script {
 
 const script = (text: string): Script => ({ text, sha: Crypto.createHash("sha1").update(text).digest("hex") })
 
-export const create = script(`
+/** Takes the numbers from the first parameter, in this order. */
+const numbers = (...names: ReadonlyArray<string>) => `
+local ${names.join(", ")} = string.match(ARGV[1], "${names.map(() => "(%S*)").join(" ")}")
+`
+
+export const create = script(`${numbers("createdAt", "touchedAt", "expiresAt", "keepFor")}
 if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+redis.call("HSET", KEYS[1], "~times", createdAt .. " " .. touchedAt .. " " .. expiresAt)
 for index = 2, #ARGV, 2 do
   redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
 end
-redis.call("PEXPIRE", KEYS[1], ARGV[1])
+redis.call("PEXPIRE", KEYS[1], keepFor)
 return 1
 `)
 
-// A session has ~expiresAt; the mark of a superseded one has not.
+/** The steps of a change. */
+export const letters = { has: "h", lacks: "l", clear: "c", remove: "r", set: "s", increment: "i" } as const
+
+// A session has ~times; the mark of a superseded one has not.
 const readTimes = `
-local times = redis.call("HMGET", KEYS[1], "~touchedAt", "~expiresAt")
-local touchedAt, expiresAt = tonumber(times[1] or ""), tonumber(times[2] or "")
-if not touchedAt or not expiresAt then return 0 end
+local stored = redis.call("HGET", KEYS[1], "~times")
+local wasCreatedAt, wasTouchedAt, expiredAt = string.match(stored or "", "^(%S+) (%S+) (%S+)$")
+if not tonumber(wasCreatedAt) or not tonumber(wasTouchedAt) or not tonumber(expiredAt) then return 0 end
 `
 
-// The parameters after the first three are lists, each with its length before it.
-const lists = `
-local index = 4
-local function count()
+// What is to be done stands behind the numbers, a letter for each step, and what the steps need follows from some
+// parameter on. What must be there comes first, so that nothing is written if it is not.
+const carryOut = (first: number) => `
+local index = ${first}
+local function take()
   index = index + 1
-  return tonumber(ARGV[index - 1])
+  return ARGV[index - 1]
 end
-`
-
-// What a field must hold has "=" before it, so that it is told from a field that must not be there.
-const isExpected = `
-local function isExpected()
-  for _ = 1, count() do
-    local value = redis.call("HGET", KEYS[1], ARGV[index])
-    if (value and "=" .. value or "") ~= ARGV[index + 1] then return false end
-    index = index + 2
+local function clear()
+  for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
+    if field ~= "~times" then redis.call("HDEL", KEYS[1], field) end
+  end
+end
+local function carryOut()
+  for step in string.gmatch(steps, ".") do
+    if step == "${letters.clear}" then
+      clear()
+    else
+      local field = take()
+      if step == "${letters.has}" then
+        if redis.call("HGET", KEYS[1], field) ~= take() then return false end
+      elseif step == "${letters.lacks}" then
+        if redis.call("HGET", KEYS[1], field) then return false end
+      elseif step == "${letters.remove}" then
+        redis.call("HDEL", KEYS[1], field)
+      elseif step == "${letters.set}" then
+        redis.call("HSET", KEYS[1], field, take())
+      elseif step == "${letters.increment}" then
+        local by, initial = take(), take()
+        local number = tonumber(redis.call("HGET", KEYS[1], field) or "") or tonumber(initial)
+        redis.call("HSET", KEYS[1], field, string.format("%.17g", number + tonumber(by)))
+      end
+    end
   end
   return true
 end
 `
 
+// Beside the times.
+const isSame = `
+local hash = redis.call("HGETALL", KEYS[1])
+local _, expected = string.gsub(steps, "${letters.has}", "")
+local isSame = #hash / 2 == expected + 1 and carryOut()
+`
+
+// The key stays for as long as any server wants it, also one whose clock is behind those of the others.
+const keep = `
+if tonumber(keepFor) > redis.call("PTTL", KEYS[1]) then redis.call("PEXPIRE", KEYS[1], keepFor) end
+`
+
 // PEXPIRE before HSET: a server without memory left refuses a script whose first write could take some, and a request
 // that only reads must not fail because of it. For the same reason, times move last where there is more to write.
-// The key stays for as long as any server wants it, also one whose clock is behind those of the others.
 const moveTimes = `
-if tonumber(ARGV[3]) > 0 and tonumber(ARGV[3]) > redis.call("PTTL", KEYS[1]) then
-  redis.call("PEXPIRE", KEYS[1], ARGV[3])
-end
-if tonumber(ARGV[2]) > expiresAt then redis.call("HSET", KEYS[1], "~expiresAt", ARGV[2]) end
-if tonumber(ARGV[1]) > touchedAt then redis.call("HSET", KEYS[1], "~touchedAt", ARGV[1]) end
+if tonumber(keepFor) > 0 then ${keep} end
+if tonumber(touchedAt) < tonumber(wasTouchedAt) then touchedAt = wasTouchedAt end
+if tonumber(expiresAt) < tonumber(expiredAt) then expiresAt = expiredAt end
+local moved = wasCreatedAt .. " " .. touchedAt .. " " .. expiresAt
+if moved ~= stored then redis.call("HSET", KEYS[1], "~times", moved) end
 return 1
 `
 
-export const touch = script(readTimes + moveTimes)
+export const touch = script(`${numbers("touchedAt", "expiresAt", "keepFor")}${readTimes}${moveTimes}`)
 
-export const update = script(`${readTimes}${lists}${isExpected}
-if not isExpected() then return redis.call("HGETALL", KEYS[1]) end
-if count() == 1 then
-  for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
-    if field ~= "~createdAt" and field ~= "~touchedAt" and field ~= "~expiresAt" then
-      redis.call("HDEL", KEYS[1], field)
-    end
-  end
-end
-for _ = 1, count() do
-  redis.call("HDEL", KEYS[1], ARGV[index])
-  index = index + 1
-end
-for _ = 1, count() do
-  redis.call("HSET", KEYS[1], ARGV[index], ARGV[index + 1])
-  index = index + 2
-end
-while index <= #ARGV do
-  local number = tonumber(redis.call("HGET", KEYS[1], ARGV[index]) or "") or tonumber(ARGV[index + 2])
-  redis.call("HSET", KEYS[1], ARGV[index], string.format("%.17g", number + tonumber(ARGV[index + 1])))
-  index = index + 3
-end
+export const update = script(`
+${numbers("touchedAt", "expiresAt", "keepFor", "steps")}${readTimes}${carryOut(2)}
+if not carryOut() then return redis.call("HGETALL", KEYS[1]) end
 ${moveTimes}`)
 
-export const supersede = script(`${lists}${isExpected}
-if redis.call("HEXISTS", KEYS[1], "~expiresAt") == 0 then return {0, {}} end
-local hash = redis.call("HGETALL", KEYS[1])
-local size = tonumber(ARGV[4])
--- Beside the three times.
-if #hash / 2 ~= size + 3 or not isExpected() then return {0, hash} end
+const mark = `
+redis.call("HSET", KEYS[1], "~supersededUntil", supersededUntil, "~successor", ARGV[2])
+redis.call("PEXPIRE", KEYS[1], keepMarkFor)
+`
+
+export const supersede = script(`${numbers("supersededUntil", "keepMarkFor", "steps")}${carryOut(3)}
+if redis.call("HEXISTS", KEYS[1], "~times") == 0 then return {0, {}} end
+${isSame}
+if not isSame then return {0, hash} end
 redis.call("DEL", KEYS[1])
-redis.call("HSET", KEYS[1], "~supersededUntil", ARGV[1], "~successor", ARGV[2])
-redis.call("PEXPIRE", KEYS[1], ARGV[3])
+${mark}
 return {1, hash}
+`)
+
+export const regenerate = script(`
+${numbers("createdAt", "touchedAt", "expiresAt", "keepFor", "supersededUntil", "keepMarkFor", "steps")}
+if redis.call("EXISTS", KEYS[2]) == 1 then return "taken" end
+${readTimes}${carryOut(3)}${isSame}
+if not isSame then return hash end
+if tonumber(expiresAt) < tonumber(expiredAt) then expiresAt = expiredAt end
+redis.call("HSET", KEYS[1], "~times", createdAt .. " " .. touchedAt .. " " .. expiresAt)
+${keep}
+redis.call("RENAME", KEYS[1], KEYS[2])
+${mark}
+return 1
 `)
 
 const readMark = `
@@ -126,31 +161,33 @@ return {}
 `)
 
 /** What the scripts call, besides what requests do themselves. */
-export const commands: ReadonlyArray<string> = "exists hset pexpire pttl hget hmget hkeys hexists hdel type del unlink"
-  .split(" ")
+export const commands: ReadonlyArray<string> =
+  "exists hset pexpire pttl hget hmget hkeys hexists hdel type del unlink rename"
+    .split(" ")
 
-/** Calls each command and answers with those that fail, and why. */
+/** Calls each command and answers with those that fail, and why. With two keys, it shows whether a script may have two. */
 export const tryOut = script(`
 local failures = {}
 local function try(...)
   local answer = redis.pcall(...)
-  if type(answer) == "table" and answer.err then
-    failures[#failures + 1] = (...)
-    failures[#failures + 1] = answer.err
-  end
+  if type(answer) ~= "table" or not answer.err then return true end
+  failures[#failures + 1] = (...)
+  failures[#failures + 1] = answer.err
 end
-try("EXISTS", KEYS[1])
-try("HSET", KEYS[1], "~", "")
-try("PEXPIRE", KEYS[1], "60000")
-try("PTTL", KEYS[1])
-try("HGET", KEYS[1], "~")
-try("HMGET", KEYS[1], "~", "~~")
-try("HGETALL", KEYS[1])
-try("HKEYS", KEYS[1])
-try("HEXISTS", KEYS[1], "~")
-try("HDEL", KEYS[1], "~")
-try("TYPE", KEYS[1])
-try("DEL", KEYS[1])
-try("UNLINK", KEYS[1])
+local key = KEYS[#KEYS]
+try("EXISTS", key)
+-- Without memory left, there is nothing to rename.
+if try("HSET", KEYS[1], "~", "") then try("RENAME", KEYS[1], key) end
+try("PEXPIRE", key, "60000")
+try("PTTL", key)
+try("HGET", key, "~")
+try("HMGET", key, "~", "~~")
+try("HGETALL", key)
+try("HKEYS", key)
+try("HEXISTS", key, "~")
+try("HDEL", key, "~")
+try("TYPE", key)
+try("DEL", key)
+try("UNLINK", key)
 return failures
 `)

@@ -19,8 +19,11 @@ export class Refused extends Error {
   }
 }
 
-/** Fails with why it would not work. `key` is one that nothing is ever stored under: what is put there goes at once. */
-export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<void, unknown> =>
+/**
+ * Fails with why it would not work, and tells whether a script may have two keys. `key` is the beginning of some that nothing
+ * is ever stored under: what is put there goes at once.
+ */
+export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<boolean, unknown> =>
   Effect.gen(function*() {
     const refused: Array<readonly [command: string, message: string]> = []
     const attempt = (command: string, ...parameters: ReadonlyArray<string>) =>
@@ -29,9 +32,15 @@ export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<v
         return Effect.succeed([])
       })
     const { sha, text } = Scripts.tryOut
-    yield* attempt("HGETALL", key)
-    // In this order, as the second one needs what the first one has loaded.
-    const answers = [yield* attempt("EVAL", text, "1", key), yield* attempt("EVALSHA", sha, "1", key)]
+    // A Cluster has them in different slots, as they differ in nothing but the last character, unless the prefix has a hash tag.
+    const [one, two] = [`${key}1`, `${key}2`] as const
+    yield* attempt("HGETALL", one)
+    const ofTwo = yield* Effect.catchIf(attempt("EVAL", text, "2", one, two), isOfTwoSlots, () => Effect.undefined)
+    const answers = [
+      ofTwo ?? (yield* attempt("EVAL", text, "1", one)),
+      // After it, as it needs what that one has loaded.
+      yield* attempt("EVALSHA", sha, "1", one)
+    ]
     // It waits for none, and answers at once.
     if (waits) yield* attempt("WAIT", "0", "1")
     const [failures = []] = (answers as ReadonlyArray<ReadonlyArray<string>>).filter(({ length }) => length > 0)
@@ -46,7 +55,11 @@ export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<v
     if (first !== undefined) {
       return yield* Effect.fail(new Refused([...new Set(refused.map(([command]) => command))], first[1]))
     }
+    return ofTwo !== undefined
   })
+
+// By a Cluster, or by an ioredis that pipelines by itself.
+const isOfTwoSlots = (error: unknown): boolean => /CROSSSLOT|same slot/.test(reasonOf(error))
 
 const refusals = /NOPERM|ACL failure|can't run this command|unknown command/i
 

@@ -3,28 +3,29 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
-import { BeginTransaction, type SqlClient } from "effect/sql/SqlClient"
-import { SqlError } from "effect/sql/SqlError"
-import type { Statement } from "effect/sql/Statement"
-import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
 import * as Afresh from "../../concurrency/afresh.ts"
 import * as KeyLock from "../../concurrency/keyLock.ts"
-import * as Change from "../../record/change.ts"
-import { type Fields, parse, type SessionRecord } from "../../record/record.ts"
-import { conflict, isConflict } from "../../store/answers.ts"
-import type { Dialect } from "./dialect.ts"
+import type { Dialect, Send, Table } from "./dialect.ts"
+import { isTaken, untilFree, untilUndisturbed } from "./errors.ts"
+import { fromRow, type Row, toSession, toText } from "./rows.ts"
 
 export interface SqlBackend extends Backend {
-  /**
-   * Fails if there is no such table, or not with these columns. The answer is which of the other statements are refused, as
-   * the role lacks a right, or as the database takes no changes. They touch no row.
-   */
-  readonly tryOut: Effect.Effect<ReadonlyArray<Refusal>, SqlError>
+  /** Fails if there is no such table, or not with these columns. No row is touched. */
+  readonly tryOut: Effect.Effect<Findings, SqlError>
 
   /** Removes what has expired before that moment. */
   readonly sweep: (before: number) => Effect.Effect<void, SqlError>
+}
+
+/** What is wrong with a table that can be read. */
+export interface Findings {
+  /** The type of the column `fields`, if it is another one than `expected`. */
+  readonly wrongType: { readonly found: string; readonly expected: string } | undefined
+  /** What is refused, as the role lacks a right, or as the database takes no changes. */
+  readonly refusals: ReadonlyArray<Refusal>
 }
 
 export interface Refusal {
@@ -32,37 +33,58 @@ export interface Refusal {
   readonly error: SqlError
 }
 
-interface Row {
-  readonly created_at: unknown
-  readonly touched_at: unknown
-  readonly expires_at: unknown
-  readonly superseded_until: unknown
-  readonly fields: string
-}
-
 export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend => {
-  const table = sql(name)
-  const keyColumn = sql("key")
-  const columns = sql.literal("created_at, touched_at, expires_at, superseded_until, fields")
-  const greatest = sql.literal(dialect.greatest)
-  const isSession = (key: string) => sql`${keyColumn} = ${key} AND superseded_until IS NULL`
+  const table = sql`${sql(name)}`.compile(true)[0]
+  const { fields, greatest, key: keyColumn, parameter } = dialect
 
-  // The names are what they are, also for a client that transforms those of the application.
-  const run = <A>(statement: Statement<A>) => statement.withoutTransform
-  const some = <A>(statement: Statement<A>) => Effect.map(run(statement), (rows) => rows.length > 0)
+  // -----------------------------------------------------------------------------
+  // statements
+  // -----------------------------------------------------------------------------
+
+  const columns = "created_at, touched_at, expires_at"
+  const select = `SELECT ${columns}, superseded_until, ${fields} FROM ${table} WHERE ${keyColumn} = ${parameter(1)}`
+  const insert = `INSERT INTO ${table} (${keyColumn}, ${columns}, fields) ` +
+    `VALUES (${[1, 2, 3, 4, 5].map(parameter).join(", ")})${dialect.orNothing}`
+  const isSession = (index: number) => `WHERE ${keyColumn} = ${parameter(index)} AND superseded_until IS NULL`
+  const touch = `UPDATE ${table} SET touched_at = ${greatest}(touched_at, ${parameter(1)}), ` +
+    `expires_at = ${greatest}(expires_at, ${parameter(2)}) ${isSession(3)}`
+  const remove = `DELETE FROM ${table} ${isSession(1)}`
+  const sweep = `DELETE FROM ${table} WHERE expires_at <= ${parameter(1)}`
+
+  // Each is put together once, and goes past what a client does to the names of the application.
+  const send: Send = {
+    rows: <A extends object>(text: string, parameters: ReadonlyArray<unknown>) =>
+      sql.unsafe<A>(text, parameters).withoutTransform,
+    raw: (text, parameters) => sql.unsafe(text, parameters).raw
+  }
+  const changes: Table["changes"] = (text, parameters) => dialect.changes(send, text, parameters)
+  const read = <A>(key: string, f: (row: Row | undefined) => A) =>
+    Effect.map(send.rows<Row>(select, [key]), (rows) => f(rows[0]))
+  const row: Table["row"] = (key) => read(key, (row) => row)
+  const load = (key: string) => read(key, fromRow)
+  const markAt = (key: string): Effect.Effect<SupersededRecord | undefined, SqlError> =>
+    Effect.map(load(key), (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined)
+  const commits = dialect.commits({ name: table, rows: send.rows, changes, row })
+
+  // -----------------------------------------------------------------------------
+  // what may be in their way
+  // -----------------------------------------------------------------------------
 
   /**
    * Past a transaction of the caller's: what a session has committed stays, even if that one is rolled back. Where there
    * is no connection beside the caller's, waiting for one would never end.
    */
   const apart = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Error> =>
-    dialect.hasOneConnection
-      ? Effect.flatMap(
-        Effect.serviceOption(sql.transactionService),
-        (transaction): Effect.Effect<A, E | Error> =>
-          Option.isNone(transaction) ? effect : Effect.fail(new Error(noWayPast))
-      )
-      : Effect.updateContext(effect, (context: Context.Context<never>) => Context.omit(sql.transactionService)(context))
+    Effect.withFiber(({ context }): Effect.Effect<A, E | Error> =>
+      Context.getOrUndefined(context, sql.transactionService) === undefined
+        ? effect
+        : dialect.hasOneConnection
+        ? Effect.fail(new Error(noWayPast))
+        : Effect.updateContext(
+          effect,
+          (context: Context.Context<never>) => Context.omit(sql.transactionService)(context)
+        )
+    )
 
   /**
    * In the caller's transaction, if there is one, as a second connection may not be there. In a savepoint, so that a failure
@@ -77,7 +99,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
         : sql.withTransaction(effect).pipe(Effect.catch(() => apart(effect)))
     )
 
-  const whenFree = dialect.isLockedAsAWhole ? untilFree : <A, E>(effect: Effect.Effect<A, E>) => effect
+  const whenFree = dialect.isLockedAsAWhole ? untilFree : <A>(effect: Effect.Effect<A, SqlError>) => effect
 
   const write = <A>(effect: Effect.Effect<A, SqlError>) => apart(whenFree(untilUndisturbed(effect)))
 
@@ -85,184 +107,82 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
   // wait for a row goes through it, and a row that somebody else has locked takes one connection of each server.
   const locked = KeyLock.make()
 
-  const read = (key: string, ending = sql.literal("")) =>
-    Effect.map(
-      run(sql<Row>`SELECT ${columns} FROM ${table} WHERE ${keyColumn} = ${key}${ending}`),
-      ([row]) => row && fromRow(row)
-    )
+  const writeTo = <A>(key: string, effect: Effect.Effect<A, SqlError>) => locked(key)(write(effect))
 
-  /** Others that would change the row wait until the transaction ends. */
-  const readAndLock = (key: string) => read(key, sql.literal(dialect.forUpdate))
+  // -----------------------------------------------------------------------------
+  // operations
+  // -----------------------------------------------------------------------------
 
-  const inTransaction = <A>(key: string, effect: Effect.Effect<A, SqlError>) =>
-    effect.pipe(sql.withTransaction, Effect.provideService(BeginTransaction, dialect.begin), write, locked(key))
+  const { regenerate } = commits
 
-  /** Does what `f` does with the record, if there is one that is as expected; the answer is the record that was there. */
-  const modify = (
-    key: string,
-    isExpected: (fields: Fields) => boolean,
-    f: (record: SessionRecord) => Statement<object>
-  ) =>
-    inTransaction(
-      key,
-      Effect.flatMap(
-        readAndLock(key),
-        (stored): Effect.Effect<SessionRecord | Conflict | undefined, SqlError> =>
-          stored === undefined || "supersededUntil" in stored
-            ? Effect.succeed(undefined)
-            : isExpected(stored.fields)
-            ? Effect.as(run(f(stored)), stored)
-            : Effect.succeed(conflict(stored))
-      )
-    )
-
-  const insertNothing = sql`INSERT INTO ${table} (${keyColumn}, created_at, touched_at, expires_at, fields)
-    SELECT ${keyColumn}, created_at, touched_at, expires_at, fields FROM ${table} WHERE ${keyColumn} = ''`
-  const trials: ReadonlyArray<readonly [statement: string, trial: Statement<object>]> = [
+  const trials: ReadonlyArray<readonly [statement: string, text: string]> = [
     [
       "INSERT",
-      dialect.hasReturning
-        ? sql`${insertNothing} ON CONFLICT (${keyColumn}) DO NOTHING RETURNING ${keyColumn}`
-        : insertNothing
-    ],
-    [
-      "SELECT … FOR UPDATE",
-      sql`SELECT ${columns} FROM ${table} WHERE ${keyColumn} = ''${sql.literal(dialect.forUpdate)}`
+      `INSERT INTO ${table} (${keyColumn}, ${columns}, fields) ` +
+      `SELECT ${keyColumn}, ${columns}, fields FROM ${table} WHERE ${keyColumn} = ''${dialect.orNothing}`
     ],
     [
       "UPDATE",
-      sql`UPDATE ${table} SET touched_at = touched_at, expires_at = expires_at, superseded_until = superseded_until,
-        fields = fields WHERE ${keyColumn} = ''`
+      `UPDATE ${table} SET touched_at = touched_at, expires_at = expires_at, superseded_until = superseded_until, ` +
+      `fields = fields WHERE ${keyColumn} = ''`
     ],
-    ["DELETE", sql`DELETE FROM ${table} WHERE ${keyColumn} = ''`]
+    ["DELETE", `DELETE FROM ${table} WHERE ${keyColumn} = ''`]
   ]
+
+  const { type } = dialect
+  const typeOfFields: Effect.Effect<Findings["wrongType"], SqlError> = type === undefined
+    ? Effect.undefined
+    : Effect.map(
+      send.rows<{ readonly type: string }>(type.query(table), []),
+      ([row]) =>
+        row === undefined || row.type === type.expected ? undefined : { found: row.type, expected: type.expected }
+    )
 
   return {
     driver: "sql",
-    load: (key): Effect.Effect<SessionRecord | SupersededRecord | undefined, unknown> =>
-      dialect.hasOneConnection ? whenFree(read(key)) : inside(read(key)),
-    create: (key, { createdAt, expiresAt, fields, touchedAt }) => {
-      const insert = sql`INSERT INTO ${table} (${keyColumn}, created_at, touched_at, expires_at, fields)
-        VALUES (${key}, ${createdAt}, ${touchedAt}, ${expiresAt}, ${toText(fields)})`
-      return write(
-        dialect.hasReturning
-          ? some(sql`${insert} ON CONFLICT (${keyColumn}) DO NOTHING RETURNING ${keyColumn}`)
-          : Effect.catchIf(Effect.as(run(insert), true), isTaken, () => Effect.succeed(false))
-      )
-    },
-    update: (key, change, times) =>
-      Effect.map(
-        modify(key, (fields) => Change.isExpected(fields, change.expect), (stored) => {
-          const { expiresAt, fields, touchedAt } = Change.merge(stored, change, times)
-          return sql`UPDATE ${table}
-            SET touched_at = ${touchedAt}, expires_at = ${expiresAt}, fields = ${toText(fields)}
-            WHERE ${keyColumn} = ${key}`
-        }),
-        (stored) => isConflict(stored) ? stored : stored !== undefined
-      ),
-    touch: (key, { expiresAt, touchedAt }) => {
-      const update = sql`UPDATE ${table}
-        SET touched_at = ${greatest}(touched_at, ${touchedAt}), expires_at = ${greatest}(expires_at, ${expiresAt})
-        WHERE ${isSession(key)}`
-      return locked(key)(write(
-        dialect.hasReturning
-          ? some(sql`${update} RETURNING ${keyColumn}`)
-          : Effect.andThen(run(update), some(sql`SELECT ${keyColumn} FROM ${table} WHERE ${isSession(key)}`))
-      ))
-    },
-    supersede: (key, { successor, supersededUntil }, expected) =>
-      modify(
-        key,
-        (fields) => Change.isSame(fields, expected),
-        () =>
-          sql`UPDATE ${table}
-            SET superseded_until = ${supersededUntil}, expires_at = ${supersededUntil}, fields = ${toMark(successor)}
-            WHERE ${keyColumn} = ${key}`
-      ),
-    destroy: (key) => {
-      const remove = sql`DELETE FROM ${table} WHERE ${isSession(key)}`
-      const left = dialect.hasReturning
-        ? Effect.flatMap(
-          some(sql`${remove} RETURNING ${keyColumn}`),
-          (isRemoved) => isRemoved ? Effect.undefined : read(key)
+    load: dialect.hasOneConnection ? (key) => whenFree(load(key)) : (key) => inside(load(key)),
+    create: (key, { createdAt, expiresAt, fields, touchedAt }) =>
+      write(
+        Effect.catchIf(
+          changes(insert, [key, createdAt, touchedAt, expiresAt, toText(fields)]),
+          isTaken,
+          () => Effect.succeed(false)
         )
-        : Effect.andThen(run(remove), read(key))
-      return Effect.map(
-        locked(key)(write(left)),
-        (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined
-      )
+      ),
+    update: (key, change, times) => writeTo(key, commits.update(key, change, times)),
+    touch: (key, { expiresAt, touchedAt }) =>
+      writeTo(
+        key,
+        // Where nothing has moved, some clients of MySQL say that there was no row.
+        Effect.flatMap(
+          changes(touch, [touchedAt, expiresAt, key]),
+          (isTouched) => isTouched ? Effect.succeed(true) : Effect.map(row(key), (row) => toSession(row) !== undefined)
+        )
+      ),
+    supersede: (key, mark, fields) => writeTo(key, commits.supersede(key, mark, fields)),
+    ...regenerate && {
+      regenerate: (key, newKey, record, mark, fields) => writeTo(key, regenerate(key, newKey, record, mark, fields))
     },
-    tryOut: Effect.andThen(
-      whenFree(read("")),
-      Effect.flatMap(
-        Effect.forEach(trials, ([statement, trial]) => refusalOf(statement, whenFree(run(trial)))),
-        (refusals) => Effect.succeed(refusals.flat())
+    destroy: (key) =>
+      writeTo(
+        key,
+        Effect.flatMap(changes(remove, [key]), (isRemoved) => isRemoved ? Effect.undefined : markAt(key))
+      ),
+    tryOut: Effect.gen(function*() {
+      yield* whenFree(row(""))
+      const wrongType = yield* typeOfFields
+      const refusals = yield* Effect.forEach(
+        trials,
+        ([statement, text]) => refusalOf(statement, whenFree(changes(text, [])))
       )
-    ),
-    sweep: (before) =>
-      Effect.asVoid(whenFree(untilUndisturbed(run(sql`DELETE FROM ${table} WHERE expires_at <= ${before}`))))
+      return { wrongType, refusals: refusals.flat() }
+    }),
+    sweep: (before) => Effect.asVoid(whenFree(untilUndisturbed(send.rows(sweep, [before]))))
   }
 }
 
 const noWayPast = "This database has one connection, and a transaction of yours has it: " +
   "commit the session before the transaction, or after it"
 
-// -----------------------------------------------------------------------------
-// errors
-// -----------------------------------------------------------------------------
-
-/** What the database has undone, as others were in its way, has not happened: once more. One of them always gets through. */
-const untilUndisturbed = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
-  Effect.retry(effect, { while: isDisturbed })
-
-/**
- * Another process has locked all of a SQLite file. Its own `busy_timeout` would wait too, but stop everything else in this
- * process meanwhile; here other requests go on. The time limit ends it.
- */
-const untilFree = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.retry(effect, { while: isLocked, schedule: Schedule.spaced("10 millis") })
-
-const isLocked = (error: unknown): boolean =>
-  error instanceof SqlError && (error.reason._tag === "LockTimeoutError" ||
-    // Where a client does not tell one error of SQLite from another.
-    error.reason.cause instanceof Error && /database (table )?is locked/.test(error.reason.cause.message))
-
-const isDisturbed = ({ reason }: SqlError): boolean =>
-  reason._tag === "DeadlockError" || reason._tag === "SerializationError"
-
-const isTaken = ({ reason }: SqlError): boolean => reason._tag === "UniqueViolation"
-
 const refusalOf = (statement: string, trial: Effect.Effect<unknown, SqlError>): Effect.Effect<ReadonlyArray<Refusal>> =>
   Effect.match(untilUndisturbed(trial), { onFailure: (error) => [{ statement, error }], onSuccess: () => [] })
-
-// -----------------------------------------------------------------------------
-// rows
-// -----------------------------------------------------------------------------
-
-const fromRow = (row: Row): SessionRecord | SupersededRecord | undefined =>
-  row.superseded_until === null ? toRecord(row) : fromMark(row)
-
-/** The mark of a superseded session has its successor in the place of the fields. */
-const fromMark = (row: Row): SupersededRecord | undefined =>
-  row.superseded_until === null
-    ? undefined
-    : { supersededUntil: Number(row.superseded_until), successor: String(parse(row.fields)) }
-
-const toMark = (successor: string): string => JSON.stringify(successor)
-
-/** What somebody else has damaged is no session. */
-const toRecord = (row: Row): SessionRecord | undefined => {
-  const fields = parse(row.fields)
-  if (typeof fields !== "object" || fields === null || Array.isArray(fields)) return undefined
-  return {
-    // A client may give a BIGINT as a text, or as a bigint.
-    createdAt: Number(row.created_at),
-    touchedAt: Number(row.touched_at),
-    expiresAt: Number(row.expires_at),
-    fields: new Map(Object.entries(fields).map(([name, value]) => [name, JSON.stringify(value)]))
-  }
-}
-
-/** One JSON object, put together from what is JSON text already. */
-const toText = (fields: Fields): string =>
-  `{${Array.from(fields, ([name, value]) => `${JSON.stringify(name)}:${value}`).join(",")}}`

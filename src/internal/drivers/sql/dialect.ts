@@ -1,18 +1,28 @@
 /**
- * In what the databases differ: how a transaction begins and locks a row, and the table.
+ * In what the databases differ: the table, and how a session in it is changed.
  */
-import type { SqlClient } from "effect/sql/SqlClient"
+import type * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
 import type { Constructor, Statement } from "effect/sql/Statement"
+import type { Backend } from "../../../SessionStore.ts"
+import type { Row } from "./rows.ts"
 
 export interface Dialect {
-  /** How a transaction begins; if `undefined`, as the client does it. */
-  readonly begin: string | undefined
-  /** What a SELECT has at its end to lock the row. */
-  readonly forUpdate: string
+  /** The column `key`, which is a word of the language in some of them. */
+  readonly key: string
+  /** The column `fields`, read as a text. */
+  readonly fields: string
   /** The function that gives the greater one of two numbers. */
   readonly greatest: string
-  /** Whether a statement that changes rows can give them back. */
-  readonly hasReturning: boolean
+  /** What stands for a parameter, the first of which is 1. */
+  readonly parameter: (index: number) => string
+  /** What an INSERT has at its end to leave a row that is there alone; without it, the INSERT fails. */
+  readonly orNothing: string
+  /** Runs a statement that changes rows, and says whether there was one. */
+  readonly changes: (send: Send, text: string, parameters: Parameters) => Effect.Effect<boolean, SqlError>
+  readonly commits: (table: Table) => Commits
+  /** The type of the column `fields`, and a query that answers with what it is; where any text will do, nothing. */
+  readonly type: { readonly expected: string; readonly query: (table: string) => string } | undefined
   /** Whether a client has only one connection. */
   readonly hasOneConnection: boolean
   /** Whether a process that writes locks the others out. */
@@ -21,84 +31,43 @@ export interface Dialect {
   readonly create: (sql: Constructor, table: string) => ReadonlyArray<Statement<object>>
 }
 
-/** `undefined` for a database that is not supported. */
-export const of = (sql: SqlClient): Dialect | undefined =>
-  sql.onDialectOrElse({
-    pg: () => postgresql,
-    mysql: () => mysql,
-    sqlite: () => sqlite,
-    orElse: () => undefined
-  })
+export type Parameters = ReadonlyArray<unknown>
 
-export const postgresql: Dialect = {
-  // Whatever the database's default is: who has waited for a row sees it as it is by now.
-  begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
-  forUpdate: " FOR UPDATE",
-  greatest: "GREATEST",
-  hasReturning: true,
-  hasOneConnection: false,
-  isLockedAsAWhole: false,
-  create: (sql, table) => [
-    sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (
-  ${sql("key")} TEXT PRIMARY KEY,
-  created_at BIGINT NOT NULL,
-  touched_at BIGINT NOT NULL,
-  expires_at BIGINT NOT NULL,
-  superseded_until BIGINT,
-  fields TEXT NOT NULL
-)`,
-    // It is in the schema of its table, so its own name has none.
-    sql`CREATE INDEX IF NOT EXISTS ${sql(indexOf(withoutSchema(table)))} ON ${sql(table)} (expires_at)`
-  ]
+/** What sends statements to the database. */
+export interface Send {
+  readonly rows: <A extends object>(text: string, parameters: Parameters) => Effect.Effect<ReadonlyArray<A>, SqlError>
+  /** The answer is what the client itself has got. */
+  readonly raw: (text: string, parameters: Parameters) => Effect.Effect<unknown, SqlError>
 }
 
-export const mysql: Dialect = {
-  begin: undefined,
-  forUpdate: " FOR UPDATE",
-  greatest: "GREATEST",
-  hasReturning: false,
-  hasOneConnection: false,
-  isLockedAsAWhole: false,
-  create: (sql, table) => [
-    sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (
-  ${sql("key")} VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
-  created_at BIGINT NOT NULL,
-  touched_at BIGINT NOT NULL,
-  expires_at BIGINT NOT NULL,
-  superseded_until BIGINT,
-  fields LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-  INDEX ${sql(indexOf(withoutSchema(table)))} (expires_at)
-) ENGINE = InnoDB`
-  ]
+/** The table, for statements of a dialect's own. */
+export interface Table {
+  /** Its name, in quotes. */
+  readonly name: string
+  readonly rows: Send["rows"]
+  readonly changes: (text: string, parameters: Parameters) => Effect.Effect<boolean, SqlError>
+  /** The row of a key. */
+  readonly row: (key: string) => Effect.Effect<Row | undefined, SqlError>
 }
 
-export const sqlite: Dialect = {
-  // With the right to write from the beginning: to ask for it later fails if another process has written meanwhile.
-  begin: "BEGIN IMMEDIATE",
-  forUpdate: "",
-  greatest: "MAX",
-  hasReturning: true,
-  hasOneConnection: true,
-  isLockedAsAWhole: true,
-  create: (sql, table) => [
-    sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (
-  ${sql("key")} TEXT NOT NULL PRIMARY KEY,
-  created_at INTEGER NOT NULL,
-  touched_at INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL,
-  superseded_until INTEGER,
-  fields TEXT NOT NULL
-)`,
-    // Here it is the other way round: the name of the index has the schema, and its table has none.
-    sql`CREATE INDEX IF NOT EXISTS ${sql(schemaOf(table) + indexOf(withoutSchema(table)))} ON ${
-      sql(withoutSchema(table))
-    } (expires_at)`
-  ]
+/** The operations that look at the fields of a session before they write. */
+export interface Commits {
+  readonly update: Sent<Backend["update"]>
+  readonly supersede: Sent<Backend["supersede"]>
+  readonly regenerate: Sent<NonNullable<Backend["regenerate"]>> | undefined
 }
+
+type Sent<Operation> = Operation extends (...parameters: infer P) => Effect.Effect<infer A, unknown>
+  ? (...parameters: P) => Effect.Effect<A, SqlError>
+  : never
+
+// -----------------------------------------------------------------------------
+// names
+// -----------------------------------------------------------------------------
 
 // The word before comes first, as a database cuts off what is too long, and it must not be the table's name then.
-const indexOf = (table: string): string => `idx_${table}_expires_at`
+export const indexOf = (table: string): string => `idx_${withoutSchema(table)}_expires_at`
 
-const schemaOf = (table: string): string => table.slice(0, table.lastIndexOf(".") + 1)
+export const schemaOf = (table: string): string => table.slice(0, table.lastIndexOf(".") + 1)
 
-const withoutSchema = (table: string): string => table.slice(table.lastIndexOf(".") + 1)
+export const withoutSchema = (table: string): string => table.slice(table.lastIndexOf(".") + 1)

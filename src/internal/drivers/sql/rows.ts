@@ -1,0 +1,66 @@
+/**
+ * What is in a row. The fields are one JSON object, in which each value is a string: the JSON text of the field. So a database
+ * that knows JSON can change one of them without touching the others, and what comes out is what went in, to the letter.
+ */
+import type { SupersededRecord } from "../../../SessionStore.ts"
+import { type Fields, parse, type SessionRecord } from "../../record/record.ts"
+import { toField, toName } from "../../store/fieldName.ts"
+
+export interface Row {
+  // A client may give a BIGINT as a text, or as a bigint.
+  readonly created_at: unknown
+  readonly touched_at: unknown
+  readonly expires_at: unknown
+  readonly superseded_until: unknown
+  readonly fields: string
+}
+
+/** What somebody else has damaged is no session. */
+export const fromRow = (row: Row | undefined): SessionRecord | SupersededRecord | undefined => {
+  if (row === undefined) return undefined
+  const content = parse(row.fields)
+  if (row.superseded_until !== null) {
+    return typeof content === "string"
+      ? { supersededUntil: Number(row.superseded_until), successor: content }
+      : undefined
+  }
+  const fields = toFields(content)
+  return fields && {
+    createdAt: Number(row.created_at),
+    touchedAt: Number(row.touched_at),
+    expiresAt: Number(row.expires_at),
+    fields
+  }
+}
+
+/** The session of a row, if it is one. */
+export const toSession = (row: Row | undefined): SessionRecord | undefined => {
+  const stored = fromRow(row)
+  return stored === undefined || "supersededUntil" in stored ? undefined : stored
+}
+
+const toFields = (content: unknown): Fields | undefined => {
+  if (typeof content !== "object" || content === null || Array.isArray(content)) return undefined
+  const fields = new Map<string, string>()
+  for (const name of Object.keys(content)) {
+    const text: unknown = Reflect.get(content, name)
+    if (typeof text !== "string") return undefined
+    fields.set(toField(name), text)
+  }
+  return fields
+}
+
+/** What is to be removed is `null` in the object. */
+export const toText = (fields: Fields, removed?: ReadonlySet<string>): string => {
+  const content: Record<string, string | null> = {}
+  fields.forEach((text, field) => {
+    content[toName(field)] = text
+  })
+  removed?.forEach((field) => {
+    content[toName(field)] = null
+  })
+  return JSON.stringify(content)
+}
+
+/** The mark of a superseded session has its successor in the place of the fields. */
+export const toMark = (successor: string): string => JSON.stringify(successor)

@@ -1,0 +1,84 @@
+/**
+ * A SqlClient on mysql2: Effect's own statements, transactions and errors, with just the connections made here, as
+ * `@effect/sql-mysql2` makes them.
+ */
+import { Effect, Layer } from "effect"
+import { Reactivity } from "effect/reactivity"
+import * as SqlClient from "effect/sql/SqlClient"
+import type { Connection } from "effect/sql/SqlConnection"
+import { DeadlockError, SqlError, SqlSyntaxError, UniqueViolation, UnknownError } from "effect/sql/SqlError"
+import * as Statement from "effect/sql/Statement"
+import { createPool, type Pool, type PoolConnection, type PoolOptions } from "mysql2"
+
+/** A client with a pool of its own. */
+export const mysqlClient = (options: PoolOptions): Layer.Layer<SqlClient.SqlClient> =>
+  Layer.effect(
+    SqlClient.SqlClient,
+    Effect.gen(function*() {
+      const pool = yield* Effect.acquireRelease(
+        Effect.sync(() => createPool({ supportBigNumbers: true, ...options })),
+        (pool) => Effect.callback<void>((resume) => pool.end(() => resume(Effect.void)))
+      )
+      const reserved = Effect.acquireRelease(
+        Effect.callback<PoolConnection, SqlError>((resume) =>
+          pool.getConnection((cause, connection) =>
+            resume(cause ? Effect.fail(toError(cause)) : Effect.succeed(connection))
+          )
+        ),
+        (connection) => Effect.sync(() => connection.release())
+      )
+      return yield* SqlClient.make({
+        acquirer: Effect.succeed(connectionTo(pool)),
+        transactionAcquirer: Effect.map(reserved, connectionTo),
+        compiler: Statement.makeCompiler({
+          dialect: "mysql",
+          placeholder: () => "?",
+          onIdentifier: Statement.defaultEscape("`"),
+          onRecordUpdate: () => ["", []],
+          onCustom: () => ["", []]
+        }),
+        driver: "mysql-test",
+        spanAttributes: []
+      })
+    })
+  ).pipe(Layer.provide(Reactivity.layer))
+
+const connectionTo = (connection: Pool | PoolConnection): Connection => {
+  const run = (method: "execute" | "query", sql: string, parameters: ReadonlyArray<unknown>) =>
+    Effect.callback<unknown, SqlError>((resume) => {
+      connection[method](
+        { sql, values: [...parameters] as Array<string> },
+        (cause, result) => resume(cause ? Effect.fail(toError(cause)) : Effect.succeed(result))
+      )
+    })
+  const rows = (method: "execute" | "query"): Connection["execute"] => (sql, parameters, transform) =>
+    Effect.map(run(method, sql, parameters), (result) => {
+      const rows = Array.isArray(result) ? result : []
+      return transform === undefined ? rows : transform(rows)
+    })
+  const unused = () => Effect.die(new Error("No test uses it")) as never
+  return {
+    execute: rows("execute"),
+    executeUnprepared: rows("query"),
+    executeRaw: (sql, parameters) => run("execute", sql, parameters),
+    executeValues: unused,
+    executeValuesUnprepared: unused,
+    executeStream: unused
+  }
+}
+
+const toError = (cause: NodeJS.ErrnoException): SqlError => {
+  const details = { cause, message: "Failed to execute statement", operation: "execute" }
+  switch (cause.errno) {
+    case 1054:
+    case 1064:
+    case 1146:
+      return new SqlError({ reason: new SqlSyntaxError(details) })
+    case 1062:
+      return new SqlError({ reason: new UniqueViolation({ ...details, constraint: "PRIMARY" }) })
+    case 1213:
+      return new SqlError({ reason: new DeadlockError(details) })
+    default:
+      return new SqlError({ reason: new UnknownError(details) })
+  }
+}
