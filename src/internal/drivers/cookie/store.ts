@@ -8,6 +8,7 @@ import type { Settings } from "../../../SessionConfig.ts"
 import { SessionTooLargeError } from "../../../SessionError.ts"
 import type { Gone, Loaded, Operations, Written } from "../../../SessionStore.ts"
 import * as Expiry from "../../record/expiry.ts"
+import { linesOf } from "../../record/lazyFields.ts"
 import * as Record from "../../record/record.ts"
 import { gone, notFound, superseded, written } from "../../store/answers.ts"
 import * as Capacity from "../../token/capacity.ts"
@@ -25,7 +26,9 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
   // Without a secret the sessions are switched off, and nothing is ever sealed or opened.
   const codec = keys === undefined ? undefined : Seal.make(keys, `session ${settings.cookie.name}`)
 
-  const tokenOf = (id: Id, record: Record.SessionRecord) => codec!.seal(id.text, "\n", Record.encode(record))
+  // In the parts of which `Record.encode` would make one text first.
+  const tokenOf = (id: Id, record: Record.SessionRecord) =>
+    codec!.seal(id.text, "\n", Record.encodeTimes(record), linesOf(record.fields))
 
   const seal = (
     id: Id,
