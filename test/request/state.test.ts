@@ -260,7 +260,7 @@ class Pair {
       ? intent.newId
       : intent.id
     const token = answer === "written" || isSuccessor ? undefined : tokenOf(`token of ${id.text}`)
-    this.#session.learn((state) => Outcome.written(state, intent, { id, token, isPersistent }))
+    this.#session.learn((state) => Outcome.written(state, { intent, id, token, isPersistent }))
     this.#model.happen("answer", (model) => model.written(id, token, isPersistent))
   }
 

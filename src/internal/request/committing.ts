@@ -201,14 +201,16 @@ const answered = (committing: Committing, intent: Intent.Intent, answer: Answer)
     session.learn(Outcome.destroyed)
     return Effect.flatMapEager(happened, () => save(committing))
   }
-  if (outcome._tag === "Written") wrote(session, intent, { id, token: outcome.token })
-  return Effect.flatMapEager(happened, () => done)
+  if (outcome._tag === "Written") wrote(session, intent, id, outcome.token)
+  return Exit.isExit(happened) ? done : Effect.andThen(happened, done)
 }
 
-const wrote = (session: RequestSession, intent: Intent.Write, stored: Pick<State.Stored, "id" | "token">): void => {
-  const isPersistent = session.settings.cookie.persistence === "persistent"
-  const { cookieWaits: renewalWaits } = session
-  session.learn((state) => Outcome.written(state, intent, { ...stored, isPersistent, renewalWaits }))
+const wrote = (session: RequestSession, intent: Intent.Write, id: State.Id, token: State.Stored["token"]): void => {
+  const { settings: { cookie }, state } = session
+  const isPersistent = cookie.persistence === "persistent"
+  // Asked only where it counts: it takes a look at the response.
+  const renewalWaits = State.isStored(state) && state.isRenewed && session.cookieWaits
+  session.learn(Outcome.written, { intent, id, token, isPersistent, renewalWaits })
 }
 
 // -----------------------------------------------------------------------------
@@ -265,7 +267,7 @@ const saveInSuccessor = (committing: Committing, { record }: Conflict, successor
   const intent = { ...update, change: change.value, successor }
   if (!Change.isEmpty(intent.change)) return ask(committing, intent)
   session.tell(intent)
-  wrote(session, intent, { id: intent.id, token: undefined })
+  wrote(session, intent, intent.id, undefined)
   return done
 }
 

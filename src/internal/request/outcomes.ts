@@ -139,8 +139,8 @@ export const rebased = (state: Existing | Regenerated, record: SessionRecord, dr
 /** The store has done it: `token` is there if the client needs another one. */
 export const written = (
   state: Loaded,
-  intent: Write,
-  { id, isPersistent, renewalWaits = false, token }: Pick<Stored, "id" | "token"> & {
+  { id, intent, isPersistent, renewalWaits = false, token }: Pick<Stored, "id" | "token"> & {
+    readonly intent: Write
     readonly isPersistent: boolean
     /** Whether a token that takes the place of the client's goes out with another response. */
     readonly renewalWaits?: boolean

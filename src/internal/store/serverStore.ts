@@ -78,10 +78,13 @@ const operations = (
         supersededUntil: Math.min(now + supersededFor, record.expiresAt),
         successor: Successor.encode({ key, overwritten })
       }
-      return Effect.flatMap(replaced(id.key, key, record, mark, before), (answer): ReturnType<typeof regenerateAgain> =>
-        answer === "taken"
-          ? inTime(Afresh.reading(regenerateAgain(id.key, newId, record, before)))
-          : Effect.succeed(answer === true ? tokenOf(newId) : answer === false ? gone : answer))
+      return Effect.flatMap(
+        replaced(id.key, key, record, mark, before),
+        (answer): ReturnType<typeof regenerateAgain> =>
+          answer === "taken"
+            ? inTime(Afresh.reading(regenerateAgain(id.key, newId, record, before)))
+            : Effect.succeed(answer === true ? tokenOf(newId) : answer === false ? gone : answer)
+      )
     })
 
   /** Several steps, where the guard expects one that keeps the time limit by itself. */
