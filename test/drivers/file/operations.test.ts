@@ -3,12 +3,13 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Context, Effect, FileSystem, Layer, Path, Redacted } from "effect"
+import { Config, ConfigProvider, Context, Effect, FileSystem, Layer, Path } from "effect"
 import { FileLayer, SessionConfig, SessionDriver, SessionStore } from "effect-session"
 import { createHook } from "node:async_hooks"
 import { basename } from "node:path"
 import * as Change from "../../../src/internal/record/change.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
+import { Id } from "../../../src/internal/token/secret.ts"
 import { secret } from "../../support/config.ts"
 import { hour, recordUntil, temporaryFolder } from "../../support/fileStore.ts"
 
@@ -50,13 +51,13 @@ const stage = Effect.fnUntraced(function*(layer: Store = configured) {
   ).pipe(Effect.provideService(ConfigProvider.ConfigProvider, inEnvironment(location)))
   const store = Context.get(context, SessionStore.SessionStore)
   const record = recordUntil(Date.now() + hour, { count: "1" })
-  const id = Redacted.make(Identifier.random())
+  const id = new Id(Identifier.random())
   const created = yield* store.create(id, record)
   assert(created._tag === "Written" && created.token !== undefined)
   const load = store.load(created.token)
   return {
     load,
-    create: Effect.suspend(() => store.create(Redacted.make(Identifier.random()), record)),
+    create: Effect.suspend(() => store.create(new Id(Identifier.random()), record)),
     update: store.update(id, Change.set(Change.none, "count", "2"), record),
     refuse: store.update(id, Change.expect(Change.set(Change.none, "count", "2"), "count", "5"), record),
     touch: store.touch(id, recordUntil(record.expiresAt + hour)),
