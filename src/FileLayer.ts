@@ -13,10 +13,11 @@
  *
  * **Gotchas**
  *
- * Synchronizing is what a commit waits for longest: 0.3 of 0.5 ms on a virtual machine's SSD, more on a slower disk. After a
- * power failure every session is whole, but the renaming is not waited for, so what was committed in the last seconds may be
- * undone. With `sync: false` the system writes to the disk when it likes. A killed process does no more harm than before,
- * but after a power failure or a crash of the system, a session that was changed shortly before may be lost altogether.
+ * Synchronizing is what a commit waits for longest: 0.3 of 0.5 ms on a virtual machine's SSD, more on a slower disk, and it
+ * takes most of a commit's CPU time. After a power failure every session is whole, but the renaming is not waited for, so
+ * what was committed in the last seconds may be undone. With `sync: false` the system writes to the disk when it likes. A
+ * killed process does no more harm than before, but after a power failure or a crash of the system, a session that was
+ * changed shortly before may be lost altogether.
  *
  * `location` belongs on a disk of the machine: on a network file system, a process may see the files as they were a
  * while ago, and take its session for gone.

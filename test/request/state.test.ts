@@ -509,8 +509,8 @@ describe("the state of a request's session", () => {
     if (intent?.operation !== "touch") return
     const sent = Outcome.sent(Operation.touched(found), intent)
     assert.strictEqual(Intent.of(Outcome.failed(sent, intent), rules, 5)?.operation, "touch")
-    const written = { id: intent.id, token: undefined, isPersistent: false }
-    assert.isUndefined(Intent.of(Outcome.written(sent, intent, written), rules, 5))
+    const written = { intent, id: intent.id, token: undefined, isPersistent: false }
+    assert.isUndefined(Intent.of(Outcome.written(sent, written), rules, 5))
   })
 
   it("leaves flash messages where they are in a session that is only read", () => {

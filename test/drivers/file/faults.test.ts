@@ -244,6 +244,7 @@ describe("a file that does not parse", () => {
     ["cut short", (text) => text.slice(0, text.length / 2)],
     ["without its last line", (text) => text.slice(0, -2)],
     ["without its first line", (text) => text.slice(2)],
+    ["a value that is none", (text) => text.replace(/: \d/, ": {")],
     ["a field without a value", (text) => text.replace(/: \d/, ": ")],
     ["a field without a name", (text) => text.replace("\"count\"", "count")],
     ["empty", () => ""],

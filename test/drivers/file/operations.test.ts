@@ -10,6 +10,7 @@ import { basename } from "node:path"
 import * as Change from "../../../src/internal/record/change.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
 import { Id } from "../../../src/internal/token/secret.ts"
+import { Id } from "../../../src/internal/token/secret.ts"
 import { secret } from "../../support/config.ts"
 import { hour, recordUntil, temporaryFolder } from "../../support/fileStore.ts"
 
@@ -58,6 +59,17 @@ const stage = Effect.fnUntraced(function*(layer: Store = configured) {
   return {
     load,
     create: Effect.suspend(() => store.create(new Id(Identifier.random()), record)),
+    /** Creates so many other sessions and loads them. */
+    loadOthers: (count: number) =>
+      Effect.replicateEffect(
+        Effect.gen(function*() {
+          const created = yield* store.create(new Id(Identifier.random()), record)
+          assert(created._tag === "Written" && created.token !== undefined)
+          yield* store.load(created.token)
+        }),
+        count,
+        { discard: true }
+      ),
     update: store.update(id, Change.set(Change.none, "count", "2"), record),
     refuse: store.update(id, Change.expect(Change.set(Change.none, "count", "2"), "count", "5"), record),
     touch: store.touch(id, recordUntil(record.expiresAt + hour)),
@@ -130,6 +142,17 @@ describe("what is asked of the file system", () => {
       yield* load
       yield* update
       assert.deepStrictEqual(yield* stepsOf(update), [...read, ...write], "what was loaded holds for one commit")
+    }))
+
+  it.live("what is loaded takes no more memory than a hundred sessions", () =>
+    Effect.gen(function*() {
+      const { load, loadOthers, stepsOf, update } = yield* stage()
+      yield* load
+      yield* loadOthers(99)
+      assert.deepStrictEqual(yield* stepsOf(update), write)
+      yield* load
+      yield* loadOthers(100)
+      assert.deepStrictEqual(yield* stepsOf(update), [...read, ...write])
     }))
 
   it.live("a commit that expects something else looks whether that is still so, and writes nothing", () =>

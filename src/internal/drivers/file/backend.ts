@@ -70,7 +70,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       if (pointer === undefined) return readAgain(key, "", seen)
       return Effect.flatMap(unlessMissing(fs.readFileString(inFolder(key, fileOf(pointer.version)))), (text) => {
         if (text === undefined) return readAgain(key, pointer.name, seen)
-        const document = Document.decode(text)
+        const document = Document.decode(text, checksumOf(pointer.version))
         return document === undefined
           ? Effect.as(putAside(key), undefined)
           : Effect.succeed({ pointer, record: toRecord(document, pointer) })
@@ -116,10 +116,6 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       })
     )
 
-  /** Until a pointer says so, a version does not count: nobody reads it while it is being written. */
-  const writeVersion = (key: string, version: string, document: Document.Document) =>
-    write(inFolder(key, fileOf(version)), Document.encode(document))
-
   let mode = 0o700
 
   /** Somebody has removed the folder of the sessions under way: a script that deploys, or one that clears up. */
@@ -147,10 +143,11 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     )
 
   const tryToCreate = (key: string, record: SessionRecord) => {
-    const version = Crypto.randomUUID()
+    const content = Document.encode(record)
+    const version = newVersion(content)
     const pointer = inFolder(key, pointerTo(version, record))
     const fill = Effect.andThen(
-      writeVersion(key, version, record),
+      write(inFolder(key, fileOf(version)), content),
       fs.writeFile(pointer, new Uint8Array(), { flag: "wx", mode: 0o600 })
     )
     return fs.makeDirectory(inLocation(key), { mode: 0o700 }).pipe(
@@ -165,12 +162,14 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   const movePointer = (key: string, { name }: Pointer, version: string, lifetime: Lifetime) =>
     fs.rename(inFolder(key, name), inFolder(key, pointerTo(version, lifetime)))
 
-  /** Puts the next version in the place of one. */
+  /** Puts the next version in the place of one. Nobody reads it before the pointer says that it counts. */
   const follow = (key: string, present: Pointer, document: Document.Document, lifetime: Lifetime) => {
-    const version = Crypto.randomUUID()
-    return writeVersion(key, version, document).pipe(
+    const content = Document.encode(document)
+    const version = newVersion(content)
+    const file = inFolder(key, fileOf(version))
+    return write(file, content).pipe(
       Effect.andThen(movePointer(key, present, version, lifetime)),
-      Effect.onError(() => remove(inFolder(key, fileOf(version)))),
+      Effect.onError(() => remove(file)),
       Effect.andThen(Effect.ignore(fs.remove(inFolder(key, fileOf(present.version)))))
     )
   }
@@ -318,6 +317,11 @@ interface Pointer extends Lifetime {
   readonly version: string
 }
 
+/** Never the same twice, and with the checksum of the content at its end. */
+const newVersion = (content: string): string => `${Crypto.randomUUID()}-${Document.checksum(content)}`
+
+const checksumOf = (version: string): string => version.slice(-8)
+
 const pointerTo = (version: string, { expiresAt, touchedAt }: Lifetime): string =>
   `${version}.touched-${Math.trunc(touchedAt)}.expires-${Math.trunc(expiresAt)}`
 
@@ -329,7 +333,7 @@ const pointerIn = (names: ReadonlyArray<string>): Pointer | undefined => {
   return undefined
 }
 
-const pointerPattern = /^([0-9a-f-]{36})\.touched-(-?\d+)\.expires-(-?\d+)$/
+const pointerPattern = /^([0-9a-f-]{45})\.touched-(-?\d+)\.expires-(-?\d+)$/
 
 const fileOf = (version: string): string => `${version}.json`
 

@@ -9,11 +9,12 @@
  *       }
  *     }
  *
- * As JSON text has no line breaks, a field's text is the rest of its line, and is taken from there without being parsed:
- * 0.7 kB and 1.5 µs for six fields of 300 bytes, where parsing the file and writing its values again take 2.3 kB and 4 µs;
- * 0.8 kB and 3 µs for a field of 65 kB more, instead of 215 kB and 650 µs. What somebody has laid out in another way is
- * parsed.
+ * As JSON text has no line breaks, a field's text is the rest of its line. If the checksum says that the file is as it was
+ * written, it is taken from there without being parsed: 0.8 kB and 2 µs for six fields of 300 bytes, where parsing the file and
+ * writing its values again take 2.3 kB and 5 µs; 0.9 kB and 30 µs instead of 215 kB and 650 µs with 65 kB more. What somebody
+ * has edited is parsed.
  */
+import { crc32 } from "node:zlib"
 import { parse, type SessionRecord } from "../../record/record.ts"
 
 /** What is in a file; how long it lives is written elsewhere. */
@@ -29,38 +30,36 @@ export const encode = (document: Document): string => {
   return `${head}${createdAt}${middle}${lines}${lines === "" ? "" : "\n  "}${end}`
 }
 
-/** Nothing, where somebody has damaged it. */
-export const decode = (text: string): Document | undefined => fromLines(text) ?? fromJson(parse(text))
-
 const head = "{\n  \"createdAt\": \""
 const middle = "\",\n  \"data\": {"
-const end = "}\n}\n"
 const beforeName = "\n    \""
 const afterName = "\": "
+const end = "}\n}\n"
 const afterFields = `\n  ${end}`
 
-/** What {@link encode} makes of a session. Nothing if it is anything else, or if a name has escapes in it. */
+/** What tells an edited file from one that is as it was written; eight digits. */
+export const checksum = (text: string): string => crc32(text).toString(16).padStart(8, "0")
+
+/** The document of a file that had this checksum when it was written. Nothing, where somebody has damaged it. */
+export const decode = (text: string, written: string): Document | undefined =>
+  (checksum(text) === written ? fromLines(text) : undefined) ?? fromJson(parse(text))
+
+/** Nothing, where there is no field, or a name has escapes. */
 const fromLines = (text: string): Document | undefined => {
-  const data = text.indexOf(middle, head.length)
-  const createdAt = Date.parse(text.slice(head.length, data))
-  if (!text.startsWith(head) || data < 0 || Number.isNaN(createdAt) || !text.endsWith(afterFields)) return undefined
+  if (!text.endsWith(afterFields)) return undefined
   const fields = new Map<string, string>()
+  const data = text.indexOf(middle, head.length)
   const last = text.length - afterFields.length
-  let at = data + middle.length
-  while (at < last) {
-    const name = at + beforeName.length
-    const nameEnd = text.indexOf("\"", name)
+  for (let at = data + middle.length; at < last;) {
+    const start = at + beforeName.length
+    const nameEnd = text.indexOf("\"", start)
+    const name = text.slice(start, nameEnd)
+    if (name.includes("\\")) return undefined
     const value = nameEnd + afterName.length
-    const lineEnd = text.indexOf("\n", value)
-    const isLast = lineEnd === last
-    const isLine = text.startsWith(beforeName, at) && text.startsWith(afterName, nameEnd) && lineEnd > value + 1 &&
-      (isLast || text[lineEnd - 1] === ",")
-    const field = text.slice(name, nameEnd)
-    if (!isLine || field.includes("\\")) return undefined
-    fields.set(field, text.slice(value, isLast ? lineEnd : lineEnd - 1))
-    at = lineEnd
+    at = text.indexOf("\n", value)
+    fields.set(name, text.slice(value, at === last ? at : at - 1))
   }
-  return at === last ? { createdAt, fields } : undefined
+  return { createdAt: Date.parse(text.slice(head.length, data)), fields }
 }
 
 const fromJson = (json: unknown): Document | undefined => {
