@@ -10,7 +10,6 @@ import { basename } from "node:path"
 import * as Change from "../../../src/internal/record/change.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
 import { Id } from "../../../src/internal/token/secret.ts"
-import { Id } from "../../../src/internal/token/secret.ts"
 import { secret } from "../../support/config.ts"
 import { hour, recordUntil, temporaryFolder } from "../../support/fileStore.ts"
 
