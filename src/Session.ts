@@ -85,7 +85,7 @@ const reading = <A, E = never>(
 ): Effect.Effect<A, E | SessionStoreError, Session> =>
   Effect.withFiber((fiber) => {
     const session = sessionOf(fiber)
-    return Effect.flatMapEager(session.readyIn(fiber), () => f(session))
+    return session.isReady ? f(session) : Effect.flatMapEager(session.readyIn(fiber), () => f(session))
   })
 
 /** An operation that changes what is loaded, where that is still possible. */
@@ -96,15 +96,11 @@ const changing = <A = void, E = never>(
   Effect.withFiber((fiber) => {
     const session = sessionOf(fiber)
     if (session.isReadonly) return Effect.fail(new SessionReadonlyError({ operation }))
-    return Effect.flatMapEager(
-      session.readyIn(fiber),
-      (): Effect.Effect<A, E | SessionReadonlyError | SessionClosedError> => {
-        const refusal = session.refusal(operation)
-        return refusal === undefined
-          ? f(session, fiber.getRef(Clock.Clock))
-          : Effect.fail(refusal)
-      }
-    )
+    const change = (): Effect.Effect<A, E | SessionReadonlyError | SessionClosedError> => {
+      const refusal = session.refusal(operation)
+      return refusal === undefined ? f(session, fiber.getRef(Clock.Clock)) : Effect.fail(refusal)
+    }
+    return session.isReady ? change() : Effect.flatMapEager(session.readyIn(fiber), change)
   })
 
 // -----------------------------------------------------------------------------
@@ -303,8 +299,10 @@ const putInto = <A, Value, Encoded>(
   session: RequestSession,
   key: SessionKey.SessionKey<A, Value, Encoded>,
   value: A
-): Effect.Effect<void, SessionValueError> =>
-  Effect.flatMapEager(key.encode(value), (text) => session.update((state) => Operation.put(state, key.field, text)))
+): Effect.Effect<void, SessionValueError> => {
+  const text = key.encode(value)
+  return Exit.isFailure(text) ? Exit.failCause(text.cause) : session.put(key.field, text.value)
+}
 
 /**
  * Takes the value of a key out of the session: reads it, and removes it. Of several requests that take one value at the

@@ -50,6 +50,8 @@ export interface SessionKey<in out A, out Value = Option.Option<A>, out Encoded 
   readonly name: string
   readonly schema: Schema.Codec<A, unknown>
 
+  /** What running the key does. @internal */
+  readonly reading: Effect.Effect<Value, ReadError, Session.Session>
   /** The name of the field in the store. @internal */
   readonly field: string
   /** @internal */
@@ -107,13 +109,20 @@ const Prototype = {
   ...Effectable.Prototype<Any>({
     label: "SessionKey",
     evaluate() {
-      return Session.get(this)
+      return this.reading
     }
   }),
   [TypeId]: { _A: (value: unknown) => value, _Encoded: (value: never) => value },
   toJSON(this: Any) {
     return { _id: "SessionKey", name: this.name }
   }
+}
+
+/** Reading a key is made once for each, and not at each request. */
+const fromParts = (parts: object) => {
+  const key = Object.assign(Object.create(Prototype), parts)
+  key.reading = Session.get(key)
+  return key
 }
 
 /**
@@ -150,7 +159,7 @@ export const make = <A, Encoded>(
   schema: Schema.Codec<A, Encoded>
 ): SessionKey<A, Option.Option<A>, Encoded> => {
   if (!name.isWellFormed()) throw new Error(`SessionKey.make(${JSON.stringify(name)}): ${howToWriteName}`)
-  return Object.assign(Object.create(Prototype), {
+  return fromParts({
     name,
     schema,
     field: fieldOfKey(name),
@@ -216,7 +225,8 @@ export const withDefault: {
     value: () => A,
     options?: { readonly onInvalid?: "fail" | "default" }
   ): SessionKey<A, A, Encoded> =>
-    Object.assign(Object.create(Prototype), self, {
+    fromParts({
+      ...self,
       present: (value: A) => value,
       absent: value,
       initial: Option.some(value),

@@ -24,18 +24,19 @@ export const make = <A>(key: string, schema: Schema.Codec<A, unknown>): Codec<A>
     decode: (text) => {
       const value = parse(text)
       if (value === undefined) return failed("decode", "Expected JSON text")
-      const result = attempt(() => decode(value))
+      const result = attempt(decode, value)
       if (result === undefined) return failed("decode", howToWriteSchema)
       return Result.isSuccess(result)
         ? Exit.succeed(result.success)
         : Exit.fail(mismatch(key, "decode", result.failure))
     },
     encode: (value) => {
-      const result = attempt(() => Result.map(encode(value), toText))
+      const result = attempt(encode, value)
       if (result === undefined) return failed("encode", isTooDeep(value) ? howDeep : howToWriteSchema)
       if (Result.isFailure(result)) return Exit.fail(mismatch(key, "encode", result.failure))
-      if (result.success === tooDeep) return failed("encode", howDeep)
-      return result.success === undefined ? failed("encode", howToWriteSchema) : Exit.succeed(result.success)
+      const text = attempt(toText, result.success)
+      if (text === tooDeep) return failed("encode", howDeep)
+      return text === undefined ? failed("encode", howToWriteSchema) : Exit.succeed(text)
     }
   }
 }
@@ -52,9 +53,9 @@ const toText = (encoded: unknown): string | undefined | typeof tooDeep => {
 const howToWriteSchema = "Expected a schema that encodes to JSON and decodes from it, at once and without throwing"
 
 /** Nothing, if it throws: as for a schema that does not decode at once, or a value that is no JSON. */
-const attempt = <A>(f: () => A): A | undefined => {
+const attempt = <A, B>(f: (value: A) => B, value: A): B | undefined => {
   try {
-    return f()
+    return f(value)
   } catch {
     return undefined
   }

@@ -1,29 +1,23 @@
 /**
- * What a request has done to its session and the store has not been told: an edit for each field, in a persistent map, so
- * that each operation costs the same however many came before. It becomes a {@link Change} when it is committed.
+ * What a request has done to its session and the store has not been told: an edit for each field. It becomes a
+ * {@link Change} when it is committed.
  *
  * Some edits are functions of what was there. They are done again where the store turns out to hold something else.
  */
 import * as Exit from "effect/Exit"
-import * as HashMap from "effect/HashMap"
 import type { SessionConflictError, SessionValueError } from "../../SessionError.ts"
 import * as Change from "./change.ts"
+import * as Edits from "./edits.ts"
 import * as Flash from "./flash.ts"
+import { LazyFields, lengthAtMost } from "./lazyFields.ts"
 import type { Fields } from "./record.ts"
 
 export interface Draft {
   /** Whether all that is stored goes first. */
   readonly clears: boolean
-  readonly edits: HashMap.HashMap<string, Edit>
-  /** The fields that have edits, the last one first. */
-  readonly fields: Names | undefined
+  readonly edits: Edits.Edits<Edit> | undefined
   /** What the last clear has undone. It writes nothing, but what its functions have taken must still be there. */
   readonly undone: Draft | undefined
-}
-
-interface Names {
-  readonly last: string
-  readonly before: Names | undefined
 }
 
 type Edit = Put | Removal | Addition | Flashing | Rewritten
@@ -73,14 +67,11 @@ export type Rewriting<A> = Exit.Exit<A, SessionValueError | SessionConflictError
 // what the request sees
 // -----------------------------------------------------------------------------
 
-export const empty: Draft = { clears: false, edits: HashMap.empty(), fields: undefined, undone: undefined }
+export const empty: Draft = { clears: false, edits: undefined, undone: undefined }
 
-export const isEmpty = ({ clears, fields }: Draft): boolean => !clears && fields === undefined
+export const isEmpty = ({ clears, edits }: Draft): boolean => !clears && edits === undefined
 
-const editOf = ({ edits }: Draft, field: string): Edit | undefined => {
-  const edit = HashMap.get(edits, field)
-  return edit._tag === "Some" ? edit.value : undefined
-}
+const editOf = ({ edits }: Draft, field: string): Edit | undefined => Edits.get(edits, field)
 
 /** What a field holds for the request, where `base` is what was there before. */
 export const seen = (draft: Draft, base: Fields, field: string): string | undefined => {
@@ -103,44 +94,62 @@ const textOf = (edit: Edit, before: string | undefined): string | undefined => {
   }
 }
 
-/** The edits in the order in which their fields were first edited. */
-const editsOf = ({ edits, fields }: Draft): ReadonlyArray<readonly [field: string, edit: Edit]> => {
-  const inTurn: Array<readonly [string, Edit]> = []
-  for (let one = fields; one !== undefined; one = one.before) {
-    inTurn.push([one.last, HashMap.getUnsafe(edits, one.last)])
-  }
-  return inTurn.toReversed()
-}
-
 /** All that the request sees. */
-export const fieldsOf = (draft: Draft, base: Fields): Fields => {
-  if (isEmpty(draft)) return base
-  const fields = new Map(draft.clears ? [] : base)
-  for (const [field, edit] of editsOf(draft)) {
-    const text = textOf(edit, base.get(field))
-    if (text === undefined) fields.delete(field)
-    else fields.set(field, text)
+export const fieldsOf = (draft: Draft, base: Fields): Fields =>
+  isEmpty(draft) ? base : new SeenFields(draft, base instanceof SeenFields ? base.all : base)
+
+class SeenFields extends LazyFields {
+  readonly #draft: Draft
+  readonly #base: Fields
+
+  constructor(draft: Draft, base: Fields) {
+    super()
+    this.#draft = draft
+    this.#base = base
   }
-  return fields
+
+  protected find(field: string): string | undefined {
+    return seen(this.#draft, this.#base, field)
+  }
+
+  protected collect(): Fields {
+    const { clears, edits } = this.#draft
+    const fields = new Map(clears ? [] : this.#base)
+    Edits.forEach(edits, (edit, field) => {
+      const text = textOf(edit, this.#base.get(field))
+      if (text === undefined) fields.delete(field)
+      else fields.set(field, text)
+    })
+    return fields
+  }
+
+  get lengthAtMost(): number {
+    const { clears, edits } = this.#draft
+    let length = clears ? 0 : lengthAtMost(this.#base)
+    Edits.forEach(edits, (edit, field) => {
+      length += field.length + (textOf(edit, this.#base.get(field))?.length ?? 0)
+    })
+    return length
+  }
 }
 
 /** Whether the request sees anything. */
 export const hasFields = (draft: Draft, base: Fields): boolean => {
-  for (const edit of HashMap.values(draft.edits)) {
-    if (edit._tag === "Rewritten" ? edit.text !== undefined : edit._tag !== "Removal") return true
-  }
-  return !draft.clears && base.size > 0 && fieldsOf(draft, base).size > 0
+  let isAdded = false
+  Edits.forEach(draft.edits, (edit) => {
+    isAdded ||= edit._tag === "Rewritten" ? edit.text !== undefined : edit._tag !== "Removal"
+  })
+  return isAdded || !draft.clears && base.size > 0 && fieldsOf(draft, base).size > 0
 }
 
 // -----------------------------------------------------------------------------
 // what the request does
 // -----------------------------------------------------------------------------
 
-const edited = (draft: Draft, field: string, edit: Edit): Draft => ({
-  clears: draft.clears,
-  edits: HashMap.set(draft.edits, field, edit),
-  fields: HashMap.has(draft.edits, field) ? draft.fields : { last: field, before: draft.fields },
-  undone: draft.undone
+const edited = ({ clears, edits, undone }: Draft, field: string, edit: Edit): Draft => ({
+  clears,
+  edits: Edits.add(edits, field, edit),
+  undone
 })
 
 export const put = (draft: Draft, field: string, text: string): Draft => {
@@ -226,12 +235,17 @@ export const unflash = (draft: Draft, base: Fields, field: string): Draft =>
 
 export const clear = (draft: Draft): Draft => ({
   clears: true,
-  edits: empty.edits,
-  fields: undefined,
+  edits: undefined,
   undone: hasRewritten(draft) ? draft : draft.undone
 })
 
-const hasRewritten = ({ edits }: Draft): boolean => HashMap.some(edits, isRewritten)
+const hasRewritten = ({ edits }: Draft): boolean => {
+  let found = false
+  Edits.forEach(edits, (edit) => {
+    found ||= isRewritten(edit)
+  })
+  return found
+}
 
 const isRewritten = (edit: Edit): edit is Rewritten => edit._tag === "Rewritten"
 
@@ -245,16 +259,16 @@ export const changeOf = (draft: Draft, touch: boolean): Change.Change => {
   let remove: Set<string> | undefined
   let increment: Map<string, Change.Increment> | undefined
   let expect = draft.undone && expectedBy(draft.undone)
-  for (const [field, edit] of editsOf(draft)) {
+  Edits.forEach(draft.edits, (edit, field) => {
     if (edit._tag === "Addition") {
       increment = (increment ?? new Map()).set(field, edit.increment)
-      continue
+      return
     }
     if (isRewritten(edit)) expect = (expect ?? new Map()).set(field, edit.seen)
     const text = textOf(edit, undefined)
     if (text === undefined) remove = (remove ?? new Set()).add(field)
     else set = (set ?? new Map()).set(field, text)
-  }
+  })
   const { none } = Change
   return {
     clear: draft.clears,
@@ -268,19 +282,23 @@ export const changeOf = (draft: Draft, touch: boolean): Change.Change => {
 
 const expectedBy = (draft: Draft): Map<string, string | undefined> => {
   const expected = draft.undone === undefined ? new Map<string, string | undefined>() : expectedBy(draft.undone)
-  for (const [field, edit] of draft.edits) if (isRewritten(edit)) expected.set(field, edit.seen)
+  Edits.forEach(draft.edits, (edit, field) => {
+    if (isRewritten(edit)) expected.set(field, edit.seen)
+  })
   return expected
 }
 
 /** The same draft where something else is there: its functions are done again. */
 export const rebase = (draft: Draft, base: Fields): Rewriting<Draft> => {
-  let edits = draft.edits
-  for (const [field, edit] of draft.edits) {
-    if (!isRewritten(edit)) continue
+  const failures: Array<Rewriting<never>> = []
+  const edits = Edits.filterMap(draft.edits, (edit, field): Edit => {
+    if (failures.length > 0 || !isRewritten(edit)) return edit
     const again = rewriteAgain(edit, base.get(field))
-    if (Exit.isFailure(again)) return Exit.failCause(again.cause)
-    edits = HashMap.set(edits, field, again.value)
-  }
+    if (Exit.isSuccess(again)) return again.value
+    failures.push(Exit.failCause(again.cause))
+    return edit
+  })
+  if (failures.length > 0) return failures[0]!
   if (draft.undone === undefined) return Exit.succeed({ ...draft, edits })
   return Exit.map(rebase(draft.undone, base), (undone) => ({ ...draft, edits, undone }))
 }
@@ -299,10 +317,14 @@ const rewriteAgain = (edit: Rewritten, seen: string | undefined): Rewriting<Rewr
 }
 
 /** What is written over, without regard to what is there. */
-export const overwrittenBy = (draft: Draft): Change.Overwritten =>
-  draft.clears
-    ? "everything"
-    : editsOf(draft).filter(([, edit]) => isFixed(edit)).map(([field]) => field)
+export const overwrittenBy = (draft: Draft): Change.Overwritten => {
+  if (draft.clears) return "everything"
+  const fields: Array<string> = []
+  Edits.forEach(draft.edits, (edit, field) => {
+    if (isFixed(edit)) fields.push(field)
+  })
+  return fields
+}
 
 const isFixed = (edit: Edit): boolean =>
   edit._tag === "Put" || edit._tag === "Removal" || isRewritten(edit) && edit.isFixed
@@ -333,8 +355,8 @@ export const ontoSuccessor = (
   })
 }
 
-const without = (draft: Draft, fields: ReadonlySet<string>): Draft =>
-  editsOf(draft).filter(([field]) => !fields.has(field)).reduce<Draft>(
-    (rest, [field, edit]) => edited(rest, field, edit),
-    { ...empty, clears: draft.clears, undone: draft.undone && without(draft.undone, fields) }
-  )
+const without = (draft: Draft, fields: ReadonlySet<string>): Draft => ({
+  clears: draft.clears,
+  edits: Edits.filterMap(draft.edits, (edit, field) => fields.has(field) ? undefined : edit),
+  undone: draft.undone && without(draft.undone, fields)
+})

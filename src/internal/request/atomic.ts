@@ -38,6 +38,10 @@ export class AtomicSession extends RequestSession {
     return this.#parent.isInitiated
   }
 
+  override get isReady(): boolean {
+    return this.#hasBegun
+  }
+
   override readyIn(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void, SessionStoreError> {
     if (this.#hasBegun) return Exit.void
     return Effect.flatMapEager(this.#parent.readyIn(fiber), () => this.#begin())

@@ -2,15 +2,19 @@
  * Carrying out what a commit asks of the store.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { SessionStoreError, type SessionTooLargeError } from "../../SessionError.ts"
 import type { Conflict, Gone, SessionStore, Taken, Written } from "../../SessionStore.ts"
 import type { Intent } from "./intent.ts"
 import type { Id } from "./state.ts"
 
-export interface Answer {
-  /** The id of the session from now on. */
+export type Answer = Written | Gone | Conflict | Destroyed | Renamed
+
+/** The id that was drawn is in use, and the session has another one. */
+export interface Renamed {
+  readonly _tag: "Renamed"
   readonly id: Id
-  readonly outcome: Written | Gone | Conflict | Destroyed
+  readonly outcome: Written | Gone | Conflict
 }
 
 /** The session is ended for good. */
@@ -22,6 +26,18 @@ export type StoreFailure = SessionStoreError | SessionTooLargeError
 
 /** Asks the store; again with another id if the one that was drawn is in use. */
 export const carryOut = (
+  store: SessionStore,
+  intent: Intent,
+  drawId: Effect.Effect<Id>
+): Effect.Effect<Answer, StoreFailure> => {
+  try {
+    return ask(store, intent, drawId)
+  } catch (defect) {
+    return Exit.die(defect)
+  }
+}
+
+const ask = (
   store: SessionStore,
   intent: Intent,
   drawId: Effect.Effect<Id>
@@ -38,20 +54,15 @@ export const carryOut = (
         (newId) => store.regenerate(intent.id, newId, intent.record, intent.before, intent.overwritten)
       )
     case "update":
-      return answerWith(intent.id, store.update(intent.id, intent.change, intent.record, intent.successor))
+      return store.update(intent.id, intent.change, intent.record, intent.successor)
     case "touch":
-      return answerWith(intent.id, store.touch(intent.id, intent.record))
+      return store.touch(intent.id, intent.record)
     case "destroy":
-      return answerWith(intent.id, Effect.as(store.destroy(intent.id, intent.record), destroyed))
+      return Effect.as(store.destroy(intent.id, intent.record), destroyed)
   }
 }
 
 const destroyed: Destroyed = { _tag: "Destroyed" }
-
-const answerWith = (
-  id: Id,
-  outcome: Effect.Effect<Answer["outcome"], StoreFailure>
-): Effect.Effect<Answer, StoreFailure> => Effect.map(outcome, (outcome) => ({ id, outcome }))
 
 // Two random ids never meet; ids from a generator that somebody configured may.
 const attempts = 3
@@ -65,7 +76,9 @@ const withUnusedId = (
   left: number = attempts
 ): Effect.Effect<Answer, StoreFailure> =>
   Effect.flatMap(write(id), (outcome): Effect.Effect<Answer, StoreFailure> => {
-    if (outcome._tag !== "Taken") return Effect.succeed({ id, outcome })
+    if (outcome._tag !== "Taken") {
+      return Effect.succeed(left === attempts ? outcome : { _tag: "Renamed", id, outcome })
+    }
     if (left > 1) {
       return Effect.flatMap(drawId, (another) => withUnusedId(store, operation, another, drawId, write, left - 1))
     }

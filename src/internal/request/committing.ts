@@ -7,7 +7,6 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Semaphore from "effect/Semaphore"
 import {
   SessionConflictError,
   SessionStoreError,
@@ -55,17 +54,27 @@ const done = Effect.succeed<Committed>("Done")
  * failure the changes are still there, for another try.
  */
 export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
-  const { environment: { store }, isReadonly, turn } = session
+  const { environment: { store }, isReadonly } = session
   if (store === undefined || isReadonly) return done
   // Most requests only read: for them a commit is nothing but this.
-  if (turn === undefined && !isNeeded(session, clock)) return done
-  const committed = Effect.withFiber<Committed, CommitFailure>((fiber) =>
-    Effect.map(save({ session, store, clock, fiber, conflicts: 0, overwritten: [] }), (committed) => {
-      session.learn(Outcome.settled)
-      return committed
-    })
-  )
-  return Effect.uninterruptible(Semaphore.withPermit(session.turn ??= Semaphore.makeUnsafe(1), committed))
+  if (!session.isCommitting && !isNeeded(session, clock)) return done
+  return Effect.uninterruptible(inTurn(session, store, clock))
+}
+
+const inTurn = (session: RequestSession, store: SessionStore, clock: Clock.Clock): Commit => {
+  let isOwn = false
+  const committed = Effect.withFiber((fiber): Commit => {
+    if (session.isCommitting) return Effect.andThen(session.committed, inTurn(session, store, clock))
+    isOwn = true
+    session.beginCommit()
+    return save({ session, store, clock, fiber, conflicts: 0, overwritten: [] })
+  })
+  return Effect.onExitPrimitive(committed, (exit) => {
+    if (!isOwn) return undefined
+    if (Exit.isSuccess(exit)) session.learn(Outcome.settled)
+    session.endCommit()
+    return undefined
+  })
 }
 
 const isNeeded = (session: RequestSession, clock: Clock.Clock): boolean =>
@@ -109,7 +118,7 @@ const isExtended = (
   { token }: State.Stored
 ): Effect.Effect<boolean, SessionStoreError> =>
   Effect.map(Afresh.reading(store.load(token!)), (loaded) => {
-    if (loaded._tag === "Found") session.learn((state) => Outcome.extended(state, loaded.record))
+    if (loaded._tag === "Found") session.learn(Outcome.extended, loaded.record)
     // That of a session that was regenerated goes to its successor.
     return loaded._tag !== "NotFound"
   })
@@ -129,13 +138,12 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
   const isOnlyReading = !session.hasChanges
   session.tell(intent)
   const start = performance.now()
-  const id = intent.operation === "regenerate" ? intent.newId : intent.id
   const asked = Observability.spanned(
     "Session.commit",
     store.driver,
     fiber,
-    Effect.suspend(() => carryOut(store, intent, drawId)),
-    id
+    carryOut(store, intent, drawId),
+    Intent.idOf(intent)
   )
   return Effect.matchCauseEffect(asked, {
     onFailure: (cause) => {
@@ -162,7 +170,7 @@ const isHarmless = ({ operation }: Intent.Intent, cause: Cause.Cause<StoreFailur
 /** The client gets no cookie that lasts longer than the session, and the next request tries again. */
 const notExtended = (committing: Committing, intent: Intent.Intent, cause: Cause.Cause<StoreFailure>): Commit => {
   const { clock, fiber, session, store } = committing
-  session.learn((state) => Outcome.failed(state, intent))
+  session.learn(Outcome.failed, intent)
   Observability.count(Observability.failedTouches, fiber)
   if (!session.environment.mayWarn(clock.currentTimeMillisUnsafe())) return done
   return Effect.andThen(Observability.notExtended(store.driver, Cause.squash(cause)), done)
@@ -176,12 +184,13 @@ const lighter = (committing: Committing, cause: Cause.Cause<StoreFailure>): Comm
   const { limit, size } = reason.error
   const before = session.state
   // In a cookie, three bytes take four.
-  session.learn((state) => Operation.lightened(state, Math.ceil((size - limit) * 3 / 4)))
+  session.learn(Operation.lightened, Math.ceil((size - limit) * 3 / 4))
   return session.state === before ? undefined : save(committing)
 }
 
-const answered = (committing: Committing, intent: Intent.Intent, { id, outcome }: Answer): Commit => {
+const answered = (committing: Committing, intent: Intent.Intent, answer: Answer): Commit => {
   const { fiber, session } = committing
+  const { id, outcome } = answer._tag === "Renamed" ? answer : { id: Intent.idOf(intent), outcome: answer }
   if (outcome._tag === "Gone") {
     session.refused(intent)
     return lose(committing)

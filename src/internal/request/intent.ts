@@ -38,6 +38,9 @@ export type Write =
 
 export type Intent = Write | { readonly operation: "destroy"; readonly id: Id; readonly record: SessionRecord }
 
+/** The id of the session when that is done. */
+export const idOf = (intent: Intent): Id => intent.operation === "regenerate" ? intent.newId : intent.id
+
 export interface Rules {
   readonly settings: Pick<Settings, "saveUninitialized">
   readonly expiry: Expiry

@@ -1,7 +1,6 @@
 /**
  * Loading the session of a request: at its first use, once, however many fibers ask.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -25,31 +24,18 @@ export const load = (session: RequestSession, fiber: AnyFiber): Load => {
     return once(session, store, new Token(presented.token), fiber)
   }
   session.beginAnew(presented._tag !== "None")
-  session.loading = Exit.void
+  session.endLoading(Exit.void)
   return presented._tag === "Duplicate" ? rejected(fiber, "duplicate") : Exit.void
 }
 
 const none = { _tag: "None" } as const
 
-/**
- * Asks the store, or waits for the fiber that already does. A failure stays: the request has no session. After an
- * interruption, those that waited ask by themselves.
- */
-const once = (
-  session: RequestSession,
-  store: SessionStore,
-  token: Token,
-  fiber: AnyFiber
-): Load => {
+/** Asks the store, or waits for the fiber that already does. A failure stays: the request has no session. */
+const once = (session: RequestSession, store: SessionStore, token: Token, fiber: AnyFiber): Load => {
   let start: number | undefined
-  let others: Deferred.Deferred<void, SessionStoreError> | undefined
-  const underway: Load = Effect.suspend(() =>
-    session.loading === underway ? Deferred.await(others ??= Deferred.makeUnsafe()) : session.ready
-  )
   const first = Effect.suspend(() => {
     // Another fiber was quicker.
-    if (session.loading !== undefined) return session.loading
-    session.loading = underway
+    if (!session.beginLoading()) return session.readyIn(fiber)
     start = performance.now()
     Observability.count(Observability.loads, fiber)
     const loaded = Effect.flatMap(store.load(token), (loaded) => answered(session, loaded, token, fiber))
@@ -59,9 +45,7 @@ const once = (
   return Effect.onExitPrimitive(first, (exit) => {
     if (start === undefined) return undefined
     Observability.took(session.environment.storeTimes.load, start, fiber)
-    const isInterrupted = Exit.hasInterrupts(exit)
-    session.loading = isInterrupted ? undefined : exit
-    if (others) Deferred.doneUnsafe(others, isInterrupted ? Effect.suspend(() => session.ready) : exit)
+    session.endLoading(exit)
     return undefined
   })
 }

@@ -11,19 +11,24 @@ import { type Id, idOf, isStored, type Loaded, type Lost, type Outgoing, type Re
 // what is in it
 // -----------------------------------------------------------------------------
 
-type Edit = (draft: Draft.Draft, base: Fields) => Draft.Draft
-
-const edited = (state: Loaded, edit: Edit): Loaded => {
-  const { base, sending } = state
-  const draft = edit(state.draft, base)
-  const next = sending === undefined
+/** `since`: the draft of what has been done while the store was being asked. */
+const drafted = (state: Loaded, draft: Draft.Draft, since: Draft.Draft | undefined): Loaded => {
+  const next = since === undefined || state.sending === undefined
     ? { ...state, draft }
-    : { ...state, draft, sending: { ...sending, since: edit(sending.since, sending.fields) } }
+    : { ...state, draft, sending: { ...state.sending, since } }
   return next._tag === "Lost" && !next.isDropping ? { ...next, isDropping: true } : next
 }
 
+type Edit = (draft: Draft.Draft, base: Fields) => Draft.Draft
+
+const edited = (state: Loaded, edit: Edit): Loaded => {
+  const { base, draft, sending } = state
+  return drafted(state, edit(draft, base), sending && edit(sending.since, sending.fields))
+}
+
+// The most frequent of all, and so without a function for each.
 export const put = (state: Loaded, field: string, text: string): Loaded =>
-  edited(state, (draft) => Draft.put(draft, field, text))
+  drafted(state, Draft.put(state.draft, field, text), state.sending && Draft.put(state.sending.since, field, text))
 
 export const removed = (state: Loaded, field: string): Loaded => edited(state, (draft) => Draft.remove(draft, field))
 

@@ -12,7 +12,6 @@ import type { Intent, Write } from "./intent.ts"
 import { lost, replacing } from "./operations.ts"
 import {
   type Anonymous,
-  type Creating,
   type Existing,
   isFresh,
   isStored,
@@ -21,6 +20,7 @@ import {
   type Outgoing,
   type Regenerated,
   type Replacing,
+  type Seen,
   type State,
   type Stored
 } from "./state.ts"
@@ -149,9 +149,23 @@ export const written = (
   const { record } = intent
   switch (state._tag) {
     case "Creating": {
-      const { hasEnded: _, isReplacement: __, ...rest } = carriedOut(state)
+      const { hasEnded: _, isReplacement: __, ...rest } = state
+      const { base, draft } = carriedOut(state)
       const due = send(token, record) ?? state.due
-      return { ...rest, _tag: "Existing", id, token, record, due, isTouched: false, isRenewed: false, isFresh: true }
+      return {
+        ...rest,
+        _tag: "Existing",
+        base,
+        draft,
+        sending: undefined,
+        id,
+        token,
+        record,
+        due,
+        isTouched: false,
+        isRenewed: false,
+        isFresh: true
+      }
     }
     case "Existing":
     case "Regenerated": {
@@ -159,8 +173,12 @@ export const written = (
       const isOwn = intent.operation !== "update" || intent.successor === undefined
       const isOld = isLonger || state.isRenewed && !renewalWaits
       const sent = send(token ?? (isOld ? state.token : undefined), record) ?? state.due
+      const { base, draft } = carriedOut(state)
       const next = {
-        ...carriedOut(state),
+        ...state,
+        base,
+        draft,
+        sending: undefined,
         id,
         token: token ?? state.token,
         record,
@@ -181,10 +199,9 @@ export const written = (
   }
 }
 
-const carriedOut = <S extends Creating | Existing | Regenerated>(state: S): S =>
-  state.sending === undefined
-    ? state
-    : { ...state, base: state.sending.fields, draft: state.sending.since, sending: undefined }
+/** What is there when the store has done what it was asked for, and what has been done since. */
+const carriedOut = ({ base, draft, sending }: Seen): Pick<Seen, "base" | "draft"> =>
+  sending === undefined ? { base, draft } : { base: sending.fields, draft: sending.since }
 
 const existing = ({ newId: _, ...state }: Regenerated): Existing => ({ ...state, _tag: "Existing" })
 

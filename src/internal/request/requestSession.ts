@@ -2,6 +2,7 @@
  * The session of one request: a state that operations and commits move on. It knows no HTTP but what {@link Client} offers.
  */
 import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -62,8 +63,10 @@ export class RequestSession {
   #committed: State.State = State.unloaded
   #committedBefore: State.State = State.unloaded
   #phase: State.Phase = "open"
-  #loading: Effect.Effect<void, SessionStoreError> | undefined
-  #turn: Semaphore.Semaphore | undefined
+  #loading: Exit.Exit<void, SessionStoreError> | "underway" | undefined
+  #isCommitting = false
+  /** What other fibers wait for while one loads, or commits. */
+  #underway: Deferred.Deferred<void> | undefined
   #turnWith: Semaphore.Semaphore | undefined
   #steps: Array<Step> | undefined
 
@@ -106,15 +109,6 @@ export class RequestSession {
     this.#phase = phase
   }
 
-  /** What loading came to, or how to wait for it. */
-  get loading(): Effect.Effect<void, SessionStoreError> | undefined {
-    return this.#loading
-  }
-
-  set loading(loading: Effect.Effect<void, SessionStoreError> | undefined) {
-    this.#loading = loading
-  }
-
   /** What was done, if somebody keeps it. */
   get steps(): Array<Step> | undefined {
     return this.#steps
@@ -122,15 +116,6 @@ export class RequestSession {
 
   set steps(steps: Array<Step> | undefined) {
     this.#steps = steps
-  }
-
-  /** Whose turn it is to commit; `undefined` before the first commit that had anything to do. */
-  get turn(): Semaphore.Semaphore | undefined {
-    return this.#turn
-  }
-
-  set turn(turn: Semaphore.Semaphore | undefined) {
-    this.#turn = turn
   }
 
   get settings(): Settings {
@@ -164,14 +149,45 @@ export class RequestSession {
     return this.state._tag !== "Unloaded"
   }
 
+  /** Whether it is loaded. */
+  get isReady(): boolean {
+    const loading = this.#loading
+    return loading !== undefined && loading !== "underway" && loading._tag === "Success"
+  }
+
   /** Loads the session, once, however many fibers ask. A failure stays: the request has no session. */
   get ready(): Effect.Effect<void, SessionStoreError> {
-    return this.loading ?? Effect.withFiber((fiber) => this.readyIn(fiber))
+    return Effect.withFiber((fiber) => this.readyIn(fiber))
   }
 
   /** The same, for a caller that has its fiber. */
   readyIn(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void, SessionStoreError> {
-    return this.loading ?? load(this, fiber)
+    const loading = this.#loading
+    if (loading === undefined) return load(this, fiber)
+    return loading === "underway" ? Effect.andThen(this.#overThere, this.ready) : loading
+  }
+
+  /** Whether this fiber is the one to load; if it is not, another one has begun before. */
+  beginLoading(): boolean {
+    if (this.#loading !== undefined) return false
+    this.#loading = "underway"
+    return true
+  }
+
+  /** After an interruption, those that waited ask by themselves. */
+  endLoading(exit: Exit.Exit<void, SessionStoreError>): void {
+    this.#loading = Exit.hasInterrupts(exit) ? undefined : exit
+    this.#wakeOthers()
+  }
+
+  get #overThere(): Effect.Effect<void> {
+    return Deferred.await(this.#underway ??= Deferred.makeUnsafe())
+  }
+
+  #wakeOthers(): void {
+    if (this.#underway === undefined) return
+    Deferred.doneUnsafe(this.#underway, Exit.void)
+    this.#underway = undefined
   }
 
   /** There is no session yet. */
@@ -204,6 +220,15 @@ export class RequestSession {
       return Exit.void
     })
     this.#state = f(this.loaded)
+    return Exit.void
+  }
+
+  put(field: string, text: string): Effect.Effect<void> {
+    this.#steps?.push((session) => {
+      session.put(field, text)
+      return Exit.void
+    })
+    this.#state = Operation.put(this.loaded, field, text)
     return Exit.void
   }
 
@@ -272,7 +297,7 @@ export class RequestSession {
   tell(intent: Intent): void {
     this.#committedBefore = this.#committed
     this.#committed = intent.operation === "destroy" ? Outcome.endedOnly(this.loaded) : this.#state
-    this.learn((state) => Outcome.sent(state, intent))
+    this.learn(Outcome.sent, intent)
   }
 
   /** There is nothing that the store would have to be told. */
@@ -281,10 +306,31 @@ export class RequestSession {
   }
 
   /** What the store answers holds for what it was told, whatever the handler does meanwhile. */
-  learn(f: (state: State.Loaded) => State.Loaded): void {
-    const next = f(this.loaded)
-    this.#committed = this.#committed === this.#state ? next : f(this.#committed as State.Loaded)
+  learn(f: (state: State.Loaded) => State.Loaded): void
+  learn<Fact>(f: (state: State.Loaded, fact: Fact) => State.Loaded, fact: Fact): void
+  learn(f: (state: State.Loaded, fact: unknown) => State.Loaded, fact?: unknown): void {
+    const next = f(this.loaded, fact)
+    this.#committed = this.#committed === this.#state ? next : f(this.#committed as State.Loaded, fact)
     this.#state = next
+  }
+
+  /** Whether another fiber is at it. */
+  get isCommitting(): boolean {
+    return this.#isCommitting
+  }
+
+  /** When it is no longer. Yet another one may be quicker then. */
+  get committed(): Effect.Effect<void> {
+    return this.#isCommitting ? this.#overThere : Exit.void
+  }
+
+  beginCommit(): void {
+    this.#isCommitting = true
+  }
+
+  endCommit(): void {
+    this.#isCommitting = false
+    this.#wakeOthers()
   }
 
   /** The store has not done what it was told. */
@@ -311,10 +357,9 @@ export class RequestSession {
 
   /** It keeps the id, whatever is taken back. */
   identify(id: State.Id): void {
-    const identified = (state: State.Loaded) => Operation.identified(state, id)
-    this.learn(identified)
+    this.learn(Operation.identified, id)
     // Also if the store refuses what it is just being told.
-    this.#committedBefore = identified(this.#committedBefore as State.Loaded)
+    this.#committedBefore = Operation.identified(this.#committedBefore as State.Loaded, id)
   }
 
   /** Why a change is not possible now, if it is not. */

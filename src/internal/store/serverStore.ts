@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
 import type { Backend, Conflict, Gone, Loaded, Operations, Written } from "../../SessionStore.ts"
 import * as Afresh from "../concurrency/afresh.ts"
@@ -36,6 +37,8 @@ const makeProtection = Effect.fnUntraced(function*(settings: Settings) {
   if (keys === undefined) return Protection.none
   return id.protection === "signed" ? Protection.signed(keys, cookie.name) : Protection.encrypted(keys, cookie.name)
 })
+
+const writtenWithoutToken = Exit.succeed(unchanged)
 
 type Regenerate = NonNullable<Backend["regenerate"]>
 
@@ -117,12 +120,21 @@ const operations = (
     return updated === true ? tokenOf(newId) : updated === false ? gone : updated
   })
 
+  /** A driver that throws has failed as well. `Effect.suspend` would catch it too, at 130 bytes for each commit. */
+  const tryToUpdate: Backend["update"] = (key, change, times) => {
+    try {
+      return backend.update(key, change, times)
+    } catch (cause) {
+      return Exit.die(cause)
+    }
+  }
+
   const update = (key: string, change: Change.Change, times: Times, isSuccessor: boolean) =>
     Effect.flatMap(
-      Effect.suspend(() => backend.update(key, change, times)),
+      tryToUpdate(key, change, times),
       (answer): Effect.Effect<Written | Gone | Conflict, unknown> =>
         answer === true
-          ? Effect.succeed(unchanged)
+          ? writtenWithoutToken
           : answer === false
           ? within(Afresh.reading(findSuccessor(key)), () => TimeLimit.noAnswer(settings.timeLimit))
           : Effect.succeed(isSuccessor ? { ...answer, successor: key } : answer)
@@ -162,10 +174,7 @@ const operations = (
       Effect.map(Effect.suspend(() => backend.create(id.key, record)), (created) => created ? tokenOf(id) : taken),
     update: (id, change, record, successor) => update(successor ?? id.key, change, record, successor !== undefined),
     touch: (id, record) =>
-      Effect.map(
-        Effect.suspend(() => backend.touch(id.key, record)),
-        (wasThere) => wasThere ? unchanged : gone
-      ),
+      Effect.map(Effect.suspend(() => backend.touch(id.key, record)), (wasThere) => wasThere ? unchanged : gone),
     regenerate,
     destroy: (id) => Effect.suspend(() => destroy(id.key))
   }

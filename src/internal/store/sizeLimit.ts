@@ -5,6 +5,7 @@
  * exceed the limit together, each within it; then only what puts nothing into the session is written until it is smaller.
  */
 import { SessionTooLargeError } from "../../SessionError.ts"
+import { lengthAtMost } from "../record/lazyFields.ts"
 import type { Fields } from "../record/record.ts"
 
 /** Why a session with these fields can't be stored, if it can't: it is too large, and not just as large as `before`. */
@@ -14,13 +15,8 @@ export const refusal = (
   fields: Fields,
   before?: Fields
 ): SessionTooLargeError | undefined => {
-  let length = 0
-  // Without an array for each field: every write comes by here.
-  fields.forEach((text, name) => {
-    length += name.length + text.length
-  })
   // A unit of UTF-16 takes three bytes of UTF-8 at most, so small sessions need no counting.
-  if (length * 3 <= limit) return undefined
+  if (lengthAtMost(fields) * 3 <= limit) return undefined
   const size = sizeOf(fields)
   if (size <= limit || before !== undefined && size <= sizeOf(before)) return undefined
   return new SessionTooLargeError({ driver, size, limit, setting: "sizeLimit" })
