@@ -4,8 +4,9 @@
  *     node main.ts                       everything: an hour
  *     node main.ts speed seals           some parts: speed, connections, allocations, seals, memory,
  *                                        correctness
+ *     node main.ts allocations           what requests allocate: two minutes
  *     node main.ts speed --only=fastify  some candidates, by a regular expression; nothing is written
- *     node main.ts --quick               to see whether it runs: a minute, and nothing is written
+ *     node main.ts --quick               to see whether it runs: two minutes, and nothing is written
  *     node main.ts report                writes the tables into the README again
  *
  * The figures are in results/results.json, in the tables of the README, and in docs/speed.svg.
@@ -40,7 +41,9 @@ const speed = async () => {
   const measured: Array<Measured> = []
   for (const bytes of quick ? sizes.slice(0, 1) : sizes) {
     const fitting = chosen.filter(({ kind }) => bytes < 4_096 || kind !== "cookie")
-    const found = await measure({ candidates: fitting, operations, connections: 50, bytes, ...pace })
+    // How it grows with the size is shown for reads and writes.
+    const asked = bytes === sizes[0] ? operations : (["bare", "read", "write"] as const)
+    const found = await measure({ candidates: fitting, operations: asked, connections: 50, bytes, ...pace })
     measured.push(...found.measured)
     Object.assign(settings, found.settings)
   }
@@ -50,7 +53,7 @@ const speed = async () => {
 const atOnce = async () => {
   const measured: Array<Measured> = []
   const concerned = chosen.filter(({ kind, name }) =>
-    (kind === "redis" && !/hono|adonis/.test(name)) || kind === "floor"
+    (kind === "redis" || kind === "floor") && !/hono|adonis|loads first/.test(name)
   )
   for (const count of quick ? connections.slice(1, 2) : connections) {
     const plan = { candidates: concerned, operations: ["bare", "read", "write"] as const, bytes: 300, ...pace }
@@ -86,9 +89,9 @@ const measurements: Readonly<Record<string, (before: Results) => Promise<Partial
 
 /** The tables of the report that show each part. */
 const tablesOf: Readonly<Record<string, ReadonlyArray<string>>> = {
-  speed: ["redis", "others", "ratios", "sizes", "versions"],
+  speed: ["redis", "others", "ratios", "floor", "sizes", "versions"],
   connections: ["connections"],
-  allocations: ["allocations"],
+  allocations: ["allocations", "floor"],
   seals: ["seals"],
   memory: ["memory"],
   correctness: ["correctness"]

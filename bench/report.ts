@@ -109,6 +109,31 @@ export const toRatios = (speed: ReadonlyArray<Measured>, wanted: Case): string =
   return toTable(["part of the best peer's", ...changing], [["best peer, µs", ...bests], ...rows])
 }
 
+/** And as a multiple of what it takes by hand in Effect, on the same client: CPU time, and what is allocated. */
+const toFloorRatios = ({ allocations, speed }: Results, wanted: Case): string => {
+  const cpu = finder(speed, wanted)
+  const bytes = allocationsFinder(allocations)
+  const ratio = (ours: number | undefined, floor: number | undefined) =>
+    ours === undefined || floor === undefined ? "" : Math.max(0, ours / floor).toFixed(2)
+  const rows = named(["floor"]).filter((name) => name.startsWith(byHand))
+    .map((name) => {
+      const [client, ...others] = name.slice(byHand.length).split(", ")
+      const ours = `effect-session, ${client}`
+      return [
+        [ours, ...others.map((other) => `by hand ${other}`)].join("; "),
+        ...compared.flatMap((operation) => [
+          ratio(cpu(ours, operation)?.own, cpu(name, operation)?.own),
+          ratio(bytes(ours, operation)?.own, bytes(name, operation)?.own)
+        ])
+      ]
+    })
+    .filter(([, ...cells]) => cells.some((cell) => cell !== ""))
+  return toTable(["multiple of by hand", ...compared.flatMap((operation) => [`${operation}, µs`, "bytes"])], rows)
+}
+
+const byHand = "by hand in Effect, "
+const compared = ["read", "write", "increment", "login"] as const
+
 export const toVersions = ({ date, machine, versions }: Results): string =>
   `Measured on ${date} with ${machine}; ${
     Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ")
@@ -123,6 +148,7 @@ export const toReport = (results: Results): Readonly<Record<string, string>> => 
     redis: toSpeedTable(speed, common, ["redis", "floor"]),
     others: toSpeedTable(speed, common, ["cookie", "memory", "sql", "file"]),
     ratios: toRatios(speed, common),
+    floor: toFloorRatios(results, common),
     sizes: toSizesTable(speed, [300, 2_800, 30_000], common.connections),
     connections: toConnectionsTable(speed, common.bytes, [1, 10, 100, 1_000]),
     allocations: toAllocationsTable(allocations),
@@ -139,10 +165,13 @@ const wholeBytes = (value: number | undefined): string =>
     ? ""
     : Number(Math.max(0, value).toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 0 })
 
+const allocationsFinder =
+  (allocations: ReadonlyArray<Allocated>) => (candidate: string, operation: Operation): Allocated | undefined =>
+    allocations.find((one) => one.candidate === candidate && one.operation === operation)
+
 /** What a request of the bare server allocates, and what a session adds to it. */
 const toAllocationsTable = (allocations: ReadonlyArray<Allocated>): string => {
-  const find = (candidate: string, operation: Operation) =>
-    allocations.find((one) => one.candidate === candidate && one.operation === operation)
+  const find = allocationsFinder(allocations)
   const rows = named(["redis", "floor", "cookie", "memory", "sql", "file"])
     .filter((name) => find(name, "bare") !== undefined)
     .map((name) => [
@@ -184,12 +213,17 @@ const toMemoryTable = (memory: ReadonlyArray<Figure>): string =>
 
 const shown = ["untouched", "read", "write"] as const
 
+/** By hand, us, and the peers. */
 export const toChartOf = ({ speed }: Results): string => {
   const find = finder(speed, common)
-  const bars = named(["redis"]).filter((name) => find(name, "read") !== undefined).map((name) => ({
-    name,
-    isOurs: name.startsWith("effect-session"),
-    values: shown.map((operation) => find(name, operation)!.own)
-  }))
+  const isOurs = (name: string) => name.startsWith("effect-session")
+  const [floors, others] = [named(["floor"]).filter((name) => name.startsWith(byHand)), named(["redis"])]
+  const bars = [
+    ...floors.map((name) => ({ name, kind: "floor" }) as const),
+    ...others.filter(isOurs).map((name) => ({ name, kind: "ours" }) as const),
+    ...others.filter((name) => !isOurs(name)).map((name) => ({ name, kind: "peer" }) as const)
+  ]
+    .filter(({ name }) => find(name, "read") !== undefined)
+    .map(({ kind, name }) => ({ name, kind, values: shown.map((operation) => find(name, operation)!.own) }))
   return toChart("What a session in Redis adds to a request: µs of CPU", shown, bars, 120)
 }

@@ -4,6 +4,8 @@
 import { execFileSync } from "node:child_process"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
+import { join } from "node:path"
+import { findPostgresql } from "../scripts/postgresql.mjs"
 import type { Allocated } from "./allocations.ts"
 import type { Figure } from "./alone.ts"
 import type { Findings } from "./correctness.ts"
@@ -56,8 +58,13 @@ export const write = (parts: Partial<Results>): Results => {
 const today = (): string => new Date().toISOString().slice(0, 10)
 
 const machine = (): string => {
-  const redis = /v=(\S+)/.exec(execFileSync("redis-server", ["--version"], { encoding: "utf8" }))?.[1]
-  return `Node.js ${process.version}, Redis ${redis}, ${cpus().length} cores of ${cpus()[0]!.model.trim()}`
+  const versionOf = (program: string, pattern: RegExp) =>
+    pattern.exec(execFileSync(program, ["--version"], { encoding: "utf8" }))?.[1]
+  const redis = versionOf("redis-server", /v=(\S+)/)
+  const postgres = versionOf(join(findPostgresql() ?? "", "postgres"), /(\d[.\d]*)/)
+  return `Node.js ${process.version}, Redis ${redis}, PostgreSQL ${postgres}, ${cpus().length} cores of ${
+    cpus()[0]!.model.trim()
+  }`
 }
 
 /** Of the candidates, and of what they run on. */
