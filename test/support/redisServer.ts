@@ -156,7 +156,8 @@ export const dump = ({ command }: RedisServer): Effect.Effect<string> =>
 export const monitor = Effect.fnUntraced(
   function*({ port }: RedisServer): Effect.fn.Return<Effect.Effect<ReadonlyArray<string>>, never, Scope.Scope> {
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() => new Redis({ host: "127.0.0.1", port })),
+      // Without the INFO of a ready check, which the client that watches would see as one of the commands.
+      Effect.sync(() => new Redis({ host: "127.0.0.1", port, enableReadyCheck: false })),
       (client) => Effect.sync(() => client.disconnect())
     )
     const watching = yield* Effect.acquireRelease(
