@@ -70,7 +70,7 @@ const parts = [
   ["Session", ["internal/request", "internal/record", "internal/token", "SessionConfig", "SessionError"]],
   ["SessionKey", ["internal/record", "Session"]],
   ["internal/http", ["internal/request", "internal/record", "internal/token", "SessionError"]],
-  ["Sessions", ["internal/http", "internal/request", "SessionConfig", "SessionStore"]],
+  ["Sessions", ["internal/http", "internal/request", "Session", "SessionConfig", "SessionStore", "SessionError"]],
   [
     "SessionMiddleware",
     ["internal/http", "internal/request", "internal/config", "Session", "SessionConfig", "SessionStore", "SessionError"]

@@ -94,7 +94,7 @@ export class SessionReadonlyError extends Schema.TaggedError<SessionReadonlyErro
 
 /**
  * A change that comes too late to be saved: the response's headers are out and the client does not hold the cookie that
- * the change needs, or the request is over. Status 500.
+ * the change needs, or the request is over, or so is the scope that the session was opened in. Status 500.
  *
  * @since 0.1.0
  * @category errors
@@ -103,8 +103,8 @@ export class SessionClosedError extends Schema.TaggedError<SessionClosedError>()
   operation: Schema.String
 }, { httpApiStatus: 500 }) {
   override get message(): string {
-    return `Session.${this.operation}: too late to be saved, as the response's headers are already out. ` +
-      "Change the session before the response is returned, or call Session.commit first"
+    return `Session.${this.operation}: too late to be saved, as the response's headers are already out, or the scope ` +
+      "that the session was opened in is closed. Change the session before that, or call Session.commit first"
   }
   [HttpServerRespondable.symbol]() {
     return internal

@@ -1,57 +1,366 @@
 /**
- * Sessions outside the handling of an HTTP request, such as in a WebSocket or a background job.
- *
- * @since 0.1.0
- */
-import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
-import * as Cookie from "./internal/http/cookie.ts"
-import * as Environment from "./internal/request/environment.ts"
-import { type Client, type Presented, RequestSession } from "./internal/request/requestSession.ts"
-import type { Session } from "./Session.ts"
-import { GenerateId, SessionConfig } from "./SessionConfig.ts"
-import type { SessionStoreError } from "./SessionError.ts"
-import { SessionStore } from "./SessionStore.ts"
-
-/**
- * Opens the session of a token, or of the Cookie header of a request, and loads it. What is no valid session is an empty
- * one.
+ * Sessions outside the handling of an HTTP request, such as in a job, a WebSocket, a test or on a command line.
  *
  * **Details**
  *
- * With `readonly`, a change is a `SessionReadonlyError` and nothing is ever written, not even that the session was used:
- * for connections that live longer than a request. Without it, changes are written by `Session.commit` only.
+ * Each function works on every driver. Nothing is written but by {@link create}, {@link modify}, {@link commit},
+ * {@link regenerate} and {@link destroy}, and by `Session.commit`: what is opened and not committed writes nothing. What
+ * writes says what the client must hold from then on, as a token and as the Set-Cookie headers that the middleware would
+ * send, see {@link Committed}.
  *
- * **Example** (In a WebSocket)
+ * Nobody is shown a page here, so flash messages stay in the session for the next request, unless you open it with
+ * `messages: "leave"`.
+ *
+ * **Gotchas**
+ *
+ * With `CookieLayer`, the session is at its client: a change counts only if the client gets the cookie. A job that has nobody to
+ * give it to can read such a session, but not change it.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { serializeCookie } from "effect/http/Cookies"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as Cookie from "./internal/http/cookie.ts"
+import * as Environment from "./internal/request/environment.ts"
+import { type Client, RequestSession } from "./internal/request/requestSession.ts"
+import * as State from "./internal/request/state.ts"
+import * as Session from "./Session.ts"
+import { GenerateId, SessionConfig, type Settings } from "./SessionConfig.ts"
+import { type CommitError, SessionGoneError, type SessionStoreError } from "./SessionError.ts"
+import { SessionStore } from "./SessionStore.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * What a client presents: its token, or the Cookie header of its request.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Presented =
+  | { readonly token: Redacted.Redacted<string> }
+  | { readonly cookies: string | undefined }
+
+/**
+ * How a session is opened.
+ *
+ * - `readonly`: a change is a `SessionReadonlyError`, and nothing is ever written, not even that the session was used: for
+ *   connections that live longer than a request. Default `false`.
+ * - `messages`: whether flash messages stay in the session, or leave it with the first commit, as in a request. Default
+ *   `"stay"`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly readonly?: boolean
+  readonly messages?: "stay" | "leave"
+}
+
+/**
+ * What a client must hold after a commit.
+ *
+ * - `token`: the token of the session; none if there is no session, as it was destroyed, or nothing was ever put into it.
+ * - `setCookie`: the values of the Set-Cookie headers, several if the session takes several cookies; none if the client can
+ *   keep what it has. Each commit gives all that has become due since the session was opened.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Committed {
+  readonly token: Option.Option<Redacted.Redacted<string>>
+  readonly setCookie: Redacted.Redacted<ReadonlyArray<string>>
+}
+
+/**
+ * What {@link modify} has done, and what the effect has given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Modified<A> extends Committed {
+  readonly value: A
+}
+
+/**
+ * A new session, and what the effect has given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Created<A> extends Omit<Modified<A>, "token"> {
+  readonly token: Redacted.Redacted<string>
+}
+
+// -----------------------------------------------------------------------------
+// in one step
+// -----------------------------------------------------------------------------
+
+/**
+ * A new session with what the effect puts into it: it is stored, also if that is nothing, and its token or its Set-Cookie can
+ * be handed out.
+ *
+ * **Details**
+ *
+ * If the effect fails, nothing is written. If it destroys the session, or sessions are switched off (`enabled`), there is
+ * none to hand out, which is a `SessionGoneError`.
+ *
+ * **Example** (A test that is logged in)
  *
  * ```ts
- * import { Effect } from "effect"
- * import { HttpServerRequest } from "effect/http"
- * import { Session, Sessions } from "effect-session"
+ * import { Effect, Redacted, Schema } from "effect"
+ * import { HttpClientRequest } from "effect/http"
+ * import { Session, SessionKey, Sessions } from "effect-session"
  *
- * const program = Effect.gen(function*() {
- *   const request = yield* HttpServerRequest.HttpServerRequest
- *   const session = yield* Sessions.open({ cookies: request.headers.cookie }, { readonly: true })
- *   return yield* Session.all.pipe(Effect.provideService(Session.Session, session))
+ * const UserId = SessionKey.make("user_id", Schema.String)
+ *
+ * const loggedIn = Effect.gen(function*() {
+ *   const { token } = yield* Sessions.create(Session.put(UserId, "ada"))
+ *   return HttpClientRequest.get("/account").pipe(
+ *     HttpClientRequest.setHeader("cookie", `session=${Redacted.value(token)}`)
+ *   )
  * })
  * ```
  *
  * @since 0.1.0
- * @category constructors
+ * @category in one step
+ */
+export const create = Effect.fnUntraced(function*<A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.fn.Return<Created<A>, E | CommitError, Exclude<R, Session.Session> | SessionStore | SessionConfig> {
+  const settings = yield* SessionConfig
+  // It is wanted also if there is nothing in it.
+  const session = yield* load({ ...settings, saveUninitialized: true }, { cookies: undefined })
+  const created = yield* runIn(session, effect)
+  if (Option.isNone(created.token)) return yield* new SessionGoneError({})
+  return { ...created, token: created.token.value }
+})
+
+/**
+ * Runs the effect with the session of a token, or of the Cookie header of a request, and writes what it has changed. If it
+ * fails, nothing is written.
+ *
+ * **Details**
+ *
+ * If there is no such session (any more), it is a `SessionGoneError`, and the effect does not run. What fibers that the effect
+ * has left behind do to the session afterwards is a `SessionClosedError`.
+ *
+ * **Example** (A job that reports how far it is)
+ *
+ * ```ts
+ * import { Effect, type Redacted, Schema } from "effect"
+ * import { Session, SessionKey, Sessions } from "effect-session"
+ *
+ * const Progress = SessionKey.make("progress", Schema.Number)
+ *
+ * const report = (token: Redacted.Redacted<string>, progress: number) =>
+ *   Sessions.modify({ token }, Session.put(Progress, progress)).pipe(
+ *     // The person has logged out meanwhile.
+ *     Effect.catchTag("SessionGoneError", () => Effect.logInfo("Nobody waits for the job any more"))
+ *   )
+ * ```
+ *
+ * @since 0.1.0
+ * @category in one step
+ */
+export const modify = Effect.fnUntraced(function*<A, E, R>(
+  presented: Presented,
+  effect: Effect.Effect<A, E, R>
+): Effect.fn.Return<Modified<A>, E | CommitError, Exclude<R, Session.Session> | SessionStore | SessionConfig> {
+  const session = yield* load(yield* SessionConfig, presented)
+  if (!State.isStored(session.state)) return yield* new SessionGoneError({})
+  return yield* runIn(session, effect)
+})
+
+// -----------------------------------------------------------------------------
+// step by step
+// -----------------------------------------------------------------------------
+
+/**
+ * Opens the session of a token, or of the Cookie header of a request, and loads it. What is no valid session is an empty
+ * one. Changes are written by {@link commit}, {@link regenerate}, {@link destroy} and `Session.commit` only.
+ *
+ * **Example** (What is in it)
+ *
+ * ```ts
+ * import { Effect, type Redacted } from "effect"
+ * import { Session, Sessions } from "effect-session"
+ *
+ * const show = Effect.fn(function*(token: Redacted.Redacted<string>) {
+ *   const session = yield* Sessions.open({ token }, { readonly: true })
+ *   return yield* Effect.provideService(Session.all, Session.Session, session)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category step by step
  */
 export const open = Effect.fnUntraced(function*(
-  presented: { readonly token: Redacted.Redacted<string> } | { readonly cookies: string | undefined },
-  options?: { readonly readonly?: boolean }
-): Effect.fn.Return<Session, SessionStoreError, SessionStore | SessionConfig> {
-  const settings = yield* SessionConfig
+  presented: Presented,
+  options?: Options
+): Effect.fn.Return<Session.Session, SessionStoreError, SessionStore | SessionConfig> {
+  return yield* load(yield* SessionConfig, presented, options)
+})
+
+/**
+ * As {@link open}, until the scope closes. From then on a change is a `SessionClosedError`; what is not committed by then is
+ * never written.
+ *
+ * **Example** (For as long as a WebSocket is open)
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { HttpServerRequest } from "effect/http"
+ * import { Session, Sessions } from "effect-session"
+ *
+ * const SocketSession = Layer.effect(
+ *   Session.Session,
+ *   Effect.flatMap(
+ *     HttpServerRequest.HttpServerRequest,
+ *     ({ headers }) => Sessions.openScoped({ cookies: headers.cookie }, { readonly: true })
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category step by step
+ */
+export const openScoped = (
+  presented: Presented,
+  options?: Options
+): Effect.Effect<Session.Session, SessionStoreError, SessionStore | SessionConfig | Scope.Scope> =>
+  Effect.acquireRelease(open(presented, options), (session) => close(requestSessionOf(session)), {
+    interruptible: true
+  })
+
+/**
+ * Writes what has changed, as `Session.commit` does, and says what the client must hold.
+ *
+ * **Example** (Step by step)
+ *
+ * ```ts
+ * import { Effect, type Redacted, Schema } from "effect"
+ * import { Session, SessionKey, Sessions } from "effect-session"
+ *
+ * const Steps = SessionKey.make("steps", Schema.Int).pipe(SessionKey.withDefault(() => 0))
+ *
+ * declare const step: Effect.Effect<void>
+ *
+ * const job = Effect.fn(function*(token: Redacted.Redacted<string>) {
+ *   const session = yield* Sessions.open({ token })
+ *   for (let count = 0; count < 3; count++) {
+ *     yield* step
+ *     yield* Effect.provideService(Session.increment(Steps), Session.Session, session)
+ *     yield* Sessions.commit(session)
+ *   }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category step by step
+ */
+export const commit = (session: Session.Session): Effect.Effect<Committed, CommitError> =>
+  committing(session, Effect.void)
+
+/**
+ * Gives the session a new id, as `Session.regenerate` does, writes that with all that has changed, and says what the client
+ * must hold: the old token is dead.
+ *
+ * @since 0.1.0
+ * @category step by step
+ */
+export const regenerate = (session: Session.Session): Effect.Effect<Committed, CommitError> =>
+  committing(session, Session.regenerate)
+
+/**
+ * Ends a session for good, an opened one or that of a token or a Cookie header, and says how the client is to clear its
+ * cookies. If there is none (any more), that is no error.
+ *
+ * **Details**
+ *
+ * A token whose session another request has regenerated a moment ago is a `SessionGoneError`: the session goes on under
+ * its new id, and who holds the old one cannot end it.
+ *
+ * @since 0.1.0
+ * @category step by step
+ */
+export function destroy(session: Session.Session): Effect.Effect<Committed, CommitError>
+/**
+ * Ends the session of a token, or of the Cookie header of a request, for good.
+ *
+ * @since 0.1.0
+ * @category step by step
+ */
+export function destroy(presented: Presented): Effect.Effect<Committed, CommitError, SessionStore | SessionConfig>
+export function destroy(
+  target: Session.Session | Presented
+): Effect.Effect<Committed, CommitError, SessionStore | SessionConfig> {
+  return Session.TypeId in target
+    ? committing(target, Session.destroy)
+    : Effect.flatMap(open(target), (session) => committing(session, Session.destroy))
+}
+
+// -----------------------------------------------------------------------------
+// the session itself
+// -----------------------------------------------------------------------------
+
+const load = Effect.fnUntraced(function*(settings: Settings, presented: Presented, options: Options = {}) {
   const environment = Environment.make(settings, yield* SessionStore, yield* GenerateId)
-  const present = (): Presented =>
-    "token" in presented
-      ? { _tag: "Token", token: Redacted.value(presented.token) }
-      : Cookie.make(settings.cookie).read(presented.cookies)
-  const session = new RequestSession(environment, { ...client, present }, options)
+  const client: Client = {
+    present: () =>
+      "token" in presented
+        ? { _tag: "Token", token: Redacted.value(presented.token) }
+        : Cookie.make(settings.cookie).read(presented.cookies),
+    input: Effect.succeed({}),
+    messages: options.messages ?? "stay",
+    takesCookie: true
+  }
+  const session = new RequestSession(environment, client, options)
   yield* session.ready
   return session
 })
 
-const client: Omit<Client, "present"> = { input: Effect.succeed({}), messages: "leave", takesCookie: true }
+const requestSessionOf = (session: Session.Session): RequestSession => session as unknown as RequestSession
+
+/** Runs the effect, and writes what it has changed. What comes later would miss that, and is refused. */
+const runIn = Effect.fnUntraced(function*<A, E, R>(session: RequestSession, effect: Effect.Effect<A, E, R>) {
+  const value = yield* Effect.ensuring(Effect.provideService(effect, Session.Session, session), close(session))
+  if ((yield* Effect.clockWith((clock) => session.commit(clock))) === "Dropped") return yield* new SessionGoneError({})
+  return { ...(yield* committed(session)), value }
+})
+
+const close = (session: RequestSession): Effect.Effect<void> => Effect.sync(() => void (session.phase = "closed"))
+
+const committing = (
+  session: Session.Session,
+  change: Effect.Effect<void, CommitError, Session.Session>
+): Effect.Effect<Committed, CommitError> =>
+  Effect.andThen(
+    Effect.provideService(Effect.andThen(change, Session.commit), Session.Session, session),
+    committed(requestSessionOf(session))
+  )
+
+const committed = (session: RequestSession): Effect.Effect<Committed> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const { settings, state } = session
+    const token = State.isStored(state) ? Option.fromUndefinedOr(state.token) : Option.none()
+    return {
+      token: Option.map(token, ({ text }) => Redacted.make(text)),
+      setCookie: Redacted.make(setCookieOf(Cookie.make(settings.cookie), State.outgoingOf(state), now))
+    }
+  })
+
+/** Nobody knows which cookies the client holds, so those that the session does not take are cleared. */
+const setCookieOf = (
+  cookie: Cookie.SessionCookie,
+  outgoing: State.Outgoing | undefined,
+  now: number
+): ReadonlyArray<string> =>
+  outgoing === undefined ? [] : Cookie.toClient(cookie, outgoing, now, cookie.all).map(serializeCookie)

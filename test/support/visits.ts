@@ -27,7 +27,7 @@ export const withSession = <A, E, R>(
   options?: { readonly readonly?: boolean }
 ): Effect.Effect<A, E | SessionError.SessionStoreError, Exclude<R, Session.Session> | Services> =>
   Effect.flatMap(
-    Sessions.open(token === undefined ? { cookies: undefined } : { token }, options),
+    Sessions.open(token === undefined ? { cookies: undefined } : { token }, { ...options, messages: "leave" }),
     (session) => Effect.provideService(effect, Session.Session, session)
   )
 

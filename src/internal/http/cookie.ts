@@ -11,6 +11,7 @@ import type { Settings } from "../../SessionConfig.ts"
 import { SessionTooLargeError } from "../../SessionError.ts"
 import { endOfTime } from "../record/record.ts"
 import type { Presented } from "../request/requestSession.ts"
+import type { Outgoing } from "../request/state.ts"
 import * as Capacity from "../token/capacity.ts"
 
 const maximumAge = 400 * 86_400_000
@@ -24,7 +25,20 @@ export interface SessionCookie {
     header: string | undefined
   ) => ReadonlyArray<Cookies.Cookie>
   readonly clear: (header: string | undefined) => ReadonlyArray<Cookies.Cookie>
+  /** The header of a client that holds every cookie that a session can take. */
+  readonly all: string
 }
+
+/** What the client gets: the cookies to set, and those to clear. */
+export const toClient = (
+  cookie: SessionCookie,
+  outgoing: Outgoing,
+  now: number,
+  header: string | undefined
+): ReadonlyArray<Cookies.Cookie> =>
+  outgoing._tag === "Clear"
+    ? cookie.clear(header)
+    : cookie.write(outgoing.token.text, outgoing.expiresAt, now, header)
 
 export const make = (settings: Settings["cookie"]): SessionCookie => {
   const names = Array.from({ length: settings.chunks }, (_, index) => Capacity.chunkName(settings.name, index))
@@ -91,7 +105,8 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
       }
       return cookies.length === names.length ? cookies : [...cookies, ...expireFrom(cookies.length, header)]
     },
-    clear: (header) => [expire(names[0]!), ...expireFrom(1, header)]
+    clear: (header) => [expire(names[0]!), ...expireFrom(1, header)],
+    all: names.map((name) => `${name}=`).join("; ")
   }
 }
 

@@ -8,6 +8,7 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { Environment } from "../request/environment.ts"
 import * as State from "../request/state.ts"
 import * as Caching from "./caching.ts"
+import * as Cookie from "./cookie.ts"
 import type { Exchange } from "./exchange.ts"
 import * as Log from "./log.ts"
 import * as Replacement from "./replacement.ts"
@@ -18,8 +19,10 @@ type Response = HttpServerResponse.HttpServerResponse
 export const withCookie = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
   const outgoing = State.outgoingOf(exchange.session.state)
   if (outgoing === undefined) return exchange.answerWith(exchange.varying(response))
+  const { clock, cookie, header } = exchange
   try {
-    return forOneClient(exchange, response, cookiesFor(exchange, outgoing))
+    const cookies = Cookie.toClient(cookie, outgoing, clock.currentTimeMillisUnsafe(), header)
+    return forOneClient(exchange, response, cookies)
   } catch (defect) {
     return Effect.flatMap(
       Replacement.replace(exchange, response, Cause.die(defect)),
@@ -57,13 +60,5 @@ const hasWarned = new WeakSet<Environment>()
 const contradiction = "The response sets the session's cookie, and the application lets shared caches keep it: " +
   "they would give the cookie to others, so the response is made private. " +
   "Don't change the session in responses with Cache-Control: public, s-maxage or max-age, or add private"
-
-const cookiesFor = (
-  { clock, cookie, header }: Exchange,
-  outgoing: State.Outgoing
-): ReadonlyArray<Cookies.Cookie> =>
-  outgoing._tag === "Clear"
-    ? cookie.clear(header)
-    : cookie.write(outgoing.token.text, outgoing.expiresAt, clock.currentTimeMillisUnsafe(), header)
 
 const setCookie = (cookies: Cookies.Cookies, cookie: Cookies.Cookie) => Cookies.setCookie(cookies, cookie)
