@@ -72,7 +72,7 @@ export {
 } from "./internal/record/change.ts"
 export type {
   /**
-   * The fields of a session by name, each value as JSON text.
+   * The fields of a session by name, each value as JSON text. They have what a `ReadonlyMap` has, and need not be a `Map`.
    *
    * @since 0.1.0
    * @category models
