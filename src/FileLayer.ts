@@ -19,6 +19,9 @@
  * killed process does no more harm than before, but after a power failure or a crash of the system, a session that was
  * changed shortly before may be lost altogether.
  *
+ * A file may be edited by hand as long as no request of the session is under way: a commit goes on from what its request has
+ * loaded.
+ *
  * `location` belongs on a disk of the machine: on a network file system, a process may see the files as they were a
  * while ago, and take its session for gone.
  *

@@ -23,9 +23,9 @@
  *
  * A Cluster has the two keys of a regeneration in different places, as it shows at the start. There, it takes an `EVALSHA` to
  * create the new session, another one to put the mark in the place of the old one, and a third one to take the new one back, if
- * another request has changed the old one meanwhile. With a prefix that has a hash tag, such as `{sessions}:`, all sessions are
- * in one place, and it is a single one again. A proxy that spreads keys over several servers must refuse a script whose keys
- * are on two of them, as a Cluster does.
+ * another request has changed the old one meanwhile. So it is with a prefix that has a hash tag, such as `{sessions}:`, also on a
+ * single server. A proxy that spreads keys over several servers must refuse a script whose keys are on two of them, as a
+ * Cluster does.
  *
  * This is the smallest user of Redis that can do it, for the prefix `sessions:`, with what the clients send on
  * their own:

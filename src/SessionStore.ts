@@ -39,7 +39,7 @@ export type {
    */
   Expected,
   /**
-   * Add `by` to a number; where there is none, begin at `initial`.
+   * Add `by` to a number; where there is none, begin at `initial`. Both are finite.
    *
    * @since 0.1.0
    * @category models
@@ -72,7 +72,7 @@ export {
 } from "./internal/record/change.ts"
 export type {
   /**
-   * The fields of a session by name, each value as JSON text.
+   * The fields of a session by name, each value as JSON text. They have what a `ReadonlyMap` has, and need not be a `Map`.
    *
    * @since 0.1.0
    * @category models

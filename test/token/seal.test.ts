@@ -3,6 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Redacted, Schema } from "effect"
+import * as V8 from "node:v8"
+import * as VM from "node:vm"
 import * as KeyRing from "../../src/internal/token/keyRing.ts"
 import * as Protection from "../../src/internal/token/protection.ts"
 import * as Seal from "../../src/internal/token/seal.ts"
@@ -14,6 +16,9 @@ const secrets = ["first", "second", "third", "fourth"].map((name) => `${name} se
 /** The key ring of a configuration with these secrets. */
 const ring = (numbers: ReadonlyArray<number>, purpose: KeyRing.Purpose = "seal-session"): KeyRing.KeyRing =>
   KeyRing.make(numbers.map((number) => Redacted.make(secrets[number]!)), purpose)!
+
+V8.setFlagsFromString("--expose-gc")
+const collectGarbage = VM.runInNewContext("gc") as () => void
 
 const seal = Seal.make(ring([0]), "session sid")
 const id = "A".repeat(43)
@@ -33,6 +38,14 @@ describe("a seal", () => {
       const sealed = [seal.seal(plaintext), seal.seal("", plaintext.slice(0, 1), plaintext.slice(1))]
       for (const one of sealed) assert.deepStrictEqual(seal.open(one), { plaintext, outdated: false })
     }
+  })
+
+  it("holds on to nothing of a text that is too large for a cookie", () => {
+    collectGarbage()
+    const before = process.memoryUsage().arrayBuffers
+    seal.seal("x".repeat(10_000_000))
+    collectGarbage()
+    assert.isBelow(process.memoryUsage().arrayBuffers - before, 1_000_000)
   })
 
   it.prop("is base64url, and as long as the text and 33 bytes", [AnyText], ([plaintext]) => {

@@ -64,7 +64,7 @@ export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
 const inTurn = (session: RequestSession, store: SessionStore, clock: Clock.Clock): Commit => {
   let isOwn = false
   const committed = Effect.withFiber((fiber): Commit => {
-    if (session.isCommitting) return Effect.andThen(session.committed, inTurn(session, store, clock))
+    if (session.isCommitting) return Effect.andThen(session.untilCommitted, inTurn(session, store, clock))
     isOwn = true
     session.beginCommit()
     return save({ session, store, clock, fiber, conflicts: 0, overwritten: [] })

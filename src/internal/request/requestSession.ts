@@ -164,7 +164,7 @@ export class RequestSession {
   readyIn(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void, SessionStoreError> {
     const loading = this.#loading
     if (loading === undefined) return load(this, fiber)
-    return loading === "underway" ? Effect.andThen(this.#overThere, this.ready) : loading
+    return loading === "underway" ? Effect.andThen(this.#untilOver, this.ready) : loading
   }
 
   /** Whether this fiber is the one to load; if it is not, another one has begun before. */
@@ -180,7 +180,7 @@ export class RequestSession {
     this.#wakeOthers()
   }
 
-  get #overThere(): Effect.Effect<void> {
+  get #untilOver(): Effect.Effect<void> {
     return Deferred.await(this.#underway ??= Deferred.makeUnsafe())
   }
 
@@ -314,14 +314,14 @@ export class RequestSession {
     this.#state = next
   }
 
-  /** Whether another fiber is at it. */
+  /** Whether a fiber is just committing. */
   get isCommitting(): boolean {
     return this.#isCommitting
   }
 
-  /** When it is no longer. Yet another one may be quicker then. */
-  get committed(): Effect.Effect<void> {
-    return this.#isCommitting ? this.#overThere : Exit.void
+  /** Waits until it is not; yet another fiber may have begun by then. */
+  get untilCommitted(): Effect.Effect<void> {
+    return this.#isCommitting ? this.#untilOver : Exit.void
   }
 
   beginCommit(): void {

@@ -114,7 +114,7 @@ const makeSpace = (size: number): Space => {
   return { bytes, nonce: bytes.subarray(headerLength, nonceEnd), tag: Buffer.alloc(tagLength) }
 }
 
-// A cookie, and then some.
-let common = makeSpace(8_192)
+// A cookie of four chunks, with three bytes for each unit. What is larger is refused, and not held on to.
+const common = makeSpace(65_536)
 
-const spaceFor = (size: number): Space => size <= common.bytes.length ? common : (common = makeSpace(size))
+const spaceFor = (size: number): Space => size <= common.bytes.length ? common : makeSpace(size)
