@@ -1,5 +1,5 @@
-import { Effect, type Option, type Redacted, type Scope } from "effect"
-import { Session, type SessionConfig, type SessionError, Sessions, type SessionStore } from "effect-session"
+import { type Effect, type Option, type Redacted, type Scope } from "effect"
+import { type Session, type SessionConfig, type SessionError, Sessions, type SessionStore } from "effect-session"
 import { describe, expect, it } from "tstyche"
 
 type Services = SessionStore.SessionStore | SessionConfig.SessionConfig

@@ -62,7 +62,10 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       effect: () => Effect.Effect<A, E, Services | Scope.Scope>,
       options?: SessionConfig.Options
     ) =>
-      it.effect(title, () => Effect.provide(Effect.suspend(effect), Layer.suspend(() => application(makeStore(), options))))
+      it.effect(
+        title,
+        () => Effect.provide(Effect.suspend(effect), Layer.suspend(() => application(makeStore(), options)))
+      )
 
     test("Sessions.create stores what the effect puts, and hands out the token and the cookie", () =>
       Effect.gen(function*() {
@@ -152,7 +155,11 @@ for (const [driver, makeStore] of Object.entries(stores)) {
 
     test("Sessions.destroy ends an opened session, and that of a token or of cookies, and clears the cookie", () =>
       Effect.gen(function*() {
-        for (const end of [Sessions.destroy, (by: Sessions.Presented) => Effect.flatMap(Sessions.open(by), Sessions.destroy)]) {
+        const ways = [
+          (by: Sessions.Presented) => Sessions.destroy(by),
+          (by: Sessions.Presented) => Effect.flatMap(Sessions.open(by), (session) => Sessions.destroy(session))
+        ]
+        for (const end of ways) {
           for (const by of ["token", "cookies"]) {
             const created = yield* Sessions.create(put)
             const { setCookie, token } = yield* end(by === "token" ? { token: created.token } : cookiesOf(created))
@@ -167,7 +174,8 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       Effect.gen(function*() {
         const created = yield* Sessions.create(put)
         const modified = yield* Sessions.modify({ token: created.token }, Session.regenerate)
-        const text = [created, modified].map((result) => inspect(result, { depth: null }) + JSON.stringify(result)).join()
+        const text = [created, modified].map((result) => inspect(result, { depth: null }) + JSON.stringify(result))
+          .join()
         for (const token of [created.token, tokenOf(modified)]) assert.notInclude(text, Redacted.value(token))
       }))
 
@@ -193,7 +201,8 @@ for (const [driver, makeStore] of Object.entries(stores)) {
         const created = yield* Effect.provide(Sessions.create(Session.put(Count, 1)), services)
         const [setCookie] = Redacted.value(created.setCookie)
         const answer = yield* server.post("/login")
-        const attributesOf = (header: string) => header.split("; ").slice(1).filter((part) => !/^(Max-Age|Expires)=/.test(part))
+        const attributesOf = (header: string) =>
+          header.split("; ").slice(1).filter((part) => !/^(Max-Age|Expires)=/.test(part))
         assert.deepStrictEqual(attributesOf(setCookie!), attributesOf(answer.setCookies[0]!))
         assert.strictEqual((yield* server.get("/", { cookie: setCookie!.split(";", 1)[0] })).body, "{\"count\":1}")
         const read = yield* Effect.provide(allOf({ cookies: cookieOf(answer) }), services)
