@@ -20,7 +20,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { serializeCookie } from "effect/http/Cookies"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -362,4 +361,4 @@ const setCookieOf = (
   outgoing: State.Outgoing | undefined,
   now: number
 ): ReadonlyArray<string> =>
-  outgoing === undefined ? [] : Cookie.toClient(cookie, outgoing, now, cookie.all).map(serializeCookie)
+  outgoing === undefined ? [] : Cookie.toClient(cookie, outgoing, now, cookie.all).map(Cookie.toHeader)

@@ -40,6 +40,9 @@ export const toClient = (
     ? cookie.clear(header)
     : cookie.write(outgoing.token.text, outgoing.expiresAt, now, header)
 
+/** The value of a Set-Cookie header. */
+export const toHeader: (cookie: Cookies.Cookie) => string = Cookies.serializeCookie
+
 export const make = (settings: Settings["cookie"]): SessionCookie => {
   const names = Array.from({ length: settings.chunks }, (_, index) => Capacity.chunkName(settings.name, index))
   const largest = Capacity.ofToken(settings)
