@@ -301,7 +301,7 @@ describe("a session whose time to change is over", () => {
       assert.deepStrictEqual(yield* allOf({ token }), {})
     }).pipe(Effect.provide(memory)))
 
-  it.effect("is none while sessions are switched off", () =>
+  it.effect("is not there while sessions are switched off", () =>
     Effect.gen(function*() {
       assert.instanceOf(yield* Effect.flip(Sessions.create(put)), SessionError.SessionGoneError)
     }).pipe(Effect.provide(application(MemoryLayer.layer(), { enabled: false }))))

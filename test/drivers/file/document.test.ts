@@ -45,7 +45,7 @@ describe("the file of a session", () => {
     }
   })
 
-  it.prop("cut short anywhere is none", [Fields], ([fields]) => {
+  it.prop("cut short anywhere is no document", [Fields], ([fields]) => {
     const text = Document.encode({ createdAt, fields })
     // Without the last line break it is whole.
     for (let length = 0; length < text.length - 1; length++) {
@@ -58,7 +58,7 @@ describe("the file of a session", () => {
     assert.deepStrictEqual(decodeUnchanged(Document.encode({ createdAt, fields })), { createdAt, fields })
   })
 
-  it("is none if the value of a field was damaged", () => {
+  it("is no document if the value of a field was damaged", () => {
     const text = Document.encode({ createdAt, fields: new Map([["good", "1"], ["bad", "2"]]) })
     for (const damaged of ["{", "{\"a\":", "x", "", "1,", "\"\0\""]) {
       assert.isUndefined(Document.decode(text.replace("2\n", `${damaged}\n`), Document.checksum(text)))

@@ -7,7 +7,7 @@
  *     <key>/<version>.touched-<touchedAt>.expires-<expiresAt>
  *
  * A change writes the next version beside the present one and then renames the pointer; extending a session's life is
- * nothing but renaming the pointer; ending a session begins with renaming it to something that is none. No version ever
+ * nothing but renaming the pointer; ending a session begins with renaming it to something that is no pointer. No version ever
  * comes twice, and its times only move forward, so of all that go on from the same pointer only one can do that; the others
  * look again. There is no lock that a crashed process could leave behind, no reader ever sees half a file, and as nothing
  * but creating makes a pointer, what is gone can't come back.
