@@ -149,7 +149,7 @@ const secretbox = () => {
 
 const effectSession = (): TextSealer => {
   const { open, seal } = Seal.make(KeyRing.make([Redacted.make(secret)], "seal-session")!, `session ${cookieName}`)
-  return { seal, open: (sealed) => open(sealed)!.plaintext }
+  return { seal: (text) => seal(text), open: (sealed) => open(sealed)!.plaintext }
 }
 
 const ofText = ({ open, seal }: TextSealer): Sealer<string, string> => ({

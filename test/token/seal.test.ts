@@ -40,12 +40,17 @@ describe("a seal", () => {
     }
   })
 
-  it("holds on to nothing of a text that is too large for a cookie", () => {
+  it("holds on to nothing of a text that is too large for a cookie", async () => {
+    const held = () => process.memoryUsage().arrayBuffers
     collectGarbage()
-    const before = process.memoryUsage().arrayBuffers
+    const before = held()
     seal.seal("x".repeat(10_000_000))
-    collectGarbage()
-    assert.isBelow(process.memoryUsage().arrayBuffers - before, 1_000_000)
+    // What a buffer had outside of the heap goes a little after the buffer itself.
+    for (let tries = 0; tries < 50 && held() - before >= 1_000_000; tries++) {
+      await new Promise(setImmediate)
+      collectGarbage()
+    }
+    assert.isBelow(held() - before, 1_000_000)
   })
 
   it.prop("is base64url, and as long as the text and 33 bytes", [AnyText], ([plaintext]) => {

@@ -62,7 +62,7 @@ const entryOf = ({ id, key }: Key, context: string): Entry => {
 }
 
 const encrypt = ({ associatedData, header, key }: Entry, plaintext: ReadonlyArray<string>): string => {
-  const { bytes, nonce } = spaceFor(overhead + mostBytesOf(plaintext))
+  const { bytes, nonce } = spaceFor(overhead + bytesAtMost(plaintext))
   bytes.set(header)
   drawInto(nonce)
   let end = nonceEnd
@@ -76,8 +76,11 @@ const encrypt = ({ associatedData, header, key }: Entry, plaintext: ReadonlyArra
   return bytes.toString("base64url", 0, end + tagLength)
 }
 
-/** In UTF-8, one unit of UTF-16 takes three bytes at most. */
-const mostBytesOf = (texts: ReadonlyArray<string>): number => texts.reduce((sum, { length }) => sum + 3 * length, 0)
+/** In UTF-8, one unit of UTF-16 takes three bytes at most; they are counted only where that would not fit. */
+const bytesAtMost = (texts: ReadonlyArray<string>): number => {
+  const most = texts.reduce((sum, { length }) => sum + 3 * length, 0)
+  return overhead + most <= commonSize ? most : texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+}
 
 /** Opens what is in the space, so many bytes. */
 const decrypt = ({ associatedData, key }: Entry, { bytes, nonce, tag }: Space, size: number): string | undefined => {
@@ -115,6 +118,7 @@ const makeSpace = (size: number): Space => {
 }
 
 // A cookie of four chunks, with three bytes for each unit. What is larger is refused, and not held on to.
-const common = makeSpace(65_536)
+const commonSize = 65_536
+const common = makeSpace(commonSize)
 
-const spaceFor = (size: number): Space => size <= common.bytes.length ? common : makeSpace(size)
+const spaceFor = (size: number): Space => size <= commonSize ? common : makeSpace(size)
