@@ -6,7 +6,7 @@
  *                                        correctness
  *     node main.ts allocations           what requests allocate: two minutes
  *     node main.ts speed --only=fastify  some candidates, by a regular expression; nothing is written
- *     node main.ts --quick               to see whether it runs: two minutes, and nothing is written
+ *     node main.ts --quick               to see whether it runs: a few minutes, and nothing is written
  *     node main.ts report                writes the tables into the README again
  *
  * The figures are in results/results.json, in the tables of the README, and in docs/speed.svg.

@@ -39,7 +39,7 @@ export type {
    */
   Expected,
   /**
-   * Add `by` to a number; where there is none, begin at `initial`. Both are finite.
+   * Add `by` to a number; if the field holds no number, begin at `initial`. Both are finite.
    *
    * @since 0.1.0
    * @category models

@@ -279,7 +279,7 @@ export const regenerate = (session: Session.Session): Effect.Effect<Committed, C
 
 /**
  * Ends a session for good, an opened one or that of a token or a Cookie header, and says how the client is to clear its
- * cookies. If there is none (any more), that is no error.
+ * cookies. It is no error if the session does not exist (any more).
  *
  * **Details**
  *

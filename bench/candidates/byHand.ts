@@ -1,5 +1,5 @@
 /**
- * The floor for effect-session: what somebody would write by hand in Effect who needs sessions in Redis for just this
+ * The floor for effect-session: what you would write by hand in Effect if you needed sessions in Redis for just this
  * server. The variant is the client, and whether what changes a session loads it first.
  *
  * The cookie holds a random id with its HMAC, Redis a hash for each session. Reading takes one command, and extends the
@@ -54,7 +54,7 @@ const withCookie = (response: HttpServerResponse.HttpServerResponse, id: string)
 
 type Fields = Readonly<Record<string, string | number>>
 
-/** Its keys come before its other parameters. A script that changes a session answers with 0 if there is none. */
+/** Its keys come before its other parameters. A script that changes a session answers with 0 if the session does not exist. */
 type Script = (...parameters: ReadonlyArray<string>) => Promise<number>
 
 interface Scripts {

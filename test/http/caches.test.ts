@@ -378,7 +378,7 @@ describe.each(drivers)("V14.3.2 a response that a shared cache may keep, with th
   }
 
   for (const [said, withCookie] of validated) {
-    it.effect(`is none of these, so the session is extended: ${JSON.stringify(said)}`, () =>
+    it.effect(`does not count as shared, so the session is extended: ${JSON.stringify(said)}`, () =>
       Effect.gen(function*() {
         const { cookie, server } = yield* serveWatched(publicRoutes(said), { store: watchStore(make) })
         yield* TestClock.adjust("10 minutes")

@@ -61,7 +61,7 @@ export const remove = (lines: string, name: string): string => {
   return at === -1 ? lines : lines.slice(0, at - line.length - 2) + lines.slice(endOfLine(lines, at))
 }
 
-/** Where the value of the field begins whose name is in this line; -1 if there is none. */
+/** Where the value of the field with this name line begins; -1 if there is no such field. */
 const find = (text: string, line: string, start: number): number => {
   // Names and values take turns, so a value that looks like the name is stepped over.
   for (let before = start; before < text.length;) {

@@ -1,6 +1,6 @@
 /**
- * The id of a session, and the token that a client presents for it. Whoever has one of them has the session, so nothing
- * that prints, encodes or inspects them shows them. `Redacted` does the same with an entry of a WeakMap for each, which takes
+ * The id of a session, and the token that a client presents for it. Either one gives access to the session, so printing,
+ * encoding or inspecting them shows nothing. `Redacted` does the same with an entry of a WeakMap for each, which takes
  * three times the memory, and every request that uses its session has two of them.
  */
 import * as Equal from "effect/Equal"
