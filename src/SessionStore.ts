@@ -388,10 +388,22 @@ export interface Backend {
    * ends the session under its old id has to be able to try again.
    */
   readonly destroy: (key: string) => Effect.Effect<SupersededRecord | undefined, unknown>
+
+  /**
+   * What is stored under several keys, with no more of each session than its times and these fields, as far as it has them.
+   * Keys with nothing under them are not in the answer. Without it, the store loads them one by one.
+   */
+  readonly peek?: (
+    keys: ReadonlyArray<string>,
+    fields: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyMap<string, SessionRecord | SupersededRecord>, unknown>
+
+  /** Which sessions an owner has; without it, the store's sessions have no owners. */
+  readonly owners?: OwnerIndex
 }
 
 /**
- * What is stored in the place of a session that was regenerated.
+ * What is stored in the place of a session that was regenerated, or that its owner has ended.
  *
  * @since 0.1.0
  * @category models
@@ -400,8 +412,65 @@ export interface SupersededRecord {
   /** Until then, in milliseconds since the epoch, the mark stays. */
   readonly supersededUntil: number
 
-  /** What there is to know of the session under its new id, in a form that only the store has to understand. */
+  /**
+   * What there is to know of the session under its new id, in a form that only the store has to understand. Empty, where the
+   * session was ended for good.
+   */
   readonly successor: string
+}
+
+/**
+ * Which sessions an owner has: an index beside the sessions. An owner goes by a hash of 43 characters of base64url, as a
+ * session does.
+ *
+ * **Details**
+ *
+ * A driver has no rules here either: not when an entry is added, not what an entry of a session means that is not there.
+ * An entry that was added is in every list from then on, until it is removed or its time is over: a list that lags behind
+ * would miss the login of a moment ago.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OwnerIndex {
+  /**
+   * Adds an entry. If there is one of that key already, the new one takes its place, or both stay. The answer is whether the
+   * owner may have more than `limit` entries now, which is not asked where that is `undefined`.
+   */
+  readonly add: (owner: string, entry: OwnerEntry, limit: number | undefined) => Effect.Effect<boolean, unknown>
+
+  /** The first so many entries, or those that follow an entry, the latest (`at`) first; of the same time, by their keys. */
+  readonly list: (
+    owner: string,
+    limit: number,
+    after?: OwnerEntry
+  ) => Effect.Effect<ReadonlyArray<OwnerEntry>, unknown>
+
+  /** Removes entries, as they were listed. Those that are not there any more are no error. */
+  readonly remove: (owner: string, entries: ReadonlyArray<OwnerEntry>) => Effect.Effect<void, unknown>
+
+  /**
+   * Puts the mark in the place of whatever is under the key, also if there is nothing: from then on until the mark's end,
+   * no session can be created under it.
+   */
+  readonly bury: (key: string, mark: SupersededRecord) => Effect.Effect<void, unknown>
+}
+
+/**
+ * That an owner has a session, or is about to get it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OwnerEntry {
+  /** The key of the session. */
+  readonly key: string
+
+  /** When the entry was made, in milliseconds since the epoch. */
+  readonly at: number
+
+  /** From this moment on it may be removed, as the session is over by then. In milliseconds since the epoch. */
+  readonly until: number
 }
 
 /**

@@ -4,6 +4,7 @@
 import type { Increment } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import * as Flash from "../record/flash.ts"
+import * as Meta from "../record/meta.ts"
 import type { Fields } from "../record/record.ts"
 import { type Id, idOf, isStored, type Loaded, type Lost, type Outgoing, type Replacing, timesOf } from "./state.ts"
 
@@ -62,7 +63,13 @@ export const lightened = (state: Loaded, bytes: number): Loaded => {
   )
 }
 
-export const cleared = (state: Loaded): Loaded => edited({ ...state, flashing: undefined }, Draft.clear)
+/** What belongs to the session itself stays, such as whose it is. */
+export const cleared = (state: Loaded): Loaded =>
+  edited({ ...state, flashing: undefined }, (draft, base) =>
+    Meta.all.reduce((cleared, field) => {
+      const text = Draft.seen(draft, base, field)
+      return text === undefined ? cleared : Draft.put(cleared, field, text)
+    }, Draft.clear(draft)))
 
 // -----------------------------------------------------------------------------
 // its life
