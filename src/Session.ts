@@ -1129,7 +1129,7 @@ export const authenticatedAt: Effect.Effect<Option.Option<DateTime.Utc>, Session
  * @category authentication
  */
 export const requireRecent = <Method extends string = string>(
-  maxAge: SessionConfig.DurationInput,
+  maxAge: Exclude<SessionConfig.DurationInput, "never">,
   options: { readonly methods?: Methods<Method> } = {}
 ): Effect.Effect<Authentication, SessionStoreError | SessionNotRecentError, Session> => {
   const duration = parseDuration(maxAge)

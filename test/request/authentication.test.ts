@@ -226,7 +226,7 @@ describe("Session.requireRecent", () => {
   for (const written of wrongAges) {
     it(`throws at once for a maxAge of ${typeof written} ${String(written)}`, () => {
       assert.throws(
-        () => Session.requireRecent(written as SessionConfig.DurationInput),
+        () => Session.requireRecent(written as Duration.Duration),
         /^Session\.requireRecent\(.*\): write a duration longer than zero with its unit, such as "10 minutes"$/
       )
     })
