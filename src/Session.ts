@@ -1014,21 +1014,32 @@ export type Methods<Method extends string = string> = readonly [Method, ...Reado
  *
  * **Details**
  *
- * `regenerate` and `clear` keep it, `destroy` ends it. Regenerate the session with it, also when somebody who is logged in
- * authenticates again (OWASP ASVS 5.0, V7.2.4). A method that is no name of 1 to 64 characters is a `SessionValueError`.
+ * `regenerate` and `clear` keep it, `destroy` ends it. A method that is no name of 1 to 64 characters is a
+ * `SessionValueError`.
+ *
+ * Where somebody who is logged in authenticates again, do all that a login does: {@link regenerate} (OWASP ASVS 5.0, V7.2.4
+ * asks for it there too), and say whose session it is. After two clicks on the button, the second one has only what it puts
+ * itself.
  *
  * **Example** (The methods that an application has)
  *
  * ```ts
- * import { Effect } from "effect"
- * import { Session } from "effect-session"
+ * import { Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
  *
  * type Method = "password" | "otp" | "passkey"
  *
  * const authenticated = Session.authenticated<Method>
  * const requireRecent = Session.requireRecent<Method>
  *
- * const login = Effect.andThen(Session.regenerate, authenticated(["password", "otp"]))
+ * const UserId = SessionKey.make("user_id", Schema.String)
+ *
+ * const login = (userId: string) =>
+ *   Effect.gen(function*() {
+ *     yield* Session.regenerate
+ *     yield* Session.put(UserId, userId)
+ *     yield* authenticated(["password", "otp"])
+ *   })
  * ```
  *
  * @since 0.1.0

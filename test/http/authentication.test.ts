@@ -2,7 +2,7 @@
  * What needs a recent login, over HTTP: the answer of its own, one of the application's, and in an HttpApi.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Layer, Option, Schema } from "effect"
+import { Clock, Effect, Fiber, Layer, Option, Schema } from "effect"
 import { CookieLayer, MemoryLayer, RedisLayer, Session, SessionError, SessionMiddleware } from "effect-session"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpRouter, HttpServerResponse } from "effect/http"
 import {
@@ -19,7 +19,7 @@ import { TestClock } from "effect/testing"
 import { setTimeOfDay } from "../support/clock.ts"
 import { watchStore } from "../support/failingStore.ts"
 import { shared, startRedis } from "../support/redisServer.ts"
-import { Name, ok, post } from "../support/routes.ts"
+import { Name, ok, post, slowRoute } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve, serveApp, type Server, type StoreLayer } from "../support/server.ts"
 
 const redis = shared(startRedis())
@@ -118,6 +118,21 @@ describe.each(stores)("a handler that needs a recent login, with the $driver", (
       const page = yield* browser.post("/page")
       assert.strictEqual(page.status, 302)
       assert.strictEqual(page.headers["location"], "/login")
+    }))
+
+  it.effect("lets pass who has clicked twice on the button of the login, whichever answer comes last", () =>
+    Effect.gen(function*() {
+      yield* setTimeOfDay
+      const slow = slowRoute("/slow", login)
+      const server = yield* serve(Layer.mergeAll(routes, slow.route), { store: makeStore() })
+      const before = cookieOf(yield* server.post("/otp"))
+      const second = yield* Effect.forkChild(server.post("/slow", { cookie: before }))
+      yield* slow.reached
+      const first = yield* server.post("/login", { cookie: before })
+      yield* slow.release
+      for (const answer of [first, yield* Fiber.join(second)]) {
+        assert.strictEqual((yield* server.post("/email", { cookie: cookieOf(answer) })).status, 200)
+      }
     }))
 
   it.effect("answers 401 after a logout", () =>

@@ -51,7 +51,7 @@ const login = Effect.map(
 const notRecent = <A, E>(effect: Effect.Effect<A, E, Session.Session>) =>
   Effect.map(Effect.flip(effect), (error) => {
     assert.instanceOf(error, SessionError.SessionNotRecentError)
-    return error as unknown as SessionError.SessionNotRecentError
+    return error
   })
 
 for (const [driver, makeStore] of Object.entries(stores)) {
