@@ -14,6 +14,9 @@
  * | touch      | `EVALSHA`: moves the times forward, if the session exists |
  * | regenerate | `EVALSHA` on both keys: moves the hash to the new one, and puts the mark of a superseded session in its place; if another request has changed the session meanwhile, the answer is the whole hash |
  * | destroy    | `EVALSHA`: removes the hash; another one for the session that followed, if it is the mark of a superseded one |
+ * | list of an owner | `ZRANGEBYSCORE`, and for each session an `HMGET` of no more than what is listed of it, sent together |
+ * | another session of an owner | `EVALSHA`, before the session is written: adds it to the sorted set of the owner |
+ * | end a session of an owner   | `EVALSHA`: puts a mark in its place, also if it is not there yet; and a `ZREM` for all that are ended |
  * | start      | `HGETALL`, `EVAL` and `EVALSHA` on keys that are never there, to see whether Redis allows all of this |
  *
  * An update of a session that is not there any more takes an `HGETALL` to see whether it was regenerated, and one for the
@@ -31,8 +34,9 @@
  * their own:
  *
  * ```text
- * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +exists +hset +pexpire +pttl +hget +hmget +hkeys
- *   +hexists +hdel +type +del +unlink +rename +info +ping +select +wait +cluster|slots +cluster|info
+ * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +zrangebyscore +exists +hset +pexpire +pttl +hget
+ *   +hmget +hkeys +hexists +hdel +type +zadd +zcard +zrange +zrem +del +unlink +rename +info +ping +select +wait
+ *   +cluster|slots +cluster|info
  * ```
  *
  * If something is missing when the Layer is built, the server does not start, and the `SessionConfigError` names it.

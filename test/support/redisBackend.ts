@@ -3,56 +3,70 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { Context, Duration, Effect, Layer, type Scope } from "effect"
-import type { SessionStore } from "effect-session"
 import { Redis as RedisService } from "effect/persistence"
 import { Redis } from "ioredis"
 import * as Backend from "../../src/internal/drivers/redis/backend.ts"
 import * as Client from "../../src/internal/drivers/redis/client.ts"
+import * as Replicas from "../../src/internal/drivers/redis/replicas.ts"
+import type { Backend as WithOwners } from "./ownerIndex.ts"
 import { connectNodeRedis } from "./redisServer.ts"
 
-type Made = Effect.Effect<SessionStore.Backend, unknown, Scope.Scope>
+export interface Options {
+  readonly prefix?: string
+  readonly isCluster?: boolean
+  readonly wait?: Replicas.Wait
+}
 
 export interface RedisBackend {
   readonly client: string
-  readonly backend: (url: string, prefix?: string) => Made
+  readonly backend: (url: string, options?: Options) => Effect.Effect<WithOwners, unknown, Scope.Scope>
 }
 
-export const onClient = (
-  client: Client.IoRedis | Client.NodeRedis,
-  options: Backend.Options
-): Effect.Effect<SessionStore.Backend, never, Scope.Scope> =>
-  Effect.map(Client.make(client, Duration.seconds(5)), (client) => Backend.make(client, options))
+const make = (
+  client: Backend.Client,
+  confirm: Backend.Confirm | undefined,
+  { isCluster = false, prefix = "sessions:", wait }: Options
+): WithOwners => {
+  const confirmation = confirm && wait && { confirm, waitForReplicas: wait.waitForReplicas }
+  return Backend.make(client, { prefix, ofTwoKeys: !isCluster, confirmation }) as WithOwners
+}
+
+const timeLimit = Duration.seconds(5)
+
+/** On a client of its own, and on another one that waits for replicas. */
+export const onClient = Effect.fnUntraced(function*(
+  connect: Effect.Effect<Client.IoRedis | Client.NodeRedis, unknown, Scope.Scope>,
+  options: Options = {}
+) {
+  const { wait } = options
+  const client = yield* Client.make(yield* connect, timeLimit)
+  const confirm = wait && (yield* Replicas.make(yield* connect, timeLimit, wait, () => {}))
+  return make(client, confirm, options)
+})
+
+export const onService = (service: RedisService.Redis["Service"], options: Options = {}): WithOwners => {
+  const confirm = options.wait && Replicas.fromService(service, options.wait, () => {})
+  return make(Backend.fromService(service, () => {}), confirm, options)
+}
 
 const connectIoRedis = (url: string) =>
   Effect.acquireRelease(
-    Effect.sync(() => new Redis(url)),
+    Effect.sync(() => new Redis(url).on("error", () => {})),
     (client) => Effect.sync(() => client.disconnect())
   )
 
-const options = (prefix = "sessions:") => ({ prefix, ofTwoKeys: true })
+export const connectService = (url: string) =>
+  Effect.map(Layer.build(NodeRedis.layer({ url })), (context) => Context.get(context, RedisService.Redis))
 
 export const redisBackends: ReadonlyArray<RedisBackend> = [
-  {
-    client: "ioredis",
-    backend: (url, prefix) => Effect.flatMap(connectIoRedis(url), (client) => onClient(client, options(prefix)))
-  },
-  {
-    client: "node-redis",
-    backend: (url, prefix) =>
-      Effect.flatMap(connectNodeRedis({ url }), (client) => onClient(client, options(prefix)))
-  },
+  { client: "ioredis", backend: (url, options) => onClient(connectIoRedis(url), options) },
+  { client: "node-redis", backend: (url, options) => onClient(connectNodeRedis({ url }), options) },
   {
     client: "node-redis with the second version of the protocol",
-    backend: (url, prefix) =>
-      Effect.flatMap(connectNodeRedis({ url, RESP: 2 }), (client) => onClient(client, options(prefix)))
+    backend: (url, options) => onClient(connectNodeRedis({ url, RESP: 2 }), options)
   },
   {
     client: "the Redis service",
-    backend: (url, prefix) =>
-      Effect.map(
-        Layer.build(NodeRedis.layer({ url })),
-        (context) =>
-          Backend.make(Backend.fromService(Context.get(context, RedisService.Redis), () => {}), options(prefix))
-      )
+    backend: (url, options) => Effect.map(connectService(url), (service) => onService(service, options))
   }
 ]

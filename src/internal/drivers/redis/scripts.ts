@@ -185,7 +185,7 @@ ${keep}
 local count = redis.call("ZCARD", KEYS[1])
 local first = now % math.max(1, count - ${lookedAt - 1})
 for _, member in ipairs(redis.call("ZRANGE", KEYS[1], first, first + ${lookedAt - 1})) do
-  local ends = tonumber(string.match(member, "%w*$"), 36)
+  local ends = tonumber(string.match(member, " %w+ (%w+)$") or "", 36)
   if not ends or ends <= tonumber(overSince) then count = count - redis.call("ZREM", KEYS[1], member) end
 end
 return limit ~= "" and count > tonumber(limit) and 1 or 0
