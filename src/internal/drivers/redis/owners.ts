@@ -1,6 +1,6 @@
 /**
- * The sessions of an owner: one sorted set for each, in the order of a list. Beside the sessions, it is a key of its own, so
- * that a Cluster may have it elsewhere.
+ * The sessions of an owner: a sorted set, in the order of a list. No command needs it together with a session, so a Cluster may
+ * have them in different places.
  */
 import * as Effect from "effect/Effect"
 import type { OwnerEntry, OwnerIndex, SupersededRecord } from "../../../SessionStore.ts"
@@ -18,7 +18,8 @@ export const make = ({ add, ask, bury, prefix }: Options): OwnerIndex => {
   // Those of sessions have only the 43 characters of a hash after the prefix.
   const keyOf = (owner: string) => `${prefix}owner:${owner}`
 
-  // Entries of the same millisecond are rare, so asking for one more than are wanted nearly always does.
+  // From the first one of the same time on, as `after` may be gone. Few are of the same millisecond, so one more than are
+  // wanted is nearly always enough.
   const list = (
     owner: string,
     limit: number,
@@ -26,7 +27,15 @@ export const make = ({ add, ask, bury, prefix }: Options): OwnerIndex => {
     count = after === undefined ? limit : limit + 1
   ): Effect.Effect<ReadonlyArray<OwnerEntry>, unknown> =>
     Effect.flatMap(
-      ask<ReadonlyArray<string>>("ZRANGEBYSCORE", keyOf(owner), ...from(after), "LIMIT", "0", `${count}`),
+      ask<ReadonlyArray<string>>(
+        "ZRANGEBYSCORE",
+        keyOf(owner),
+        after === undefined ? "-inf" : scoreOf(after),
+        "+inf",
+        "LIMIT",
+        "0",
+        `${count}`
+      ),
       (members = []) => {
         const entries = toEntries(members, after)
         return entries.length >= limit || members.length < count
@@ -61,11 +70,6 @@ const fromMember = (member: string): OwnerEntry | undefined => {
 
 /** Redis has the least first, and those of the same score in the order of their bytes. */
 const scoreOf = ({ at }: OwnerEntry): string => String(-at)
-
-const from = (after: OwnerEntry | undefined): readonly [least: string, greatest: string] => [
-  after === undefined ? "-inf" : scoreOf(after),
-  "+inf"
-]
 
 /** Those that follow; what is no entry, as somebody has put it there, is left out. */
 const toEntries = (

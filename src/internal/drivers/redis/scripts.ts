@@ -173,8 +173,9 @@ ${mark}
 return 1
 `)
 
-// How many entries are looked at, each time that one is added, to see whether they are over. Where they begin goes by the clock:
-// what is over may be anywhere, as not all sessions live equally long. So in the long run, a tenth of the others is left.
+// Each time that an entry is added, so many are looked at, and those that are over go. What is over may be anywhere, as not all
+// sessions live equally long, so where the look begins goes by the clock. On average there are no more of them left than one
+// for ten others.
 const lookedAt = 10
 
 export const addEntry = script(`${numbers("score", "keepFor", "now", "overSince", "limit")}
