@@ -72,7 +72,7 @@
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import { Redis } from "effect/persistence/Redis"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
@@ -89,6 +89,7 @@ import * as TryOut from "./internal/drivers/redis/tryOut.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -204,7 +205,7 @@ const OptionsWithTls = Schema.Struct({
  */
 export const make: (
   options?: Options
-) => Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options = {}) {
     const { enabled, timeLimit } = yield* SessionConfig
     const { prefix, waitAtMost, waitForReplicas, ...connection } = yield* decode(options)
@@ -324,8 +325,8 @@ const absent = {
  */
 export const layer = (
   options?: Options
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
-  Layer.effect(SessionStore.SessionStore, make(options))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+  SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -335,8 +336,8 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError | Config.ConfigError, SessionConfig> =>
-  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError | Config.ConfigError, SessionConfig> =>
+  SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * Sessions in Redis, through the `Redis` service of `effect/persistence`, such as `NodeRedis` of `@effect/platform-node`
@@ -354,9 +355,8 @@ export const layerConfig = (
  */
 export const layerRedis = (
   options: ClientOptions = {}
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | Redis> =>
-  Layer.effect(
-    SessionStore.SessionStore,
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig | Redis> =>
+  SessionStore.layer(
     Effect.gen(function*() {
       const redis = yield* Redis
       const client = yield* Replica.clientOfService
@@ -431,9 +431,8 @@ export const layerRedis = (
 export const layerClient = (
   client: RedisClient.IoRedis | RedisClient.NodeRedis,
   options: ClientOptions = {}
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
-  Layer.effect(
-    SessionStore.SessionStore,
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+  SessionStore.layer(
     Effect.gen(function*() {
       const { timeLimit } = yield* SessionConfig
       const onReadOnly = yield* Replica.make(Replica.wayToConnectAgain(client))

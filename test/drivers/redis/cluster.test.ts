@@ -12,6 +12,7 @@ import { type LoadClient, serveLoad, startLoad } from "../../support/load.ts"
 import { observe } from "../../support/observe.ts"
 import { brokenWires, countTwice } from "../../support/outages.ts"
 import * as OwnerIndex from "../../support/ownerIndex.ts"
+import * as OwnerLaws from "../../support/ownerLaws.ts"
 import { onClient, onService } from "../../support/redisBackend.ts"
 import {
   dump,
@@ -82,6 +83,10 @@ const backends = [
 for (const { client, open } of backends) {
   OwnerIndex.suite(`Redis as a Cluster through ${client}`, { backend: open, isForSeveral: true })
 }
+
+describe("the sessions of an owner on a Cluster", () => {
+  OwnerLaws.suite(() => onClient(connectCluster(), { isCluster: true }))
+})
 
 describe.each(backends)("what is about owners, through $client,", ({ open }) => {
   it.live("goes to the nodes that have it, without a detour", () =>

@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import type { SessionStore } from "effect-session"
 import { endOfTime } from "../../../src/internal/record/record.ts"
 import * as OwnerIndex from "../../support/ownerIndex.ts"
+import * as OwnerLaws from "../../support/ownerLaws.ts"
 import { connectService, onService, type RedisBackend, redisBackends } from "../../support/redisBackend.ts"
 import { monitor, shared, startRedis } from "../../support/redisServer.ts"
 
@@ -33,6 +34,10 @@ for (const client of redisBackends) {
     isForSeveral: true
   })
 }
+
+describe.each(redisBackends)("the sessions of an owner in Redis, through $client", ({ backend }) => {
+  OwnerLaws.suite(() => backend(redis().url))
+})
 
 it.live("several sessions are looked at in one round trip: all commands are sent before the first answer", () =>
   Effect.gen(function*() {

@@ -4,7 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
-import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, Conflict, OwnerIndex, SupersededRecord } from "../../../SessionStore.ts"
 import type { Change } from "../../record/change.ts"
 import { type Fields, isReserved, type SessionRecord, type Times } from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
@@ -97,7 +97,10 @@ export interface Options {
   readonly confirmation?: Confirmation | undefined
 }
 
-export const make = (client: Client, { confirmation, ofTwoKeys, prefix }: Options): Backend => {
+export const make = (
+  client: Client,
+  { confirmation, ofTwoKeys, prefix }: Options
+): Backend & { readonly owners: OwnerIndex } => {
   /** As `client.script`, confirmed by as many replicas as are asked for, unless the script has written nothing. */
   const forGood = <Answer, A>(
     script: Script,
