@@ -16,6 +16,7 @@ import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
 import type { SessionRecord } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
+import { only } from "./only.ts"
 
 /** So many sessions are looked at together. */
 const pageSize = 100
@@ -54,7 +55,7 @@ export const make = (
   // -----------------------------------------------------------------------------
 
   const peek = (keys: ReadonlyArray<string>, fields: ReadonlyArray<string>) =>
-    backend.peek === undefined ? loadEach(backend, keys) : backend.peek(keys, fields)
+    backend.peek === undefined ? loadEach(backend, keys, fields) : backend.peek(keys, fields)
 
   /** What each of the entries stands for. */
   const look = Effect.fnUntraced(function*(
@@ -216,11 +217,12 @@ const lastUse = (one: Seen): number => one.is === "there" ? one.record.touchedAt
 /** For a back end that can't look at several. */
 const loadEach = (
   backend: Backend,
-  keys: ReadonlyArray<string>
+  keys: ReadonlyArray<string>,
+  fields: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyMap<string, SessionRecord | SupersededRecord>, unknown> =>
   Effect.map(
     Effect.forEach(keys, (key) => Effect.map(backend.load(key), (stored) => [key, stored] as const), {
       concurrency: 10
     }),
-    (all) => new Map(all.flatMap(([key, stored]) => stored === undefined ? [] : [[key, stored] as const]))
+    (all) => new Map(all.flatMap(([key, stored]) => stored === undefined ? [] : [[key, only(stored, fields)] as const]))
   )
