@@ -289,12 +289,13 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   const buryNothing = (key: string, mark: SupersededRecord) => {
     const file = inLocation(temporary())
     const content = Document.encodeMark(mark)
-    return Effect.catchIf(write(file, content), Files.isGone, () => Effect.andThen(makeAgain, write(file, content))).pipe(
-      Effect.andThen(fs.rename(file, inLocation(key))),
-      Effect.onError(() => remove(file)),
-      Effect.uninterruptible,
-      Effect.catchIf(Files.isFolder, () => Effect.andThen(moveRemains(key), bury(key, mark)))
-    )
+    return Effect.catchIf(write(file, content), Files.isGone, () => Effect.andThen(makeAgain, write(file, content)))
+      .pipe(
+        Effect.andThen(fs.rename(file, inLocation(key))),
+        Effect.onError(() => remove(file)),
+        Effect.uninterruptible,
+        Effect.catchIf(Files.isFolder, () => Effect.andThen(moveRemains(key), bury(key, mark)))
+      )
   }
 
   /** A folder that holds nothing: of a session that another process is just creating or ending, or was. */

@@ -25,5 +25,4 @@ export const unlessGone = <A, R>(
 export const forEach = <A>(
   all: ReadonlyArray<A>,
   f: (one: A) => Effect.Effect<void, PlatformError>
-): Effect.Effect<void, PlatformError> =>
-  Effect.mapError(Effect.validate(all, f, { discard: true }), ([first]) => first)
+): Effect.Effect<void, PlatformError> => Effect.mapError(Effect.validate(all, f, { discard: true }), ([first]) => first)

@@ -61,8 +61,7 @@ export const make = (
       limit === undefined
         ? Effect.as(add(owner, entry), false)
         : Effect.andThen(add(owner, entry), Effect.map(entriesOf(owner), (entries) => entries.length > limit)),
-    list: (owner, limit, after) =>
-      Effect.map(entriesOf(owner), (entries) => Entries.page(entries, limit, after)),
+    list: (owner, limit, after) => Effect.map(entriesOf(owner), (entries) => Entries.page(entries, limit, after)),
     remove: (owner, entries) =>
       Effect.forEach(entries, (entry) => Files.unlessGone(fs.remove(fileOf(owner, entry))), {
         concurrency: 10,
