@@ -7,6 +7,7 @@ import type { SessionStore } from "effect-session"
 import { randomBytes } from "node:crypto"
 import * as DriverBackend from "../../src/internal/store/driverBackend.ts"
 import * as OwnerIndex from "../support/ownerIndex.ts"
+import * as OwnerLaws from "../support/ownerLaws.ts"
 
 const hour = 3_600_000
 
@@ -47,6 +48,10 @@ const makeDriver = () => {
 OwnerIndex.suite("the owners of a driver of four functions", {
   backend: Effect.sync(() => DriverBackend.make(makeDriver().driver)),
   isForSeveral: false
+})
+
+describe("the sessions of an owner, in a driver of four functions", () => {
+  OwnerLaws.suite(() => Effect.sync(() => DriverBackend.make(makeDriver().driver)))
 })
 
 describe("a driver of four functions", () => {
