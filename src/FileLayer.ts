@@ -14,8 +14,8 @@
  * The sessions of an owner are empty files in `owners`, a folder beside the sessions, whose names hold the hashes of the
  * owner's and the session's ids. A login makes one more file, a logout removes it, and nobody waits for the disk because of
  * that; a list looks into one folder, and into the files of the sessions that it lists. All of this holds for several
- * processes. A session that was ended while its login was under way leaves a file in its place for an hour, so that it
- * can't come any more.
+ * processes. A session that was ended while its login was under way leaves a file in its place for a while, so that it can't
+ * come any more.
  *
  * **Gotchas**
  *
