@@ -8,7 +8,7 @@ import * as Change from "../../record/change.ts"
 import * as Record from "../../record/record.ts"
 import * as TextMerge from "../../record/textMerge.ts"
 import { conflict } from "../../store/answers.ts"
-import { only } from "../../store/only.ts"
+import * as Peek from "../../store/peek.ts"
 import * as MemoryIndex from "./ownerIndex.ts"
 import * as SmallMaps from "./smallMaps.ts"
 
@@ -51,7 +51,7 @@ export const make = (capacity: number): MemoryBackend => {
       Effect.sync(() =>
         new Map(keys.flatMap((key) => {
           const stored = load(key)
-          return stored === undefined ? [] : [[key, only(stored, fields)]]
+          return stored === undefined ? [] : [[key, Peek.only(stored, fields)]]
         }))
       ),
     create: (key, record) =>
