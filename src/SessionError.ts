@@ -338,4 +338,10 @@ export type CommitError =
  * @since 0.1.0
  * @category models
  */
-export type SessionError = ReadError | ChangeError | CommitError | SessionNotRecentError
+export type SessionError =
+  | ReadError
+  | ChangeError
+  | CommitError
+  | SessionNotRecentError
+  | SessionOwnerError
+  | SessionLimitError
