@@ -67,7 +67,10 @@ const parts = [
 
   // The session of a request knows neither HTTP nor any driver.
   ["internal/request", ["internal/record", "internal/token", "internal/concurrency", "SessionError"]],
-  ["Session", ["internal/request", "internal/record", "internal/token", "SessionConfig", "SessionError"]],
+  [
+    "Session",
+    ["internal/request", "internal/record", "internal/token", "internal/config", "SessionConfig", "SessionError"]
+  ],
   ["SessionKey", ["internal/record", "Session"]],
   ["internal/http", ["internal/request", "internal/record", "internal/token", "SessionError"]],
   ["Sessions", ["internal/http", "internal/request", "Session", "SessionConfig", "SessionStore", "SessionError"]],

@@ -123,7 +123,8 @@ interface Stored {
 
 const recordOf = Effect.fnUntraced(function*(values: { readonly [field: string]: Schema.Json }) {
   const expiry = Expiry.make(yield* SessionConfig.SessionConfig)
-  return { ...expiry.start(yield* Clock.currentTimeMillis), fields: fieldsOf(values) }
+  const fields = fieldsOf(values)
+  return { ...expiry.start(yield* Clock.currentTimeMillis, fields), fields }
 })
 
 const create = Effect.fnUntraced(function*(values: { readonly [field: string]: Schema.Json } = { a: 1 }) {
@@ -200,7 +201,7 @@ const expectTooLarge = Effect.fnUntraced(function*<R>(written: Effect.Effect<unk
 const touch = Effect.fnUntraced(function*({ id, record, token }: Stored) {
   const store = yield* SessionStore.SessionStore
   const expiry = Expiry.make(yield* SessionConfig.SessionConfig)
-  const times = expiry.touch(record, yield* Clock.currentTimeMillis)
+  const times = expiry.touch(record, record.fields, yield* Clock.currentTimeMillis)
   const touched = { ...record, ...times }
   const answer = yield* store.touch(id, touched)
   return answer._tag === "Gone" ? undefined : { id, record: touched, token: answer.token ?? token }

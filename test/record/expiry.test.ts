@@ -4,8 +4,22 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Duration } from "effect"
 import * as Expiry from "../../src/internal/record/expiry.ts"
-import { endOfTime, type Times } from "../../src/internal/record/record.ts"
+import { endOfTime, type Fields, type Times } from "../../src/internal/record/record.ts"
 import { intBetween, oneOf } from "../support/arbitraries.ts"
+
+/** What there is to know of sessions that have no lifetime of their own. */
+const plain = (settings: Omit<Parameters<typeof Expiry.make>[0], "maximumAge" | "maximumAbsoluteAge">) => {
+  const { age: maximumAge, absoluteAge: maximumAbsoluteAge } = settings
+  const expiry = Expiry.make({ ...settings, maximumAge, maximumAbsoluteAge })
+  return {
+    start: (now: number) => expiry.start(now, noFields),
+    touch: (times: Times, now: number) => expiry.touch(times, noFields, now),
+    isTouchDue: (times: Times, now: number) => expiry.isTouchDue({ ...times, fields: noFields }, now),
+    isExpired: (times: Times, now: number) => expiry.isExpired({ ...times, fields: noFields }, now)
+  }
+}
+
+const noFields: Fields = new Map()
 
 const expiryOf = (settings: {
   readonly age: number
@@ -13,7 +27,7 @@ const expiryOf = (settings: {
   readonly touchEvery?: number
   readonly rolling?: "onUse" | "always" | "never"
 }) =>
-  Expiry.make({
+  plain({
     age: Duration.millis(settings.age),
     absoluteAge: Duration.millis(settings.absoluteAge),
     touchEvery: Duration.millis(settings.touchEvery ?? 1),
@@ -40,7 +54,7 @@ const Pauses = Arbitrary.array(intBetween(0, 60_000), { minLength: 1, maxLength:
 const many = { arbitrary: { runs: 1_000 } }
 
 /** What requests do to a session, as long as it lives: each touches it, if that is due. */
-const live = (expiry: Expiry.Expiry, start: number, pauses: ReadonlyArray<number>) => {
+const live = (expiry: ReturnType<typeof plain>, start: number, pauses: ReadonlyArray<number>) => {
   let times = expiry.start(start)
   let lastUse = start
   for (const pause of pauses) {
@@ -168,7 +182,7 @@ describe("a change of the settings", () => {
 })
 
 describe("never", () => {
-  const never = Expiry.make({
+  const never = plain({
     age: Duration.infinity,
     absoluteAge: Duration.infinity,
     touchEvery: Duration.minutes(1),
@@ -183,7 +197,7 @@ describe("never", () => {
   })
 
   it.prop("for the absolute timeout leaves the idle one", [Start, Age], ([start, age]) => {
-    const idle = Expiry.make({
+    const idle = plain({
       age: Duration.millis(age),
       absoluteAge: Duration.infinity,
       touchEvery: Duration.millis(1),
@@ -197,7 +211,7 @@ describe("never", () => {
 
   it("Durations with a fraction of a millisecond, or longer than there is time, make whole moments", () => {
     for (const age of [Duration.nanos(1_500_000n), Duration.millis(Number.MAX_SAFE_INTEGER), Duration.weeks(1e15)]) {
-      const expiry = Expiry.make({
+      const expiry = plain({
         age,
         absoluteAge: Duration.infinity,
         touchEvery: Duration.millis(1),

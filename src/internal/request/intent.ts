@@ -5,6 +5,7 @@ import type { Settings } from "../../SessionConfig.ts"
 import type { Change, Overwritten } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import type { Expiry } from "../record/expiry.ts"
+import * as Meta from "../record/meta.ts"
 import type { Fields, SessionRecord } from "../record/record.ts"
 import { type Anonymous, type Existing, fieldsOf, type Id, isStored, type Loaded, type Regenerated } from "./state.ts"
 
@@ -70,10 +71,10 @@ export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined
   switch (state._tag) {
     case "Anonymous":
       return isWanted(state, rules) && state.id !== undefined
-        ? { operation: "create", id: state.id, record: { ...rules.expiry.start(now), fields: fieldsOf(state) } }
+        ? { operation: "create", id: state.id, record: recordOf(fieldsOf(state), rules, now) }
         : undefined
     case "Replacing":
-      return { operation: "create", id: state.newId, record: { ...rules.expiry.start(now), fields: fieldsOf(state) } }
+      return { operation: "create", id: state.newId, record: recordOf(fieldsOf(state), rules, now) }
     case "Existing":
     case "Regenerated":
       return toStored(state, rules, now)
@@ -84,11 +85,17 @@ export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined
   }
 }
 
+const recordOf = (fields: Fields, { expiry }: Rules, now: number): SessionRecord => ({
+  ...expiry.start(now, fields),
+  fields
+})
+
 const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Write | undefined => {
   const { draft, id } = state
-  const touch = isTouchDue(state, rules, now)
-  const { createdAt, expiresAt, touchedAt } = touch ? rules.expiry.touch(state.record, now) : state.record
-  const record = { createdAt, touchedAt, expiresAt, fields: fieldsOf(state) }
+  const fields = fieldsOf(state)
+  const isDue = isTouchDue(state, rules, now)
+  const touch = isDue || setsLifetime(state)
+  const record = touch ? touched(state.record, fields, isDue, rules, now) : untouched(state.record, fields, rules)
   if (state._tag === "Regenerated") {
     const overwritten = Draft.overwrittenBy(draft)
     return { operation: "regenerate", id, newId: state.newId, record, before: state.base, overwritten, touch }
@@ -96,6 +103,31 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
   if (!Draft.isEmpty(draft)) return { operation: "update", id, record, change: Draft.changeOf(draft, touch) }
   return touch ? { operation: "touch", id, record, isAsked: state.isTouched } : undefined
 }
+
+const touched = (
+  before: SessionRecord,
+  fields: Fields,
+  isDue: boolean,
+  { expiry }: Rules,
+  now: number
+): SessionRecord => {
+  const { createdAt, expiresAt, touchedAt } = isDue
+    ? expiry.touch(before, fields, now)
+    : expiry.adjust(before, fields, now)
+  return { createdAt, touchedAt, expiresAt, fields }
+}
+
+/** It ends no later than it may today, and neither does its cookie. */
+const untouched = (before: SessionRecord, fields: Fields, { expiry }: Rules): SessionRecord => ({
+  createdAt: before.createdAt,
+  touchedAt: before.touchedAt,
+  expiresAt: expiry.end(before),
+  fields
+})
+
+/** Whether the request gives the session another lifetime than it has: that moves its times, and needs another cookie. */
+export const setsLifetime = ({ base, draft }: Existing | Regenerated): boolean =>
+  Draft.changes(draft, base, Meta.lifetime)
 
 /** If the request has just ended a session, nobody wants an empty one in its place. */
 export const isWanted = (state: Anonymous, rules: Rules): boolean =>

@@ -5,14 +5,21 @@
 import type { JsonObject } from "effect/Schema"
 import * as Draft from "../record/draft.ts"
 import type { Messages } from "../record/flash.ts"
-import type { Fields, SessionRecord, Times } from "../record/record.ts"
+import type { Persistence } from "../record/lifetime.ts"
+import type { Fields, SessionRecord } from "../record/record.ts"
 import type { Id, Token } from "../token/secret.ts"
 
 export type { Id }
 
 /** What the cookie does in the response. */
 export type Outgoing =
-  | { readonly _tag: "Send"; readonly token: Token; readonly expiresAt: number }
+  | {
+    readonly _tag: "Send"
+    readonly token: Token
+    readonly expiresAt: number
+    /** Whether the cookie stays when the browser is closed, if the session has its own way. */
+    readonly persistence: Persistence | undefined
+  }
   | { readonly _tag: "Clear" }
 
 /**
@@ -115,7 +122,8 @@ export interface Regenerated extends Stored {
 export interface Replacing extends Seen {
   readonly _tag: "Replacing"
   readonly newId: Id
-  readonly times: Times | undefined
+  /** The record of the lost one when it was last seen. */
+  readonly last: SessionRecord | undefined
 }
 
 /** The session is in the store and has to go. The rest is for the one that follows, if any. */
@@ -129,8 +137,8 @@ export interface Ended extends Seen {
 export interface Lost extends Seen {
   readonly _tag: "Lost"
   readonly id: Id | undefined
-  /** The times that it had when it was last seen. */
-  readonly times: Times | undefined
+  /** The record when it was last seen. */
+  readonly last: SessionRecord | undefined
   readonly isFresh: boolean
   /** Whether there are dropped changes that have not been reported yet. */
   readonly isDropping: boolean
@@ -150,9 +158,9 @@ export const idOf = (state: Loaded): Id | undefined => "newId" in state ? state.
 /** Whether this request made the id. */
 export const isFresh = (state: Loaded): boolean => "isFresh" in state ? state.isFresh : true
 
-/** The times of the session, if it is in the store, or was. */
-export const timesOf = (state: Loaded): Times | undefined =>
-  isStored(state) ? state.record : "times" in state ? state.times : undefined
+/** The record of the session as it was last seen, if it is in the store, or was. */
+export const recordOf = (state: Loaded): SessionRecord | undefined =>
+  isStored(state) ? state.record : "last" in state ? state.last : undefined
 
 export const isStored = (state: State): state is Existing | Regenerated =>
   state._tag === "Existing" || state._tag === "Regenerated"
