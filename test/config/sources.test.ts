@@ -202,6 +202,12 @@ describe("defaults", () => {
       expect([enabled, id.protection, store.type]).toEqual([true, "signed", "cookie"])
     }))
 
+  it.effect("a session can be given no longer life than others have, where nobody wrote a maximum", () =>
+    Effect.gen(function*() {
+      const { maximumAbsoluteAge, maximumAge } = yield* SessionConfig.decode({ age: "5 minutes", absoluteAge: "never" })
+      expect([maximumAge, maximumAbsoluteAge]).toEqual([Duration.minutes(5), Duration.infinity])
+    }))
+
   it.effect("a session in use is touched each minute, and more often where its age is short", () =>
     Effect.gen(function*() {
       const { touchEvery } = yield* SessionConfig.decode({ age: "5 minutes" })

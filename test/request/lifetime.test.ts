@@ -89,14 +89,14 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       effect: Effect.Effect<A, E, Services>,
       options: SessionConfig.Options = allowed
     ) =>
-      it.effect(
-        title,
-        () =>
-          setTimeOfDay.pipe(
-            Effect.andThen(effect),
-            Effect.provide(Layer.provideMerge(makeStore(), SessionConfig.layer({ secret, ...options })))
-          )
-      )
+      it.effect(title, () =>
+        Effect.gen(function*() {
+          yield* setTimeOfDay
+          const layer = Layer.provideMerge(makeStore(), SessionConfig.layer({ secret, ...options }))
+          // With the real clock: else stores would sweep once a minute for years.
+          const services = yield* TestClock.withLive(Layer.build(layer))
+          yield* Effect.provide(effect, services)
+        }))
 
     test(
       "is as long as it says, and the cookie, Session.expiresAt and the store agree",
@@ -117,7 +117,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       Effect.gen(function*() {
         let { token } = yield* Sessions.create(Effect.andThen(put, Session.setLifetime(remember)))
         for (const left of [30, 30, 30, 10]) {
-          yield* seconds(left === 10 ? 20 * day : 20 * day)
+          yield* seconds(20 * day)
           const used = yield* use(token)
           assert.deepStrictEqual(maxAges(used), [left * day])
           token = tokenOf(used)
@@ -251,10 +251,6 @@ for (const [driver, makeStore] of Object.entries(stores)) {
     test(
       "is cut to what the configuration allows",
       Effect.gen(function*() {
-        const created = yield* Sessions.create(
-          Effect.andThen(put, Session.setLifetime({ age: "never", absoluteAge: "10 years" } as never))
-        ).pipe(Effect.catchTag("SessionLifetimeError", () => Effect.fail("years are no unit")), Effect.flip)
-        assert.strictEqual(created, "years are no unit")
         const cut = yield* Sessions.create(
           Effect.andThen(put, Session.setLifetime({ age: "never", absoluteAge: "3650 days" }))
         )
@@ -349,9 +345,9 @@ describe("a lifetime that is cut", () => {
       yield* Sessions.create(Effect.andThen(put, Session.setLifetime({ age: "2 hours", absoluteAge: "1 hour" })))
       assert.strictEqual(observed.counters()["cut_lifetimes"], 2)
       const logged = observed.logs.filter(({ message }) => message === "Session lifetime cut")
-      assert.deepStrictEqual(logged.map(({ annotations, level }) => ({ ...annotations, level })), [
-        { level: "Debug", asked: "age 30d, absoluteAge 90d", granted: "age 2h, absoluteAge 7d" },
-        { level: "Debug", asked: "age never", granted: "age 2h" }
+      assert.deepStrictEqual(logged.map(({ annotations, level }) => [level, annotations]), [
+        ["Debug", { asked: "age 30d, absoluteAge 90d", granted: "age 2h, absoluteAge 7d" }],
+        ["Debug", { asked: "age never", granted: "age 2h" }]
       ])
     }).pipe(
       Effect.provide(Layer.provideMerge(MemoryLayer.layer(), SessionConfig.layer({ secret }))),

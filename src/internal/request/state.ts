@@ -13,14 +13,14 @@ export type { Id }
 
 /** What the cookie does in the response. */
 export type Outgoing =
-  | {
-    readonly _tag: "Send"
-    readonly token: Token
-    readonly expiresAt: number
-    /** Whether the cookie stays when the browser is closed, if the session has its own way. */
-    readonly persistence: Persistence | undefined
-  }
+  | { readonly _tag: "Send"; readonly token: Token } & CookieLife
   | { readonly _tag: "Clear" }
+
+interface CookieLife {
+  readonly expiresAt: number
+  /** Whether the cookie stays when the browser is closed, if the session's own lifetime says so. */
+  readonly persistence: Persistence | undefined
+}
 
 /**
  * Which changes are possible, in whatever state: all while the handler runs; then, while the body is streamed, those that
