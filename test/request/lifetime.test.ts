@@ -355,3 +355,78 @@ describe("a lifetime that is cut", () => {
     )
   })
 })
+
+describe("requests at the same time", () => {
+  const within = <A, E>(session: Session.Session, effect: Effect.Effect<A, E, Session.Session>) =>
+    Effect.provideService(effect, Session.Session, session)
+
+  const test = <A, E>(title: string, effect: Effect.Effect<A, E, Services>) =>
+    it.effect(title, () =>
+      Effect.andThen(setTimeOfDay, effect).pipe(
+        Effect.provide(
+          Layer.provideMerge(MemoryLayer.layer({ sweepEvery: "never" }), SessionConfig.layer({ secret, ...allowed }))
+        )
+      ))
+
+  const lifetimes = [
+    { title: "longer", lifetime: remember, left: 30 * day },
+    { title: "shorter", lifetime: { age: "10 minutes" }, left: 10 * minute }
+  ] as const
+
+  for (const { left, lifetime, title } of lifetimes) {
+    test(
+      `leave a ${title} life as it is, whichever writes last`,
+      Effect.gen(function*() {
+        const { token } = yield* Sessions.create(put)
+        yield* seconds(5 * minute)
+        const slow = yield* Sessions.open({ token })
+        yield* Sessions.modify({ token }, Session.setLifetime(lifetime))
+        yield* within(slow, Effect.andThen(Session.put(Name, "Grace"), Session.commit))
+        assert.deepStrictEqual((yield* read(token, ends))[0], left)
+        assert.deepStrictEqual(yield* read(token, Session.get(Name)), Option.some("Grace"))
+        yield* seconds(left - 0.001)
+        assert.isTrue(yield* isThere(token))
+        yield* seconds(0.001)
+        assert.isFalse(yield* isThere(token))
+      })
+    )
+  }
+
+  test(
+    "have the last lifetime that was given, and nothing of the one before",
+    Effect.gen(function*() {
+      const { token } = yield* Sessions.create(put)
+      const sessions = yield* Effect.all([Sessions.open({ token }), Sessions.open({ token })])
+      yield* within(sessions[0], Effect.andThen(Session.setLifetime(remember), Session.commit))
+      yield* within(sessions[1], Effect.andThen(Session.setLifetime({ absoluteAge: "1 day" }), Session.commit))
+      assert.deepStrictEqual(yield* read(token, ends), [2 * hour, day])
+    })
+  )
+
+  test(
+    "give it to the session that a login has made of theirs, but not in the place of the one that the login gave",
+    Effect.gen(function*() {
+      for (const login of [Session.regenerate, Effect.andThen(Session.regenerate, Session.setLifetime(remember))]) {
+        const { token } = yield* Sessions.create(put)
+        const slow = yield* Sessions.open({ token })
+        const next = tokenOf(yield* Sessions.modify({ token }, login))
+        yield* within(slow, Effect.andThen(Session.setLifetime({ age: "10 minutes" }), Session.commit))
+        const expected = login === Session.regenerate ? 10 * minute : 30 * day
+        assert.deepStrictEqual((yield* read(next, ends))[0], expected)
+      }
+    })
+  )
+})
+
+describe("a cookie that holds its session", () => {
+  it.effect("stays dead after a logout for as long as an earlier copy of it could live", () =>
+    Effect.gen(function*() {
+      const { token: copy } = yield* Sessions.create(Effect.andThen(put, Session.setLifetime(remember)))
+      const current = tokenOf(yield* Sessions.modify({ token: copy }, Session.setLifetime({})))
+      yield* Sessions.destroy({ token: current })
+      for (let hours = 0; hours < 5; hours++) {
+        assert.isFalse(yield* isThere(copy))
+        yield* seconds(hour)
+      }
+    }).pipe(Effect.provide(Layer.provideMerge(CookieLayer.layer(), SessionConfig.layer({ secret, ...allowed })))))
+})
