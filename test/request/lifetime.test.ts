@@ -430,3 +430,40 @@ describe("a cookie that holds its session", () => {
       }
     }).pipe(Effect.provide(Layer.provideMerge(CookieLayer.layer(), SessionConfig.layer({ secret, ...allowed })))))
 })
+
+describe("an owner's list", () => {
+  const listed = Effect.map(Sessions.list("ada"), ({ sessions }) => sessions.map(({ expiresAt }) => expiresAt))
+
+  const endsIn = (seconds: number) =>
+    Effect.map(Clock.currentTimeMillis, (now) => Option.some(DateTime.makeUnsafe(now + seconds * 1_000)))
+
+  const orders = [
+    { title: "before", login: Effect.andThen(Session.setLifetime(remember), Session.setOwner("ada")) },
+    { title: "after", login: Effect.andThen(Session.setOwner("ada"), Session.setLifetime(remember)) }
+  ]
+
+  for (const { login, title } of orders) {
+    it.effect(`has a session with a lifetime of its own, given ${title} the owner, until it ends, however it is used`, () =>
+      Effect.gen(function*() {
+        let { token } = yield* Sessions.create(login)
+        assert.deepStrictEqual(yield* listed, [yield* endsIn(30 * day)])
+        for (const left of [30, 30, 30, 10]) {
+          yield* seconds(20 * day)
+          token = tokenOf(yield* use(token))
+          assert.deepStrictEqual(yield* listed, [yield* endsIn(left * day)])
+        }
+        const shortened = yield* Sessions.modify(
+          { token },
+          Session.setLifetime({ age: "1 hour", absoluteAge: "85 days" })
+        )
+        assert.deepStrictEqual(maxAges(shortened), [hour])
+        assert.deepStrictEqual(yield* listed, [yield* endsIn(hour)])
+        yield* seconds(hour)
+        assert.deepStrictEqual(yield* listed, [])
+      }).pipe(
+        Effect.provide(
+          Layer.provideMerge(MemoryLayer.layer({ sweepEvery: "never" }), SessionConfig.layer({ secret, ...allowed }))
+        )
+      ))
+  }
+})

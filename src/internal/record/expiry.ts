@@ -28,6 +28,8 @@ export interface Expiry {
   readonly isExpired: (record: SessionRecord, now: number) => boolean
   /** The latest moment at which a session created then, and touched now, can still be alive, whatever its lifetime. */
   readonly latest: (createdAt: number, now: number) => number
+  /** When it would end if it was touched once more, just before its end. */
+  readonly horizon: (times: Times, fields: Fields) => number
   /** What a session gets of a lifetime that somebody asks for. */
   readonly grant: (asked: Lifetime.Lifetime) => Lifetime.Lifetime
 }
@@ -76,6 +78,7 @@ export const make = (
     absoluteEnd: ({ createdAt, fields }) => moment(createdAt + absoluteOf(Lifetime.of(fields))),
     isExpired: (record, now) => now >= end(record),
     latest: (createdAt, now) => moment(Math.min(now + maximumIdle, createdAt + maximumAbsolute)),
+    horizon: ({ createdAt, expiresAt }, fields) => latest(createdAt, expiresAt, Lifetime.of(fields)),
     grant: ({ absoluteAge, age, persistence }) => {
       const longest = absoluteOf({ ...(absoluteAge !== undefined && { absoluteAge }) })
       return {

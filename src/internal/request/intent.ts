@@ -6,8 +6,20 @@ import type { Change, Overwritten } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import type { Expiry } from "../record/expiry.ts"
 import * as Meta from "../record/meta.ts"
-import type { Fields, SessionRecord } from "../record/record.ts"
-import { type Anonymous, type Existing, fieldsOf, type Id, isStored, type Loaded, type Regenerated } from "./state.ts"
+import * as Owner from "../record/owner.ts"
+import type { Fields, SessionRecord, Times } from "../record/record.ts"
+import {
+  type Anonymous,
+  type Existing,
+  fieldsOf,
+  type Id,
+  isStored,
+  type Loaded,
+  ownerOf,
+  type Regenerated,
+  type Replacing,
+  type Seen
+} from "./state.ts"
 
 export type Write =
   | { readonly operation: "create"; readonly id: Id; readonly record: SessionRecord }
@@ -49,6 +61,8 @@ export interface Rules {
   readonly cookieWaits?: boolean
   /** Whether the extension of the session's life does. */
   readonly extensionWaits?: boolean
+  /** The entry that this request has made in the index of an owner. */
+  readonly indexed?: { readonly key: string } | undefined
 }
 
 /** Whether there is anything to do: for the store, for the cookie, or to report. */
@@ -70,11 +84,9 @@ export const isNeeded = (state: Loaded, rules: Rules, now: number): boolean => {
 export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined => {
   switch (state._tag) {
     case "Anonymous":
-      return isWanted(state, rules) && state.id !== undefined
-        ? { operation: "create", id: state.id, record: recordOf(fieldsOf(state), rules, now) }
-        : undefined
+      return isWanted(state, rules) && state.id !== undefined ? toCreate(state, state.id, rules, now) : undefined
     case "Replacing":
-      return { operation: "create", id: state.newId, record: recordOf(fieldsOf(state), rules, now) }
+      return toCreate(state, state.newId, rules, now)
     case "Existing":
     case "Regenerated":
       return toStored(state, rules, now)
@@ -85,17 +97,49 @@ export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined
   }
 }
 
-const recordOf = (fields: Fields, { expiry }: Rules, now: number): SessionRecord => ({
-  ...expiry.start(now, fields),
-  fields
-})
+const toCreate = (state: Anonymous | Replacing, id: Id, rules: Rules, now: number): Write => {
+  const fields = fieldsOf(state)
+  const times = rules.expiry.start(now, fields)
+  const draft = ownedIn(state, id, times, fields, rules, now)
+  return {
+    operation: "create",
+    id,
+    record: { ...times, fields: draft === state.draft ? fields : seenIn(state, draft) }
+  }
+}
+
+const seenIn = ({ base }: Seen, draft: Draft.Draft): Fields => Draft.fieldsOf(draft, base)
+
+/**
+ * The index has an entry for each session of an owner, made before the session is written, and until when the session can't be
+ * alive any more. So one is made again for a new id, and for a life that goes on.
+ */
+const ownedIn = (
+  state: Anonymous | Replacing | Existing | Regenerated,
+  id: Id,
+  times: Times,
+  fields: Fields,
+  { expiry, indexed }: Rules,
+  now: number
+): Draft.Draft => {
+  const owner = ownerOf(state)
+  if (owner === undefined) return state.draft
+  const isKnown = state._tag === "Existing" || indexed?.key === id.key
+  if (isKnown && times.expiresAt <= owner.until) return state.draft
+  const until = expiry.horizon(times, fields)
+  return Draft.put(state.draft, Meta.owner, Owner.encode({ id: owner.id, at: now, until }))
+}
 
 const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Write | undefined => {
-  const { draft, id } = state
-  const fields = fieldsOf(state)
+  const { id } = state
+  const seen = fieldsOf(state)
   const isDue = isTouchDue(state, rules, now)
   const touch = isDue || setsLifetime(state)
-  const record = touch ? touched(state.record, fields, isDue, rules, now) : untouched(state.record, fields, rules)
+  const times = touch ? touched(state.record, seen, isDue, rules, now) : untouched(state.record, rules)
+  const isSame = !touch && state._tag === "Existing"
+  const draft = isSame ? state.draft : ownedIn(state, "newId" in state ? state.newId : id, times, seen, rules, now)
+  const { createdAt, expiresAt, touchedAt } = times
+  const record = { createdAt, touchedAt, expiresAt, fields: draft === state.draft ? seen : seenIn(state, draft) }
   if (state._tag === "Regenerated") {
     const overwritten = Draft.overwrittenBy(draft)
     return { operation: "regenerate", id, newId: state.newId, record, before: state.base, overwritten, touch }
@@ -104,26 +148,14 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
   return touch ? { operation: "touch", id, record, isAsked: state.isTouched } : undefined
 }
 
-const touched = (
-  before: SessionRecord,
-  fields: Fields,
-  isDue: boolean,
-  { expiry }: Rules,
-  now: number
-): SessionRecord => {
-  const { createdAt, expiresAt, touchedAt } = isDue
-    ? expiry.touch(before, fields, now)
-    : expiry.adjust(before, fields, now)
-  return { createdAt, touchedAt, expiresAt, fields }
-}
+const touched = (before: Times, fields: Fields, isDue: boolean, { expiry }: Rules, now: number): Times =>
+  isDue ? expiry.touch(before, fields, now) : expiry.adjust(before, fields, now)
 
 /** It ends no later than it may today, and neither does its cookie. */
-const untouched = (before: SessionRecord, fields: Fields, { expiry }: Rules): SessionRecord => ({
-  createdAt: before.createdAt,
-  touchedAt: before.touchedAt,
-  expiresAt: expiry.end(before),
-  fields
-})
+const untouched = (before: SessionRecord, { expiry }: Rules): Times => {
+  const { createdAt, touchedAt } = before
+  return { createdAt, touchedAt, expiresAt: expiry.end(before) }
+}
 
 /** Whether the request gives the session another lifetime than it has: that moves its times, and needs another cookie. */
 export const setsLifetime = ({ base, draft }: Existing | Regenerated): boolean =>
