@@ -175,7 +175,9 @@ export const make = (
     list: (owner, { after, fields, limit }) =>
       Effect.map(listing(page(owner, limit, after, fields)), ({ next, seen }) => ({
         sessions: withoutDuplicates(seen).flatMap((one): ReadonlyArray<Owned> =>
-          one.is === "there" ? [{ key: one.entry.key, record: one.record }] : []
+          one.is === "there"
+            ? [{ key: one.entry.key, record: { ...one.record, expiresAt: expiry.end(one.record) } }]
+            : []
         ),
         next
       })),
