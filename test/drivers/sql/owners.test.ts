@@ -3,7 +3,7 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Context, Effect, Fiber, Layer, Schema } from "effect"
+import { Arbitrary, Context, Effect, Fiber, Layer, Schema, String } from "effect"
 import { type SessionStore, SqlLayer } from "effect-session"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Statement from "effect/sql/Statement"
@@ -74,6 +74,11 @@ const suiteOn = (title: string, database: Database, prepare: Effect.Effect<unkno
     )
   })
 
+suiteOn("MariaDB, through a client that counts only rows that have changed", {
+  ...onMariadb,
+  client: () => mariadb().client({ flags: ["-FOUND_ROWS"] })
+})
+
 const clientWith = (config: Partial<PgClient.PgPoolConfig>): Database => ({
   ...onPostgres,
   client: () => postgres().client(config)
@@ -100,10 +105,12 @@ suiteOn(
   )
 )
 
-suiteOn("MariaDB, through a client that counts only rows that have changed", {
-  ...onMariadb,
-  client: () => mariadb().client({ flags: ["-FOUND_ROWS"] })
-})
+suiteOn(
+  "a PostgreSQL whose client transforms names",
+  clientWith({ transformQueryNames: (name) => `${name}_`, transformResultNames: String.snakeToCamel })
+)
+
+suiteOn("a PostgreSQL with a pool of one connection", clientWith({ maxConnections: 1 }))
 
 // -----------------------------------------------------------------------------
 // statements
@@ -384,6 +391,19 @@ describe.each(databases)("in $database, a look at sessions", (database) => {
       })),
     { arbitrary: { runs: 60 } }
   )
+
+  it.live("gets no other field of them from the database", () =>
+    Effect.gen(function*() {
+      const { backend, sql } = yield* open(database)
+      const key = newHash()
+      yield* backend.create(key, recordOf(new Map([["~owner", "1"], ["big", `"${"x".repeat(1000)}"`]])))
+      const { parameters, text } = database.dialect.picked(["~owner", "absent"])
+      const rows = yield* sql.unsafe<{ readonly fields: string }>(
+        `SELECT ${text} AS fields FROM effect_sessions WHERE ${database.dialect.key} = '${key}'`,
+        parameters
+      )
+      assert.deepStrictEqual(rows.map(({ fields }) => JSON.parse(fields)), [{ "~owner": "1" }])
+    }))
 
   it.live("leaves those out that somebody has damaged, and has the others", () =>
     Effect.gen(function*() {

@@ -11,6 +11,7 @@ import { make as makeClient, SqlClient } from "effect/sql/SqlClient"
 import * as Statement from "effect/sql/Statement"
 import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
+import * as SqlBackend from "../../../src/internal/drivers/sql/backend.ts"
 import { mysql } from "../../../src/internal/drivers/sql/mysql.ts"
 import { postgresql } from "../../../src/internal/drivers/sql/postgresql.ts"
 import { sqlite } from "../../../src/internal/drivers/sql/sqlite.ts"
@@ -361,6 +362,12 @@ describe("the table", () => {
           yield* destroy
           assert.strictEqual((yield* stored).length, 1, "what is left says that the session was regenerated")
           const sql = yield* SqlClient
+          const { owners, peek } = SqlBackend.make(sql, postgresql, table)
+          const entry = { key: "a", at: 1, until: 2 }
+          yield* owners!.add("me", entry, undefined)
+          yield* owners!.bury("a", { supersededUntil: 2, successor: "" })
+          assert.deepStrictEqual(yield* owners!.list("me", 10), [entry])
+          assert.deepStrictEqual([...yield* peek!(["a"], [])], [["a", { supersededUntil: 2, successor: "" }]])
           const indexes = yield* sql<{ readonly tablename: string }>`SELECT tablename FROM pg_indexes
             WHERE schemaname = coalesce(${
             schema ?? null
@@ -674,7 +681,12 @@ describe("the rights in the documentation", () => {
       yield* server().query("REVOKE ALL ON SCHEMA public FROM PUBLIC")
       const statements = grants!.split(";").map((statement) => statement.trim()).filter((statement) => statement !== "")
       for (const statement of statements) yield* server().query(statement)
-      const left = Effect.map(server().query("SELECT * FROM public.effect_sessions"), ({ length }) => length)
+      const left = Effect.map(
+        server().query(
+          "SELECT key FROM public.effect_sessions UNION ALL SELECT key FROM public.owners_of_effect_sessions"
+        ),
+        ({ length }) => length
+      )
       yield* Effect.provide(
         Effect.gen(function*() {
           const { create, load, regenerate, touch } = yield* newSession
@@ -687,7 +699,16 @@ describe("the rights in the documentation", () => {
           yield* another.update("count")
           yield* another.destroy
           assert.strictEqual((yield* another.load)._tag, "NotFound")
-          assert.strictEqual(yield* left, 2)
+          const { owners, peek } = SqlBackend.make(yield* SqlClient, postgresql, "effect_sessions")
+          assert(owners !== undefined && peek !== undefined)
+          const entry = { key: "a", at: 0, until: 1 }
+          assert.isFalse(yield* owners.add("me", entry, 1))
+          assert.isTrue(yield* owners.add("me", { ...entry, key: "b" }, 1))
+          yield* owners.bury("a", { supersededUntil: 1, successor: "" })
+          assert.strictEqual((yield* peek(["a", "b"], ["~owner"])).size, 1)
+          yield* owners.remove("me", [entry])
+          assert.strictEqual((yield* owners.list("me", 10)).length, 1)
+          assert.strictEqual(yield* left, 4)
           // The sweeper may delete as well.
           yield* TestClock.adjust("1 hour").pipe(
             Effect.andThen(TestClock.withLive(Effect.sleep("20 millis"))),
@@ -780,6 +801,21 @@ describe("the sweeper", () => {
         yield* expectKeys("new", "old")
         yield* TestClock.adjust("10 minutes")
         yield* expectKeys("new")
+      })
+    ))
+
+  it.effect("deletes the entries of owners whose time was over more than an hour ago, and no others", () =>
+    withSweeper(
+      Effect.gen(function*() {
+        const enterUntil = (key: string, minutes: number) =>
+          rows(`INSERT INTO owners_of_effect_sessions VALUES ('me', 0, '${key}', ${minutes * 60_000})`)
+        yield* enterUntil("a", -50)
+        yield* enterUntil("b", -49.999)
+        yield* insertUntil("swept after it", -50)
+        yield* TestClock.adjust("10 minutes")
+        yield* expectKeys()
+        const entries = yield* rows<{ readonly key: string }>("SELECT key FROM owners_of_effect_sessions")
+        assert.deepStrictEqual(entries.map(({ key }) => key), ["b"])
       })
     ))
 
