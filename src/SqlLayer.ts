@@ -30,8 +30,8 @@
  * On SQLite and MySQL, the driver makes the change itself: an update is the `SELECT` of load and an `UPDATE` that writes
  * only if the row still has these fields, both again if it has not. On SQLite, regenerate is a `SELECT` and one
  * `INSERT … ON CONFLICT DO UPDATE` for both rows. On MySQL it is an `INSERT` for the new session, and for the old one a
- * `SELECT` and an `UPDATE`; if another request has changed it meanwhile, a `DELETE` of the new one. This is tested on
- * PostgreSQL, MariaDB and SQLite.
+ * `SELECT` and an `UPDATE`; if another request has changed it meanwhile, a `DELETE` of the new one. A list of an owner's sessions
+ * gets all of their fields there. This is tested on PostgreSQL, MariaDB and SQLite.
  *
  * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what expired more than an hour
  * ago, from both tables: the clock of another server, for which it may still be alive, can differ by that much.

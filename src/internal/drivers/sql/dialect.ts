@@ -21,8 +21,8 @@ export interface Dialect {
   /** What an INSERT has at its end to write these columns over those of the row that has the same key. */
   readonly orReplace: (key: string, columns: ReadonlyArray<string>) => string
   /**
-   * The column `fields` with no others than these, as a text, where the database can do that. The parameters are the first ones
-   * of the statement. What is no object stays as it is.
+   * The column `fields`, as a text, without others than these, if leaving them out is faster than sending them. The parameters are
+   * the first ones of the statement. What is no object stays as it is.
    */
   readonly picked: (names: ReadonlyArray<string>) => { readonly text: string; readonly parameters: Parameters }
   /** Runs a statement that changes rows, and says whether there was one. */

@@ -13,16 +13,8 @@ export const mysql: Dialect = {
   orNothing: "",
   orReplace: (_, columns) =>
     ` ON DUPLICATE KEY UPDATE ${columns.map((column) => `${column} = VALUES(${column})`).join(", ")}`,
-  // A patch with `null` is one without it. As CHAR, for a client that would parse what is JSON. MariaDB does not find every name
-  // in an object: "-a" is one that it does not.
-  picked: (names) =>
-    names.every((name) => /^~?\w+$/.test(name))
-      ? {
-        text: "CASE WHEN JSON_VALID(fields) AND fields LIKE '{%' THEN CAST(JSON_MERGE_PATCH('{}', JSON_OBJECT(" +
-          `${names.map(() => "?, JSON_EXTRACT(fields, ?)").join(", ")})) AS CHAR) ELSE fields END`,
-        parameters: names.flatMap((name) => [name, `$."${name}"`])
-      }
-      : { text: "fields", parameters: [] },
+  // All of them: MariaDB needs 156 ms to take one field out of 100 sessions of 20 kB, and 28 ms to send them as they are.
+  picked: () => ({ text: "fields", parameters: [] }),
   changes: (send, text, parameters) => Effect.map(send.raw(text, parameters), (result) => affectedRows(result) > 0),
   commits: (table) => CompareAndSwap.make(table, mysql),
   type: undefined,

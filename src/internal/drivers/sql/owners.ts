@@ -38,6 +38,10 @@ export const make = (table: string, { key, orReplace, parameter }: Dialect, { ro
   // In the text, as MySQL takes no limit that comes as a floating-point number, which is what its clients send.
   const page = (limit: number) => ` ORDER BY entered_at DESC, ${key} LIMIT ${limit}`
 
+  // The owner in each of them, or SQLite goes through all rows of the owner: 65 ms instead of 0.5 for 100 entries of 10,000.
+  const isEntry = (before: number) =>
+    `(owner = ${parameter(before + 1)} AND entered_at = ${parameter(before + 2)} AND ${key} = ${parameter(before + 3)})`
+
   return {
     add: (owner, { at, key, until }) => rows(add, [owner, at, key, until]),
     count: (owner) => Effect.map(rows<{ readonly entries: unknown }>(count, [owner]), ([row]) => Number(row?.entries)),
@@ -49,16 +53,12 @@ export const make = (table: string, { key, orReplace, parameter }: Dialect, { ro
         (rows) =>
           rows.map(({ entered_at, expires_at, key }) => ({ key, at: Number(entered_at), until: Number(expires_at) }))
       ),
-    // A list of pairs would be shorter, but is written in another way in SQLite, and makes MariaDB go through all rows of the
-    // owner, and lock them.
     remove: (owner, entries) => {
       const rounded = roundedUp(entries)
-      const isOneOf = rounded.map((_, index) =>
-        `entered_at = ${parameter(2 * index + 2)} AND ${key} = ${parameter(2 * index + 3)}`
-      )
+      const isOneOf = rounded.map((_, index) => isEntry(3 * index))
       return rows(
-        `DELETE FROM ${table} ${isOf} AND (${isOneOf.join(" OR ")})`,
-        [owner, ...rounded.flatMap(({ at, key }) => [at, key])]
+        `DELETE FROM ${table} WHERE ${isOneOf.join(" OR ")}`,
+        rounded.flatMap(({ at, key }) => [owner, at, key])
       )
     }
   }

@@ -161,6 +161,7 @@ export const postgresql: Dialect = {
   parameter: (index) => `$${index}`,
   orNothing: " ON CONFLICT DO NOTHING",
   orReplace: onConflict,
+  // For 100 sessions of 20 kB: 10 ms instead of 86.
   picked: (names) => ({
     text: "CASE jsonb_typeof(fields) WHEN 'object' THEN COALESCE((SELECT jsonb_object_agg(name, fields -> name) " +
       "FROM jsonb_array_elements_text($1::jsonb) AS names (name) WHERE fields ? name), '{}') ELSE fields END::text",
