@@ -26,7 +26,8 @@ const parts = [
       "SessionError"
     ]
   ],
-  ["SessionStore", ["internal/store", "internal/record", "internal/token", "SessionError"]],
+  ["SessionOwners", []],
+  ["SessionStore", ["internal/store", "internal/record", "internal/token", "SessionOwners", "SessionError"]],
 
   // Drivers do not know each other: each has its folder and its public module, and goes when these go.
   ...[
@@ -57,6 +58,7 @@ const parts = [
         "internal/config",
         "internal/store",
         "SessionConfig",
+        "SessionOwners",
         "SessionStore",
         "SessionError"
       ]
@@ -67,10 +69,29 @@ const parts = [
 
   // The session of a request knows neither HTTP nor any driver.
   ["internal/request", ["internal/record", "internal/token", "internal/concurrency", "SessionError"]],
-  ["Session", ["internal/request", "internal/record", "internal/token", "SessionConfig", "SessionError"]],
+  ["Session", [
+    "internal/request",
+    "internal/record",
+    "internal/token",
+    "internal/config",
+    "SessionConfig",
+    "SessionError"
+  ]],
   ["SessionKey", ["internal/record", "Session"]],
   ["internal/http", ["internal/request", "internal/record", "internal/token", "SessionError"]],
-  ["Sessions", ["internal/http", "internal/request", "Session", "SessionConfig", "SessionStore", "SessionError"]],
+  [
+    "Sessions",
+    [
+      "internal/http",
+      "internal/request",
+      "internal/record",
+      "Session",
+      "SessionConfig",
+      "SessionOwners",
+      "SessionStore",
+      "SessionError"
+    ]
+  ],
   [
     "SessionMiddleware",
     ["internal/http", "internal/request", "internal/config", "Session", "SessionConfig", "SessionStore", "SessionError"]

@@ -7,6 +7,8 @@
  *
  * @since 0.1.0
  */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -33,6 +35,22 @@ export const StoreOperation = Schema.Literals(["load", "create", "update", "touc
 export type StoreOperation = typeof StoreOperation.Type
 
 /**
+ * What a store is asked about owners: to index a session, to list those of an owner, or to end them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const OwnerOperation = Schema.Literals(["index", "list", "end"])
+
+/**
+ * What a store is asked about owners: to index a session, to list those of an owner, or to end them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OwnerOperation = typeof OwnerOperation.Type
+
+/**
  * The store failed, or did not answer within the time limit. Status 503: the session may well exist, so this is never
  * taken for "not logged in".
  *
@@ -41,7 +59,7 @@ export type StoreOperation = typeof StoreOperation.Type
  */
 export class SessionStoreError extends Schema.TaggedError<SessionStoreError>()("SessionStoreError", {
   driver: Schema.String,
-  operation: StoreOperation,
+  operation: Schema.Literals([...StoreOperation.literals, ...OwnerOperation.literals]),
   cause: Schema.Defect()
 }, { httpApiStatus: 503 }) {
   override get message(): string {
@@ -181,6 +199,77 @@ export class SessionConflictError extends Schema.TaggedError<SessionConflictErro
 }
 
 /**
+ * A text that can't be the id of an owner. Status 500, as it comes from the application. `reason` says what is wrong with it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionOwnerError extends Schema.TaggedError<SessionOwnerError>()("SessionOwnerError", {
+  reason: Schema.String
+}, { httpApiStatus: 500 }) {
+  override get message(): string {
+    return `This can't be the owner of a session: ${this.reason}. Use a text of 1 to 1,024 bytes, such as the user's id`
+  }
+  [HttpServerRespondable.symbol]() {
+    return internal
+  }
+}
+
+/**
+ * The owner has as many sessions as the setting `owner.limit` allows, and `owner.policy` is `"refuse"`: nothing was written.
+ * Status 409.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionLimitError extends Schema.TaggedError<SessionLimitError>()("SessionLimitError", {
+  limit: Schema.Int
+}, { httpApiStatus: 409 }) {
+  override get message(): string {
+    return `The owner has ${this.limit} sessions, and owner.limit allows no more. ` +
+      "End one of them first, or set owner.policy to \"evict\""
+  }
+  [HttpServerRespondable.symbol]() {
+    return conflict
+  }
+}
+
+/**
+ * `Session.requireRecent`: the user must authenticate again, or with another method. Status 401.
+ *
+ * **Details**
+ *
+ * `maxAge` and `methods` are what was asked for, any of the methods; no methods mean that all will do. `authenticatedAt` is
+ * when the user was last authenticated, and is not there if that was never. None of it is a secret, so an `HttpApi` can declare this
+ * error as it is. As JSON, `maxAge` is a number of milliseconds.
+ *
+ * The error's own answer has a `WWW-Authenticate` header, as RFC 9110 asks of each 401, with the scheme `Session`, which no
+ * browser has a dialog for, and the parameters of RFC 9470.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionNotRecentError extends Schema.TaggedError<SessionNotRecentError>()("SessionNotRecentError", {
+  maxAge: Schema.DurationFromMillis,
+  methods: Schema.Array(Schema.String),
+  authenticatedAt: Schema.optionalKey(Schema.DateTimeUtcFromString)
+}, { httpApiStatus: 401 }) {
+  override get message(): string {
+    const how = this.methods.length === 0 ? "" : ` by ${this.methods.join(" or ")}`
+    const last = this.authenticatedAt === undefined ? "never" : DateTime.formatIso(this.authenticatedAt)
+    return `The user must have been authenticated${how} within the last ${Duration.format(this.maxAge)}; ` +
+      `the last time was ${last}`
+  }
+  [HttpServerRespondable.symbol]() {
+    const maxAge = Math.ceil(Duration.toSeconds(this.maxAge))
+    const challenge = `Session error="insufficient_user_authentication", max_age="${maxAge}"`
+    return Effect.succeed(
+      HttpServerResponse.text("Unauthorized", { status: 401, headers: { "www-authenticate": challenge } })
+    )
+  }
+}
+
+/**
  * One mistake in the configuration.
  *
  * @since 0.1.0
@@ -249,4 +338,4 @@ export type CommitError =
  * @since 0.1.0
  * @category models
  */
-export type SessionError = ReadError | ChangeError | CommitError
+export type SessionError = ReadError | ChangeError | CommitError | SessionNotRecentError

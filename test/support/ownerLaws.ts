@@ -1,0 +1,268 @@
+/**
+ * What holds for the sessions of an owner on every back end, whatever happens in between.
+ */
+import { assert, it } from "@effect/vitest"
+import { Cause, Clock, Effect, Exit, Layer, Option, Redacted, type Scope } from "effect"
+import { Session, SessionConfig, type SessionOwners, Sessions, SessionStore } from "effect-session"
+import { TestClock } from "effect/testing"
+import * as Crypto from "node:crypto"
+import { secret } from "./config.ts"
+import { everyOrder, type Program } from "./interleave.ts"
+import { Name } from "./routes.ts"
+
+export type MakeBackend = Effect.Effect<
+  SessionStore.Backend & { readonly owners: SessionStore.OwnerIndex },
+  unknown,
+  Scope.Scope
+>
+
+type Services = SessionStore.SessionStore | SessionOwners.SessionOwners | SessionConfig.SessionConfig
+
+/** A server of its own on the back end. */
+const onServer =
+  <A, E>(effect: Effect.Effect<A, E, Services>, options: SessionConfig.Options = {}) =>
+  (backend: SessionStore.Backend): Effect.Effect<A, unknown> =>
+    Effect.provide(
+      effect,
+      Layer.provideMerge(
+        SessionStore.layer(SessionStore.fromBackend(backend as Effect.Success<MakeBackend>)),
+        SessionConfig.layer({ secret, age: "1 hour", absoluteAge: "1 day", ...options })
+      ),
+      { local: true }
+    )
+
+const load = (token: Redacted.Redacted<string>) =>
+  Effect.flatMap(SessionStore.SessionStore, (store) => store.load(new SessionStore.Token(Redacted.value(token))))
+
+const isAlive = (token: Redacted.Redacted<string>) => Effect.map(load(token), ({ _tag }) => _tag === "Found")
+
+const ownerOf = (token: Redacted.Redacted<string>) =>
+  Effect.flatMap(
+    Sessions.open({ token }, { readonly: true }),
+    (session) => Effect.provideService(Session.owner, Session.Session, session)
+  ).pipe(Effect.map(Option.getOrUndefined))
+
+const handleOf = (token: Redacted.Redacted<string>) =>
+  Effect.flatMap(
+    Sessions.open({ token }, { readonly: true }),
+    (session) => Effect.provideService(Session.handle, Session.Session, session)
+  )
+
+const handles = (owner: string) =>
+  Effect.map(Sessions.list(owner), ({ sessions }) => sessions.map(({ handle }) => handle).toSorted())
+
+let owners = 0
+/** Nobody else has sessions of this one. */
+const newOwner = () => `owner ${++owners} ${Math.random()}`
+
+/** What a request does, and the session that it is done to, if there is one before. */
+interface Case {
+  readonly begin: (owner: string) => Effect.Effect<Redacted.Redacted<string> | undefined, unknown, Services>
+  readonly request: (
+    owner: string,
+    token: Redacted.Redacted<string> | undefined
+  ) => Effect.Effect<Option.Option<Redacted.Redacted<string>>, unknown, Services>
+  /** Whether it makes a session of the owner's; otherwise it had one before. */
+  readonly isLogin: boolean
+}
+
+type Token = Option.Option<Redacted.Redacted<string>>
+
+const put = Session.put(Name, "Ada")
+
+const anonymous: Case["begin"] = () => Effect.map(Sessions.create(put), ({ token }) => token)
+const owned: Case["begin"] = (owner) =>
+  Effect.map(Sessions.create(Effect.andThen(Session.setOwner(owner), put)), ({ token }) => token)
+
+const tokenOf = ({ token }: Sessions.Committed) => token
+
+const cases: Readonly<Record<string, Case>> = {
+  "a login": {
+    begin: () => Effect.undefined,
+    request: (owner) => Effect.map(Sessions.create(Session.setOwner(owner)), ({ token }) => Option.some(token)),
+    isLogin: true
+  },
+  "a login with an anonymous session": {
+    begin: anonymous,
+    request: (owner, token) => Effect.map(Sessions.modify({ token: token! }, Session.setOwner(owner)), tokenOf),
+    isLogin: true
+  },
+  "a login that regenerates before and after": {
+    begin: anonymous,
+    request: (owner, token) =>
+      Effect.map(
+        Sessions.modify(
+          { token: token! },
+          Effect.andThen(Session.regenerate, Effect.andThen(Session.setOwner(owner), Session.regenerate))
+        ),
+        tokenOf
+      ),
+    isLogin: true
+  },
+  "a second login in the same session": {
+    begin: owned,
+    request: (owner, token) => Effect.map(Sessions.modify({ token: token! }, Session.setOwner(owner)), tokenOf),
+    isLogin: true
+  },
+  "a request that regenerates the session": {
+    begin: owned,
+    request: (_, token) => Effect.map(Sessions.modify({ token: token! }, Session.regenerate), tokenOf),
+    isLogin: false
+  },
+  "a request that writes": {
+    begin: owned,
+    request: (_, token) => Effect.map(Sessions.modify({ token: token! }, Session.put(Name, "Grace")), tokenOf),
+    isLogin: false
+  },
+  "a request that extends the session": {
+    begin: owned,
+    request: (_, token) =>
+      Effect.map(
+        Sessions.modify({ token: token! }, Effect.andThen(Session.touch, Session.put(Name, "Grace"))),
+        tokenOf
+      ),
+    isLogin: false
+  },
+  "a logout": {
+    begin: owned,
+    request: (_, token) => Effect.map(Sessions.destroy({ token: token! }), tokenOf),
+    isLogin: false
+  }
+}
+
+export interface Options {
+  /** So many orders of the steps are tried, by chance, where all of them would take too long. */
+  readonly orders?: number
+}
+
+/** Registers the tests. */
+export const suite = (makeBackend: () => MakeBackend, { orders }: Options = {}): void => {
+  const test = (title: string, effect: (backend: Effect.Success<MakeBackend>) => Effect.Effect<void, unknown>) =>
+    it.effect(title, () =>
+      Effect.scoped(Effect.gen(function*() {
+        // The expiry of a back end's own goes by the real clock.
+        yield* TestClock.setTime(yield* TestClock.withLive(Clock.currentTimeMillis))
+        yield* effect(yield* makeBackend())
+      })), 120_000)
+
+  for (const [title, { begin, isLogin, request }] of Object.entries(cases)) {
+    test(`destroyAll and ${title}: whatever the order of their steps, no session of before survives`, (backend) =>
+      Effect.gen(function*() {
+        const count = yield* everyOrder(
+          Effect.fnUntraced(function*(play) {
+            const owner = newOwner()
+            const before = yield* onServer(begin(owner))(backend)
+            const { exits, steps } = yield* play(backend, {
+              A: onServer(Effect.suspend(() => request(owner, before))),
+              B: onServer(Effect.suspend(() => Sessions.destroyAll(owner)))
+            })
+            const trace = steps.join(", ")
+            assert.isTrue(Exit.isSuccess(exits.B), trace)
+            yield* onServer(Effect.gen(function*() {
+              // What takes the place of a session that was ended is nobody's.
+              const after = Exit.isSuccess(exits.A) ? Option.toArray(exits.A.value as Token) : []
+              const own = yield* Effect.filter(after, (token) => Effect.map(ownerOf(token), (id) => id === owner))
+              const isKnownBefore = steps.slice(0, steps.findIndex((step) => step.startsWith("B"))).includes("A add")
+              if (begin === owned) assert.isFalse(yield* isAlive(before!), `${trace}: the session of before is alive`)
+              if (!isLogin || isKnownBefore) assert.deepStrictEqual(own, [], `${trace}: the session is alive`)
+              // What is alive can be found, and ended.
+              const names = yield* Effect.forEach(own, handleOf)
+              assert.deepStrictEqual(yield* handles(owner), names.toSorted(), `${trace}: the list`)
+              yield* Sessions.destroyAll(owner)
+              assert.deepStrictEqual(yield* Effect.filter(own, isAlive), [], trace)
+            }))(backend)
+          }),
+          { atMost: orders }
+        )
+        assert.isAbove(count, 1)
+      }))
+
+    test(`${title} that breaks off: the list has what there is, and the index forgets the rest`, (backend) =>
+      Effect.gen(function*() {
+        for (let stop = 0;; stop++) {
+          const owner = newOwner()
+          const before = yield* onServer(begin(owner))(backend)
+          let written: Token = Option.none()
+          const { hasStopped } = yield* breakOff(
+            backend,
+            onServer(
+              Effect.tap(Effect.suspend(() => request(owner, before)), (token) => Effect.sync(() => (written = token)))
+            ),
+            stop
+          )
+          yield* onServer(
+            Effect.gen(function*() {
+              const tokens = [...Option.toArray(written), ...before === undefined ? [] : [before]]
+              const own = yield* Effect.filter(tokens, (token) => Effect.map(ownerOf(token), (id) => id === owner))
+              const names = [...new Set(yield* Effect.forEach(own, handleOf))].toSorted()
+              const listed = yield* handles(owner)
+              // The request may have broken off after the last step that counts, before anybody was told.
+              if (hasStopped) assert.includeMembers(listed, names)
+              else assert.deepStrictEqual(listed, names)
+              // Nobody writes a session any more that was to be written then.
+              yield* TestClock.adjust("3 hours")
+              const alive = yield* handles(owner)
+              const entries = yield* backend.owners.list(hashOf(owner), 100)
+              assert.deepStrictEqual([...new Set(entries.map(({ key }) => key.slice(0, 16)))].toSorted(), alive)
+              yield* Sessions.destroyAll(owner)
+              assert.deepStrictEqual(
+                yield* Effect.filter(tokens, (token) => Effect.map(ownerOf(token), (id) => id === owner)),
+                []
+              )
+            }),
+            { age: "12 hours" }
+          )(backend)
+          if (!hasStopped) break
+        }
+      }))
+  }
+
+  test("destroyAll that breaks off ends the rest when it is called again", (backend) =>
+    Effect.gen(function*() {
+      for (let stop = 0;; stop++) {
+        const owner = newOwner()
+        const tokens = yield* onServer(Effect.forEach([1, 2, 3], () => owned(owner)))(backend)
+        const { hasStopped } = yield* breakOff(backend, onServer(Sessions.destroyAll(owner)), stop)
+        yield* onServer(Effect.gen(function*() {
+          const alive = yield* Effect.forEach(yield* Effect.filter(tokens, (token) => isAlive(token!)), (token) =>
+            handleOf(token!))
+          assert.deepStrictEqual(yield* handles(owner), alive.toSorted())
+          yield* Sessions.destroyAll(owner)
+          assert.deepStrictEqual(
+            yield* Effect.filter(tokens, (token) =>
+              isAlive(token!)),
+            []
+          )
+          assert.deepStrictEqual(yield* backend.owners.list(hashOf(owner), 100), [])
+        }))(backend)
+        if (!hasStopped) break
+      }
+    }))
+
+  test("an entry that the index has lost comes back while the session is used", (backend) =>
+    Effect.gen(function*() {
+      const owner = newOwner()
+      yield* onServer(Effect.gen(function*() {
+        const token = (yield* owned(owner))!
+        yield* backend.owners.remove(hashOf(owner), yield* backend.owners.list(hashOf(owner), 100))
+        assert.deepStrictEqual(yield* handles(owner), [])
+        for (let use = 0; use < 3; use++) {
+          yield* TestClock.adjust("50 minutes")
+          yield* Sessions.modify({ token }, Session.get(Name))
+        }
+        assert.deepStrictEqual(yield* handles(owner), [yield* handleOf(token)])
+      }))(backend)
+    }))
+}
+
+/** Runs the program up to one of its steps, if it has as many. */
+const breakOff = Effect.fnUntraced(function*(backend: SessionStore.Backend, program: Program, stop: number) {
+  let hasStopped = false
+  yield* everyOrder((play) =>
+    Effect.map(play(backend, { A: program, B: () => Effect.void }), ({ exits }) => {
+      hasStopped = Exit.isFailure(exits.A) && Cause.squash(exits.A.cause) === "stopped"
+    }), { stops: { A: stop } })
+  return { hasStopped }
+})
+
+const hashOf = (owner: string) => Crypto.hash("sha256", owner, "base64url")
