@@ -18,6 +18,7 @@ import { sqlite } from "../../../src/internal/drivers/sql/sqlite.ts"
 import { AnyText } from "../../support/arbitraries.ts"
 import { startMariadb } from "../../support/mariadbServer.ts"
 import * as OwnerIndex from "../../support/ownerIndex.ts"
+import * as OwnerLaws from "../../support/ownerLaws.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { shared, temporaryFolder } from "../../support/redisServer.ts"
 import { sqliteClient } from "../../support/sqliteClient.ts"
@@ -111,6 +112,13 @@ suiteOn(
 )
 
 suiteOn("a PostgreSQL with a pool of one connection", clientWith({ maxConnections: 1 }))
+
+describe.each(databases)("the sessions of an owner, in $database", (database) => {
+  OwnerLaws.suite(
+    () => Effect.map(open(database), ({ backend, owners, peek }) => ({ ...backend, owners, peek })),
+    { orders: 10 }
+  )
+})
 
 // -----------------------------------------------------------------------------
 // statements

@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, OwnerIndex, SupersededRecord } from "../../../SessionStore.ts"
 import * as Afresh from "../../concurrency/afresh.ts"
 import * as KeyLock from "../../concurrency/keyLock.ts"
 import { toName } from "../../store/fieldName.ts"
@@ -15,6 +15,8 @@ import * as Owners from "./owners.ts"
 import { fromRow, roundedUp, type Row, type Stored, toMark, toSession, toText } from "./rows.ts"
 
 export interface SqlBackend extends Backend {
+  readonly owners: OwnerIndex
+
   /** Fails if one of the tables is not there, or not with these columns. No row is touched. */
   readonly tryOut: Effect.Effect<Findings, SqlError>
 
