@@ -3,10 +3,16 @@
  *
  * **Details**
  *
- * A session is one item, with the prefix and the hash of the session's id in `id`, the hash key of the table. The times are
- * numbers (`createdAt`, `touchedAt`, `expiresAt`, in milliseconds), the values are in the map `data`: numbers as such, so
- * that they can be added to in place, and everything else as JSON text. `lastCommit` names the last commit, so that what
- * the SDK sends twice, as the answer was lost, is carried out once. These are the requests:
+ * The key of the table has two parts, both strings: the partition key `id` and the sort key `sort`. A session is one item,
+ * with the prefix and the hash of the session's id in `id`, and `"session"` in `sort`. The times are numbers (`createdAt`,
+ * `touchedAt`, `expiresAt`, in milliseconds), the values are in the map `data`: numbers as such, so that they can be added to
+ * in place, and everything else as JSON text. `lastCommit` names the last commit, so that what the SDK sends twice, as the
+ * answer was lost, is carried out once.
+ *
+ * Which sessions an owner has is in an index: an item for each of them in the partition of the owner, whose `id` is the
+ * prefix, `owner:` and the hash of the owner's id. Its `sort` is made of its time and the session's key, so that they are
+ * listed with the latest first. A global secondary index would lag behind the sessions, and ending all sessions of an owner
+ * would miss the login of a moment ago. Items of the table can be read consistently. These are the requests:
  *
  * | operation  | requests |
  * | ---------- | -------- |
@@ -16,7 +22,10 @@
  * | touch      | `UpdateItem` of the times, if the session exists and they move forward |
  * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one, and a `DeleteItem` of the new one if another request has changed the old one meanwhile |
  * | destroy    | `DeleteItem`; a second one if another request has regenerated the session a moment ago |
- * | start      | `GetItem`, `PutItem`, `UpdateItem` and `DeleteItem` of an item that is never there, on the condition that it is |
+ * | a session gets an owner | `PutItem` of the entry; with a limit of sessions, and a `Query` that counts them |
+ * | list the sessions of an owner | `Query` of the entries, consistent, and for each 100 a `BatchGetItem` of the sessions' times and what the list shows of them |
+ * | end a session of an owner | `PutItem` of a mark in its place, and a `BatchWriteItem` for each 25 entries that go |
+ * | start      | `GetItem`, then at once `PutItem`, `UpdateItem`, `DeleteItem`, `Query`, `BatchGetItem` and `BatchWriteItem`, of an item that is never there; what writes does so on the condition that it is, or deletes it |
  *
  * Where a condition is not met, DynamoDB answers with the item that is there (`ReturnValuesOnConditionCheckFailure`), so a
  * conflict costs no further request. Where another request has extended a session further, what is left to change takes a
@@ -28,7 +37,9 @@
  * JavaScript can load. Each of these is a `GetItem` and a `PutItem` on the condition that nobody committed in between, or
  * else again. And a session that is too large for an item takes the same two to find its size. DynamoDB's time to live only
  * tidies up: whether a session has expired is decided by the times in it. DynamoDB compares it with its own clock, so it is an
- * hour later than the expiry: the clocks of your servers can be behind by that much.
+ * hour later than the expiry: the clocks of your servers can be behind by that much. What DynamoDB leaves undone of a `BatchGetItem`
+ * or a `BatchWriteItem` is sent again after 50 milliseconds, then after twice as long each time, seven times at most. A
+ * `BatchGetItem` costs as much as reading the sessions whole.
  *
  * What is done at the start changes nothing. A server that lacks a permission does not start, and the message names it. This
  * policy is all that a server needs:
@@ -39,7 +50,15 @@
  *   "Statement": [
  *     {
  *       "Effect": "Allow",
- *       "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+ *       "Action": [
+ *         "dynamodb:GetItem",
+ *         "dynamodb:PutItem",
+ *         "dynamodb:UpdateItem",
+ *         "dynamodb:DeleteItem",
+ *         "dynamodb:Query",
+ *         "dynamodb:BatchGetItem",
+ *         "dynamodb:BatchWriteItem"
+ *       ],
  *       "Resource": "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions"
  *     }
  *   ]
@@ -69,6 +88,8 @@ import type * as Scope from "effect/Scope"
 import * as Setting from "./internal/config/settings.ts"
 import * as DynamoBackend from "./internal/drivers/dynamodb/backend.ts"
 import * as DynamoClient from "./internal/drivers/dynamodb/client.ts"
+import * as DynamoItems from "./internal/drivers/dynamodb/items.ts"
+import * as DynamoTable from "./internal/drivers/dynamodb/table.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
@@ -81,7 +102,8 @@ import * as SessionStore from "./SessionStore.ts"
  * - `prefix`: what every `id` begins with, default `""`.
  * - `ttlAttribute`: the attribute with the time to live, in seconds since the epoch, default `"ttl"`.
  * - `consistentRead`: whether a request is sure to see what the ones before it have written, default `true`. Without
- *   that, reading costs half, and a session can still be read for a moment after a logout.
+ *   that, loading a session costs half, and it can still be loaded for a moment after a logout. All else that is read is
+ *   read consistently.
  * - `endpoint`: for a DynamoDB that is not Amazon's, such as `"http://localhost:8000"`.
  * - `aws`: settings of the AWS SDK. Without `region`, the SDK looks for it in `AWS_REGION` and in the profile; the last
  *   resort is `eu-central-1`. Without keys, it looks for credentials in the environment, in the profile and in the role
@@ -212,7 +234,7 @@ const contradictions = ({ aws, endpoint }: typeof Options.Type): ReadonlyArray<C
 }
 
 const nameConflicts = ({ ttlAttribute }: typeof TableOptions.Type): ReadonlyArray<ConfigMistake> =>
-  DynamoBackend.attributes.includes(ttlAttribute)
+  DynamoItems.attributes.includes(ttlAttribute)
     ? [Setting.mistake(["store", "ttlAttribute"], ttlAttribute, "The store needs this name itself. Write another one")]
     : []
 
@@ -235,9 +257,9 @@ export const make: (
 )
 
 const start = Effect.fnUntraced(
-  function*(dynamo: DynamoClient.Dynamo, connection: DynamoClient.Connection, table: DynamoBackend.Table) {
+  function*(dynamo: DynamoClient.Dynamo, connection: DynamoClient.Connection, table: DynamoItems.Table) {
     const { timeLimit } = yield* SessionConfig
-    yield* DynamoClient.tryOut(dynamo, connection, table.prefix, timeLimit)
+    yield* DynamoTable.tryOut(dynamo, connection, table, timeLimit)
     return yield* SessionStore.fromBackend(DynamoBackend.make(dynamo, table))
   }
 )
@@ -312,8 +334,24 @@ const itsOwn = { endpoint: undefined, region: undefined, credentials: undefined,
 
 /**
  * Makes the table, with on-demand capacity, waits until it can be used, and switches its time to live on. What is there
- * already stays as it is. For a setup script, or for a database of a test: a server's own permissions are better kept to
- * the items.
+ * already stays as it is; a table with another key is a `SessionConfigError`. For a setup script, or for a database of a test:
+ * a server's own permissions are better kept to the items.
+ *
+ * The same table by CloudFormation, and the names are the same in other tools:
+ *
+ * ```yaml
+ * Type: AWS::DynamoDB::Table
+ * Properties:
+ *   TableName: sessions
+ *   BillingMode: PAY_PER_REQUEST
+ *   AttributeDefinitions:
+ *     - { AttributeName: id, AttributeType: S }
+ *     - { AttributeName: sort, AttributeType: S }
+ *   KeySchema:
+ *     - { AttributeName: id, KeyType: HASH }
+ *     - { AttributeName: sort, KeyType: RANGE }
+ *   TimeToLiveSpecification: { AttributeName: ttl, Enabled: true }
+ * ```
  *
  * **Example**
  *
@@ -334,6 +372,6 @@ export const createTable = (options: Options): Effect.Effect<void, SessionConfig
     Effect.gen(function*() {
       const { connection, table } = yield* decode(options)
       const connected = yield* DynamoClient.connect(connection, Duration.seconds(10))
-      yield* DynamoClient.createTable(connected.dynamo, connected.connection, table.ttlAttribute)
+      yield* DynamoTable.createTable(connected.dynamo, connected.connection, table.ttlAttribute)
     })
   )

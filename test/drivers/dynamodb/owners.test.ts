@@ -1,0 +1,261 @@
+/**
+ * The index of owners in DynamoDB, and what is sent for it.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Redacted } from "effect"
+import type { SessionStore } from "effect-session"
+import { TestClock } from "effect/testing"
+import * as DynamoBackend from "../../../src/internal/drivers/dynamodb/backend.ts"
+import * as DynamoClient from "../../../src/internal/drivers/dynamodb/client.ts"
+import * as Identifier from "../../../src/internal/token/identifier.ts"
+import { type DynamoServer, keys, startDynamo, table } from "../../support/dynamoServer.ts"
+import * as OwnerIndexTest from "../../support/ownerIndex.ts"
+import { shared } from "../../support/redisServer.ts"
+import { times } from "../../support/storedSession.ts"
+
+const server = shared(startDynamo())
+
+const settings = { table, prefix: "shop:", ttlAttribute: "ttl", consistentRead: false }
+
+const credentials = {
+  accessKeyId: Redacted.make(keys.accessKeyId),
+  secretAccessKey: Redacted.make(keys.secretAccessKey),
+  sessionToken: undefined
+}
+
+const backendOf = (server: DynamoServer) =>
+  Effect.map(
+    DynamoClient.connect(
+      { table, endpoint: server.url, region: "eu-west-1", maxAttempts: undefined, credentials },
+      Duration.seconds(5)
+    ),
+    ({ dynamo }) => {
+      const { owners, peek, ...backend } = DynamoBackend.make(dynamo, settings)
+      return { ...backend, owners: owners!, peek: peek! }
+    }
+  )
+
+OwnerIndexTest.suite("owners in DynamoDB:", {
+  backend: Effect.suspend(() => backendOf(server())),
+  isForSeveral: true
+})
+
+/** A server of its own, with a back end that has made no request yet. */
+const start = Effect.gen(function*() {
+  const server = yield* startDynamo()
+  return { server, backend: yield* backendOf(server) }
+})
+
+const newHash = (): string => Identifier.drawBytes(32).toString("base64url")
+
+const now = 1_700_000_000_000
+
+const entriesOf = (count: number): ReadonlyArray<SessionStore.OwnerEntry> =>
+  Array.from({ length: count }, (_, index) => ({ key: newHash(), at: now - index, until: now + 1 }))
+
+const recordOf = (fields: Readonly<Record<string, string>>) => ({ ...times, fields: new Map(Object.entries(fields)) })
+
+describe("the requests of", () => {
+  it.effect("adding an entry: one, and one that counts where there is a limit", () =>
+    Effect.gen(function*() {
+      const { backend: { owners }, server } = yield* start
+      const [one, other] = entriesOf(2)
+      yield* owners.add("owner", one!, undefined)
+      assert.deepStrictEqual(server.newOperations(), ["PutItem"])
+      assert.isTrue(yield* owners.add("owner", other!, 1))
+      const [added, counted] = server.newRequests()
+      assert.strictEqual(added!.operation, "PutItem")
+      assert.deepStrictEqual([counted!.operation, counted!.body], ["Query", {
+        TableName: table,
+        ConsistentRead: true,
+        KeyConditionExpression: "id = :id",
+        ExpressionAttributeValues: { ":id": { S: "shop:owner:owner" } },
+        Select: "COUNT",
+        Limit: 2
+      }])
+    }))
+
+  it.effect("a page of the list: one, and it is read consistently whatever the settings say", () =>
+    Effect.gen(function*() {
+      const { backend: { owners }, server } = yield* start
+      const entries = entriesOf(5)
+      yield* Effect.forEach(entries, (entry) => owners.add("owner", entry, undefined))
+      server.newRequests()
+      assert.deepStrictEqual(yield* owners.list("owner", 2), entries.slice(0, 2))
+      assert.deepStrictEqual(yield* owners.list("owner", 100, entries[1]), entries.slice(2))
+      const requests = server.newRequests()
+      assert.deepStrictEqual(requests.map(({ body, operation }) => [operation, body["ConsistentRead"]]), [
+        ["Query", true],
+        ["Query", true]
+      ])
+    }))
+
+  it.effect("removing entries: one for each 25, and none where there are none", () =>
+    Effect.gen(function*() {
+      const { backend: { owners }, server } = yield* start
+      for (const [count, requests] of [[0, 0], [1, 1], [25, 1], [26, 2], [100, 4]] as const) {
+        const entries = entriesOf(count)
+        yield* owners.remove("owner", [...entries, ...entries])
+        assert.deepStrictEqual(server.newOperations(), Array.from({ length: requests }, () => "BatchWriteItem"))
+      }
+    }))
+
+  it.effect("burying: one", () =>
+    Effect.gen(function*() {
+      const { backend: { owners }, server } = yield* start
+      const key = newHash()
+      yield* owners.bury(key, { supersededUntil: now, successor: "" })
+      assert.deepStrictEqual(server.newOperations(), ["PutItem"])
+      assert.deepStrictEqual(yield* server.items(), [{
+        id: { S: `shop:${key}` },
+        sort: { S: "session" },
+        supersededUntil: { N: `${now}` },
+        successor: { S: "" },
+        ttl: { N: "1700003600" }
+      }])
+    }))
+
+  it.effect("looking at sessions: one for each 100, consistent, for what is asked and no more; and none for none", () =>
+    Effect.gen(function*() {
+      const { backend, server } = yield* start
+      const key = newHash()
+      yield* backend.create(key, recordOf({ a: "1", secret: "2" }))
+      server.newRequests()
+      assert.deepStrictEqual(
+        yield* backend.peek([key, key], ["a", "__proto__", "a"]),
+        new Map([[key, recordOf({ a: "1" })]])
+      )
+      assert.deepStrictEqual(server.newRequests().map(({ body, operation }) => [operation, body]), [["BatchGetItem", {
+        RequestItems: {
+          [table]: {
+            ConsistentRead: true,
+            ProjectionExpression: "#commit,#0,#1,#2,#3,#4,#5,#6.#7,#6.#8",
+            ExpressionAttributeNames: {
+              "#commit": "lastCommit",
+              "#0": "id",
+              "#1": "createdAt",
+              "#2": "touchedAt",
+              "#3": "expiresAt",
+              "#4": "supersededUntil",
+              "#5": "successor",
+              "#6": "data",
+              "#7": "a",
+              "#8": "~\"__proto__\""
+            },
+            Keys: [{ id: { S: `shop:${key}` }, sort: { S: "session" } }]
+          }
+        }
+      }]])
+      for (const [count, requests] of [[0, 0], [100, 1], [101, 2]] as const) {
+        yield* backend.peek(Array.from({ length: count }, newHash), [])
+        assert.deepStrictEqual(server.newOperations(), Array.from({ length: requests }, () => "BatchGetItem"))
+      }
+    }))
+})
+
+describe("an entry", () => {
+  it.effect("is an item that is sorted as it is listed, and that DynamoDB removes an hour after the entry's time", () =>
+    Effect.gen(function*() {
+      const { backend: { owners }, server } = yield* start
+      const entry = { key: newHash(), at: now, until: now + 1 }
+      yield* owners.add("owner", entry, undefined)
+      assert.deepStrictEqual(yield* server.items(), [{
+        id: { S: "shop:owner:owner" },
+        sort: { S: `9005499254740991.${entry.key}` },
+        expiresAt: { N: `${now + 1}` },
+        ttl: { N: "1700003601" }
+      }])
+    }))
+
+  it.effect("that somebody has damaged is none, and the others are listed", () =>
+    Effect.gen(function*() {
+      const { backend: { owners }, server } = yield* start
+      const entries = entriesOf(1)
+      yield* owners.add("owner", entries[0]!, undefined)
+      const id = { S: "shop:owner:owner" }
+      const damaged = [
+        { id, sort: { S: "0" }, expiresAt: { N: "1" } },
+        { id, sort: { S: "session" }, expiresAt: { N: "1" } },
+        { id, sort: { S: `9005499254740990.${newHash()}` } }
+      ]
+      for (const Item of damaged) yield* server.ask((dynamo) => dynamo.putItem({ TableName: table, Item }))
+      assert.deepStrictEqual(yield* owners.list("owner", 100), entries)
+    }))
+})
+
+describe("10,000 entries of one owner", () => {
+  it.live("are listed, counted and removed, though no answer of DynamoDB's holds them", () =>
+    Effect.gen(function*() {
+      const { backend: { owners }, server } = yield* start
+      const entries = entriesOf(10_000)
+      yield* Effect.forEach(entries, (entry) => owners.add("owner", entry, undefined), {
+        concurrency: 20,
+        discard: true
+      })
+      server.newRequests()
+      assert.deepStrictEqual(yield* owners.list("owner", 20_000), entries)
+      assert.deepStrictEqual(server.newOperations(), ["Query", "Query"])
+      assert.isTrue(yield* owners.add("owner", entries[0]!, 9999))
+      assert.isFalse(yield* owners.add("owner", entries[0]!, 10_000))
+      assert.deepStrictEqual(yield* owners.list("owner", 2, entries[9996]), entries.slice(9997, 9999))
+      yield* owners.remove("owner", entries)
+      assert.deepStrictEqual(yield* owners.list("owner", 1), [])
+    }), 60_000)
+})
+
+describe("what DynamoDB leaves undone of a batch", () => {
+  it.live("is removed with the next request, and nothing else comes again", () =>
+    Effect.gen(function*() {
+      const { backend: { owners }, server } = yield* start
+      const entries = entriesOf(25)
+      yield* Effect.forEach(entries, (entry) => owners.add("owner", entry, undefined))
+      server.newRequests()
+      server.disturbs("BatchWriteItem", { carriesOut: 20 }, { carriesOut: 0 })
+      yield* owners.remove("owner", entries)
+      const sent = server.newRequests().map(({ body }) =>
+        (body["RequestItems"] as Record<string, Array<unknown>>)[table]
+      )
+      assert.deepStrictEqual(sent.map((items) => items!.length), [25, 5, 5])
+      assert.deepStrictEqual(yield* owners.list("owner", 100), [])
+    }))
+
+  it.live("is looked at with the next request, for the same fields", () =>
+    Effect.gen(function*() {
+      const { backend, server } = yield* start
+      const keys = Array.from({ length: 10 }, newHash)
+      yield* Effect.forEach(keys, (key, index) => backend.create(key, recordOf({ a: `${index}`, secret: "1" })))
+      server.newRequests()
+      server.disturbs("BatchGetItem", { carriesOut: 6 }, { carriesOut: 0 })
+      const found = yield* backend.peek(keys, ["a"])
+      assert.deepStrictEqual(new Map(found), new Map(keys.map((key, index) => [key, recordOf({ a: `${index}` })])))
+      assert.deepStrictEqual(server.newOperations(), ["BatchGetItem", "BatchGetItem", "BatchGetItem"])
+    }))
+
+  it.live("because the sessions are too large for one answer is no more than another request", () =>
+    Effect.gen(function*() {
+      const { backend, server } = yield* start
+      const keys = Array.from({ length: 20 }, newHash)
+      const large = JSON.stringify("x".repeat(100_000))
+      yield* Effect.forEach(keys, (key) => backend.create(key, recordOf({ a: large })))
+      server.newRequests()
+      const found = yield* backend.peek(keys, ["a"])
+      assert.deepStrictEqual([...found.keys()].toSorted(), keys.toSorted())
+      assert.deepStrictEqual(server.newOperations(), ["BatchGetItem", "BatchGetItem"])
+    }))
+
+  it.effect("again and again is an error that says so", () =>
+    Effect.gen(function*() {
+      const { backend: { owners }, server } = yield* start
+      server.breaks({ carriesOut: 0 })
+      const removing = yield* Effect.forkChild(Effect.flip(owners.remove("owner", entriesOf(1))))
+      while (removing.pollUnsafe() === undefined) {
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        yield* TestClock.adjust("4 seconds")
+      }
+      assert.strictEqual(
+        String(yield* Fiber.join(removing)),
+        "DynamoError: DynamoDB throttles requests: it left a part of them undone 8 times"
+      )
+      assert.lengthOf(server.newRequests(), 8)
+    }))
+})
