@@ -22,7 +22,7 @@
  * | touch      | `UpdateItem` of the times, if the session exists and they move forward |
  * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one, and a `DeleteItem` of the new one if another request has changed the old one meanwhile |
  * | destroy    | `DeleteItem`; a second one if another request has regenerated the session a moment ago |
- * | a session gets an owner | `PutItem` of the entry; with a limit of sessions, and a `Query` that counts them |
+ * | a session gets an owner | `PutItem` of the entry; where there is a limit of sessions, also a consistent `Query` that counts them |
  * | list the sessions of an owner | `Query` of the entries, consistent, and for each 100 a `BatchGetItem` of the sessions' times and what the list shows of them |
  * | end a session of an owner | `PutItem` of a mark in its place, and a `BatchWriteItem` for each 25 entries that go |
  * | start      | `GetItem`, then at once `PutItem`, `UpdateItem`, `DeleteItem`, `Query`, `BatchGetItem` and `BatchWriteItem`, of an item that is never there; what writes does so on the condition that it is, or deletes it |
@@ -37,9 +37,11 @@
  * JavaScript can load. Each of these is a `GetItem` and a `PutItem` on the condition that nobody committed in between, or
  * else again. And a session that is too large for an item takes the same two to find its size. DynamoDB's time to live only
  * tidies up: whether a session has expired is decided by the times in it. DynamoDB compares it with its own clock, so it is an
- * hour later than the expiry: the clocks of your servers can be behind by that much. What DynamoDB leaves undone of a `BatchGetItem`
- * or a `BatchWriteItem` is sent again after 50 milliseconds, then after twice as long each time, seven times at most. A
- * `BatchGetItem` costs as much as reading the sessions whole.
+ * hour later than the expiry: the clocks of your servers can be behind by that much.
+ *
+ * What DynamoDB leaves undone of a `BatchGetItem` or a `BatchWriteItem` is sent again after 50 milliseconds, then after twice
+ * as long each time, seven times at most. A `BatchGetItem` transfers only what it asks for, but costs as much as reading the
+ * sessions whole.
  *
  * What is done at the start changes nothing. A server that lacks a permission does not start, and the message names it. This
  * policy is all that a server needs:

@@ -1,12 +1,14 @@
 /**
  * The index of owners in DynamoDB, and what is sent for it.
  */
+import type { AttributeValue } from "@aws-sdk/client-dynamodb"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Redacted } from "effect"
 import type { SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 import * as DynamoBackend from "../../../src/internal/drivers/dynamodb/backend.ts"
 import * as DynamoClient from "../../../src/internal/drivers/dynamodb/client.ts"
+import * as DynamoItems from "../../../src/internal/drivers/dynamodb/items.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
 import { type DynamoServer, keys, startDynamo, table } from "../../support/dynamoServer.ts"
 import * as OwnerIndexTest from "../../support/ownerIndex.ts"
@@ -188,10 +190,15 @@ describe("10,000 entries of one owner", () => {
     Effect.gen(function*() {
       const { backend: { owners }, server } = yield* start
       const entries = entriesOf(10_000)
-      yield* Effect.forEach(entries, (entry) => owners.add("owner", entry, undefined), {
-        concurrency: 20,
-        discard: true
-      })
+      const { toEntryItem } = DynamoItems.forTable(settings)
+      // 25 at once, as adding them one by one takes longer.
+      const puts = entries.map((entry) => ({
+        PutRequest: { Item: toEntryItem("owner", entry) as Record<string, AttributeValue> }
+      }))
+      for (let index = 0; index < puts.length; index += 25) {
+        const RequestItems = { [table]: puts.slice(index, index + 25) }
+        yield* server.ask((dynamo) => dynamo.batchWriteItem({ RequestItems }))
+      }
       server.newRequests()
       assert.deepStrictEqual(yield* owners.list("owner", 20_000), entries)
       assert.deepStrictEqual(server.newOperations(), ["Query", "Query"])
@@ -257,5 +264,48 @@ describe("what DynamoDB leaves undone of a batch", () => {
         "DynamoError: DynamoDB throttles requests: it left a part of them undone 8 times"
       )
       assert.lengthOf(server.newRequests(), 8)
+    }))
+})
+
+describe("the operations of owners", () => {
+  it.effect("do what they should once if an answer is lost, and the SDK sends the request again", () =>
+    Effect.gen(function*() {
+      const { backend: { load, owners, peek }, server } = yield* start
+      const entries = entriesOf(3)
+      const key = newHash()
+      const mark = { supersededUntil: now, successor: "" }
+      for (const operation of ["PutItem", "BatchWriteItem", "Query", "BatchGetItem"]) {
+        server.disturbs(operation, "loses the answer")
+      }
+      assert.isFalse(yield* owners.add("owner", entries[0]!, 1))
+      assert.deepStrictEqual(server.newOperations(), ["PutItem", "PutItem", "Query", "Query"])
+      yield* Effect.forEach(entries, (entry) => owners.add("owner", entry, undefined))
+      assert.deepStrictEqual(yield* owners.list("owner", 100), entries)
+      yield* owners.remove("owner", entries.slice(1))
+      assert.deepStrictEqual(yield* owners.list("owner", 100), entries.slice(0, 1))
+      server.disturbs("PutItem", "loses the answer")
+      yield* owners.bury(key, mark)
+      assert.deepStrictEqual(yield* load(key), mark)
+      assert.deepStrictEqual(yield* peek([key], []), new Map([[key, mark]]))
+    }))
+
+  it.effect("fail with what DynamoDB says", () =>
+    Effect.gen(function*() {
+      const { backend: { owners, peek }, server } = yield* start
+      const [entry] = entriesOf(1) as [SessionStore.OwnerEntry]
+      server.allows([])
+      const operations: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown>]> = [
+        ["PutItem", owners.add("owner", entry, 1)],
+        ["PutItem", owners.bury(entry.key, { supersededUntil: now, successor: "" })],
+        ["Query", owners.list("owner", 100)],
+        ["BatchWriteItem", owners.remove("owner", [entry])],
+        ["BatchGetItem", peek([entry.key], [])]
+      ]
+      for (const [name, operation] of operations) {
+        assert.match(
+          String(yield* Effect.flip(operation)),
+          new RegExp(`^DynamoError: No permission for dynamodb:${name} on "${table}": `)
+        )
+      }
     }))
 })

@@ -21,12 +21,12 @@ export const make = (dynamo: Dynamo, settings: Items.Table): OwnerIndex => {
   const query = (input: object, limit: number, ExclusiveStartKey?: Item): Effect.Effect<Found, DynamoError> =>
     Effect.flatMap(
       dynamo.send("Query", { TableName, ConsistentRead: true, ...input, Limit: limit, ExclusiveStartKey }),
-      ({ Count = 0, Items = [], LastEvaluatedKey }) =>
-        LastEvaluatedKey === undefined || Count >= limit
-          ? Effect.succeed({ count: Count, items: Items })
-          : Effect.map(query(input, limit - Count, LastEvaluatedKey), ({ count, items }) => ({
-            count: Count + count,
-            items: [...Items, ...items]
+      ({ Count: count = 0, Items: items = [], LastEvaluatedKey }) =>
+        LastEvaluatedKey === undefined || count >= limit
+          ? Effect.succeed({ count, items })
+          : Effect.map(query(input, limit - count, LastEvaluatedKey), (more) => ({
+            count: count + more.count,
+            items: [...items, ...more.items]
           }))
     )
 
