@@ -83,7 +83,7 @@
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -95,6 +95,7 @@ import * as DynamoTable from "./internal/drivers/dynamodb/table.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -248,7 +249,7 @@ const nameConflicts = ({ ttlAttribute }: typeof TableOptions.Type): ReadonlyArra
  */
 export const make: (
   options: Options
-) => Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options) {
     const { enabled, timeLimit } = yield* SessionConfig
     const { connection, table } = yield* decode(options)
@@ -287,8 +288,8 @@ const start = Effect.fnUntraced(
  */
 export const layer = (
   options: Options
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
-  Layer.effect(SessionStore.SessionStore, make(options))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+  SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -298,8 +299,8 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError | Config.ConfigError, SessionConfig> =>
-  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError | Config.ConfigError, SessionConfig> =>
+  SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * Sessions in DynamoDB, through a `DynamoDBClient` of the AWS SDK that the caller makes and closes, with retries and
@@ -320,9 +321,8 @@ export const layerConfig = (
 export const layerClient = (
   client: AwsClient,
   options: Omit<Options, "endpoint" | "aws">
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
-  Layer.effect(
-    SessionStore.SessionStore,
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+  SessionStore.layer(
     Effect.gen(function*() {
       const table = yield* Effect.fromResult(Setting.decode(TableOptions, options, ["store"]))
       yield* expectNone(nameConflicts(table))

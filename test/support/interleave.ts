@@ -2,7 +2,7 @@
  * Every order in which the steps of two programs can happen. A step is a call of a back end: each program has one of its own,
  * which waits at every call until it is its turn.
  */
-import { Deferred, Effect, Exit, Fiber } from "effect"
+import { Deferred, Effect, Exit, type Fiber } from "effect"
 import type { SessionStore } from "effect-session"
 
 export type Name = "A" | "B"
@@ -116,29 +116,45 @@ const untilIdle = Effect.fnUntraced(function*(
 })
 
 /** Runs the test for each order, one after the other; the answer is how many there were. */
-export const everyOrder = Effect.fnUntraced(function*<E, R>(
-  test: (
-    play: (
-      backend: SessionStore.Backend,
-      programs: Readonly<Record<Name, Program>>
-    ) => Effect.Effect<Run>
-  ) => Effect.Effect<void, E, R>,
-  stops: Partial<Record<Name, number>> = {}
-) {
+export const everyOrder = Effect.fnUntraced(function*<E, R>(test: Test<E, R>, stops: Stops = {}) {
   let wanted: ReadonlyArray<Name> | undefined = []
   let count = 0
   while (wanted !== undefined) {
-    const current: ReadonlyArray<Name> = wanted
-    wanted = undefined
-    yield* test((backend, programs) =>
-      Effect.map(play(backend, programs, current, stops), ({ choices, order, run }) => {
-        // The last choice that can be made in the other way.
-        const last = choices.findLast((at) => order[at] === "A")
-        if (last !== undefined) wanted = [...order.slice(0, last), "B"]
-        return run
-      })
-    )
+    wanted = yield* tryOrder(test, wanted, stops)
     count++
   }
   return count
 })
+
+/**
+ * As many orders as are asked for, drawn by lot: for back ends that are too slow for all of them. The answer is how many there
+ * were.
+ */
+export const someOrders = (count: number): typeof everyOrder =>
+  Effect.fnUntraced(function*<E, R>(test: Test<E, R>, stops: Stops = {}) {
+    for (let drawn = 0; drawn < count; drawn++) yield* tryOrder(test, drawOrder(), stops)
+    return count
+  })
+
+type Stops = Partial<Record<Name, number>>
+
+type Test<E, R> = (
+  play: (backend: SessionStore.Backend, programs: Readonly<Record<Name, Program>>) => Effect.Effect<Run>
+) => Effect.Effect<void, E, R>
+
+/** The answer is what else can be wanted, until nothing is left. */
+const tryOrder = Effect.fnUntraced(function*<E, R>(test: Test<E, R>, wanted: ReadonlyArray<Name>, stops: Stops) {
+  let next: ReadonlyArray<Name> | undefined
+  yield* test((backend, programs) =>
+    Effect.map(play(backend, programs, wanted, stops), ({ choices, order, run }) => {
+      // The last choice that can be made in the other way.
+      const last = choices.findLast((at) => order[at] === "A")
+      if (last !== undefined) next = [...order.slice(0, last), "B"]
+      return run
+    })
+  )
+  return next
+})
+
+/** Longer than any. */
+const drawOrder = (): ReadonlyArray<Name> => Array.from({ length: 100 }, () => Math.random() < 0.5 ? "A" : "B")

@@ -20,11 +20,11 @@ export interface Options {
 }
 
 /** As that of a session's id, and of an owner. */
-const newHash = (): string => randomBytes(32).toString("base64url")
+export const newHash = (): string => randomBytes(32).toString("base64url")
 
-const hour = 3_600_000
+export const hour = 3_600_000
 
-const entryAt = (at: number, key = newHash()): SessionStore.OwnerEntry => ({ key, at, until: at + 24 * hour })
+export const entryAt = (at: number, key = newHash()): SessionStore.OwnerEntry => ({ key, at, until: at + 24 * hour })
 
 /** The latest first; of the same time, by their keys. */
 const inOrder = (entries: ReadonlyArray<SessionStore.OwnerEntry>) =>

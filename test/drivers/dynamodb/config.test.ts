@@ -524,6 +524,7 @@ describe("the policies in the documentation", () => {
       const policy = JSON.parse(/```json\n(.*?)```/s.exec(documentation)![1]!)
       server.allows(policy.Statement[0].Action.map((action: string) => action.replace("dynamodb:", "")))
       const store = yield* withOptions(server.options)
+      const owners = store.owners!
       const session = yield* createSession(store)
       yield* session.touch({})
       yield* session.commit(Change.set(Change.none, "name", "\"Ada\""))
@@ -532,6 +533,9 @@ describe("the policies in the documentation", () => {
       assert.strictEqual((yield* other.regenerate())._tag, "Written")
       yield* session.destroy
       assert.isUndefined(yield* session.stored)
+      yield* owners.add("Ada", { key: session.key, at: 0, until: 1 }, true)
+      assert.deepStrictEqual((yield* owners.list("Ada", { limit: 10, after: undefined, fields: [] })).sessions, [])
+      yield* owners.end("Ada")
     }))
 
   it.effect("are all that createTable needs", () =>

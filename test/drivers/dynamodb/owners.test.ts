@@ -3,17 +3,20 @@
  */
 import type { AttributeValue } from "@aws-sdk/client-dynamodb"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Redacted } from "effect"
-import type { SessionStore } from "effect-session"
+import { Duration, Effect, Fiber, Layer, Redacted } from "effect"
+import { DynamoLayer, Session, SessionConfig, Sessions, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 import * as DynamoBackend from "../../../src/internal/drivers/dynamodb/backend.ts"
 import * as DynamoClient from "../../../src/internal/drivers/dynamodb/client.ts"
 import * as DynamoItems from "../../../src/internal/drivers/dynamodb/items.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
+import { secret } from "../../support/config.ts"
 import { type DynamoServer, keys, startDynamo, table } from "../../support/dynamoServer.ts"
+import { someOrders } from "../../support/interleave.ts"
 import * as OwnerIndexTest from "../../support/ownerIndex.ts"
+import * as OwnerLaws from "../../support/ownerLaws.ts"
 import { shared } from "../../support/redisServer.ts"
-import { times } from "../../support/storedSession.ts"
+import { newId, times } from "../../support/storedSession.ts"
 
 const server = shared(startDynamo())
 
@@ -32,14 +35,31 @@ const backendOf = (server: DynamoServer) =>
       Duration.seconds(5)
     ),
     ({ dynamo }) => {
-      const { owners, peek, ...backend } = DynamoBackend.make(dynamo, settings)
-      return { ...backend, owners: owners!, peek: peek! }
+      const { peek, ...backend } = DynamoBackend.make(dynamo, settings)
+      return { ...backend, peek: peek! }
     }
   )
 
 OwnerIndexTest.suite("owners in DynamoDB:", {
   backend: Effect.suspend(() => backendOf(server())),
   isForSeveral: true
+})
+
+describe("the sessions of an owner, in DynamoDB", () => {
+  OwnerLaws.suite(() => Effect.suspend(() => backendOf(server())), someOrders(200))
+})
+
+describe("a login that its owner has ended in advance", () => {
+  it.effect("gets no session, even if loading lags behind, as it may without consistentRead", () =>
+    Effect.gen(function*() {
+      const backend = yield* backendOf(server())
+      const lagging = { ...backend, load: () => Effect.undefined }
+      const store = yield* SessionStore.fromBackend(lagging)
+      const id = newId()
+      yield* backend.owners.bury(id.key, { supersededUntil: now, successor: "" })
+      const record = recordOf({ "~owner": JSON.stringify({ id: "Ada", until: now }) })
+      assert.deepStrictEqual(yield* store.create(id, record), { _tag: "Gone" })
+    }).pipe(Effect.provide(SessionConfig.layer({ secret }))))
 })
 
 /** A server of its own, with a back end that has made no request yet. */
@@ -152,6 +172,47 @@ describe("the requests of", () => {
         yield* backend.peek(Array.from({ length: count }, newHash), [])
         assert.deepStrictEqual(server.newOperations(), Array.from({ length: requests }, () => "BatchGetItem"))
       }
+    }))
+})
+
+describe("what an owner's sessions cost:", () => {
+  const onServer = (server: DynamoServer, options: SessionConfig.Options = {}) =>
+    Layer.provideMerge(DynamoLayer.layer(server.options), SessionConfig.layer({ secret, ...options }))
+
+  const login = Sessions.create(Session.setOwner("Ada"))
+
+  it.live("a login takes one request more, reading none, and ending all of them one each and four more", () =>
+    Effect.gen(function*() {
+      const server = yield* startDynamo()
+      yield* Effect.gen(function*() {
+        server.newRequests()
+        const { token } = yield* login
+        assert.deepStrictEqual(server.newOperations(), ["PutItem", "PutItem"], "a login")
+        yield* Effect.scoped(Sessions.open({ token }, { readonly: true }))
+        assert.deepStrictEqual(server.newOperations(), ["GetItem"], "reading")
+        yield* login
+        server.newRequests()
+        assert.lengthOf((yield* Sessions.list("Ada")).sessions, 2)
+        assert.deepStrictEqual(server.newOperations(), ["Query", "BatchGetItem"], "listing")
+        assert.strictEqual(yield* Sessions.destroyAll("Ada"), 2)
+        assert.deepStrictEqual(
+          server.newOperations(),
+          ["Query", "BatchGetItem", "PutItem", "PutItem", "BatchWriteItem", "Query"],
+          "ending"
+        )
+        const { load } = yield* SessionStore.SessionStore
+        assert.strictEqual((yield* load(new SessionStore.Token(Redacted.value(token))))._tag, "NotFound")
+      }).pipe(Effect.provide(onServer(server)))
+    }))
+
+  it.live("a login with a limit takes another one, which counts", () =>
+    Effect.gen(function*() {
+      const server = yield* startDynamo()
+      yield* Effect.gen(function*() {
+        server.newRequests()
+        yield* login
+        assert.deepStrictEqual(server.newOperations(), ["PutItem", "Query", "PutItem"])
+      }).pipe(Effect.provide(onServer(server, { owner: { limit: 3 } })))
     }))
 })
 

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { SessionTooLargeError } from "../../../SessionError.ts"
-import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, Conflict, OwnerIndex, SupersededRecord } from "../../../SessionStore.ts"
 import * as KeyLock from "../../concurrency/keyLock.ts"
 import * as Change from "../../record/change.ts"
 import type { Fields, SessionRecord, Times } from "../../record/record.ts"
@@ -14,7 +14,7 @@ import * as Expressions from "./expressions.ts"
 import * as Items from "./items.ts"
 import * as Owners from "./owners.ts"
 
-export const make = (dynamo: Dynamo, settings: Items.Table): Backend => {
+export const make = (dynamo: Dynamo, settings: Items.Table): Backend & { readonly owners: OwnerIndex } => {
   const { consistentRead, table, ttlAttribute } = settings
   const { keyOf, toItem, toKey, toMark } = Items.forTable(settings)
   const locked = KeyLock.make()
