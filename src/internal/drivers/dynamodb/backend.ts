@@ -9,7 +9,7 @@ import * as Change from "../../record/change.ts"
 import type { Fields, SessionRecord, Times } from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
 import * as Batches from "./batches.ts"
-import type { Dynamo, DynamoError, Item } from "./client.ts"
+import { type Dynamo, DynamoError, type Item } from "./client.ts"
 import * as Expressions from "./expressions.ts"
 import * as Items from "./items.ts"
 import * as Owners from "./owners.ts"
@@ -36,8 +36,18 @@ export const make = (dynamo: Dynamo, settings: Items.Table): Backend & { readonl
   /** What was there when a condition was not met. A stand-in for development may not say, and is asked. */
   const whatIsThere = (key: string, { item }: DynamoError) => item === undefined ? read(key) : Effect.succeed(item)
 
-  const create = (key: string, record: SessionRecord) =>
-    ifMet(put(toItem(key, record, Items.newCommit()), Expressions.ifNothingIsThere))
+  const create = (key: string, record: SessionRecord): Effect.Effect<boolean, unknown> =>
+    Effect.suspend(() => {
+      const commit = Items.newCommit()
+      return put(toItem(key, record, commit), Expressions.ifNothingIsThere).pipe(
+        Effect.as(true),
+        Effect.catchIf(isRefused, (error) =>
+          // Where the SDK has tried again, it may be what the first try has stored.
+          error.attempts === 1
+            ? Effect.succeed(false)
+            : Effect.map(whatIsThere(key, error), (item) => Items.isOf(item, commit)))
+      )
+    })
 
   const update = (key: string, change: Change.Change, times: Times): Effect.Effect<boolean | Conflict, unknown> =>
     Effect.suspend(() => {
@@ -209,15 +219,12 @@ export const make = (dynamo: Dynamo, settings: Items.Table): Backend & { readonl
 // answers
 // -----------------------------------------------------------------------------
 
-const isRefused = ({ code }: DynamoError): boolean => code === "ConditionalCheckFailedException"
+const isRefused = (error: DynamoError | SessionTooLargeError): error is DynamoError =>
+  error instanceof DynamoError && error.code === "ConditionalCheckFailedException"
 
 const isInvalid = ({ code }: DynamoError): boolean => code === "ValidationException"
 
 const isTooLarge = (error: DynamoError): boolean => isInvalid(error) && /item size/i.test(error.message)
 
-const ifMet = <E>(write: Effect.Effect<unknown, E | DynamoError>): Effect.Effect<boolean, E | DynamoError> =>
-  Effect.catchIf(
-    Effect.as(write, true),
-    (error) => (error as Partial<DynamoError>).code === "ConditionalCheckFailedException",
-    () => Effect.succeed(false)
-  )
+const ifMet = (write: Effect.Effect<unknown, DynamoError | SessionTooLargeError>) =>
+  Effect.catchIf(Effect.as(write, true), isRefused, () => Effect.succeed(false))

@@ -7,17 +7,18 @@ import { toName } from "../../store/fieldName.ts"
 import type { Value } from "./client.ts"
 import { toMap, toNumber, toTtl, toValue } from "./items.ts"
 
+export const orTellWhatIsThere = { ReturnValuesOnConditionCheckFailure: "ALL_OLD" }
+
 export const ifNothingIsThere = {
   ConditionExpression: "attribute_not_exists(#id)",
-  ExpressionAttributeNames: { "#id": "id" }
+  ExpressionAttributeNames: { "#id": "id" },
+  ...orTellWhatIsThere
 }
 
 export const unlessSuperseded = {
   ConditionExpression: "attribute_not_exists(#until)",
   ExpressionAttributeNames: { "#until": "supersededUntil" }
 }
-
-export const orTellWhatIsThere = { ReturnValuesOnConditionCheckFailure: "ALL_OLD" }
 
 /** Nothing if it is too much for an expression. A session has a last commit; the mark of a superseded one has not. */
 export const ifItHolds = (fields: Fields) => {
