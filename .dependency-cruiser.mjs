@@ -69,7 +69,14 @@ const parts = [
 
   // The session of a request knows neither HTTP nor any driver.
   ["internal/request", ["internal/record", "internal/token", "internal/concurrency", "SessionError"]],
-  ["Session", ["internal/request", "internal/record", "internal/token", "SessionConfig", "SessionError"]],
+  ["Session", [
+    "internal/request",
+    "internal/record",
+    "internal/token",
+    "internal/config",
+    "SessionConfig",
+    "SessionError"
+  ]],
   ["SessionKey", ["internal/record", "Session"]],
   ["internal/http", ["internal/request", "internal/record", "internal/token", "SessionError"]],
   [

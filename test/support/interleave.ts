@@ -72,7 +72,7 @@ const play = Effect.fnUntraced(function*(
   stops: Partial<Record<Name, number>>
 ) {
   const turns = { A: new Turns(stops.A ?? -1), B: new Turns(stops.B ?? -1) }
-  const start = (name: Name) => Effect.forkChild(programs[name](stepwise(backend, turns[name].step)))
+  const start = (name: Name) => Effect.forkDetach(programs[name](stepwise(backend, turns[name].step)))
   const fibers = { A: yield* start("A"), B: yield* start("B") }
   const order: Array<Name> = []
   const steps: Array<string> = []
@@ -115,46 +115,41 @@ const untilIdle = Effect.fnUntraced(function*(
   } while (!isIdle(a, fiberA) || !isIdle(b, fiberB))
 })
 
+/** Which orders there are, and where a program stops for good, as after a crash. */
+export interface Options {
+  /** If there are more, so many of them, by chance. */
+  readonly atMost?: number | undefined
+  /** After so many of its steps. */
+  readonly stops?: Partial<Record<Name, number>>
+}
+
 /** Runs the test for each order, one after the other; the answer is how many there were. */
-export const everyOrder = Effect.fnUntraced(function*<E, R>(test: Test<E, R>, stops: Stops = {}) {
+export const everyOrder = Effect.fnUntraced(function*<E, R>(
+  test: (
+    play: (
+      backend: SessionStore.Backend,
+      programs: Readonly<Record<Name, Program>>
+    ) => Effect.Effect<Run>
+  ) => Effect.Effect<void, E, R>,
+  { atMost = Infinity, stops = {} }: Options = {}
+) {
   let wanted: ReadonlyArray<Name> | undefined = []
   let count = 0
-  while (wanted !== undefined) {
-    wanted = yield* tryOrder(test, wanted, stops)
+  while (wanted !== undefined && count < atMost) {
+    const current: ReadonlyArray<Name> = wanted
+    wanted = undefined
+    yield* test((backend, programs) =>
+      Effect.map(play(backend, programs, current, stops), ({ choices, order, run }) => {
+        // The last choice that can be made in the other way.
+        const last = choices.findLast((at) => order[at] === "A")
+        if (atMost < Infinity) wanted = byChance()
+        else if (last !== undefined) wanted = [...order.slice(0, last), "B"]
+        return run
+      })
+    )
     count++
   }
   return count
 })
 
-/**
- * As many orders as are asked for, drawn by lot: for back ends that are too slow for all of them. The answer is how many there
- * were.
- */
-export const someOrders = (count: number): typeof everyOrder =>
-  Effect.fnUntraced(function*<E, R>(test: Test<E, R>, stops: Stops = {}) {
-    for (let drawn = 0; drawn < count; drawn++) yield* tryOrder(test, drawOrder(), stops)
-    return count
-  })
-
-type Stops = Partial<Record<Name, number>>
-
-type Test<E, R> = (
-  play: (backend: SessionStore.Backend, programs: Readonly<Record<Name, Program>>) => Effect.Effect<Run>
-) => Effect.Effect<void, E, R>
-
-/** The answer is what else can be wanted, until nothing is left. */
-const tryOrder = Effect.fnUntraced(function*<E, R>(test: Test<E, R>, wanted: ReadonlyArray<Name>, stops: Stops) {
-  let next: ReadonlyArray<Name> | undefined
-  yield* test((backend, programs) =>
-    Effect.map(play(backend, programs, wanted, stops), ({ choices, order, run }) => {
-      // The last choice that can be made in the other way.
-      const last = choices.findLast((at) => order[at] === "A")
-      if (last !== undefined) next = [...order.slice(0, last), "B"]
-      return run
-    })
-  )
-  return next
-})
-
-/** Longer than any. */
-const drawOrder = (): ReadonlyArray<Name> => Array.from({ length: 100 }, () => Math.random() < 0.5 ? "A" : "B")
+const byChance = (): ReadonlyArray<Name> => Array.from({ length: 50 }, () => Math.random() < 0.5 ? "A" : "B")

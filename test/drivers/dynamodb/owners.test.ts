@@ -12,7 +12,6 @@ import * as DynamoItems from "../../../src/internal/drivers/dynamodb/items.ts"
 import * as Identifier from "../../../src/internal/token/identifier.ts"
 import { secret } from "../../support/config.ts"
 import { type DynamoServer, keys, startDynamo, table } from "../../support/dynamoServer.ts"
-import { someOrders } from "../../support/interleave.ts"
 import * as OwnerIndexTest from "../../support/ownerIndex.ts"
 import * as OwnerLaws from "../../support/ownerLaws.ts"
 import { shared } from "../../support/redisServer.ts"
@@ -46,7 +45,7 @@ OwnerIndexTest.suite("owners in DynamoDB:", {
 })
 
 describe("the sessions of an owner, in DynamoDB", () => {
-  OwnerLaws.suite(() => Effect.suspend(() => backendOf(server())), someOrders(200))
+  OwnerLaws.suite(() => Effect.suspend(() => backendOf(server())), { orders: 60 })
 })
 
 describe("a login that its owner has ended in advance", () => {
