@@ -96,6 +96,10 @@ const parts = [
     "SessionMiddleware",
     ["internal/http", "internal/request", "internal/config", "Session", "SessionConfig", "SessionStore", "SessionError"]
   ],
+  [
+    "SessionOwnersTest",
+    ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
+  ],
   ["bin", ["SessionConfig"]],
   ["index", ["\\w+"]]
 ]
