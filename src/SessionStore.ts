@@ -411,7 +411,8 @@ export interface Backend {
 
   /**
    * What is stored under several keys, with no more of each session than its times and these fields, as far as it has them.
-   * Keys with nothing under them are not in the answer. Without it, the store loads them one by one.
+   * Keys with nothing under them are not in the answer. It never lags behind, even if `load` does. Without it, the store loads
+   * them one by one.
    */
   readonly peek?: (
     keys: ReadonlyArray<string>,

@@ -115,8 +115,14 @@ const operations = (
   /** Something is under the key of an id that should be new. If the owner has ended the session in advance, it is a mark. */
   const notThere = ({ key }: Id, { fields }: SessionRecord): Effect.Effect<Gone | Taken, unknown> =>
     fields.has(Meta.owner)
-      ? Effect.map(Afresh.reading(backend.load(key)), (stored) => Owners.isBuried(stored) ? gone : taken)
+      ? Effect.map(Afresh.reading(seeNow(key)), (stored) => Owners.isBuried(stored) ? gone : taken)
       : Effect.succeed(taken)
+
+  /** Loading may lag behind, if the driver is told so: then the mark would not be seen, and the session come under another id. */
+  const seeNow = (key: string) =>
+    backend.peek === undefined
+      ? backend.load(key)
+      : Effect.map(backend.peek([key], []), (found) => found.get(key))
 
   /** The new id is in use. It may be this very session: the answer to a first try was lost. */
   const regenerateAgain = Effect.fnUntraced(function*(
