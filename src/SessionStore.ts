@@ -213,8 +213,15 @@ export type Loaded =
     /** A token to send instead, where the one that came was made with a secret that is being retired. */
     readonly renewed: Token | undefined
   }
-  | { readonly _tag: "NotFound"; readonly reason: NotFoundReason }
-  | { readonly _tag: "Superseded" }
+  | {
+    readonly _tag: "NotFound"
+    readonly reason: NotFoundReason
+    /** The id that the token is for, if it was made here: so that whoever reads of it knows which session it was. */
+    readonly id?: Id
+    /** What is still stored of a session whose time is over. */
+    readonly record?: SessionRecord
+  }
+  | { readonly _tag: "Superseded"; readonly id?: Id }
 
 /**
  * Why there is no session: the token has not the shape of one; it was not made here, or altered; nothing is stored for

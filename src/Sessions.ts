@@ -23,13 +23,16 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Cookie from "./internal/http/cookie.ts"
 import * as Environment from "./internal/request/environment.ts"
+import * as Events from "./internal/request/events.ts"
 import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
 import * as Session from "./Session.ts"
 import { GenerateId, SessionConfig, type Settings } from "./SessionConfig.ts"
 import { type CommitError, SessionGoneError, type SessionStoreError } from "./SessionError.ts"
+import type { SessionEvent } from "./SessionEvent.ts"
 import { SessionStore } from "./SessionStore.ts"
 
 // -----------------------------------------------------------------------------
@@ -304,6 +307,51 @@ export function destroy(
     ? committing(target, Session.destroy)
     : Effect.flatMap(open(target), (session) => committing(session, Session.destroy))
 }
+
+// -----------------------------------------------------------------------------
+// what happens
+// -----------------------------------------------------------------------------
+
+/**
+ * What happens to the sessions of a store in this process, from now on: in the requests of the middleware, and in what you
+ * do with `Sessions`. See `SessionEvent` for what there is.
+ *
+ * **Details**
+ *
+ * Nobody waits for those who listen. For each of them, up to 1,024 events wait; what comes on top of that is dropped for it
+ * and counted in the metric `effect_session_dropped_events`, by `event`. If that is too few, put `Stream.buffer` behind.
+ * While nobody listens, events cost nothing.
+ *
+ * **Gotchas**
+ *
+ * What happens on another server is not told here. A store is known by the service: give the stream the same Layer as the
+ * middleware.
+ *
+ * **Example** (A mail about a new login)
+ *
+ * ```ts
+ * import { Effect, Layer, Option, Stream } from "effect"
+ * import { Sessions } from "effect-session"
+ *
+ * declare const sendMail: (owner: string) => Effect.Effect<void>
+ *
+ * const Mails = Layer.effectDiscard(
+ *   Sessions.events.pipe(
+ *     Stream.filter((event) =>
+ *       event._tag === "Created" || event._tag === "Regenerated" && Option.isNone(event.previousOwner)
+ *     ),
+ *     Stream.runForEach(({ owner }) => Option.isSome(owner) ? sendMail(owner.value) : Effect.void),
+ *     Effect.forkScoped
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category what happens
+ */
+export const events: Stream.Stream<SessionEvent, never, SessionStore> = Stream.unwrap(
+  Effect.map(SessionStore, (store) => Events.listenersOf(store).events)
+)
 
 // -----------------------------------------------------------------------------
 // the session itself

@@ -3,13 +3,13 @@
  */
 import * as Effect from "effect/Effect"
 import type { SessionStore } from "../../SessionStore.ts"
-import { gone, notFound, unchanged } from "./answers.ts"
+import { gone, unchanged } from "./answers.ts"
 
 export const make = (driver: string): SessionStore => ({
   "~effect-session/SessionStore": "~effect-session/SessionStore",
   driver,
   stateless: false,
-  load: () => Effect.succeed(notFound.unknown),
+  load: () => Effect.succeed({ _tag: "NotFound", reason: "unknown" }),
   create: () => Effect.succeed(unchanged),
   update: () => Effect.succeed(gone),
   touch: () => Effect.succeed(gone),

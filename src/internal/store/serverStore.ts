@@ -16,7 +16,18 @@ import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import * as KeyRing from "../token/keyRing.ts"
 import * as Protection from "../token/protection.ts"
 import { Id, Token } from "../token/secret.ts"
-import { conflict, gone, isConflict, notFound, superseded, taken, unchanged, written } from "./answers.ts"
+import {
+  conflict,
+  expired,
+  gone,
+  isConflict,
+  notOurs,
+  superseded,
+  taken,
+  unchanged,
+  unknown,
+  written
+} from "./answers.ts"
 import * as Guard from "./guard.ts"
 import * as Successor from "./successor.ts"
 
@@ -58,13 +69,13 @@ const operations = (
   const load = ({ text: token }: Token) =>
     Effect.withFiber((fiber) => {
       const opened = protection.open(token)
-      if (opened._tag === "Rejected") return Effect.succeed(notFound[opened.reason])
+      if (opened._tag === "Rejected") return Effect.succeed(notOurs[opened.reason])
       const id = new Id(opened.id)
       return Effect.map(backend.load(id.key), (stored): Loaded => {
-        if (stored === undefined) return notFound.unknown
+        if (stored === undefined) return unknown(id)
         const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-        if ("supersededUntil" in stored) return now < stored.supersededUntil ? superseded : notFound.unknown
-        if (expiry.isExpired(stored, now)) return notFound.expired
+        if ("supersededUntil" in stored) return now < stored.supersededUntil ? superseded(id) : unknown(id)
+        if (expiry.isExpired(stored, now)) return expired(id, stored)
         const renewed = opened.outdated ? new Token(protection.protect(opened.id)) : undefined
         return { _tag: "Found", id, record: stored, renewed }
       })

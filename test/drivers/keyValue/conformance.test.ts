@@ -64,6 +64,7 @@ const newSession = Effect.fnUntraced(function*(fields: Readonly<Record<string, s
   const record = { createdAt: now, touchedAt: now, expiresAt: now + hour, fields: new Map(Object.entries(fields)) }
   yield* store.create(id, record)
   return {
+    id,
     key: id.key,
     load: store.load(new Token(id.text)),
     update: (field: string, value: string) => store.update(id, Change.set(Change.none, field, value), record),
@@ -110,9 +111,9 @@ describe.each(stores)("a KeyValueStore $where", ({ store }) => {
       Effect.gen(function*() {
         const store = yield* KeyValueStore.KeyValueStore
         for (const damaged of ["", "{", "null", "[1]", "3", "\"text\"", "{\"data\":{}}"]) {
-          const { key, load, update } = yield* newSession()
+          const { id, key, load, update } = yield* newSession()
           yield* store.set(`session:${key}`, damaged)
-          assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown" })
+          assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown", id })
           assert.strictEqual((yield* update("name", "1"))._tag, "Gone")
           assert.strictEqual(yield* store.get(`session:${key}`), damaged)
         }

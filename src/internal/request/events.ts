@@ -1,0 +1,138 @@
+/**
+ * Telling what happens to sessions to those in this process who listen. Nobody who tells waits: each listener has a buffer of
+ * its own, and what does not fit into it is counted and dropped.
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import type { Destroyed, Rejection, SessionEvent } from "../../SessionEvent.ts"
+import type { SessionStore } from "../../SessionStore.ts"
+import * as Meta from "../record/meta.ts"
+import { type Fields, parse, type SessionRecord } from "../record/record.ts"
+import type { Intent } from "./intent.ts"
+import * as Observability from "./observability.ts"
+import type { Id } from "./state.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** So many events wait for a listener. */
+export const bufferSize = 1_024
+
+/** What was presented, and is no session. */
+export interface Refused {
+  readonly reason: Rejection
+  readonly id?: Id | undefined
+  readonly record?: SessionRecord | undefined
+}
+
+/** Those who listen to what happens in one store. Ask whether they are there first: an event that nobody hears is not made. */
+export class Listeners {
+  readonly #queues = new Set<Queue.Queue<SessionEvent>>()
+  /** The handles of sessions that have ended, the latest of them: the end of each is told once. */
+  readonly #ended = new Set<string>()
+
+  get areThere(): boolean {
+    return this.#queues.size > 0
+  }
+
+  /** The events from the moment on that the stream runs, until it ends. */
+  get events(): Stream.Stream<SessionEvent> {
+    const listening = Effect.acquireRelease(
+      Effect.tap(Queue.dropping<SessionEvent>(bufferSize), (queue) => Effect.sync(() => this.#queues.add(queue))),
+      (queue) => {
+        this.#queues.delete(queue)
+        return Queue.shutdown(queue)
+      }
+    )
+    return Stream.unwrap(Effect.map(listening, Stream.fromQueue))
+  }
+
+  /** The store has done what a request intended, and `id` is that of the session by now. */
+  committed(intent: Intent, id: Id, fiber: AnyFiber): void {
+    const { record: { fields } } = intent
+    switch (intent.operation) {
+      case "create":
+        return this.#tell({ _tag: "Created", handle: id.handle, owner: ownerIn(fields), at: now(fiber) }, fiber)
+      case "regenerate":
+        return this.#tell({
+          _tag: "Regenerated",
+          handle: id.handle,
+          previousHandle: intent.id.handle,
+          owner: ownerIn(fields),
+          previousOwner: ownerIn(intent.before),
+          at: now(fiber)
+        }, fiber)
+      case "destroy":
+        return this.destroyed({ handle: id.handle, owner: ownerIn(fields), by: "itself" }, fiber)
+    }
+  }
+
+  /** A session has ended. */
+  destroyed(ended: Omit<Destroyed, "_tag" | "at">, fiber: AnyFiber): void {
+    remember(this.#ended, ended.handle)
+    this.#tell({ _tag: "Destroyed", ...ended, at: now(fiber) }, fiber)
+  }
+
+  /** The time of a session is over, of which others may have been told. */
+  expired(id: Id, fields: Fields, fiber: AnyFiber): boolean {
+    if (this.#ended.has(id.handle)) return false
+    this.destroyed({ handle: id.handle, owner: ownerIn(fields), by: "expiry" }, fiber)
+    return true
+  }
+
+  /** A client came with what is no session. */
+  rejected({ id, reason, record }: Refused, fiber: AnyFiber): void {
+    if (reason === "expired" && id && record && this.expired(id, record.fields, fiber)) return
+    const handle = Option.map(Option.fromUndefinedOr(id), ({ handle }) => handle)
+    const owner = record === undefined ? Option.none() : ownerIn(record.fields)
+    this.#tell({ _tag: "Rejected", reason, handle, owner, at: now(fiber) }, fiber)
+  }
+
+  #tell(event: SessionEvent, fiber: AnyFiber): void {
+    for (const queue of this.#queues) {
+      if (!Queue.offerUnsafe(queue, event)) Observability.count(Observability.droppedEvents[event._tag], fiber)
+    }
+  }
+}
+
+/** Those of a store: whatever is done with it in this process, they are told. */
+export const listenersOf = (store: SessionStore | undefined): Listeners => {
+  if (store === undefined) return new Listeners()
+  const known = listeners.get(store)
+  if (known !== undefined) return known
+  const made = new Listeners()
+  listeners.set(store, made)
+  return made
+}
+
+const listeners = new WeakMap<SessionStore, Listeners>()
+
+/** Tells that a session has ended which is not that of a request. */
+export const destroyed = (store: SessionStore, ended: Omit<Destroyed, "_tag" | "at">): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    const listeners = listenersOf(store)
+    if (listeners.areThere) listeners.destroyed(ended, fiber)
+    return Exit.void
+  })
+
+const now = (fiber: AnyFiber): DateTime.Utc => DateTime.makeUnsafe(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
+
+/** Keeps as many as a listener has room for: the oldest goes. */
+const remember = (handles: Set<string>, handle: string): void => {
+  handles.add(handle)
+  if (handles.size > bufferSize) handles.delete(handles.values().next().value!)
+}
+
+/** Whose session it is. What is there may have been damaged. */
+const ownerIn = (fields: Fields): Option.Option<string> => {
+  const text = fields.get(Meta.owner)
+  const owner = text === undefined ? undefined : parse(text)
+  return typeof owner === "object" && owner !== null && "id" in owner && typeof owner.id === "string"
+    ? Option.some(owner.id)
+    : Option.none()
+}
