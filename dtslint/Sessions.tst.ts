@@ -1,5 +1,12 @@
-import { type Effect, type Option, type Redacted, type Scope } from "effect"
-import { type Session, type SessionConfig, type SessionError, Sessions, type SessionStore } from "effect-session"
+import { type DateTime, type Effect, type Option, type Redacted, type Scope, type Stream } from "effect"
+import {
+  type Session,
+  type SessionConfig,
+  type SessionError,
+  type SessionEvent,
+  Sessions,
+  type SessionStore
+} from "effect-session"
 import { describe, expect, it } from "tstyche"
 
 type Services = SessionStore.SessionStore | SessionConfig.SessionConfig
@@ -33,6 +40,20 @@ describe("Sessions", () => {
     type Opened<R> = Effect.Effect<Session.Session, SessionError.SessionStoreError, R>
     expect(Sessions.open({ token })).type.toBe<Opened<Services>>()
     expect(Sessions.openScoped({ token })).type.toBe<Opened<Services | Scope.Scope>>()
+  })
+
+  it("has the events of a store, each with its time and an owner if there is one", () => {
+    expect(Sessions.events).type.toBe<Stream.Stream<SessionEvent.SessionEvent, never, SessionStore.SessionStore>>()
+    type Event = SessionEvent.SessionEvent
+    expect<Event["_tag"]>().type.toBe<"Created" | "Regenerated" | "Destroyed" | "Rejected">()
+    expect<Event["owner"]>().type.toBe<Option.Option<string>>()
+    expect<Event["at"]>().type.toBe<DateTime.Utc>()
+    expect<Exclude<Event, SessionEvent.Rejected>["handle"]>().type.toBe<string>()
+    expect<SessionEvent.Rejected["handle"]>().type.toBe<Option.Option<string>>()
+    expect<SessionEvent.Destroyed["by"]>().type.toBe<"itself" | "owner" | "administrator" | "expiry">()
+    expect<SessionEvent.Rejected["reason"]>().type.toBe<
+      "malformed" | "tampered" | "unknown" | "expired" | "superseded" | "duplicate"
+    >()
   })
 
   it("takes a token that is redacted, and no other", () => {

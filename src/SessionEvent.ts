@@ -92,8 +92,9 @@ export type EndedBy = "itself" | "owner" | "administrator" | "expiry"
  *
  * **Details**
  *
- * It has a handle if the token was made here, so that you know which session it was, and an owner if the store still has
- * it. The first request that finds a session expired is told as `Destroyed` and not as this.
+ * If the token was made here, it has the handle of the session that the token was for, and the owner if the store still has
+ * the session. With `id.protection: "none"` there is nothing to tell by, and any id that a client makes up has a handle.
+ * The first request that finds a session expired is told as {@link Destroyed} and not as this.
  *
  * @since 0.1.0
  * @category models

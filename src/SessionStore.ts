@@ -216,9 +216,9 @@ export type Loaded =
   | {
     readonly _tag: "NotFound"
     readonly reason: NotFoundReason
-    /** The id that the token is for, if it was made here: so that whoever reads of it knows which session it was. */
+    /** The id in the token, if the token was made here: what is told of it names the session. */
     readonly id?: Id
-    /** What is still stored of a session whose time is over. */
+    /** What is still stored, if the session's time is over. */
     readonly record?: SessionRecord
   }
   | { readonly _tag: "Superseded"; readonly id?: Id }
