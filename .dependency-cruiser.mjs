@@ -27,7 +27,8 @@ const parts = [
       "SessionError"
     ]
   ],
-  ["SessionStore", ["internal/store", "internal/record", "internal/token", "SessionError"]],
+  ["SessionOwners", []],
+  ["SessionStore", ["internal/store", "internal/record", "internal/token", "SessionOwners", "SessionError"]],
 
   // Drivers do not know each other: each has its folder and its public module, and goes when these go.
   ...[
@@ -58,6 +59,7 @@ const parts = [
         "internal/config",
         "internal/store",
         "SessionConfig",
+        "SessionOwners",
         "SessionStore",
         "SessionError"
       ]
@@ -71,7 +73,19 @@ const parts = [
   ["Session", ["internal/request", "internal/record", "internal/token", "SessionConfig", "SessionError"]],
   ["SessionKey", ["internal/record", "Session"]],
   ["internal/http", ["internal/request", "internal/record", "internal/token", "SessionError"]],
-  ["Sessions", ["internal/http", "internal/request", "Session", "SessionConfig", "SessionStore", "SessionError"]],
+  [
+    "Sessions",
+    [
+      "internal/http",
+      "internal/request",
+      "internal/record",
+      "Session",
+      "SessionConfig",
+      "SessionOwners",
+      "SessionStore",
+      "SessionError"
+    ]
+  ],
   [
     "SessionMiddleware",
     ["internal/http", "internal/request", "internal/config", "Session", "SessionConfig", "SessionStore", "SessionError"]

@@ -6,7 +6,7 @@
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -14,6 +14,7 @@ import * as Setting from "./internal/config/settings.ts"
 import * as MemoryBackend from "./internal/drivers/memory/backend.ts"
 import type { DurationInput, SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -44,7 +45,7 @@ const Options = Schema.Struct({
  */
 export const make: (
   options?: Options
-) => Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options = {}) {
     const { capacity, sweepEvery } = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
     const backend = MemoryBackend.make(capacity)
@@ -72,8 +73,8 @@ export const make: (
  */
 export const layer = (
   options?: Options
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
-  Layer.effect(SessionStore.SessionStore, make(options))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+  SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -83,5 +84,5 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError | Config.ConfigError, SessionConfig> =>
-  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError | Config.ConfigError, SessionConfig> =>
+  SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))

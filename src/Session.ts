@@ -25,6 +25,7 @@ import * as Schema from "effect/Schema"
 import type { Json, JsonObject } from "effect/Schema"
 import type { Rewrite } from "./internal/record/draft.ts"
 import * as FlashMessage from "./internal/record/flash.ts"
+import * as Owner from "./internal/record/owner.ts"
 import { endOfTime, fieldOfKey, type Fields, keyOfField, parse } from "./internal/record/record.ts"
 import { AtomicSession } from "./internal/request/atomic.ts"
 import * as Environment from "./internal/request/environment.ts"
@@ -40,11 +41,14 @@ import {
   SessionClosedError,
   SessionConflictError,
   SessionGoneError,
+  type SessionLimitError,
+  SessionOwnerError,
   SessionReadonlyError,
   type SessionStoreError,
   SessionValueError
 } from "./SessionError.ts"
 import type * as SessionKey from "./SessionKey.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 
 /**
  * @since 0.1.0
@@ -680,6 +684,65 @@ export const destroy: Effect.Effect<
   session.phase === "open"
     ? session.update(Operation.ended)
     : Effect.fail(new SessionClosedError({ operation: "destroy" })))
+
+/**
+ * Says whose session it is, such as at a login: by the user's id, a text of 1 to 1,024 bytes. The session gets a new id, as
+ * with {@link regenerate}, if this request has not given it one yet, and is the owner's until it ends.
+ *
+ * **Details**
+ *
+ * From this call on, `Sessions.destroyAll` of that owner ends the session too, even if it is called before this request has
+ * written anything. For that, this is one call of the store. So a session that is written more than an hour later is gone.
+ *
+ * Where the setting `owner.limit` allows no more sessions of that owner, this is a {@link SessionError.SessionLimitError}, or,
+ * with `owner.policy` `"evict"`, it ends the session of the owner that has been unused for longest.
+ *
+ * If you also call {@link setLifetime}, call it first: then the store is not asked again.
+ *
+ * **Example** (A login)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { HttpServerResponse } from "effect/http"
+ * import { Session } from "effect-session"
+ *
+ * const login = (userId: string) =>
+ *   Session.setOwner(userId).pipe(
+ *     Effect.as(HttpServerResponse.redirect("/account", { status: 303 })),
+ *     Effect.catchTag("SessionLimitError", () =>
+ *       Effect.succeed(HttpServerResponse.text("You are logged in on too many devices", { status: 409 })))
+ *   )
+ * ```
+ *
+ * @since 0.1.0
+ * @category owner
+ */
+export const setOwner = (id: string): Effect.Effect<
+  void,
+  SessionStoreError | SessionOwnerError | SessionLimitError | SessionReadonlyError | SessionClosedError,
+  Session | SessionOwners
+> =>
+  changing(
+    "setOwner",
+    (
+      session,
+      clock
+    ): Effect.Effect<void, SessionStoreError | SessionOwnerError | SessionLimitError | SessionClosedError> => {
+      if (session.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setOwner" }))
+      const reason = Owner.mistakeIn(id)
+      return reason === undefined ? session.setOwner(id, clock) : Effect.fail(new SessionOwnerError({ reason }))
+    }
+  )
+
+/**
+ * Whose session it is; none if nobody has said so.
+ *
+ * @since 0.1.0
+ * @category owner
+ */
+export const owner: Effect.Effect<Option.Option<string>, SessionStoreError, Session> = reading((session) =>
+  Exit.succeed(Option.map(Option.fromUndefinedOr(State.ownerOf(session.loaded)), ({ id }) => id))
+)
 
 /**
  * Extends the life of the session by its `age`, also if that was done a moment ago. Otherwise requests that use the

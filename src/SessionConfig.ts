@@ -88,6 +88,11 @@ const flashFields = {
   sizeLimit: Setting.size(16_384)
 }
 
+const ownerFields = {
+  limit: Setting.count({ minimum: 1, maximum: 1_000 }),
+  policy: Setting.oneOf(["refuse", "evict"], "refuse")
+}
+
 const storeFields = {
   type: Setting.oneOf(drivers, "cookie")
 }
@@ -106,13 +111,14 @@ const plainFields = {
   retries: Setting.integer({ minimum: 0, maximum: 10 }, 0)
 }
 
-const groups = { id: idFields, cookie: cookieFields, flash: flashFields, store: storeFields }
+const groups = { id: idFields, cookie: cookieFields, flash: flashFields, owner: ownerFields, store: storeFields }
 
 const Written = Schema.Struct({
   ...plainFields,
   id: Setting.group(idFields),
   cookie: Setting.group(cookieFields),
-  flash: Setting.group(flashFields)
+  flash: Setting.group(flashFields),
+  owner: Setting.group(ownerFields)
 })
 
 /**
@@ -182,6 +188,7 @@ export interface Options {
   readonly id?: { readonly protection?: Settings["id"]["protection"] }
   readonly cookie?: Partial<Settings["cookie"]>
   readonly flash?: Partial<Omit<Settings["flash"], "sizeLimit">> & { readonly sizeLimit?: SizeInput }
+  readonly owner?: Partial<Omit<Settings["owner"], "limit">> & { readonly limit?: number | "unlimited" }
   readonly store?: { readonly type: typeof drivers[number]; readonly [setting: string]: unknown }
 }
 

@@ -33,6 +33,22 @@ export const StoreOperation = Schema.Literals(["load", "create", "update", "touc
 export type StoreOperation = typeof StoreOperation.Type
 
 /**
+ * What a store is asked about owners: to index a session, to list those of an owner, or to end them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const OwnerOperation = Schema.Literals(["index", "list", "end"])
+
+/**
+ * What a store is asked about owners: to index a session, to list those of an owner, or to end them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OwnerOperation = typeof OwnerOperation.Type
+
+/**
  * The store failed, or did not answer within the time limit. Status 503: the session may well exist, so this is never
  * taken for "not logged in".
  *
@@ -41,7 +57,7 @@ export type StoreOperation = typeof StoreOperation.Type
  */
 export class SessionStoreError extends Schema.TaggedError<SessionStoreError>()("SessionStoreError", {
   driver: Schema.String,
-  operation: StoreOperation,
+  operation: Schema.Literals([...StoreOperation.literals, ...OwnerOperation.literals]),
   cause: Schema.Defect()
 }, { httpApiStatus: 503 }) {
   override get message(): string {
@@ -174,6 +190,42 @@ export class SessionConflictError extends Schema.TaggedError<SessionConflictErro
     return this.reason === "taken"
       ? `Session key "${this.key}": another request has taken the value that this one took with Session.pull`
       : "Other requests changed the session each time this one tried to save its changes"
+  }
+  [HttpServerRespondable.symbol]() {
+    return conflict
+  }
+}
+
+/**
+ * A text that can't be the id of an owner. Status 500, as it comes from the application. `reason` says what is wrong with it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionOwnerError extends Schema.TaggedError<SessionOwnerError>()("SessionOwnerError", {
+  reason: Schema.String
+}, { httpApiStatus: 500 }) {
+  override get message(): string {
+    return `This can't be the owner of a session: ${this.reason}. Use a text of 1 to 1,024 bytes, such as the user's id`
+  }
+  [HttpServerRespondable.symbol]() {
+    return internal
+  }
+}
+
+/**
+ * The owner has as many sessions as the setting `owner.limit` allows, and `owner.policy` is `"refuse"`: nothing was written.
+ * Status 409.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionLimitError extends Schema.TaggedError<SessionLimitError>()("SessionLimitError", {
+  limit: Schema.Int
+}, { httpApiStatus: 409 }) {
+  override get message(): string {
+    return `The owner has ${this.limit} sessions, and owner.limit allows no more. ` +
+      "End one of them first, or set owner.policy to \"evict\""
   }
   [HttpServerRespondable.symbol]() {
     return conflict

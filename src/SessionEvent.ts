@@ -76,8 +76,8 @@ export interface Destroyed {
  * Who has ended a session.
  *
  * - `"itself"`: a request of the session, or whoever holds its token.
- * - `"owner"`: another session of its owner.
- * - `"administrator"`: whoever ended it from outside a request.
+ * - `"owner"`: another session of its owner, also by logging in where `owner.limit` leaves no room.
+ * - `"administrator"`: anybody else, with `Sessions.destroyHandle` and the like: a job, or a request of somebody else.
  * - `"expiry"`: its time was over when a request came with it, or before that request had written its changes. It is told
  *   once. A session that no request comes with any more ends silently, and so does one that the back end itself has
  *   removed by then, as Redis does: its token is `Rejected` as `"unknown"`.

@@ -10,8 +10,10 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { Json } from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type { Change, Overwritten } from "./internal/record/change.ts"
 import type { Fields, SessionRecord, Times } from "./internal/record/record.ts"
 import * as DriverBackend from "./internal/store/driverBackend.ts"
@@ -20,6 +22,8 @@ import * as ServerStore from "./internal/store/serverStore.ts"
 import { Id, Token } from "./internal/token/secret.ts"
 import type { SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError, SessionStoreError, SessionTooLargeError, StoreOperation } from "./SessionError.ts"
+import { SessionOwners as Owners } from "./SessionOwners.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 
 export type {
   /**
@@ -149,6 +153,9 @@ export interface SessionStore {
   /** Whether the token itself holds the session, so that every change needs a new cookie. */
   readonly stateless: boolean
 
+  /** The sessions of each owner, if the store knows them. */
+  readonly owners?: SessionOwners | undefined
+
   /**
    * The session of a token. A token consists of letters, digits, `-`, `_` and `.`. `Superseded` is a session that another
    * request has regenerated a moment ago: the request that asks is anonymous, its changes are dropped, and it sends no
@@ -156,11 +163,14 @@ export interface SessionStore {
    */
   readonly load: (token: Token) => Effect.Effect<Loaded, SessionStoreError>
 
-  /** A new session. Never overwrites: an id that is in use is `Taken`, and the caller draws another. */
+  /**
+   * A new session. Never overwrites: an id that is in use is `Taken`, and the caller draws another. One whose owner has ended
+   * it in advance, when the login was still under way, is `Gone`.
+   */
   readonly create: (
     id: Id,
     record: SessionRecord
-  ) => Effect.Effect<Written | Taken, SessionStoreError | SessionTooLargeError>
+  ) => Effect.Effect<Written | Gone | Taken, SessionStoreError | SessionTooLargeError>
 
   /**
    * Applies the change to what is stored now, only if the session still exists and holds what the change expects. The
@@ -197,6 +207,16 @@ export interface SessionStore {
 
   /** Ends a session for good. Ending one that is not there is no error. */
   readonly destroy: (id: Id, record: SessionRecord) => Effect.Effect<void, SessionStoreError>
+}
+
+/**
+ * A store that knows the sessions of each owner.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WithOwners extends SessionStore {
+  readonly owners: SessionOwners
 }
 
 /**
@@ -301,7 +321,7 @@ export const SessionStore: Context.Service<SessionStore, SessionStore> = Context
  * @category models
  */
 export type Operations =
-  & Pick<SessionStore, "driver" | "stateless">
+  & Pick<SessionStore, "driver" | "stateless" | "owners">
   & {
     readonly [Operation in StoreOperation]: SessionStore[Operation] extends
       (...parameters: infer Parameters) => Effect.Effect<infer A, unknown>
@@ -486,8 +506,38 @@ export interface OwnerEntry {
  * @since 0.1.0
  * @category constructors
  */
-export const fromBackend: (backend: Backend) => Effect.Effect<SessionStore, SessionConfigError, SessionConfig> =
-  ServerStore.fromBackend
+export const fromBackend: {
+  /**
+   * The store of a driver that keeps an index of owners.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
+  (backend: Backend & { readonly owners: OwnerIndex }): Effect.Effect<WithOwners, SessionConfigError, SessionConfig>
+  /**
+   * The store of a driver. Ids are protected as `id.protection` says, and the back end sees only their SHA-256.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
+  (backend: Backend): Effect.Effect<SessionStore, SessionConfigError, SessionConfig>
+} = ServerStore.fromBackend as (backend: Backend) => Effect.Effect<WithOwners, SessionConfigError, SessionConfig>
+
+/**
+ * The Layer of a store that knows the sessions of each owner: it provides both.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <E, R>(
+  store: Effect.Effect<WithOwners, E, R>
+): Layer.Layer<SessionStore | SessionOwners, E, Exclude<R, Scope.Scope>> =>
+  Layer.effectContext(
+    Effect.map(
+      store,
+      (store) => Context.make(SessionStore, store as SessionStore).pipe(Context.add(Owners, store.owners))
+    )
+  )
 
 /**
  * The four functions of a driver as many frameworks know it.

@@ -19,21 +19,27 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Cookie from "./internal/http/cookie.ts"
+import * as Owner from "./internal/record/owner.ts"
+import { endOfTime } from "./internal/record/record.ts"
 import * as Environment from "./internal/request/environment.ts"
 import * as Events from "./internal/request/events.ts"
 import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
 import * as Session from "./Session.ts"
 import { GenerateId, SessionConfig, type Settings } from "./SessionConfig.ts"
-import { type CommitError, SessionGoneError, type SessionStoreError } from "./SessionError.ts"
-import type { SessionEvent } from "./SessionEvent.ts"
-import { SessionStore } from "./SessionStore.ts"
+import { type CommitError, SessionGoneError, SessionOwnerError, type SessionStoreError } from "./SessionError.ts"
+import type { EndedBy, SessionEvent } from "./SessionEvent.ts"
+import type * as SessionKey from "./SessionKey.ts"
+import { type Owned, SessionOwners } from "./SessionOwners.ts"
+import { Id, type OwnerEntry, SessionStore } from "./SessionStore.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -48,6 +54,29 @@ import { SessionStore } from "./SessionStore.ts"
 export type Presented =
   | { readonly token: Redacted.Redacted<string> }
   | { readonly cookies: string | undefined }
+
+/**
+ * A session by its owner and its handle, as {@link list} has it. The store has to know its sessions' owners. The id and the
+ * token of such a session stay unknown.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ByHandle {
+  readonly owner: string
+  readonly handle: string
+}
+
+/**
+ * What it takes to find a session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Needs<P extends Presented | ByHandle> =
+  | SessionStore
+  | SessionConfig
+  | (P extends ByHandle ? SessionOwners : never)
 
 /**
  * How a session is opened.
@@ -171,10 +200,10 @@ export const create = Effect.fnUntraced(function*<A, E, R>(
  * @since 0.1.0
  * @category in one step
  */
-export const modify = Effect.fnUntraced(function*<A, E, R>(
-  presented: Presented,
+export const modify = Effect.fnUntraced(function*<P extends Presented | ByHandle, A, E, R>(
+  presented: P,
   effect: Effect.Effect<A, E, R>
-): Effect.fn.Return<Modified<A>, E | CommitError, Exclude<R, Session.Session> | SessionStore | SessionConfig> {
+): Effect.fn.Return<Modified<A>, E | CommitError, Exclude<R, Session.Session> | Needs<P>> {
   const session = yield* load(yield* SessionConfig, presented)
   if (!State.isStored(session.state)) return yield* new SessionGoneError({})
   return yield* runIn(session, effect)
@@ -203,10 +232,10 @@ export const modify = Effect.fnUntraced(function*<A, E, R>(
  * @since 0.1.0
  * @category step by step
  */
-export const open = Effect.fnUntraced(function*(
-  presented: Presented,
+export const open = Effect.fnUntraced(function*<P extends Presented | ByHandle>(
+  presented: P,
   options?: Options
-): Effect.fn.Return<Session.Session, SessionStoreError, SessionStore | SessionConfig> {
+): Effect.fn.Return<Session.Session, SessionStoreError, Needs<P>> {
   return yield* load(yield* SessionConfig, presented, options)
 })
 
@@ -233,10 +262,10 @@ export const open = Effect.fnUntraced(function*(
  * @since 0.1.0
  * @category step by step
  */
-export const openScoped = (
-  presented: Presented,
+export const openScoped = <P extends Presented | ByHandle>(
+  presented: P,
   options?: Options
-): Effect.Effect<Session.Session, SessionStoreError, SessionStore | SessionConfig | Scope.Scope> =>
+): Effect.Effect<Session.Session, SessionStoreError, Needs<P> | Scope.Scope> =>
   Effect.acquireRelease(open(presented, options), (session) => close(requestSessionOf(session)), {
     interruptible: true
   })
@@ -299,13 +328,220 @@ export function destroy(session: Session.Session): Effect.Effect<Committed, Comm
  * @since 0.1.0
  * @category step by step
  */
-export function destroy(presented: Presented): Effect.Effect<Committed, CommitError, SessionStore | SessionConfig>
+export function destroy<P extends Presented | ByHandle>(presented: P): Effect.Effect<Committed, CommitError, Needs<P>>
 export function destroy(
-  target: Session.Session | Presented
-): Effect.Effect<Committed, CommitError, SessionStore | SessionConfig> {
+  target: Session.Session | Presented | ByHandle
+): Effect.Effect<Committed, CommitError, Needs<Presented | ByHandle>> {
   return Session.TypeId in target
     ? committing(target, Session.destroy)
     : Effect.flatMap(open(target), (session) => committing(session, Session.destroy))
+}
+
+// -----------------------------------------------------------------------------
+// the sessions of an owner
+// -----------------------------------------------------------------------------
+
+/**
+ * A session, as a list of an owner's sessions has it. Nothing in it gives access to the session.
+ *
+ * - `handle`: its name for {@link destroyHandle}, as `Session.handle` has it.
+ * - `lastUsedAt`: when a request last extended its life, which happens once per `touchEvery`.
+ * - `expiresAt`: when it ends if it is not used any more; none if never.
+ * - `isCurrent`: whether it is the session of the request that asks, if one asks.
+ * - `attributes`: the values of the keys that were asked for; none where there is no value, or one that does not fit its
+ *   schema (any more).
+ *
+ * @since 0.1.0
+ * @category owners
+ */
+export interface Info<Attributes extends AnyAttributes> {
+  readonly handle: string
+  readonly createdAt: DateTime.Utc
+  readonly lastUsedAt: DateTime.Utc
+  readonly expiresAt: Option.Option<DateTime.Utc>
+  readonly isCurrent: boolean
+  readonly attributes: { readonly [Name in keyof Attributes]: Option.Option<ValueOf<Attributes[Name]>> }
+}
+
+/**
+ * The keys whose values a list has, by name.
+ *
+ * @since 0.1.0
+ * @category owners
+ */
+export interface AnyAttributes {
+  readonly [name: string]: SessionKey.Any
+}
+
+type ValueOf<Key extends SessionKey.Any> = Key extends SessionKey.SessionKey<infer A, infer _Value, infer _Encoded> ? A
+  : never
+
+/**
+ * Sessions of an owner, and where the next ones begin, if there may be more.
+ *
+ * @since 0.1.0
+ * @category owners
+ */
+export interface Page<Attributes extends AnyAttributes> {
+  readonly sessions: ReadonlyArray<Info<Attributes>>
+  readonly next: Option.Option<string>
+}
+
+/**
+ * The sessions of an owner, the latest login first, 50 at once if `limit` says nothing else, and 100 at most. With the `next` of
+ * a page as `after`, the next ones; what is no `next` begins at the beginning.
+ *
+ * **Details**
+ *
+ * Of each session, the store reads its times and the keys that you name as `attributes`, and nothing else.
+ *
+ * **Example** (Where am I logged in?)
+ *
+ * ```ts
+ * import { Effect, Option, Schema } from "effect"
+ * import { SessionKey, Sessions } from "effect-session"
+ *
+ * const Device = SessionKey.make("device", Schema.String)
+ *
+ * const devices = (userId: string) =>
+ *   Effect.map(
+ *     Sessions.list(userId, { attributes: { device: Device } }),
+ *     ({ sessions }) => sessions.map(({ attributes }) => Option.getOrElse(attributes.device, () => "Unknown device"))
+ *   )
+ * ```
+ *
+ * @since 0.1.0
+ * @category owners
+ */
+export const list = Effect.fnUntraced(function*<const Attributes extends AnyAttributes = {}>(owner: string, options: {
+  readonly attributes?: Attributes
+  readonly limit?: number
+  readonly after?: string
+} = {}): Effect.fn.Return<Page<Attributes>, SessionStoreError | SessionOwnerError, SessionOwners> {
+  const { after, attributes = {} as Attributes, limit = 50 } = options
+  yield* checked(owner)
+  const owners = yield* SessionOwners
+  const own = yield* currentKeys
+  const page = yield* owners.list(owner, {
+    limit: Math.min(Math.max(1, Math.floor(limit)), 100),
+    after: after === undefined ? undefined : decodeCursor(after),
+    fields: Object.values(attributes).map(({ field }) => field)
+  })
+  return {
+    sessions: page.sessions.map((one) => infoOf(one, attributes, own)),
+    next: Option.map(Option.fromUndefinedOr(page.next), encodeCursor)
+  }
+})
+
+/**
+ * Ends the session of an owner that has this handle, such as one that the owner does not recognize. The answer is whether there
+ * was one. A request of it that is under way can't write it any more.
+ *
+ * @since 0.1.0
+ * @category owners
+ */
+export const destroyHandle = (
+  owner: string,
+  handle: string
+): Effect.Effect<boolean, SessionStoreError | SessionOwnerError, SessionOwners> =>
+  isHandle(handle) ? Effect.map(end(owner, { handle }), (ended) => ended > 0) : Effect.as(checked(owner), false)
+
+/**
+ * Ends all sessions of an owner, such as after a change of the password, and answers with how many there were.
+ *
+ * **Details**
+ *
+ * No session that was created before survives it: not if its request is under way, not if it is getting another id, and not if the
+ * login itself is under way and has called `Session.setOwner`. A login that comes while this runs may be ended as well.
+ *
+ * @since 0.1.0
+ * @category owners
+ */
+export const destroyAll = (
+  owner: string
+): Effect.Effect<number, SessionStoreError | SessionOwnerError, SessionOwners> => end(owner)
+
+/**
+ * Ends all sessions of the owner of this request's session but that one, and answers with how many there were. Without an
+ * owner, there are none.
+ *
+ * @since 0.1.0
+ * @category owners
+ */
+export const destroyOthers: Effect.Effect<
+  number,
+  SessionStoreError | SessionOwnerError,
+  Session.Session | SessionOwners
+> = Effect.flatMap(
+  Session.owner,
+  (owner): Effect.Effect<number, SessionStoreError | SessionOwnerError, SessionOwners> =>
+    Option.isNone(owner) ? Effect.succeed(0) : Effect.flatMap(currentKeys, (except) => end(owner.value, { except }))
+)
+
+const end = Effect.fnUntraced(function*(
+  owner: string,
+  options?: { readonly handle?: string; readonly except?: ReadonlySet<string> }
+): Effect.fn.Return<number, SessionStoreError | SessionOwnerError, SessionOwners> {
+  yield* checked(owner)
+  const owners = yield* SessionOwners
+  const listeners = Events.listenersOf(owners)
+  // Before, as afterwards it may have ended.
+  const by = yield* whoEnds(owner, listeners)
+  const ended = yield* owners.end(owner, options)
+  yield* Events.ended(listeners, owner, ended, by)
+  return ended.length
+})
+
+/** Who ends sessions of an owner, by their keys: the owner, if this is a request of one of them. */
+const whoEnds = Effect.fnUntraced(function*(
+  owner: string,
+  listeners: Events.Listeners
+): Effect.fn.Return<(key: string) => EndedBy> {
+  if (!listeners.areThere) return () => "administrator"
+  const own = yield* Effect.option(currentKeys)
+  const service = yield* Effect.serviceOption(Session.Session)
+  if (Option.isNone(own) || Option.isNone(service)) return () => "administrator"
+  const others = State.ownerOf(requestSessionOf(service.value).loaded)?.id === owner ? "owner" : "administrator"
+  return (key) => own.value.has(key) ? "itself" : others
+})
+
+const checked = (owner: string): Effect.Effect<void, SessionOwnerError> => {
+  const reason = Owner.mistakeIn(owner)
+  return reason === undefined ? Effect.void : Effect.fail(new SessionOwnerError({ reason }))
+}
+
+/** The keys of the session of this request, if there is one: it may be getting another one. */
+const currentKeys: Effect.Effect<ReadonlySet<string>, SessionStoreError> = Effect.gen(function*() {
+  const service = yield* Effect.serviceOption(Session.Session)
+  if (Option.isNone(service)) return new Set()
+  const session = requestSessionOf(service.value)
+  yield* session.ready
+  return State.keysOf(session.loaded)
+})
+
+const infoOf = <Attributes extends AnyAttributes>(
+  { key, record }: Owned,
+  attributes: Attributes,
+  own: ReadonlySet<string>
+): Info<Attributes> => ({
+  handle: Id.ofKey(key).handle,
+  createdAt: DateTime.makeUnsafe(record.createdAt),
+  lastUsedAt: DateTime.makeUnsafe(record.touchedAt),
+  expiresAt: record.expiresAt === endOfTime ? Option.none() : Option.some(DateTime.makeUnsafe(record.expiresAt)),
+  isCurrent: own.has(key),
+  attributes: Object.fromEntries(
+    Object.entries(attributes).map(([name, { decode, field }]) => {
+      const text = record.fields.get(field)
+      return [name, text === undefined ? Option.none() : Exit.getSuccess(decode(text))]
+    })
+  ) as Info<Attributes>["attributes"]
+})
+
+const encodeCursor = ({ at, key, until }: OwnerEntry): string => `${at}.${until}.${key}`
+
+const decodeCursor = (text: string): OwnerEntry | undefined => {
+  const [, at, until, key] = /^(\d{1,16})\.(\d{1,16})\.([A-Za-z0-9_-]{43})$/.exec(text) ?? []
+  return key === undefined ? undefined : { at: Number(at), until: Number(until), key }
 }
 
 // -----------------------------------------------------------------------------
@@ -357,21 +593,39 @@ export const events: Stream.Stream<SessionEvent, never, SessionStore> = Stream.u
 // the session itself
 // -----------------------------------------------------------------------------
 
-const load = Effect.fnUntraced(function*(settings: Settings, presented: Presented, options: Options = {}) {
+const load = Effect.fnUntraced(function*<P extends Presented | ByHandle>(
+  settings: Settings,
+  presented: P,
+  options: Options = {}
+): Effect.fn.Return<RequestSession, SessionStoreError, Needs<P>> {
   const environment = Environment.make(settings, yield* SessionStore, yield* GenerateId)
+  const found = "handle" in presented
+    ? yield* find(presented) as Effect.Effect<Owned | undefined, SessionStoreError, Needs<P>>
+    : undefined
   const client: Client = {
     present: () =>
       "token" in presented
         ? { _tag: "Token", token: Redacted.value(presented.token) }
-        : Cookie.make(settings.cookie).read(presented.cookies),
+        : Cookie.make(settings.cookie).read("cookies" in presented ? presented.cookies : undefined),
     input: Effect.succeed({}),
     messages: options.messages ?? "stay",
-    takesCookie: true
+    takesCookie: true,
+    ...(found !== undefined && "owner" in presented && {
+      endsAs: (yield* whoEnds(presented.owner, environment.listeners))(found.key)
+    })
   }
   const session = new RequestSession(environment, client, options)
+  if (found !== undefined) session.beginWith(Id.ofKey(found.key), found.record)
   yield* session.ready
   return session
 })
+
+const find = ({ handle, owner }: ByHandle): Effect.Effect<Owned | undefined, SessionStoreError, SessionOwners> =>
+  isHandle(handle) && Owner.mistakeIn(owner) === undefined
+    ? Effect.flatMap(SessionOwners, (owners) => owners.find(owner, handle))
+    : Effect.undefined
+
+const isHandle = (handle: string): boolean => /^[A-Za-z0-9_-]{16}$/.test(handle)
 
 const requestSessionOf = (session: Session.Session): RequestSession => session as unknown as RequestSession
 

@@ -10,6 +10,7 @@ import {
   Session,
   SessionConfig,
   type SessionEvent,
+  type SessionOwners,
   Sessions,
   SessionStore
 } from "effect-session"
@@ -17,6 +18,7 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import * as Meta from "../../src/internal/record/meta.ts"
+import * as Owner from "../../src/internal/record/owner.ts"
 import * as Events from "../../src/internal/request/events.ts"
 import type { RequestSession } from "../../src/internal/request/requestSession.ts"
 import { secret } from "../support/config.ts"
@@ -59,12 +61,15 @@ const listen = Effect.gen(function*() {
   }
 })
 
-const ownedBy = (fields: string) =>
-  Effect.flatMap(Session.Session, (session) => (session as unknown as RequestSession).put(Meta.owner, fields))
+/** On every driver, also where the owners of sessions are not known. */
+const ownedBy = (text: string) =>
+  Effect.flatMap(Session.Session, (session) => (session as unknown as RequestSession).put(Meta.owner, text))
+
+const owned = (id: string) => Owner.encode({ id, at: 0, until: 8.64e15 })
 
 /** As a login does. */
 const login = (owner: string) =>
-  Session.regenerate.pipe(Effect.andThen(ownedBy(JSON.stringify({ id: owner }))), Effect.andThen(Session.handle))
+  Session.regenerate.pipe(Effect.andThen(ownedBy(owned(owner))), Effect.andThen(Session.handle))
 
 const tokenOf = ({ token }: Sessions.Committed) => Option.getOrThrow(token)
 
@@ -438,7 +443,7 @@ describe("the owner", () => {
     Effect.gen(function*() {
       const { next } = yield* listen
       for (const owner of ["ada", "", "../..", "*", "\u0000", "Ω".repeat(10_000)]) {
-        yield* Sessions.create(ownedBy(JSON.stringify({ id: owner })))
+        yield* Sessions.create(ownedBy(owned(owner)))
         assert.deepStrictEqual((yield* next).owner, Option.some(owner))
       }
       for (const damaged of ["", "{", "null", "3", "\"ada\"", "[]", "{\"id\":3}", "{\"ID\":\"ada\"}"]) {
@@ -610,18 +615,130 @@ describe("those who listen", () => {
       yield* nothing
     })
   )
+})
 
-  onMemory(
-    "hear who else has ended a session",
+describe("a session that is ended from elsewhere", () => {
+  const test = <A, E>(
+    title: string,
+    effect: Effect.Effect<A, E, Services | SessionOwners.SessionOwners | Scope.Scope>,
+    options?: SessionConfig.Options
+  ) =>
+    it.effect(
+      title,
+      () => Effect.provide(effect, Layer.provideMerge(MemoryLayer.layer(), SessionConfig.layer({ secret, ...options })))
+    )
+
+  const loggedIn = (owner: string) =>
     Effect.gen(function*() {
-      const store = yield* SessionStore.SessionStore
+      const { token } = yield* Sessions.create(Session.setOwner(owner))
+      return { token, handle: yield* handleOf({ token }) }
+    })
+
+  /** The events that are due, by handle. */
+  const ended = Effect.fnUntraced(function*(next: Effect.Effect<SessionEvent.SessionEvent>, count: number) {
+    const found: Record<string, SessionEvent.EndedBy> = {}
+    for (let one = 0; one < count; one++) {
+      const event = yield* next
+      assert(event._tag === "Destroyed")
+      assert.deepStrictEqual(event.owner, ada)
+      found[event.handle] = event.by
+    }
+    return found
+  })
+
+  const as = ({ token }: { readonly token: Redacted.Redacted<string> }) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(Sessions.open({ token }), (session) => Effect.provideService(effect, Session.Session, session))
+
+  test(
+    "by its owner's other session, which lives on",
+    Effect.gen(function*() {
+      const [one, two, three] = [yield* loggedIn("ada"), yield* loggedIn("ada"), yield* loggedIn("ada")]
       const { next, nothing } = yield* listen
-      for (const by of ["owner", "administrator"] as const) {
-        const ended = { handle: `a handle that ${by} ends`, owner: ada, by }
-        yield* Events.destroyed(store, ended)
-        assert.deepStrictEqual(yield* next, { _tag: "Destroyed", ...ended, at: yield* at })
-      }
+      yield* as(one)(Sessions.destroyHandle("ada", two.handle))
+      assert.deepStrictEqual(yield* ended(next, 1), { [two.handle]: "owner" })
+      yield* as(one)(Sessions.destroyOthers)
+      assert.deepStrictEqual(yield* ended(next, 1), { [three.handle]: "owner" })
+      yield* as(one)(Sessions.destroyOthers)
       yield* nothing
+    })
+  )
+
+  test(
+    "by its owner, who logs out everywhere: the present one itself, the others by the owner",
+    Effect.gen(function*() {
+      const [one, two, three] = [yield* loggedIn("ada"), yield* loggedIn("ada"), yield* loggedIn("ada")]
+      const { next, nothing } = yield* listen
+      yield* as(one)(Sessions.destroyAll("ada"))
+      assert.deepStrictEqual(yield* ended(next, 3), {
+        [one.handle]: "itself",
+        [two.handle]: "owner",
+        [three.handle]: "owner"
+      })
+      yield* nothing
+    })
+  )
+
+  test(
+    "by an administrator: outside a request, or logged in as somebody else",
+    Effect.gen(function*() {
+      const sessions = []
+      for (let count = 0; count < 5; count++) sessions.push(yield* loggedIn("ada"))
+      const [one, two, three, four, five] = sessions.map(({ handle }) => handle)
+      const eve = yield* loggedIn("eve")
+      const { next, nothing } = yield* listen
+      yield* Sessions.destroyHandle("ada", one!)
+      yield* as(eve)(Sessions.destroyHandle("ada", two!))
+      yield* Sessions.destroy({ owner: "ada", handle: three! })
+      yield* as(eve)(Sessions.destroy({ owner: "ada", handle: four! }))
+      yield* Sessions.destroyAll("ada")
+      assert.deepStrictEqual(
+        yield* ended(next, 5),
+        Object.fromEntries([one, two, three, four, five].map((handle) => [handle, "administrator"]))
+      )
+      yield* Sessions.destroyAll("ada")
+      yield* Sessions.destroyHandle("ada", one!)
+      yield* nothing
+    })
+  )
+
+  test(
+    "by its own request, by its handle: by itself",
+    Effect.gen(function*() {
+      const one = yield* loggedIn("ada")
+      const { next, nothing } = yield* listen
+      yield* as(one)(Sessions.destroy({ owner: "ada", handle: one.handle }))
+      assert.deepStrictEqual(yield* ended(next, 1), { [one.handle]: "itself" })
+      yield* nothing
+    })
+  )
+
+  test(
+    "to make room for another login of its owner: by the owner, before the new one is created",
+    Effect.gen(function*() {
+      const one = yield* loggedIn("ada")
+      yield* TestClock.adjust("1 minute")
+      yield* loggedIn("ada")
+      const { next, nothing } = yield* listen
+      const three = yield* loggedIn("ada")
+      assert.deepStrictEqual(yield* ended(next, 1), { [one.handle]: "owner" })
+      const created = yield* next
+      assert(created._tag === "Created")
+      assert.strictEqual(created.handle, three.handle)
+      yield* nothing
+    }),
+    { owner: { limit: 2, policy: "evict" } }
+  )
+
+  test(
+    "is Rejected from then on",
+    Effect.gen(function*() {
+      const { handle, token } = yield* loggedIn("ada")
+      yield* Sessions.destroyAll("ada")
+      const { next } = yield* listen
+      yield* Sessions.open({ token })
+      const event = yield* next
+      assert(event._tag === "Rejected")
+      assert.deepStrictEqual([event.reason, event.handle], ["unknown", Option.some(handle)])
     })
   )
 })

@@ -79,6 +79,19 @@ export const anyInteger = ({ maximum, minimum }: Bounds) =>
       : Result.fail(`Write a whole number from ${minimum} to ${maximum}`)
   })
 
+/** How many there may be, or any number of them. */
+export const count = ({ maximum, minimum }: Bounds) =>
+  withDefault(
+    kind(Schema.Number, (written) => {
+      if (written === "unlimited") return Result.succeed(Infinity)
+      const number = typeof written === "string" && written.trim() !== "" ? Number(written) : written
+      return typeof number === "number" && Number.isInteger(number) && number >= minimum && number <= maximum
+        ? Result.succeed(number)
+        : Result.fail(`Write a whole number from ${minimum} to ${maximum}, or else "unlimited"`)
+    }),
+    Infinity
+  )
+
 export const duration = (standard: Duration.Input) => withDefault(anyDuration, Duration.fromInputUnsafe(standard))
 
 const howToWriteDuration =

@@ -16,6 +16,8 @@ export interface Expiry {
   readonly isExpired: (times: Times, now: number) => boolean
   /** The latest moment at which a session created then, and touched now, can still be alive. */
   readonly latest: (createdAt: number, now: number) => number
+  /** When it would end if it was touched once more, just before its end. */
+  readonly horizon: (times: Times) => number
 }
 
 export const make = (config: {
@@ -30,6 +32,7 @@ export const make = (config: {
   const latest = (createdAt: number, now: number) => Math.floor(Math.min(now + idle, createdAt + absolute, endOfTime))
   return {
     latest,
+    horizon: ({ createdAt, expiresAt }) => latest(createdAt, expiresAt),
     start: (now) => ({ createdAt: now, touchedAt: now, expiresAt: latest(now, now) }),
     touch: ({ createdAt }, now) => ({ createdAt, touchedAt: now, expiresAt: latest(createdAt, now) }),
     isTouchDue: ({ touchedAt }, now) => config.rolling !== "never" && now - touchedAt >= touchEvery,

@@ -14,7 +14,7 @@ import {
 } from "../../SessionError.ts"
 import type { CommitFailure, Committed } from "./committing.ts"
 import * as Operation from "./operations.ts"
-import { RequestSession, type Step } from "./requestSession.ts"
+import { type Indexed, RequestSession, type Step } from "./requestSession.ts"
 import type { Id, Phase } from "./state.ts"
 
 export class AtomicSession extends RequestSession {
@@ -52,6 +52,15 @@ export class AtomicSession extends RequestSession {
     if (!this.#hasBegun) this.begin(this.#parent.loaded)
     this.#hasBegun = true
     return Exit.void
+  }
+
+  // Made in the index, it is made, whatever becomes of the steps.
+  override get indexed(): Indexed | undefined {
+    return this.#parent.indexed
+  }
+
+  override set indexed(indexed: Indexed | undefined) {
+    this.#parent.indexed = indexed
   }
 
   override identify(id: Id): void {

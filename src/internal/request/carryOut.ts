@@ -24,14 +24,19 @@ export interface Destroyed {
 
 export type StoreFailure = SessionStoreError | SessionTooLargeError
 
+/** What has to be done before the session is written under an id. */
+export type Prepare = (id: Id) => Effect.Effect<void, StoreFailure>
+
 /** Asks the store; again with another id if the one that was drawn is in use. */
 export const carryOut = (
   store: SessionStore,
   intent: Intent,
-  drawId: Effect.Effect<Id>
+  drawId: Effect.Effect<Id>,
+  prepare: Prepare | undefined
 ): Effect.Effect<Answer, StoreFailure> => {
   try {
-    return ask(store, intent, drawId)
+    const asked = ask(store, intent, drawId, prepare)
+    return prepare !== undefined && intent.operation === "update" ? Effect.andThen(prepare(intent.id), asked) : asked
   } catch (defect) {
     return Exit.die(defect)
   }
@@ -40,18 +45,19 @@ export const carryOut = (
 const ask = (
   store: SessionStore,
   intent: Intent,
-  drawId: Effect.Effect<Id>
+  drawId: Effect.Effect<Id>,
+  prepare: Prepare | undefined
 ): Effect.Effect<Answer, StoreFailure> => {
   switch (intent.operation) {
     case "create":
-      return withUnusedId(store, "create", intent.id, drawId, (id) => store.create(id, intent.record))
+      return withUnusedId(store, "create", intent.id, drawId, after(prepare, (id) => store.create(id, intent.record)))
     case "regenerate":
       return withUnusedId(
         store,
         "regenerate",
         intent.newId,
         drawId,
-        (newId) => store.regenerate(intent.id, newId, intent.record, intent.before, intent.overwritten)
+        after(prepare, (newId) => store.regenerate(intent.id, newId, intent.record, intent.before, intent.overwritten))
       )
     case "update":
       return store.update(intent.id, intent.change, intent.record, intent.successor)
@@ -67,12 +73,17 @@ const destroyed: Destroyed = { _tag: "Destroyed" }
 // Two random ids never meet; ids from a generator that somebody configured may.
 const attempts = 3
 
+const after = (prepare: Prepare | undefined, write: Write): Write =>
+  prepare === undefined ? write : (id) => Effect.andThen(prepare(id), Effect.suspend(() => write(id)))
+
+type Write = (id: Id) => Effect.Effect<Written | Gone | Taken | Conflict, StoreFailure>
+
 const withUnusedId = (
   store: SessionStore,
   operation: "create" | "regenerate",
   id: Id,
   drawId: Effect.Effect<Id>,
-  write: (id: Id) => Effect.Effect<Written | Gone | Taken | Conflict, StoreFailure>,
+  write: Write,
   left: number = attempts
 ): Effect.Effect<Answer, StoreFailure> =>
   Effect.flatMap(write(id), (outcome): Effect.Effect<Answer, StoreFailure> => {

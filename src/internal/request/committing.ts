@@ -19,6 +19,7 @@ import * as KeyLock from "../concurrency/keyLock.ts"
 import * as Change from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import { type Answer, carryOut, type StoreFailure } from "./carryOut.ts"
+import * as Indexing from "./indexing.ts"
 import * as Intent from "./intent.ts"
 import * as Observability from "./observability.ts"
 import * as Operation from "./operations.ts"
@@ -117,7 +118,8 @@ const isExtended = (
   store: SessionStore,
   { token }: State.Stored
 ): Effect.Effect<boolean, SessionStoreError> =>
-  Effect.map(Afresh.reading(store.load(token!)), (loaded) => {
+  // Opened by its handle, it has none.
+  token === undefined ? Effect.succeed(false) : Effect.map(Afresh.reading(store.load(token)), (loaded) => {
     if (loaded._tag === "Found") session.learn(Outcome.extended, loaded.record)
     // That of a session that was regenerated goes to its successor.
     return loaded._tag !== "NotFound"
@@ -132,8 +134,10 @@ const write = (committing: Committing): Commit => {
 }
 
 const ask = (committing: Committing, intent: Intent.Intent): Commit => {
-  const { fiber, session, store } = committing
+  const { clock, fiber, session, store } = committing
   const { drawId, storeTimes } = session.environment
+  const owner = store.owners && Indexing.ownerIn(intent)
+  if (owner !== undefined && Indexing.isTooLate(session, intent, clock)) return lose(committing)
   // Before it is told, as from then on there are none.
   const isOnlyReading = !session.hasChanges
   session.tell(intent)
@@ -142,7 +146,7 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
     "Session.commit",
     store.driver,
     fiber,
-    carryOut(store, intent, drawId),
+    carryOut(store, intent, drawId, owner && Indexing.before(session, store.owners!, owner)),
     Intent.idOf(intent)
   )
   return Effect.matchCauseEffect(asked, {
@@ -199,7 +203,10 @@ const answered = (committing: Committing, intent: Intent.Intent, answer: Answer)
   const happened = tell(committing, intent, id)
   if (intent.operation === "destroy") {
     session.learn(Outcome.destroyed)
-    return Effect.flatMapEager(happened, () => save(committing))
+    return Effect.flatMapEager(
+      Effect.flatMapEager(Indexing.forget(committing.store.owners, intent), () => happened),
+      () => save(committing)
+    )
   }
   if (outcome._tag === "Written") wrote(session, intent, id, outcome.token)
   return Exit.isExit(happened) ? done : Effect.andThen(happened, done)
@@ -208,7 +215,7 @@ const answered = (committing: Committing, intent: Intent.Intent, answer: Answer)
 /** Makes known that the store has done it. */
 const tell = ({ fiber, session }: Committing, intent: Intent.Intent, id: State.Id): Effect.Effect<void> => {
   const { listeners } = session.environment
-  if (listeners.areThere) listeners.committed(intent, id, fiber)
+  if (listeners.areThere) listeners.committed(intent, id, session.client.endsAs ?? "itself", fiber)
   return Observability.happened(intent.operation, id, fiber)
 }
 

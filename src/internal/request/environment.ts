@@ -42,7 +42,7 @@ export const make = (
   store: settings.enabled ? store : undefined,
   initial,
   expiry: Expiry.make(settings),
-  listeners: Events.listenersOf(store),
+  listeners: store === undefined ? new Events.Listeners() : Events.listenersOf(store),
   drawId: Effect.map(generateId, (id) => {
     if (Identifier.isWellFormed(id)) return new Id(id)
     throw new Error("SessionConfig.GenerateId: an id must be 22 to 128 characters of base64url")

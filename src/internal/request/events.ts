@@ -10,13 +10,14 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import type { Destroyed, Rejection, SessionEvent } from "../../SessionEvent.ts"
+import type { Destroyed, EndedBy, Rejection, SessionEvent } from "../../SessionEvent.ts"
+import type { SessionOwners } from "../../SessionOwners.ts"
 import type { SessionStore } from "../../SessionStore.ts"
-import * as Meta from "../record/meta.ts"
-import { type Fields, parse, type SessionRecord } from "../record/record.ts"
+import * as Owner from "../record/owner.ts"
+import type { Fields, SessionRecord } from "../record/record.ts"
+import { Id } from "../token/secret.ts"
 import type { Intent } from "./intent.ts"
 import * as Observability from "./observability.ts"
-import type { Id } from "./state.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -52,8 +53,8 @@ export class Listeners {
     return Stream.unwrap(Effect.map(listening, Stream.fromQueue))
   }
 
-  /** The store has done what a request intended, and `id` is that of the session by now. */
-  committed(intent: Intent, id: Id, fiber: AnyFiber): void {
+  /** The store has done what a request intended, and `id` is that of the session by now. If that has ended, it was by `by`. */
+  committed(intent: Intent, id: Id, by: EndedBy, fiber: AnyFiber): void {
     const { record: { fields } } = intent
     switch (intent.operation) {
       case "create":
@@ -68,7 +69,7 @@ export class Listeners {
           at: now(fiber)
         }, fiber)
       case "destroy":
-        return this.destroyed({ handle: id.handle, owner: ownerIn(fields), by: "itself" }, fiber)
+        return this.destroyed({ handle: id.handle, owner: ownerIn(fields), by }, fiber)
     }
   }
 
@@ -100,23 +101,29 @@ export class Listeners {
   }
 }
 
-/** Those of a store: whatever is done with it in this process, they are told. */
-export const listenersOf = (store: SessionStore | undefined): Listeners => {
-  if (store === undefined) return new Listeners()
-  const known = listeners.get(store)
+/** Those of a store, or of the part of it that knows owners: whatever is done with it in this process, they are told. */
+export const listenersOf = (store: SessionStore | SessionOwners): Listeners => {
+  const key = ("owners" in store ? store.owners : undefined) ?? store
+  const known = listeners.get(key)
   if (known !== undefined) return known
   const made = new Listeners()
-  listeners.set(store, made)
+  listeners.set(key, made)
   return made
 }
 
-const listeners = new WeakMap<SessionStore, Listeners>()
+const listeners = new WeakMap<SessionStore | SessionOwners, Listeners>()
 
-/** Tells that a session has ended which is not that of a request. */
-export const destroyed = (store: SessionStore, ended: Omit<Destroyed, "_tag" | "at">): Effect.Effect<void> =>
-  Effect.withFiber((fiber) => {
-    const listeners = listenersOf(store)
-    if (listeners.areThere) listeners.destroyed(ended, fiber)
+/** Sessions of an owner, by their keys, were ended from elsewhere. */
+export const ended = (
+  listeners: Listeners,
+  owner: string,
+  keys: ReadonlyArray<string>,
+  by: (key: string) => EndedBy
+): Effect.Effect<void> =>
+  keys.length === 0 || !listeners.areThere ? Exit.void : Effect.withFiber((fiber) => {
+    for (const key of keys) {
+      listeners.destroyed({ handle: Id.ofKey(key).handle, owner: Option.some(owner), by: by(key) }, fiber)
+    }
     return Exit.void
   })
 
@@ -128,11 +135,5 @@ const remember = (handles: Set<string>, handle: string): void => {
   if (handles.size > bufferSize) handles.delete(handles.values().next().value!)
 }
 
-/** Whose session it is. What is there may have been damaged. */
-const ownerIn = (fields: Fields): Option.Option<string> => {
-  const text = fields.get(Meta.owner)
-  const owner = text === undefined ? undefined : parse(text)
-  return typeof owner === "object" && owner !== null && "id" in owner && typeof owner.id === "string"
-    ? Option.some(owner.id)
-    : Option.none()
-}
+const ownerIn = (fields: Fields): Option.Option<string> =>
+  Option.map(Option.fromUndefinedOr(Owner.of(fields)), ({ id }) => id)

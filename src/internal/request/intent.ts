@@ -5,8 +5,20 @@ import type { Settings } from "../../SessionConfig.ts"
 import type { Change, Overwritten } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import type { Expiry } from "../record/expiry.ts"
-import type { Fields, SessionRecord } from "../record/record.ts"
-import { type Anonymous, type Existing, fieldsOf, type Id, isStored, type Loaded, type Regenerated } from "./state.ts"
+import * as Meta from "../record/meta.ts"
+import * as Owner from "../record/owner.ts"
+import type { Fields, SessionRecord, Times } from "../record/record.ts"
+import {
+  type Anonymous,
+  type Existing,
+  fieldsOf,
+  type Id,
+  isStored,
+  type Loaded,
+  ownerOf,
+  type Regenerated,
+  type Replacing
+} from "./state.ts"
 
 export type Write =
   | { readonly operation: "create"; readonly id: Id; readonly record: SessionRecord }
@@ -48,6 +60,8 @@ export interface Rules {
   readonly cookieWaits?: boolean
   /** Whether the extension of the session's life does. */
   readonly extensionWaits?: boolean
+  /** The entry that this request has made in the index of an owner. */
+  readonly indexed?: { readonly key: string } | undefined
 }
 
 /** Whether there is anything to do: for the store, for the cookie, or to report. */
@@ -69,11 +83,9 @@ export const isNeeded = (state: Loaded, rules: Rules, now: number): boolean => {
 export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined => {
   switch (state._tag) {
     case "Anonymous":
-      return isWanted(state, rules) && state.id !== undefined
-        ? { operation: "create", id: state.id, record: { ...rules.expiry.start(now), fields: fieldsOf(state) } }
-        : undefined
+      return isWanted(state, rules) && state.id !== undefined ? toCreate(state, state.id, rules, now) : undefined
     case "Replacing":
-      return { operation: "create", id: state.newId, record: { ...rules.expiry.start(now), fields: fieldsOf(state) } }
+      return toCreate(state, state.newId, rules, now)
     case "Existing":
     case "Regenerated":
       return toStored(state, rules, now)
@@ -84,11 +96,47 @@ export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined
   }
 }
 
+const toCreate = (state: Anonymous | Replacing, id: Id, rules: Rules, now: number): Write => {
+  const times = rules.expiry.start(now)
+  const draft = ownedIn(state, id, times, rules, now)
+  return {
+    operation: "create",
+    id,
+    record: { ...times, fields: fieldsOf(draft === state.draft ? state : { ...state, draft }) }
+  }
+}
+
+/**
+ * The index has an entry for each session of an owner, made before the session is written, and until when the session can't be
+ * alive any more. So one is made again for a new id, and for a life that goes on.
+ */
+const ownedIn = (
+  state: Anonymous | Replacing | Existing | Regenerated,
+  id: Id,
+  times: Times,
+  { expiry, indexed }: Rules,
+  now: number
+): Draft.Draft => {
+  const owner = ownerOf(state)
+  if (owner === undefined) return state.draft
+  const isKnown = state._tag === "Existing" || indexed?.key === id.key
+  if (isKnown && times.expiresAt <= owner.until) return state.draft
+  return Draft.put(state.draft, Meta.owner, Owner.encode({ id: owner.id, at: now, until: expiry.horizon(times) }))
+}
+
 const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Write | undefined => {
-  const { draft, id } = state
+  const { id } = state
   const touch = isTouchDue(state, rules, now)
   const { createdAt, expiresAt, touchedAt } = touch ? rules.expiry.touch(state.record, now) : state.record
-  const record = { createdAt, touchedAt, expiresAt, fields: fieldsOf(state) }
+  const times = { createdAt, touchedAt, expiresAt }
+  const isSame = !touch && state._tag === "Existing"
+  const draft = isSame ? state.draft : ownedIn(state, "newId" in state ? state.newId : id, times, rules, now)
+  const record = {
+    createdAt,
+    touchedAt,
+    expiresAt,
+    fields: fieldsOf(draft === state.draft ? state : { ...state, draft })
+  }
   if (state._tag === "Regenerated") {
     const overwritten = Draft.overwrittenBy(draft)
     return { operation: "regenerate", id, newId: state.newId, record, before: state.base, overwritten, touch }

@@ -11,16 +11,21 @@ import * as Semaphore from "effect/Semaphore"
 import type { Settings } from "../../SessionConfig.ts"
 import {
   SessionClosedError,
+  type SessionLimitError,
   SessionReadonlyError,
   type SessionStoreError,
   SessionValueError
 } from "../../SessionError.ts"
+import type { EndedBy } from "../../SessionEvent.ts"
 import type * as Draft from "../record/draft.ts"
 import type { Expiry } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
-import { howDeep, isTooDeep } from "../record/record.ts"
+import * as Meta from "../record/meta.ts"
+import * as Owner from "../record/owner.ts"
+import { howDeep, isTooDeep, type SessionRecord } from "../record/record.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
+import * as Events from "./events.ts"
 import type { Intent } from "./intent.ts"
 import { load } from "./loading.ts"
 import * as Operation from "./operations.ts"
@@ -35,6 +40,8 @@ export interface Client {
   readonly messages: Messages
   /** Whether the response, as far as it is known, may have a cookie that only extends the session's life. */
   readonly takesCookie: boolean
+  /** As whom it ends the session. Default `"itself"`. */
+  readonly endsAs?: EndedBy
 }
 
 /**
@@ -48,6 +55,12 @@ export type Presented =
   | { readonly _tag: "None" }
   | { readonly _tag: "Token"; readonly token: string }
   | { readonly _tag: "Duplicate" }
+
+/** An entry in the index of an owner, made by this request. */
+export interface Indexed {
+  readonly key: string
+  readonly at: number
+}
 
 /** Something that was done to a session, and can be done to another one. */
 export type Step = (session: RequestSession) => Draft.Rewriting<void>
@@ -69,6 +82,7 @@ export class RequestSession {
   #underway: Deferred.Deferred<void> | undefined
   #turnWith: Semaphore.Semaphore | undefined
   #steps: Array<Step> | undefined
+  #indexed: Indexed | undefined
 
   constructor(
     environment: Environment,
@@ -188,6 +202,13 @@ export class RequestSession {
     if (this.#underway === undefined) return
     Deferred.doneUnsafe(this.#underway, Exit.void)
     this.#underway = undefined
+  }
+
+  /** It is this one, and need not be loaded. */
+  beginWith(id: State.Id, record: SessionRecord): void {
+    const keepsMessages = this.isReadonly || this.client.messages !== "leave"
+    this.begin(Outcome.found({ id, record, renewed: undefined }, undefined, keepsMessages))
+    this.endLoading(Exit.void)
   }
 
   /** There is no session yet. */
@@ -392,11 +413,44 @@ export class RequestSession {
     )
   }
 
+  /** If the index of an owner has the new id already, it stays. */
   get regenerate(): Effect.Effect<void> {
-    return Effect.flatMapEager(
-      this.environment.drawId,
-      (id) => this.update((state) => Operation.regenerated(state, id))
-    )
+    return this.indexed !== undefined && this.indexed.key === State.idOf(this.loaded)?.key
+      ? Exit.void
+      : Effect.flatMapEager(
+        this.environment.drawId,
+        (id) => this.update((state) => Operation.regenerated(state, id))
+      )
+  }
+
+  // ---------------------------------------------------------------------------
+  // its owner
+  // ---------------------------------------------------------------------------
+
+  /** The entry that this request has made in the index of an owner. */
+  get indexed(): Indexed | undefined {
+    return this.#indexed
+  }
+
+  set indexed(indexed: Indexed | undefined) {
+    this.#indexed = indexed
+  }
+
+  /** A session changes hands under an id of its own, which is in the index of its owner before there is such a session. */
+  setOwner(id: string, clock: Clock.Clock): Effect.Effect<void, SessionStoreError | SessionLimitError> {
+    const renewed = State.isFresh(this.loaded) ? Exit.void : this.regenerate
+    return Effect.flatMap(Effect.flatMap(renewed, () => this.id), ({ key }) => {
+      const at = clock.currentTimeMillisUnsafe()
+      const until = this.expiry.horizon(State.timesOf(this.loaded) ?? this.expiry.start(at))
+      const { listeners, store } = this.environment
+      const added = store?.owners?.add(id, { key, at, until }, true) ?? Exit.succeed([])
+      return Effect.flatMap(added, (ended) => {
+        this.indexed = { key, at }
+        const text = Owner.encode({ id, at, until })
+        const put = this.update((state) => Operation.put(state, Meta.owner, text))
+        return Effect.flatMapEager(put, () => Events.ended(listeners, id, ended, () => "owner"))
+      })
+    })
   }
 
   commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {

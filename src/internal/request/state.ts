@@ -5,6 +5,8 @@
 import type { JsonObject } from "effect/Schema"
 import * as Draft from "../record/draft.ts"
 import type { Messages } from "../record/flash.ts"
+import * as Meta from "../record/meta.ts"
+import * as Owner from "../record/owner.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import type { Id, Token } from "../token/secret.ts"
 
@@ -144,8 +146,20 @@ export const seen = ({ base, draft }: Seen, field: string): string | undefined =
 /** All that the request sees. */
 export const fieldsOf = ({ base, draft }: Seen): Fields => Draft.fieldsOf(draft, base)
 
+/** Whose it is for the request. */
+export const ownerOf = (state: Seen): Owner.Owner | undefined => {
+  const text = seen(state, Meta.owner)
+  return text === undefined ? undefined : Owner.decode(text)
+}
+
 /** The id of the session from this request on, if it has one yet. */
 export const idOf = (state: Loaded): Id | undefined => "newId" in state ? state.newId : state.id
+
+/** The keys of the session: where it gets another id, both. */
+export const keysOf = (state: Loaded): ReadonlySet<string> => {
+  const ids = "newId" in state && "id" in state ? [state.id, state.newId] : [idOf(state)]
+  return new Set(ids.flatMap((id) => id === undefined ? [] : [id.key]))
+}
 
 /** Whether this request made the id. */
 export const isFresh = (state: Loaded): boolean => "isFresh" in state ? state.isFresh : true

@@ -4,7 +4,12 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
-import { SessionStoreError, SessionTooLargeError, type StoreOperation } from "../../SessionError.ts"
+import {
+  type OwnerOperation,
+  SessionStoreError,
+  SessionTooLargeError,
+  type StoreOperation
+} from "../../SessionError.ts"
 import type { Operations, SessionStore } from "../../SessionStore.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import type { Change } from "../record/change.ts"
@@ -12,10 +17,12 @@ import type { Fields, SessionRecord } from "../record/record.ts"
 import * as SizeLimit from "./sizeLimit.ts"
 import { withoutValues } from "./withoutValues.ts"
 
-const repeatable: ReadonlySet<StoreOperation> = new Set(["load", "touch", "destroy"])
+type AnyOperation = StoreOperation | OwnerOperation
+
+const repeatable: ReadonlySet<AnyOperation> = new Set(["load", "touch", "destroy"])
 
 /** The others are several: each of those may keep the time limit while all together do not. */
-const ofOneStep: ReadonlySet<StoreOperation> = new Set(["load", "create", "update", "touch"])
+const ofOneStep: ReadonlySet<AnyOperation> = new Set(["load", "create", "update", "touch"])
 
 export interface Options {
   /** Whether the operations of one step do. */
@@ -25,10 +32,10 @@ export interface Options {
 }
 
 type Guard = (
-  operation: StoreOperation
+  operation: AnyOperation
 ) => <A>(effect: Effect.Effect<A, unknown>) => Effect.Effect<A, SessionStoreError | SessionTooLargeError>
 
-const makeGuard = (
+const guardOf = (
   driver: string,
   { retries, timeLimit }: Settings,
   { keepsTimeLimit = false, regeneratesInOneStep = false }: Options
@@ -72,6 +79,7 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
     "~effect-session/SessionStore": "~effect-session/SessionStore",
     driver: store.driver,
     stateless: store.stateless,
+    owners: store.owners,
     load: (token) => onlyStoreError(load(store.load(token))),
     create: (id, record) => refused(record.fields) ?? create(store.create(id, record)),
     update: (id, change, record, successor) =>
@@ -87,8 +95,20 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
 const onlyStoreError = <A>(effect: Effect.Effect<A, SessionStoreError | SessionTooLargeError>) =>
   effect as Effect.Effect<A, SessionStoreError>
 
+/** What is asked about owners, which takes several steps. */
+export const ofOwners = (
+  driver: string,
+  settings: Settings
+): (operation: OwnerOperation) => <A>(effect: Effect.Effect<A, unknown>) => Effect.Effect<A, SessionStoreError> => {
+  const guard = guardOf(driver, settings, {})
+  return (operation) => {
+    const guarded = guard(operation)
+    return (effect) => onlyStoreError(guarded(effect))
+  }
+}
+
 export const make = (
   store: Operations,
   options: Options = {}
 ): Effect.Effect<SessionStore, never, SessionConfig> =>
-  Effect.map(SessionConfig, (settings) => guarded(store, makeGuard(store.driver, settings, options), settings))
+  Effect.map(SessionConfig, (settings) => guarded(store, guardOf(store.driver, settings, options), settings))

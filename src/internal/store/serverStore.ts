@@ -12,6 +12,7 @@ import * as TimeLimit from "../concurrency/timeLimit.ts"
 import { requireSecret } from "../config/secret.ts"
 import * as Change from "../record/change.ts"
 import * as Expiry from "../record/expiry.ts"
+import * as Meta from "../record/meta.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import * as KeyRing from "../token/keyRing.ts"
 import * as Protection from "../token/protection.ts"
@@ -29,6 +30,7 @@ import {
   written
 } from "./answers.ts"
 import * as Guard from "./guard.ts"
+import * as Owners from "./owners.ts"
 import * as Successor from "./successor.ts"
 
 export const fromBackend = Effect.fnUntraced(function*(backend: Backend) {
@@ -65,6 +67,9 @@ const operations = (
   const within = TimeLimit.make(settings.timeLimit)
   const supersededFor = Duration.toMillis(settings.supersededFor)
   const tokenOf = (id: Id) => written(protection.protect(id.text))
+  const { owners: index } = backend
+  const owners = index &&
+    Owners.make(backend, index, settings, expiry, Guard.ofOwners(backend.driver, settings))
 
   const load = ({ text: token }: Token) =>
     Effect.withFiber((fiber) => {
@@ -74,7 +79,9 @@ const operations = (
       return Effect.map(backend.load(id.key), (stored): Loaded => {
         if (stored === undefined) return unknown(id)
         const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-        if ("supersededUntil" in stored) return now < stored.supersededUntil ? superseded(id) : unknown(id)
+        if ("supersededUntil" in stored) {
+          return now < stored.supersededUntil && !Owners.isBuried(stored) ? superseded(id) : unknown(id)
+        }
         if (expiry.isExpired(stored, now)) return expired(id, stored)
         const renewed = opened.outdated ? new Token(protection.protect(opened.id)) : undefined
         return { _tag: "Found", id, record: stored, renewed }
@@ -116,6 +123,12 @@ const operations = (
     return true
   })
 
+  /** Something is under the key of an id that should be new. If the owner has ended the session in advance, it is a mark. */
+  const notThere = ({ key }: Id, { fields }: SessionRecord): Effect.Effect<Gone | Taken, unknown> =>
+    fields.has(Meta.owner)
+      ? Effect.map(Afresh.reading(backend.load(key)), (stored) => Owners.isBuried(stored) ? gone : taken)
+      : Effect.succeed(taken)
+
   /** The new id is in use. It may be this very session: the answer to a first try was lost. */
   const regenerateAgain = Effect.fnUntraced(function*(
     old: string,
@@ -125,7 +138,9 @@ const operations = (
   ): Effect.fn.Return<Written | Gone | Taken | Conflict, unknown> {
     const key = newId.key
     const mark = yield* backend.load(old)
-    if (mark === undefined || !("successor" in mark) || Successor.decode(mark.successor)?.key !== key) return taken
+    if (mark === undefined || !("successor" in mark) || Successor.decode(mark.successor)?.key !== key) {
+      return yield* notThere(newId, record)
+    }
     // Which leaves the mark, and confirms it: a back end that waits for that may have given up.
     yield* backend.destroy(old)
     const stored = yield* backend.load(key)
@@ -185,9 +200,14 @@ const operations = (
   return {
     driver: backend.driver,
     stateless: false,
+    owners,
     load,
     create: (id, record) =>
-      Effect.map(Effect.suspend(() => backend.create(id.key, record)), (created) => created ? tokenOf(id) : taken),
+      Effect.flatMap(
+        Effect.suspend(() => backend.create(id.key, record)),
+        (created): Effect.Effect<Written | Gone | Taken, unknown> =>
+          created ? Effect.succeed(tokenOf(id)) : notThere(id, record)
+      ),
     update: (id, change, record, successor) => update(successor ?? id.key, change, record, successor !== undefined),
     touch: (id, record) =>
       Effect.map(Effect.suspend(() => backend.touch(id.key, record)), (wasThere) => wasThere ? unchanged : gone),

@@ -53,8 +53,22 @@ export class Token extends Secret {
 export class Id extends Secret {
   #key: string | undefined
 
+  /** An id of which only the key is known: enough for a session that is found by its handle. */
+  static ofKey(key: string): Id {
+    const id = new Id("")
+    id.#key = key
+    return id
+  }
+
   get _tag(): "Id" {
     return "Id"
+  }
+
+  /** The secret itself. */
+  override get text(): string {
+    const text = super.text
+    if (text === "") throw new Error("The id of a session that was opened by its handle is not known")
+    return text
   }
 
   /** The name that a back end knows the session by: the SHA-256 of the id, which is no secret. */

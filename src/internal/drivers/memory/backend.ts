@@ -3,11 +3,12 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, Conflict, OwnerIndex, SupersededRecord } from "../../../SessionStore.ts"
 import * as Change from "../../record/change.ts"
 import * as Record from "../../record/record.ts"
 import * as TextMerge from "../../record/textMerge.ts"
 import { conflict } from "../../store/answers.ts"
+import * as MemoryIndex from "./ownerIndex.ts"
 import * as SmallMaps from "./smallMaps.ts"
 
 // A record is its text and nothing else, which holds its times too: an object around it would be a fifth on top of what a
@@ -17,12 +18,14 @@ type Entry = string | SupersededRecord
 const isRecord = (entry: Entry | undefined): entry is string => typeof entry === "string"
 
 export interface MemoryBackend extends Backend {
+  readonly owners: OwnerIndex
   /** Removes what has expired. */
   readonly sweep: Effect.Effect<void>
 }
 
 export const make = (capacity: number): MemoryBackend => {
   const entries = SmallMaps.make<Entry>(capacity)
+  const index = MemoryIndex.make()
   const put = (key: string, record: Record.SessionRecord) => entries.set(key, Record.encode(record))
   const mergeInto = (key: string, change: Change.Change, times: Record.Times) => {
     const text = entries.get(key)
@@ -34,15 +37,22 @@ export const make = (capacity: number): MemoryBackend => {
     entries.set(key, TextMerge.merge(text, change, times))
     return true
   }
+  const load = (key: string) => {
+    const entry = entries.get(key)
+    return isRecord(entry) ? Record.decode(entry) : entry
+  }
   const full = new Error(`It holds ${capacity} sessions and is full`)
   return {
     driver: "memory",
     keepsTimeLimit: true,
-    load: (key) =>
-      Effect.sync(() => {
-        const entry = entries.get(key)
-        return isRecord(entry) ? Record.decode(entry) : entry
-      }),
+    load: (key) => Effect.sync(() => load(key)),
+    peek: (keys) =>
+      Effect.sync(() =>
+        new Map(keys.flatMap((key) => {
+          const stored = load(key)
+          return stored === undefined ? [] : [[key, stored]]
+        }))
+      ),
     create: (key, record) =>
       Effect.suspend(() => {
         if (entries.get(key) !== undefined) return Effect.succeed(false)
@@ -80,7 +90,11 @@ export const make = (capacity: number): MemoryBackend => {
         entries.delete(key)
         return undefined
       }),
-    sweep: sweep(entries)
+    owners: {
+      ...index,
+      bury: (key, mark) => Effect.sync(() => entries.set(key, mark))
+    },
+    sweep: Effect.andThen(sweep(entries), index.sweep)
   }
 }
 

@@ -1,0 +1,45 @@
+/**
+ * Whose a session is, as its field says, and when it was made known to the index of its owner.
+ */
+import * as Schema from "effect/Schema"
+import * as Meta from "./meta.ts"
+import { type Fields, parse } from "./record.ts"
+
+export interface Owner {
+  readonly id: string
+  /** When the entry in the index was made, in milliseconds since the epoch. */
+  readonly at: number
+  /** Until when the entry is there. */
+  readonly until: number
+}
+
+/**
+ * For so long, in milliseconds, a request that has made its session known to the index can write it. Later, the session may
+ * have been ended in advance without anybody knowing it any more.
+ */
+export const patience = 3_600_000
+
+export const encode = ({ at, id, until }: Owner): string => JSON.stringify({ id, at, until })
+
+/** The owner of a session with these fields; what somebody has damaged is none. */
+export const of = (fields: Pick<Fields, "get">): Owner | undefined => {
+  const text = fields.get(Meta.owner)
+  return text === undefined ? undefined : decode(text)
+}
+
+export const decode = (text: string): Owner | undefined => {
+  const value = parse(text)
+  return isOwner(value) ? value : undefined
+}
+
+const isOwner = Schema.is(Schema.Struct({ id: Schema.String, at: Schema.Number, until: Schema.Number }))
+
+/** Why a text can't be the id of an owner, if it can't. */
+export const mistakeIn = (id: string): string | undefined => {
+  if (id === "") return "it is empty"
+  if (Buffer.byteLength(id) > longest) return `it takes more than ${longest} bytes`
+  // Halves of characters all become the same when they are hashed, and so would the owners.
+  return id.isWellFormed() ? undefined : "it holds half of a character"
+}
+
+const longest = 1024

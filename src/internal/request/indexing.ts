@@ -1,0 +1,51 @@
+/**
+ * Making a session known to the index of its owner, before it is written.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { SessionStoreError } from "../../SessionError.ts"
+import type { SessionOwners } from "../../SessionOwners.ts"
+import * as Owner from "../record/owner.ts"
+import type { Prepare } from "./carryOut.ts"
+import { idOf, type Intent } from "./intent.ts"
+import type { RequestSession } from "./requestSession.ts"
+
+/** The owner whose index has to know the session, if what is to be written says whose it is. */
+export const ownerIn = (intent: Intent): Owner.Owner | undefined => {
+  switch (intent.operation) {
+    case "create":
+    case "regenerate":
+      return Owner.of(intent.record.fields)
+    case "update":
+      return Owner.of(intent.change.set)
+    default:
+      return undefined
+  }
+}
+
+/** Makes the entry, unless this request has made it before. */
+export const before =
+  (session: RequestSession, owners: SessionOwners, { at, id, until }: Owner.Owner): Prepare => ({ key }) => {
+    const { indexed } = session
+    return indexed?.key === key && indexed.at === at
+      ? Exit.void
+      // The limit is for logins.
+      : Effect.asVoid(owners.add(id, { key, at, until }, false)) as Effect.Effect<void, SessionStoreError>
+  }
+
+/** Whether the request has made its session known so long ago that it could have been ended in advance, and nobody knows. */
+export const isTooLate = ({ indexed }: RequestSession, intent: Intent, clock: Clock.Clock): boolean =>
+  intent.operation !== "update" && indexed?.key === idOf(intent).key &&
+  clock.currentTimeMillisUnsafe() - indexed.at > Owner.patience
+
+/** A session that has ended needs no entry. What stays goes when the owner's sessions are listed. */
+export const forget = (
+  owners: SessionOwners | undefined,
+  { id: { key }, record: { fields } }: Intent
+): Effect.Effect<void> => {
+  const owner = owners && Owner.of(fields)
+  return owner === undefined
+    ? Exit.void
+    : Effect.ignore(owners!.remove(owner.id, { key, at: owner.at, until: owner.until }))
+}

@@ -1,0 +1,229 @@
+/**
+ * The sessions of each owner, from the index that a back end keeps.
+ *
+ * A session is in the index before it is written, so whoever ends all sessions of an owner finds also those that are about to be.
+ * They can't come any more: what is ended leaves a mark under its key, whether it was there or not. And what is in the index
+ * without being a session, as a request has failed in between, goes when somebody looks.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Settings } from "../../SessionConfig.ts"
+import { type OwnerOperation, SessionLimitError, type SessionStoreError } from "../../SessionError.ts"
+import type { Owned, SessionOwners } from "../../SessionOwners.ts"
+import type { Backend, OwnerEntry, OwnerIndex, SupersededRecord } from "../../SessionStore.ts"
+import type { Expiry } from "../record/expiry.ts"
+import * as Meta from "../record/meta.ts"
+import * as Owner from "../record/owner.ts"
+import type { SessionRecord } from "../record/record.ts"
+import * as Identifier from "../token/identifier.ts"
+
+/** So many sessions are looked at together. */
+const pageSize = 100
+
+/** For so long, the index keeps what is no session (any more): servers' clocks differ. */
+const grace = 2 * Owner.patience
+
+/** Within that time, most requests that log in have written their session. */
+const justNow = 30_000
+
+/** Nobody ends sessions for ever while others keep logging in. */
+const passes = 100
+
+type Asked = (
+  operation: OwnerOperation
+) => <A>(effect: Effect.Effect<A, unknown>) => Effect.Effect<A, SessionStoreError>
+
+/** Of sessions that are not there, nothing is stored; if they were ended for good, there is a mark without a successor. */
+export const isBuried = (stored: SessionRecord | SupersededRecord | undefined): boolean =>
+  stored !== undefined && "successor" in stored && stored.successor === ""
+
+export const make = (
+  backend: Backend,
+  index: OwnerIndex,
+  { owner: { limit, policy } }: Settings,
+  expiry: Expiry,
+  asked: Asked
+): SessionOwners => {
+  const indexing = asked("index")
+  const listing = asked("list")
+  const ending = asked("end")
+  const asLimit = Number.isFinite(limit) ? limit : undefined
+
+  // -----------------------------------------------------------------------------
+  // what is in the index
+  // -----------------------------------------------------------------------------
+
+  const peek = (keys: ReadonlyArray<string>, fields: ReadonlyArray<string>) =>
+    backend.peek === undefined ? loadEach(backend, keys) : backend.peek(keys, fields)
+
+  /** What each of the entries stands for. */
+  const look = Effect.fnUntraced(function*(
+    owner: string,
+    entries: ReadonlyArray<OwnerEntry>,
+    fields: ReadonlyArray<string> = []
+  ) {
+    const now = yield* Clock.currentTimeMillis
+    const keys = [...new Set(entries.map(({ key }) => key))]
+    const stored = keys.length === 0 ? new Map<string, never>() : yield* peek(keys, [...Meta.all, ...fields])
+    return entries.map((entry): Seen => {
+      const found = stored.get(entry.key)
+      const age = now - entry.at
+      if (found === undefined) return { entry, is: age < justNow ? "coming" : age < grace ? "late" : "over" }
+      if ("successor" in found || expiry.isExpired(found, now - grace)) return { entry, is: "over" }
+      if (expiry.isExpired(found, now)) return { entry, is: "late" }
+      const whose = Owner.of(found.fields)
+      if (whose?.id === owner) return { entry, is: "there", record: found }
+      return { entry, is: whose === undefined && age < grace ? "late" : "over" }
+    })
+  })
+
+  /** A page of entries with what they stand for. The index forgets those that are over. */
+  const page = Effect.fnUntraced(function*(
+    owner: string,
+    size: number,
+    after: OwnerEntry | undefined,
+    fields?: ReadonlyArray<string>
+  ) {
+    const hash = Identifier.hash(owner)
+    const entries = yield* index.list(hash, size, after)
+    const seen = yield* look(owner, entries, fields)
+    const over = seen.filter(({ is }) => is === "over").map(({ entry }) => entry)
+    if (over.length > 0) yield* Effect.ignore(index.remove(hash, over))
+    return { seen, next: entries.length < size ? undefined : entries.at(-1) }
+  })
+
+  /** All entries that are not over. */
+  const all = Effect.fnUntraced(function*(owner: string) {
+    const found: Array<Seen> = []
+    let after: OwnerEntry | undefined
+    do {
+      const { next, seen } = yield* page(owner, pageSize, after)
+      found.push(...seen.filter(({ is }) => is !== "over"))
+      after = next
+    } while (after !== undefined)
+    return withoutDuplicates(found)
+  })
+
+  // -----------------------------------------------------------------------------
+  // ending
+  // -----------------------------------------------------------------------------
+
+  const bury = (owner: string, entries: ReadonlyArray<OwnerEntry>) =>
+    Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      const mark = { supersededUntil: now + grace, successor: "" }
+      yield* Effect.forEach(entries, ({ key }) => index.bury(key, mark), { concurrency: 10, discard: true })
+      yield* index.remove(Identifier.hash(owner), entries)
+    })
+
+  /** One pass over all of them: the keys of the sessions it has ended, and whether there was anything to end. */
+  const endOnce = Effect.fnUntraced(function*(owner: string, isMeant: (key: string) => boolean) {
+    const ended: Array<string> = []
+    let hasFound = false
+    let after: OwnerEntry | undefined
+    do {
+      const { next, seen } = yield* ending(page(owner, pageSize, after))
+      const meant = seen.filter(({ entry }) => isMeant(entry.key))
+      const toBury = meant.filter(({ is }) => is !== "over")
+      if (toBury.length > 0) yield* ending(bury(owner, toBury.map(({ entry }) => entry)))
+      hasFound ||= meant.length > 0
+      ended.push(...toBury.filter(({ is }) => is === "there").map(({ entry }) => entry.key))
+      after = next
+    } while (after !== undefined)
+    return { ended, hasFound }
+  })
+
+  // What has been regenerated meanwhile is in the index under its new key: so there are passes until one finds nothing.
+  const end: SessionOwners["end"] = Effect.fnUntraced(function*(owner, { except, handle = "" } = {}) {
+    const isMeant = (key: string) => key.startsWith(handle) && except?.has(key) !== true
+    const ended = new Set<string>()
+    for (let pass = 0; pass < passes; pass++) {
+      const { ended: some, hasFound } = yield* endOnce(owner, isMeant)
+      some.forEach((key) => ended.add(key))
+      if (!hasFound) break
+    }
+    return [...ended]
+  })
+
+  // -----------------------------------------------------------------------------
+  // the limit
+  // -----------------------------------------------------------------------------
+
+  /** There may be too many, of which some may be over. */
+  const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry) {
+    const others = (yield* indexing(all(owner))).filter(({ entry: { key }, is }) => key !== entry.key && is !== "late")
+    const excess = others.length + 1 - limit
+    if (excess <= 0) return []
+    if (policy === "refuse") {
+      yield* indexing(index.remove(Identifier.hash(owner), [entry]))
+      return yield* new SessionLimitError({ limit })
+    }
+    // Of logins at the same time, the later one ends the earlier one, and not both each other.
+    const mayGo = others.filter((other) => other.is === "there" || isEarlier(other.entry, entry))
+    const unused = mayGo.toSorted((one, other) => lastUse(one) - lastUse(other)).slice(0, excess)
+    yield* ending(bury(owner, unused.map(({ entry }) => entry)))
+    return unused.filter(({ is }) => is === "there").map(({ entry }) => entry.key)
+  })
+
+  const none = Effect.succeed<ReadonlyArray<string>>([])
+
+  return {
+    "~effect-session/SessionOwners": "~effect-session/SessionOwners",
+    add: (owner, entry, isLogin) =>
+      Effect.flatMap(
+        indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, isLogin ? asLimit : undefined))),
+        (isOver) => isOver && isLogin ? makeRoom(owner, entry) : none
+      ),
+    remove: (owner, entry) => indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry]))),
+    list: (owner, { after, fields, limit }) =>
+      Effect.map(listing(page(owner, limit, after, fields)), ({ next, seen }) => ({
+        sessions: withoutDuplicates(seen).flatMap((one): ReadonlyArray<Owned> =>
+          one.is === "there" ? [{ key: one.entry.key, record: one.record }] : []
+        ),
+        next
+      })),
+    find: Effect.fnUntraced(function*(owner, handle) {
+      let after: OwnerEntry | undefined
+      do {
+        const { next, seen } = yield* listing(page(owner, pageSize, after))
+        const found = seen.find((one) => one.is === "there" && one.entry.key.startsWith(handle))
+        if (found !== undefined) {
+          const record = yield* listing(backend.load(found.entry.key))
+          return record === undefined || "successor" in record ? undefined : { key: found.entry.key, record }
+        }
+        after = next
+      } while (after !== undefined)
+      return undefined
+    }),
+    end
+  }
+}
+
+/**
+ * An entry of the index, and what it stands for: a session of the owner; one that a request is probably about to write; one
+ * that may still come, or that has just expired; or nothing.
+ */
+type Seen =
+  | { readonly entry: OwnerEntry; readonly is: "there"; readonly record: SessionRecord }
+  | { readonly entry: OwnerEntry; readonly is: "coming" | "late" | "over" }
+
+const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> => [
+  ...new Map(seen.map((one) => [one.entry.key, one])).values()
+]
+
+const isEarlier = (one: OwnerEntry, other: OwnerEntry): boolean =>
+  one.at < other.at || one.at === other.at && one.key > other.key
+
+const lastUse = (one: Seen): number => one.is === "there" ? one.record.touchedAt : one.entry.at
+
+/** For a back end that can't look at several. */
+const loadEach = (
+  backend: Backend,
+  keys: ReadonlyArray<string>
+): Effect.Effect<ReadonlyMap<string, SessionRecord | SupersededRecord>, unknown> =>
+  Effect.map(
+    Effect.forEach(keys, (key) => Effect.map(backend.load(key), (stored) => [key, stored] as const), {
+      concurrency: 10
+    }),
+    (all) => new Map(all.flatMap(([key, stored]) => stored === undefined ? [] : [[key, stored] as const]))
+  )

@@ -1,0 +1,144 @@
+/**
+ * Every order in which the steps of two programs can happen. A step is a call of a back end: each program has one of its own,
+ * which waits at every call until it is its turn.
+ */
+import { Deferred, Effect, Exit, Fiber } from "effect"
+import type { SessionStore } from "effect-session"
+
+export type Name = "A" | "B"
+
+export interface Run {
+  /** The steps in their order: `"A add"` is a call of `add` by the program A. */
+  readonly steps: ReadonlyArray<string>
+  readonly exits: Readonly<Record<Name, Exit.Exit<unknown, unknown>>>
+}
+
+/** What one of the programs does, given its back end. */
+export type Program = (backend: SessionStore.Backend) => Effect.Effect<unknown, unknown>
+
+class Turns {
+  readonly waiting: Array<{ readonly call: string; readonly turn: Deferred.Deferred<void> }> = []
+  /** Where it stops for good, as after a crash. */
+  readonly stopsAt: number
+  steps = 0
+  /** Calls that have begun and not ended. */
+  underway = 0
+
+  constructor(stopsAt: number) {
+    this.stopsAt = stopsAt
+  }
+
+  /** Waits for its turn before the call. */
+  readonly step = <A, E>(call: Effect.Effect<A, E>, name: string): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      if (this.steps++ === this.stopsAt) return Effect.never
+      const turn = Deferred.makeUnsafe<void>()
+      this.waiting.push({ call: name, turn })
+      return Effect.andThen(Deferred.await(turn), Effect.ensuring(call, Effect.sync(() => void this.underway--)))
+    })
+}
+
+const methods = ["load", "create", "update", "touch", "supersede", "regenerate", "destroy", "peek"] as const
+const indexMethods = ["add", "list", "remove", "bury"] as const
+
+type AnyCall = (...parameters: ReadonlyArray<never>) => Effect.Effect<unknown, unknown>
+
+/** The same back end, with each of its calls as `step` has it. */
+export const stepwise = (
+  backend: SessionStore.Backend,
+  step: <A, E>(call: Effect.Effect<A, E>, name: string) => Effect.Effect<A, E>
+): SessionStore.Backend => {
+  const wrap = (target: object, names: ReadonlyArray<string>) =>
+    Object.fromEntries(
+      names.filter((name) => name in target).map((name) => {
+        const call = Reflect.get(target, name) as AnyCall
+        return [name, (...parameters: ReadonlyArray<never>) => step(Effect.suspend(() => call(...parameters)), name)]
+      })
+    )
+  return {
+    ...backend,
+    ...wrap(backend, methods),
+    ...(backend.owners && { owners: { ...backend.owners, ...wrap(backend.owners, indexMethods) } })
+  } as SessionStore.Backend
+}
+
+// Between two calls of a back end, a program does nothing that takes more than a turn of the event loop.
+const settled = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+
+const play = Effect.fnUntraced(function*(
+  backend: SessionStore.Backend,
+  programs: Readonly<Record<Name, Program>>,
+  wanted: ReadonlyArray<Name>,
+  stops: Partial<Record<Name, number>>
+) {
+  const turns = { A: new Turns(stops.A ?? -1), B: new Turns(stops.B ?? -1) }
+  const start = (name: Name) => Effect.forkChild(programs[name](stepwise(backend, turns[name].step)))
+  const fibers = { A: yield* start("A"), B: yield* start("B") }
+  const order: Array<Name> = []
+  const steps: Array<string> = []
+  const choices: Array<number> = []
+  for (;;) {
+    // What has been allowed happens before anything else is.
+    yield* untilIdle(turns.A, fibers.A, turns.B, fibers.B)
+    const ready = (["A", "B"] as const).filter((name) => turns[name].waiting.length > 0)
+    if (ready.length === 0) break
+    if (ready.length === 2) choices.push(order.length)
+    const next = ready.length === 2 ? wanted[order.length] ?? "A" : ready[0]!
+    order.push(next)
+    const { call, turn } = turns[next].waiting.shift()!
+    steps.push(`${next} ${call}`)
+    turns[next].underway++
+    yield* Deferred.succeed(turn, undefined)
+  }
+  const exitOf = (fiber: Fiber.Fiber<unknown, unknown>): Exit.Exit<unknown, unknown> =>
+    fiber.pollUnsafe() ?? Exit.fail("stopped")
+  const exits = { A: exitOf(fibers.A), B: exitOf(fibers.B) }
+  fibers.A.interruptUnsafe()
+  fibers.B.interruptUnsafe()
+  const run: Run = { steps, exits }
+  return { run, order, choices }
+})
+
+/** Until each program waits, has ended, or has stopped. */
+const untilIdle = Effect.fnUntraced(function*(
+  a: Turns,
+  fiberA: Fiber.Fiber<unknown, unknown>,
+  b: Turns,
+  fiberB: Fiber.Fiber<unknown, unknown>
+) {
+  const isIdle = (turns: Turns, fiber: Fiber.Fiber<unknown, unknown>) =>
+    turns.underway === 0 &&
+    (turns.waiting.length > 0 || fiber.pollUnsafe() !== undefined ||
+      turns.stopsAt >= 0 && turns.steps > turns.stopsAt)
+  do {
+    yield* settled
+  } while (!isIdle(a, fiberA) || !isIdle(b, fiberB))
+})
+
+/** Runs the test for each order, one after the other; the answer is how many there were. */
+export const everyOrder = Effect.fnUntraced(function*<E, R>(
+  test: (
+    play: (
+      backend: SessionStore.Backend,
+      programs: Readonly<Record<Name, Program>>
+    ) => Effect.Effect<Run>
+  ) => Effect.Effect<void, E, R>,
+  stops: Partial<Record<Name, number>> = {}
+) {
+  let wanted: ReadonlyArray<Name> | undefined = []
+  let count = 0
+  while (wanted !== undefined) {
+    const current: ReadonlyArray<Name> = wanted
+    wanted = undefined
+    yield* test((backend, programs) =>
+      Effect.map(play(backend, programs, current, stops), ({ choices, order, run }) => {
+        // The last choice that can be made in the other way.
+        const last = choices.findLast((at) => order[at] === "A")
+        if (last !== undefined) wanted = [...order.slice(0, last), "B"]
+        return run
+      })
+    )
+    count++
+  }
+  return count
+})
