@@ -4,6 +4,7 @@ import {
   type SessionConfig,
   type SessionError,
   type SessionEvent,
+  type SessionOwners,
   Sessions,
   type SessionStore
 } from "effect-session"
@@ -53,6 +54,15 @@ describe("Sessions", () => {
     expect<SessionEvent.Destroyed["by"]>().type.toBe<"itself" | "owner" | "administrator" | "expiry">()
     expect<SessionEvent.Rejected["reason"]>().type.toBe<
       "malformed" | "tampered" | "unknown" | "expired" | "superseded" | "duplicate"
+    >()
+  })
+
+  it("needs the store to watch a session, unless it is open", () => {
+    type Watching<R> = Effect.Effect<void, SessionError.SessionStoreError, R>
+    expect(Sessions.watch(session)).type.toBe<Watching<never>>()
+    expect(Sessions.watch({ token })).type.toBe<Watching<Services>>()
+    expect(Sessions.watch({ owner: "ada", handle: "handle" })).type.toBe<
+      Watching<Services | SessionOwners.SessionOwners>
     >()
   })
 

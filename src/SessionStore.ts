@@ -207,6 +207,14 @@ export interface SessionStore {
 
   /** Ends a session for good. Ending one that is not there is no error. */
   readonly destroy: (id: Id, record: SessionRecord) => Effect.Effect<void, SessionStoreError>
+
+  /**
+   * What has become of several sessions, by their keys: each has the same key, or another one if it was regenerated a moment
+   * ago. One that is not in the answer has ended. Without this, only what this process does is known.
+   */
+  readonly look?:
+    | ((keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, string>, SessionStoreError>)
+    | undefined
 }
 
 /**
@@ -322,6 +330,9 @@ export const SessionStore: Context.Service<SessionStore, SessionStore> = Context
  */
 export type Operations =
   & Pick<SessionStore, "driver" | "stateless" | "owners">
+  & {
+    readonly look?: ((keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, string>, unknown>) | undefined
+  }
   & {
     readonly [Operation in StoreOperation]: SessionStore[Operation] extends
       (...parameters: infer Parameters) => Effect.Effect<infer A, unknown>

@@ -33,6 +33,7 @@ import * as Environment from "./internal/request/environment.ts"
 import * as Events from "./internal/request/events.ts"
 import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
+import * as Watching from "./internal/request/watching.ts"
 import * as Session from "./Session.ts"
 import { GenerateId, SessionConfig, type Settings } from "./SessionConfig.ts"
 import { type CommitError, SessionGoneError, SessionOwnerError, type SessionStoreError } from "./SessionError.ts"
@@ -588,6 +589,66 @@ const decodeCursor = (text: string): OwnerEntry | undefined => {
 export const events: Stream.Stream<SessionEvent, never, SessionStore> = Stream.unwrap(
   Effect.map(SessionStore, (store) => Events.listenersOf(store).events)
 )
+
+/**
+ * Waits until a session has ended: that of a request, or that of a token, a Cookie header or a handle. One that is not there
+ * has ended already.
+ *
+ * **Details**
+ *
+ * What ends it in this process is noticed at once. What another server does is noticed once per `touchEvery`, if that is not
+ * `"never"`, and not more often than once a second: then one call of the store asks for all sessions that are watched, where the back end can. If
+ * the store fails, nobody's session has ended for that.
+ *
+ * If the session gets another id, as by a login, the one under that id is watched.
+ *
+ * **Gotchas**
+ *
+ * If another server gives the session another id, and nobody looks within `supersededFor`, it has ended: nothing is left that
+ * says where it has gone. To be sure, let `touchEvery` be shorter than that.
+ *
+ * With `CookieLayer`, a session that is not used any more ends here only with its `absoluteAge`: what other servers extend
+ * stays in the cookie.
+ *
+ * **Example** (A socket that closes when its session ends)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Session, Sessions } from "effect-session"
+ *
+ * declare const chat: Effect.Effect<void>
+ *
+ * const socket = Effect.gen(function*() {
+ *   const session = yield* Session.Session
+ *   yield* Effect.raceFirst(chat, Sessions.watch(session))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category what happens
+ */
+export function watch(session: Session.Session): Effect.Effect<void, SessionStoreError>
+/**
+ * Waits until the session of a token, of the Cookie header of a request, or of an owner and a handle has ended.
+ *
+ * @since 0.1.0
+ * @category what happens
+ */
+export function watch<P extends Presented | ByHandle>(presented: P): Effect.Effect<void, SessionStoreError, Needs<P>>
+export function watch(
+  target: Session.Session | Presented | ByHandle
+): Effect.Effect<void, SessionStoreError, Needs<Presented | ByHandle>> {
+  const opened = Session.TypeId in target ? Effect.succeed(target) : open(target, { readonly: true })
+  return Effect.flatMap(opened, (opened) => {
+    const session = requestSessionOf(opened)
+    return Effect.flatMap(session.ready, () => {
+      const { environment, expiry, state } = session
+      if (!State.isStored(state)) return Effect.void
+      const { id: { key }, record: { createdAt } } = state
+      return Watching.untilEnded(environment, key, expiry.latest(createdAt, endOfTime))
+    })
+  })
+}
 
 // -----------------------------------------------------------------------------
 // the session itself

@@ -31,26 +31,41 @@ export interface Refused {
   readonly record?: SessionRecord | undefined
 }
 
+/** Gets an event, and for a session with a new id also its key; `false` if it has no room for it. It must not fail. */
+export type Listener = (event: SessionEvent, key: string | undefined) => boolean
+
 /** Those who listen to what happens in one store. Ask whether they are there first: an event that nobody hears is not made. */
 export class Listeners {
-  readonly #queues = new Set<Queue.Queue<SessionEvent>>()
+  readonly #listeners = new Set<Listener>()
   /** The handles of sessions that have ended, the latest of them: the end of each is told once. */
   readonly #ended = new Set<string>()
 
   get areThere(): boolean {
-    return this.#queues.size > 0
+    return this.#listeners.size > 0
   }
 
   /** The events from the moment on that the stream runs, until it ends. */
   get events(): Stream.Stream<SessionEvent> {
     const listening = Effect.acquireRelease(
-      Effect.tap(Queue.dropping<SessionEvent>(bufferSize), (queue) => Effect.sync(() => this.#queues.add(queue))),
-      (queue) => {
-        this.#queues.delete(queue)
+      Effect.map(Queue.dropping<SessionEvent>(bufferSize), (queue) => {
+        const listener: Listener = (event) => Queue.offerUnsafe(queue, event)
+        this.add(listener)
+        return { queue, listener }
+      }),
+      ({ listener, queue }) => {
+        this.remove(listener)
         return Queue.shutdown(queue)
       }
     )
-    return Stream.unwrap(Effect.map(listening, Stream.fromQueue))
+    return Stream.unwrap(Effect.map(listening, ({ queue }) => Stream.fromQueue(queue)))
+  }
+
+  add(listener: Listener): void {
+    this.#listeners.add(listener)
+  }
+
+  remove(listener: Listener): void {
+    this.#listeners.delete(listener)
   }
 
   /** The store has done what a request intended, and `id` is that of the session by now. If that has ended, it was by `by`. */
@@ -60,14 +75,18 @@ export class Listeners {
       case "create":
         return this.#tell({ _tag: "Created", handle: id.handle, owner: ownerIn(fields), at: now(fiber) }, fiber)
       case "regenerate":
-        return this.#tell({
-          _tag: "Regenerated",
-          handle: id.handle,
-          previousHandle: intent.id.handle,
-          owner: ownerIn(fields),
-          previousOwner: ownerIn(intent.before),
-          at: now(fiber)
-        }, fiber)
+        return this.#tell(
+          {
+            _tag: "Regenerated",
+            handle: id.handle,
+            previousHandle: intent.id.handle,
+            owner: ownerIn(fields),
+            previousOwner: ownerIn(intent.before),
+            at: now(fiber)
+          },
+          fiber,
+          id.key
+        )
       case "destroy":
         return this.destroyed({ handle: id.handle, owner: ownerIn(fields), by }, fiber)
     }
@@ -94,9 +113,9 @@ export class Listeners {
     this.#tell({ _tag: "Rejected", reason, handle, owner, at: now(fiber) }, fiber)
   }
 
-  #tell(event: SessionEvent, fiber: AnyFiber): void {
-    for (const queue of this.#queues) {
-      if (!Queue.offerUnsafe(queue, event)) Observability.count(Observability.droppedEvents[event._tag], fiber)
+  #tell(event: SessionEvent, fiber: AnyFiber, key?: string): void {
+    for (const listener of this.#listeners) {
+      if (!listener(event, key)) Observability.count(Observability.droppedEvents[event._tag], fiber)
     }
   }
 }

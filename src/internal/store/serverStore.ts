@@ -6,7 +6,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
-import type { Backend, Conflict, Gone, Loaded, Operations, Taken, Written } from "../../SessionStore.ts"
+import type {
+  Backend,
+  Conflict,
+  Gone,
+  Loaded,
+  Operations,
+  SupersededRecord,
+  Taken,
+  Written
+} from "../../SessionStore.ts"
 import * as Afresh from "../concurrency/afresh.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import { requireSecret } from "../config/secret.ts"
@@ -31,6 +40,7 @@ import {
 } from "./answers.ts"
 import * as Guard from "./guard.ts"
 import * as Owners from "./owners.ts"
+import { peekOf } from "./peek.ts"
 import * as Successor from "./successor.ts"
 
 export const fromBackend = Effect.fnUntraced(function*(backend: Backend) {
@@ -197,6 +207,24 @@ const operations = (
       return next === undefined ? Effect.void : destroy(next.key)
     })
 
+  const peek = peekOf(backend)
+
+  const look = (keys: ReadonlyArray<string>) =>
+    Effect.map(
+      Effect.zip(peek(keys, Meta.all), Clock.currentTimeMillis),
+      ([stored, now]) =>
+        new Map(keys.flatMap((key) => {
+          const current = keyNow(key, stored.get(key), now)
+          return current === undefined ? [] : [[key, current] as const]
+        }))
+    )
+
+  const keyNow = (key: string, stored: SessionRecord | SupersededRecord | undefined, now: number) => {
+    if (stored === undefined) return undefined
+    if ("fields" in stored) return expiry.isExpired(stored, now) ? undefined : key
+    return now < stored.supersededUntil ? Successor.decode(stored.successor)?.key : undefined
+  }
+
   return {
     driver: backend.driver,
     stateless: false,
@@ -212,6 +240,7 @@ const operations = (
     touch: (id, record) =>
       Effect.map(Effect.suspend(() => backend.touch(id.key, record)), (wasThere) => wasThere ? unchanged : gone),
     regenerate,
-    destroy: (id) => Effect.suspend(() => destroy(id.key))
+    destroy: (id) => Effect.suspend(() => destroy(id.key)),
+    look
   }
 }

@@ -106,6 +106,18 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
     renewed: outdated ? new Token(tokenOf(id, record)) : undefined
   })
 
+  /** Whether a session has expired, only its cookie knows. */
+  const look = Effect.fnUntraced(function*(keys: ReadonlyArray<string>) {
+    const now = yield* Clock.currentTimeMillis
+    const current = new Map<string, string>()
+    for (const key of keys) {
+      const revocation = yield* revocations.find(key)
+      const next = revocation === undefined ? key : now < revocation.supersededUntil ? revocation.successor : undefined
+      if (next !== undefined) current.set(key, next)
+    }
+    return current
+  })
+
   return {
     driver: "cookie",
     stateless: true,
@@ -115,7 +127,8 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
     touch: update,
     regenerate: (id, newId, record) =>
       unlessRevoked(id, () => Effect.tap(seal(newId, record), () => supersede(id, newId, record))),
-    destroy: (id, record) => Effect.suspend(() => destroy(id.key, record))
+    destroy: (id, record) => Effect.suspend(() => destroy(id.key, record)),
+    look
   }
 }
 
