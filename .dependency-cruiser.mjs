@@ -70,7 +70,14 @@ const parts = [
 
   // The session of a request knows neither HTTP nor any driver.
   ["internal/request", ["internal/record", "internal/token", "internal/concurrency", "SessionError"]],
-  ["Session", ["internal/request", "internal/record", "internal/token", "SessionConfig", "SessionError"]],
+  ["Session", [
+    "internal/request",
+    "internal/record",
+    "internal/token",
+    "internal/config",
+    "SessionConfig",
+    "SessionError"
+  ]],
   ["SessionKey", ["internal/record", "Session"]],
   ["internal/http", ["internal/request", "internal/record", "internal/token", "SessionError"]],
   [
@@ -89,6 +96,10 @@ const parts = [
   [
     "SessionMiddleware",
     ["internal/http", "internal/request", "internal/config", "Session", "SessionConfig", "SessionStore", "SessionError"]
+  ],
+  [
+    "SessionOwnersTest",
+    ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
   ],
   ["bin", ["SessionConfig"]],
   ["index", ["\\w+"]]

@@ -1,4 +1,4 @@
-import { Context, Effect, type Option, Schema } from "effect"
+import { Context, type DateTime, Duration, Effect, type Option, Schema } from "effect"
 import { Session, type SessionError, SessionKey } from "effect-session"
 import type { Json, JsonObject } from "effect/Schema"
 import { describe, expect, it } from "tstyche"
@@ -229,5 +229,38 @@ describe("the session", () => {
       Effect.Effect<number, ChangeError>
     >()
     expect(Session.layerTest).type.not.toBeCallableWith({ since: new Date() })
+  })
+})
+
+describe("authentication", () => {
+  type Store = SessionError.SessionStoreError
+  type Method = "password" | "otp"
+
+  it("takes at least one method, of any name or of the application's own", () => {
+    expect(Session.authenticated(["password", "otp"])).type.toBe<Effect.Effect<void, ChangeError, Service>>()
+    expect(Session.authenticated).type.not.toBeCallableWith([])
+    expect(Session.authenticated).type.not.toBeCallableWith("password")
+    expect(Session.authenticated<Method>).type.toBeCallableWith(["otp"])
+    expect(Session.authenticated<Method>).type.not.toBeCallableWith(["top"])
+    expect(Session.requireRecent<Method>).type.toBeCallableWith("10 minutes", { methods: ["otp"] })
+    expect(Session.requireRecent<Method>).type.not.toBeCallableWith("10 minutes", { methods: ["top"] })
+    expect(Session.requireRecent).type.not.toBeCallableWith("10 minutes", { methods: [] })
+  })
+
+  it("asks for a duration with its unit", () => {
+    expect(Session.requireRecent).type.toBeCallableWith(Duration.minutes(10))
+    expect(Session.requireRecent).type.not.toBeCallableWith(600)
+    expect(Session.requireRecent).type.not.toBeCallableWith("600")
+    expect(Session.requireRecent).type.not.toBeCallableWith("soon")
+    expect(Session.requireRecent).type.not.toBeCallableWith("never")
+    expect(Session.requireRecent).type.not.toBeCallableWith()
+  })
+
+  it("says when and how, and fails with an error of its own", () => {
+    expect(Session.authenticatedAt).type.toBe<Effect.Effect<Option.Option<DateTime.Utc>, Store, Service>>()
+    expect(Session.authentication).type.toBe<Effect.Effect<Option.Option<Session.Authentication>, Store, Service>>()
+    expect(Session.requireRecent("10 minutes")).type.toBe<
+      Effect.Effect<Session.Authentication, Store | SessionError.SessionNotRecentError, Service>
+    >()
   })
 })

@@ -1,7 +1,15 @@
 import { Effect, Layer, Schema } from "effect"
-import { MemoryLayer, Session, SessionConfig, SessionKey, SessionMiddleware, type SessionStore } from "effect-session"
+import {
+  MemoryLayer,
+  Session,
+  SessionConfig,
+  SessionError,
+  SessionKey,
+  SessionMiddleware,
+  type SessionStore
+} from "effect-session"
 import { HttpRouter, type HttpServer, type HttpServerRequest, HttpServerResponse } from "effect/http"
-import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware } from "effect/http-api"
 import type { Scope } from "effect/Scope"
 import { describe, expect, it } from "tstyche"
 
@@ -103,5 +111,39 @@ describe("an HttpApi", () => {
     const Api = HttpApi.make("shop").add(HttpApiGroup.make("cart").add(Total))
     const group = HttpApiBuilder.group(Api, "cart", (handlers) => handlers.handle("total", () => Effect.orDie(total)))
     expect<HttpRouter.Request<"Requires", Session.Session>>().type.toBeAssignableTo<Needs<typeof group>>()
+  })
+
+  it("has guards that fail with what they declare, and with the errors of sessions", () => {
+    class Refused extends Schema.TaggedError<Refused>()("Refused", {}) {}
+    class Guard extends HttpApiMiddleware.Service<Guard, { requires: Session.Session }>()("Guard", {
+      error: [Refused, SessionError.SessionNotRecentError]
+    }) {}
+    class Silent extends HttpApiMiddleware.Service<Silent, { requires: Session.Session }>()("Silent", {
+      error: Refused
+    }) {}
+    const recent = Session.requireRecent("10 minutes")
+    expect(SessionMiddleware.layerApiGuard(Guard, recent)).type.toBe<Layer.Layer<Guard>>()
+    expect(SessionMiddleware.layerApiGuard).type.toBeCallableWith(Guard, Effect.fail(new Refused()))
+    expect(SessionMiddleware.layerApiGuard).type.toBeCallableWith(Silent, Session.get(Count))
+    expect(SessionMiddleware.layerApiGuard).type.not.toBeCallableWith(Silent, recent)
+    expect(SessionMiddleware.layerApiGuard).type.not.toBeCallableWith(Guard, Effect.fail("something else"))
+  })
+
+  it("does not compile where an endpoint that needs a recent login does not declare the error", () => {
+    const Declared = HttpApiEndpoint.get("total", "/total", {
+      success: Schema.Number,
+      error: SessionError.SessionNotRecentError
+    })
+    const handler = Effect.as(Session.requireRecent("10 minutes"), 5)
+    const Api = HttpApi.make("shop").add(HttpApiGroup.make("cart").add(Total)).middleware(SessionMiddleware.Api)
+    const Other = HttpApi.make("shop").add(HttpApiGroup.make("cart").add(Declared)).middleware(SessionMiddleware.Api)
+    HttpApiBuilder.group(Api, "cart", (handlers) => {
+      expect(handlers.handle).type.not.toBeCallableWith("total", () => handler)
+      return handlers.handle("total", () => total)
+    })
+    HttpApiBuilder.group(Other, "cart", (handlers) => {
+      expect(handlers.handle).type.toBeCallableWith("total", () => handler)
+      return handlers.handle("total", () => handler)
+    })
   })
 })

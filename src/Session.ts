@@ -12,6 +12,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -23,8 +24,11 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Json, JsonObject } from "effect/Schema"
+import { parseDuration } from "./internal/config/settings.ts"
+import * as Authenticated from "./internal/record/authentication.ts"
 import type { Rewrite } from "./internal/record/draft.ts"
 import * as FlashMessage from "./internal/record/flash.ts"
+import * as Meta from "./internal/record/meta.ts"
 import * as Owner from "./internal/record/owner.ts"
 import { endOfTime, fieldOfKey, type Fields, keyOfField, parse } from "./internal/record/record.ts"
 import { AtomicSession } from "./internal/request/atomic.ts"
@@ -42,6 +46,7 @@ import {
   SessionConflictError,
   SessionGoneError,
   type SessionLimitError,
+  SessionNotRecentError,
   SessionOwnerError,
   SessionReadonlyError,
   type SessionStoreError,
@@ -1042,6 +1047,191 @@ export const reflashOnly = (names: ReadonlyArray<string>): Effect.Effect<void, C
  */
 export const reflashExcept = (names: ReadonlyArray<string>): Effect.Effect<void, ChangeError, Session> =>
   reflashing("reflashExcept", (messages) => FlashMessage.except(messages, names))
+
+// -----------------------------------------------------------------------------
+// authentication
+// -----------------------------------------------------------------------------
+
+/**
+ * When the user was last authenticated, and with which methods.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Authentication {
+  readonly at: DateTime.Utc
+  readonly methods: Methods
+}
+
+/**
+ * Methods to authenticate with: at least one name of your own choice, such as `"password"`, of 1 to 64 characters.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Methods<Method extends string = string> = readonly [Method, ...ReadonlyArray<Method>]
+
+/**
+ * Records that the user was authenticated now, and with which methods: at a login, and each time that the user gives a
+ * password, a code or a passkey again. A second time takes the place of the first.
+ *
+ * **Details**
+ *
+ * `regenerate` and `clear` keep it, `destroy` ends it. A method that is no name of 1 to 64 characters is a
+ * `SessionValueError`.
+ *
+ * Where somebody who is logged in authenticates again, do all that a login does: {@link regenerate} (OWASP ASVS 5.0, V7.2.4
+ * asks for it there too), and say whose session it is. After two clicks on the button, the second one has only what it puts
+ * itself.
+ *
+ * **Example** (The methods that an application has)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * type Method = "password" | "otp" | "passkey"
+ *
+ * const authenticated = Session.authenticated<Method>
+ * const requireRecent = Session.requireRecent<Method>
+ *
+ * const UserId = SessionKey.make("user_id", Schema.String)
+ *
+ * const login = (userId: string) =>
+ *   Effect.gen(function*() {
+ *     yield* Session.regenerate
+ *     yield* Session.put(UserId, userId)
+ *     yield* authenticated(["password", "otp"])
+ *   })
+ * ```
+ *
+ * @since 0.1.0
+ * @category authentication
+ */
+export const authenticated = <Method extends string = string>(
+  methods: Methods<Method>
+): Effect.Effect<void, ChangeError, Session> =>
+  changing("authenticated", (session, clock) =>
+    Authenticated.isMethods(methods)
+      ? session.put(Meta.authenticated, Authenticated.encode({ at: clock.currentTimeMillisUnsafe(), methods }))
+      : Effect.fail(
+        new SessionValueError({
+          key: Meta.authenticated,
+          operation: "encode",
+          path: ["methods"],
+          expected: `Expected ${Authenticated.howToNameMethods}`
+        })
+      ))
+
+/** What is recorded, and what time it is. */
+const authenticationNow: Effect.Effect<
+  readonly [Authenticated.Authentication | undefined, now: number],
+  SessionStoreError,
+  Session
+> = reading((session) =>
+  Effect.map(
+    Clock.currentTimeMillis,
+    (now) => [Authenticated.decode(State.seen(session.loaded, Meta.authenticated), now), now] as const
+  )
+)
+
+const withMoment = ({ at, methods }: Authenticated.Authentication): Authentication => ({
+  at: DateTime.makeUnsafe(at),
+  methods
+})
+
+/**
+ * When the user was last authenticated, and with which methods; none if that was never.
+ *
+ * **Details**
+ *
+ * A time that is ahead of this server's clock, as another server has written it, is taken for now; one that is more than
+ * ten minutes ahead counts as never.
+ *
+ * @since 0.1.0
+ * @category authentication
+ */
+export const authentication: Effect.Effect<Option.Option<Authentication>, SessionStoreError, Session> = Effect.map(
+  authenticationNow,
+  ([last]) => Option.map(Option.fromUndefinedOr(last), withMoment)
+)
+
+/**
+ * When the user was last authenticated; none if that was never. See {@link authentication}.
+ *
+ * @since 0.1.0
+ * @category authentication
+ */
+export const authenticatedAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreError, Session> = Effect.map(
+  authentication,
+  Option.map(({ at }) => at)
+)
+
+/**
+ * Fails with a {@link SessionError.SessionNotRecentError}, which answers 401, unless the user was authenticated within the
+ * last `maxAge`, and with one of the `methods`, if you name some: for what needs the password again, such as a new email address.
+ *
+ * **Details**
+ *
+ * Methods are those of the last authentication alone. If several are needed, require each of them.
+ *
+ * For a body of your own, make another error of it, or a redirect to your login. In an `HttpApi`, declare it or an error of
+ * your own at the endpoint, or guard a whole group by `SessionMiddleware.layerApiGuard`.
+ *
+ * A `maxAge` that is no duration longer than zero throws when this is called, and so does a wrong list of methods.
+ *
+ * **Example** (An error of the application's)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Session } from "effect-session"
+ *
+ * class PasswordNeeded extends Schema.TaggedError<PasswordNeeded>()("PasswordNeeded", {
+ *   loginAt: Schema.String
+ * }, { httpApiStatus: 401 }) {}
+ *
+ * const passwordAgain = Session.requireRecent("10 minutes", { methods: ["password"] }).pipe(
+ *   Effect.catchTag("SessionNotRecentError", () => Effect.fail(new PasswordNeeded({ loginAt: "/login" })))
+ * )
+ *
+ * declare const changeEmail: Effect.Effect<void>
+ *
+ * const handler = Effect.andThen(passwordAgain, changeEmail)
+ * ```
+ *
+ * @since 0.1.0
+ * @category authentication
+ */
+export const requireRecent = <Method extends string = string>(
+  maxAge: Exclude<SessionConfig.DurationInput, "never">,
+  options: { readonly methods?: Methods<Method> } = {}
+): Effect.Effect<Authentication, SessionStoreError | SessionNotRecentError, Session> => {
+  const duration = parseDuration(maxAge)
+  if (duration === undefined || !Duration.isFinite(duration) || !Duration.isPositive(duration)) {
+    throw new Error(`Session.requireRecent(${show(maxAge)}): ${howToWriteMaxAge}`)
+  }
+  if (options.methods !== undefined && !Authenticated.isMethods(options.methods)) {
+    throw new Error(`Session.requireRecent: write ${Authenticated.howToNameMethods}, or leave methods out`)
+  }
+  const { methods = [] } = options
+  return Effect.flatMap(
+    authenticationNow,
+    ([last, now]) =>
+      last !== undefined && Authenticated.isRecent(last, now, Duration.toMillis(duration), methods)
+        ? Effect.succeed(withMoment(last))
+        : Effect.fail(
+          new SessionNotRecentError({
+            maxAge: duration,
+            methods,
+            ...(last !== undefined && { authenticatedAt: DateTime.makeUnsafe(last.at) })
+          })
+        )
+  )
+}
+
+const howToWriteMaxAge = "write a duration longer than zero with its unit, such as \"10 minutes\""
+
+const show = (written: unknown): string => typeof written === "string" ? JSON.stringify(written) : String(written)
 
 // -----------------------------------------------------------------------------
 // testing

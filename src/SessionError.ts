@@ -7,6 +7,8 @@
  *
  * @since 0.1.0
  */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -233,6 +235,41 @@ export class SessionLimitError extends Schema.TaggedError<SessionLimitError>()("
 }
 
 /**
+ * `Session.requireRecent`: the user must authenticate again, or with another method. Status 401.
+ *
+ * **Details**
+ *
+ * `maxAge` and `methods` are what was asked for, any of the methods; no methods mean that all will do. `authenticatedAt` is
+ * when the user was last authenticated, and is not there if that was never. None of it is a secret, so an `HttpApi` can declare this
+ * error as it is. As JSON, `maxAge` is a number of milliseconds.
+ *
+ * The error's own answer has a `WWW-Authenticate` header, as RFC 9110 asks of each 401, with the scheme `Session`, which no
+ * browser has a dialog for, and the parameters of RFC 9470.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionNotRecentError extends Schema.TaggedError<SessionNotRecentError>()("SessionNotRecentError", {
+  maxAge: Schema.DurationFromMillis,
+  methods: Schema.Array(Schema.String),
+  authenticatedAt: Schema.optionalKey(Schema.DateTimeUtcFromString)
+}, { httpApiStatus: 401 }) {
+  override get message(): string {
+    const how = this.methods.length === 0 ? "" : ` by ${this.methods.join(" or ")}`
+    const last = this.authenticatedAt === undefined ? "never" : DateTime.formatIso(this.authenticatedAt)
+    return `The user must have been authenticated${how} within the last ${Duration.format(this.maxAge)}; ` +
+      `the last time was ${last}`
+  }
+  [HttpServerRespondable.symbol]() {
+    const maxAge = Math.ceil(Duration.toSeconds(this.maxAge))
+    const challenge = `Session error="insufficient_user_authentication", max_age="${maxAge}"`
+    return Effect.succeed(
+      HttpServerResponse.text("Unauthorized", { status: 401, headers: { "www-authenticate": challenge } })
+    )
+  }
+}
+
+/**
  * One mistake in the configuration.
  *
  * @since 0.1.0
@@ -301,4 +338,4 @@ export type CommitError =
  * @since 0.1.0
  * @category models
  */
-export type SessionError = ReadError | ChangeError | CommitError
+export type SessionError = ReadError | ChangeError | CommitError | SessionNotRecentError

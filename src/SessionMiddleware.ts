@@ -49,6 +49,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { unhandled } from "effect/Types"
 import * as Setting from "./internal/config/settings.ts"
@@ -62,7 +63,7 @@ import * as Environment from "./internal/request/environment.ts"
 import type { RequestSession } from "./internal/request/requestSession.ts"
 import { Session } from "./Session.ts"
 import { GenerateId, SessionConfig } from "./SessionConfig.ts"
-import { SessionConfigError } from "./SessionError.ts"
+import { type ChangeError, type CommitError, SessionConfigError } from "./SessionError.ts"
 import { SessionStore } from "./SessionStore.ts"
 
 // -----------------------------------------------------------------------------
@@ -307,3 +308,45 @@ export const layerApiOf = <Self>(
  * @category HttpApi
  */
 export const layerApi: Layer.Layer<Api, SessionConfigError, SessionStore | SessionConfig> = layerApiOf(Api)
+
+/**
+ * The Layer of a middleware that runs an effect before each handler, such as `Session.requireRecent`: if it fails, the
+ * handler does not run. The errors are those that the middleware declares, and those of sessions, which {@link Api} declares.
+ *
+ * **Example** (A group that needs the password again)
+ *
+ * ```ts
+ * import { Schema } from "effect"
+ * import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware } from "effect/http-api"
+ * import { Session, SessionError, SessionMiddleware } from "effect-session"
+ *
+ * class PasswordAgain extends HttpApiMiddleware.Service<PasswordAgain, { requires: Session.Session }>()(
+ *   "PasswordAgain",
+ *   { error: SessionError.SessionNotRecentError }
+ * ) {}
+ *
+ * const PasswordAgainLayer = SessionMiddleware.layerApiGuard(
+ *   PasswordAgain,
+ *   Session.requireRecent("10 minutes", { methods: ["password"] })
+ * )
+ *
+ * const Account = HttpApiGroup.make("account").add(
+ *   HttpApiEndpoint.put("email", "/email", { payload: Schema.Struct({ email: Schema.String }) })
+ * ).middleware(PasswordAgain)
+ *
+ * const Shop = HttpApi.make("shop").add(Account).middleware(SessionMiddleware.Api)
+ * ```
+ *
+ * @since 0.1.0
+ * @category HttpApi
+ */
+export const layerApiGuard = <Self, E extends Schema.Top | ReadonlyArray<Schema.Top>>(
+  service: Context.Service<Self, HttpApiMiddleware.HttpApiMiddleware<never, E, Session>>,
+  guard: Effect.Effect<
+    unknown,
+    (E extends ReadonlyArray<Schema.Top> ? E[number] : E)["Type"] | ChangeError | CommitError,
+    Session
+  >
+): Layer.Layer<Self> =>
+  // The errors of sessions are encoded as the session's own middleware declares them.
+  Layer.succeed(service, (handler) => Effect.andThen(guard as Effect.Effect<unknown, unhandled, Session>, handler))

@@ -21,6 +21,7 @@ const examplesIn = (file: string): ReadonlyArray<Example> => {
 
 const examples = [
   "README.md",
+  ...readdirSync(Path.join(root, "docs")).filter((file) => file.endsWith(".md")).map((file) => `docs/${file}`),
   ...readdirSync(Path.join(root, "src")).filter((file) => file.endsWith(".ts")).map((file) => `src/${file}`)
 ].flatMap(examplesIn)
 
@@ -58,7 +59,7 @@ const check = (examples: ReadonlyArray<Example>): ReadonlyMap<string, string> =>
   )
 }
 
-describe("examples in the README and in doc comments", () => {
+describe("examples in the documentation and in doc comments", () => {
   const problems = check(examples)
 
   it("are there", () => {

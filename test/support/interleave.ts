@@ -2,7 +2,7 @@
  * Every order in which the steps of two programs can happen. A step is a call of a back end: each program has one of its own,
  * which waits at every call until it is its turn.
  */
-import { Deferred, Effect, Exit, Fiber } from "effect"
+import { Deferred, Effect, Exit, type Fiber } from "effect"
 import type { SessionStore } from "effect-session"
 
 export type Name = "A" | "B"
@@ -72,7 +72,7 @@ const play = Effect.fnUntraced(function*(
   stops: Partial<Record<Name, number>>
 ) {
   const turns = { A: new Turns(stops.A ?? -1), B: new Turns(stops.B ?? -1) }
-  const start = (name: Name) => Effect.forkChild(programs[name](stepwise(backend, turns[name].step)))
+  const start = (name: Name) => Effect.forkDetach(programs[name](stepwise(backend, turns[name].step)))
   const fibers = { A: yield* start("A"), B: yield* start("B") }
   const order: Array<Name> = []
   const steps: Array<string> = []
@@ -115,6 +115,14 @@ const untilIdle = Effect.fnUntraced(function*(
   } while (!isIdle(a, fiberA) || !isIdle(b, fiberB))
 })
 
+/** Which orders there are, and where a program stops for good, as after a crash. */
+export interface Options {
+  /** If there are more, so many of them, by chance. */
+  readonly atMost?: number | undefined
+  /** After so many of its steps. */
+  readonly stops?: Partial<Record<Name, number>>
+}
+
 /** Runs the test for each order, one after the other; the answer is how many there were. */
 export const everyOrder = Effect.fnUntraced(function*<E, R>(
   test: (
@@ -123,18 +131,19 @@ export const everyOrder = Effect.fnUntraced(function*<E, R>(
       programs: Readonly<Record<Name, Program>>
     ) => Effect.Effect<Run>
   ) => Effect.Effect<void, E, R>,
-  stops: Partial<Record<Name, number>> = {}
+  { atMost = Infinity, stops = {} }: Options = {}
 ) {
   let wanted: ReadonlyArray<Name> | undefined = []
   let count = 0
-  while (wanted !== undefined) {
+  while (wanted !== undefined && count < atMost) {
     const current: ReadonlyArray<Name> = wanted
     wanted = undefined
     yield* test((backend, programs) =>
       Effect.map(play(backend, programs, current, stops), ({ choices, order, run }) => {
         // The last choice that can be made in the other way.
         const last = choices.findLast((at) => order[at] === "A")
-        if (last !== undefined) wanted = [...order.slice(0, last), "B"]
+        if (atMost < Infinity) wanted = byChance()
+        else if (last !== undefined) wanted = [...order.slice(0, last), "B"]
         return run
       })
     )
@@ -142,3 +151,5 @@ export const everyOrder = Effect.fnUntraced(function*<E, R>(
   }
   return count
 })
+
+const byChance = (): ReadonlyArray<Name> => Array.from({ length: 50 }, () => Math.random() < 0.5 ? "A" : "B")

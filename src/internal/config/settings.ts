@@ -114,7 +114,7 @@ const milliseconds: Record<string, number> = {
   week: 604_800_000
 }
 
-const parseDuration = (written: unknown): Duration.Duration | undefined => {
+export const parseDuration = (written: unknown): Duration.Duration | undefined => {
   if (Duration.isDuration(written)) return written
   if (written === "never") return Duration.infinity
   if (typeof written === "string") {
