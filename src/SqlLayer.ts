@@ -78,7 +78,7 @@ import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -238,8 +238,11 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError | Config.ConfigError, SessionConfig | SqlClient> =>
-  SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<
+  SessionStore.SessionStore | SessionOwners,
+  SessionConfigError | Config.ConfigError,
+  SessionConfig | SqlClient
+> => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * Makes the tables and their indexes, if they are not there: a migration for the `Migrator` of `effect/sql`, or something to run
