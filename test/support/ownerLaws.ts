@@ -16,7 +16,11 @@ export type MakeBackend = Effect.Effect<
   Scope.Scope
 >
 
-type Services = SessionStore.SessionStore | SessionOwners.SessionOwners | SessionConfig.SessionConfig
+type Services =
+  | SessionStore.SessionStore
+  | SessionOwners.SessionOwners
+  | SessionOwners.SessionIndex
+  | SessionConfig.SessionConfig
 
 /** A server of its own on the back end. */
 const onServer =

@@ -13,7 +13,7 @@ import {
 import { connectNodeRedis } from "./redisServer.ts"
 
 type StoreLayer = Layer.Layer<
-  SessionStore.SessionStore | SessionOwners.SessionOwners,
+  SessionStore.SessionStore | SessionOwners.SessionOwners | SessionOwners.SessionIndex,
   SessionError.SessionConfigError,
   SessionConfig.SessionConfig
 >

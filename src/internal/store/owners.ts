@@ -9,7 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Settings } from "../../SessionConfig.ts"
 import { type OwnerOperation, SessionLimitError, type SessionStoreError } from "../../SessionError.ts"
-import type { Owned, SessionOwners } from "../../SessionOwners.ts"
+import type { Added, Owned, SessionIndex, SessionOwners } from "../../SessionOwners.ts"
 import type { Backend, OwnerEntry, OwnerIndex, SupersededRecord } from "../../SessionStore.ts"
 import type { Expiry } from "../record/expiry.ts"
 import * as Meta from "../record/meta.ts"
@@ -44,7 +44,7 @@ export const make = (
   { owner: { limit, policy } }: Settings,
   expiry: Expiry,
   asked: Asked
-): SessionOwners => {
+): SessionOwners & SessionIndex => {
   const indexing = asked("index")
   const listing = asked("list")
   const ending = asked("end")
@@ -134,8 +134,7 @@ export const make = (
   })
 
   // What has been regenerated meanwhile is in the index under its new key: so there are passes until one finds nothing.
-  const end: SessionOwners["end"] = Effect.fnUntraced(function*(owner, { except, handle = "" } = {}) {
-    const isMeant = (key: string) => key.startsWith(handle) && except?.has(key) !== true
+  const end = Effect.fnUntraced(function*(owner: string, isMeant: (key: string) => boolean) {
     const ended = new Set<string>()
     for (let pass = 0; pass < passes; pass++) {
       const { ended: some, hasFound } = yield* endOnce(owner, isMeant)
@@ -153,7 +152,7 @@ export const make = (
   const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry) {
     const others = (yield* indexing(all(owner))).filter(({ entry: { key }, is }) => key !== entry.key && is !== "late")
     const excess = others.length + 1 - limit
-    if (excess <= 0) return []
+    if (excess <= 0) return added
     if (policy === "refuse") {
       yield* indexing(index.remove(Identifier.hash(owner), [entry]))
       return yield* new SessionLimitError({ limit })
@@ -162,17 +161,16 @@ export const make = (
     const mayGo = others.filter((other) => other.is === "there" || isEarlier(other.entry, entry))
     const unused = mayGo.toSorted((one, other) => lastUse(one) - lastUse(other)).slice(0, excess)
     yield* ending(bury(owner, unused.map(({ entry }) => entry)))
-    return unused.filter(({ is }) => is === "there").map(({ entry }) => entry.key)
+    return { ended: unused.filter(({ is }) => is === "there").map(({ entry }) => entry.key) }
   })
-
-  const none = Effect.succeed<ReadonlyArray<string>>([])
 
   return {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
+    "~effect-session/SessionIndex": "~effect-session/SessionIndex",
     add: (owner, entry, isLogin) =>
       Effect.flatMap(
         indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, isLogin ? asLimit : undefined))),
-        (isOver) => isOver && isLogin ? makeRoom(owner, entry) : none
+        (isOver) => isOver && isLogin ? makeRoom(owner, entry) : Effect.succeed(added)
       ),
     remove: (owner, entry) => indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry]))),
     list: (owner, { after, fields, limit }) =>
@@ -197,9 +195,12 @@ export const make = (
       } while (after !== undefined)
       return undefined
     }),
-    end
+    end: (owner, except) => end(owner, (key) => except?.keys.has(key) !== true),
+    endOne: (owner, handle) => end(owner, (key) => key.startsWith(handle))
   }
 }
+
+const added: Added = { ended: [] }
 
 /**
  * An entry of the index, and what it stands for: a session of the owner; one that a request is probably about to write; one
