@@ -5,10 +5,12 @@
  * goes out. A handler neither loads nor saves anything.
  */
 import { DateTime, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
-import { Session, SessionMiddleware } from "effect-session"
+import { Session, SessionConfig, SessionMiddleware, Sessions } from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { fileURLToPath } from "node:url"
+import * as Account from "./account.ts"
 import * as Cart from "./cart.ts"
+import { deviceName } from "./devices.ts"
 import type { Html } from "./html.ts"
 import { Customer, Visits } from "./keys.ts"
 import * as Pages from "./pages.ts"
@@ -19,8 +21,18 @@ import { products } from "./products.ts"
 // -----------------------------------------------------------------------------
 
 /** A page shows the session as it is now: for that, it takes a view, which it can read without Effects. */
-const page = (render: (session: Session.SessionView) => Html) =>
-  Effect.map(Session.view, (session) => notKept(HttpServerResponse.html(render(session).source)))
+const page = (render: (visit: Pages.Visit) => Html) =>
+  Effect.gen(function*() {
+    const visit = { session: yield* Session.view, hasEnded: yield* hasEnded }
+    return notKept(HttpServerResponse.html(render(visit).source))
+  })
+
+/** Whether the browser has come with a session that there is no more, such as one that another device has ended. */
+const hasEnded = Effect.gen(function*() {
+  const { cookies } = yield* HttpServerRequest.HttpServerRequest
+  const { cookie } = yield* SessionConfig.SessionConfig
+  return cookie.name in cookies && (yield* Session.fresh)
+})
 
 /** Browsers show a page that they have kept when somebody goes back, even after a logout. */
 const notKept = HttpServerResponse.setHeader("cache-control", "no-store")
@@ -45,7 +57,7 @@ const home = Effect.gen(function*() {
   return yield* page(Pages.home)
 })
 
-const LoginForm = Schema.Struct({
+const PasswordForm = Schema.Struct({
   name: Schema.Trim.check(
     Schema.isNonEmpty({ message: "Please write your name." }),
     Schema.isMaxLength(40, { message: "Please write at most 40 characters." })
@@ -53,30 +65,109 @@ const LoginForm = Schema.Struct({
   password: Schema.String.check(Schema.isMinLength(8, { message: "A password has at least 8 characters." }))
 })
 
+const LoginForm = Schema.Struct({
+  ...PasswordForm.fields,
+  keep: Schema.optionalKey(Schema.Literal("yes")),
+  // Where the customer was going. Any other place is none of ours.
+  to: Schema.optionalKey(Schema.Literals(["", "/security"]))
+})
+
+const thisDevice = Effect.map(
+  HttpServerRequest.HttpServerRequest,
+  ({ headers }) => deviceName(headers["user-agent"])
+)
+
 const login = Effect.gen(function*() {
   // A real shop would look the customer up and check the password here.
-  const { name } = yield* HttpServerRequest.schemaBodyUrlParams(LoginForm, { errors: "all" })
-  yield* Session.put(Customer, { name, loggedInAt: yield* DateTime.now })
-  // A new id for the session at every login: whoever knew the old one (session fixation) has no use for it.
-  yield* Session.regenerate
+  const { keep, name, to } = yield* HttpServerRequest.schemaBodyUrlParams(LoginForm, { errors: "all" })
+  yield* Account.keepLoggedIn(keep === "yes")
+  yield* Account.logIn(name, yield* thisDevice)
   yield* Session.flash("message", `Welcome, ${name}.`)
   const { count } = yield* Cart.contents
-  return seeOther(count > 0 ? "/cart" : "/")
+  return seeOther(to || (count > 0 ? "/cart" : "/"))
 }).pipe(
-  Effect.catchTag("SchemaError", (error) =>
-    Effect.gen(function*() {
-      yield* Session.flash("errors", errorsByField(error))
-      // What was written into the form, to fill it in again; but never what is called a password.
-      yield* Session.flashAll()
-      return seeOther("/login")
-    }))
+  Effect.catchTags({
+    SchemaError: (error) => again("/login", errorsByField(error)),
+    // With SESSION_OWNER_LIMIT=3.
+    SessionLimitError: ({ limit }) =>
+      Effect.andThen(
+        Session.rollback,
+        again("/login", { name: `You are logged in on ${limit} devices, and that is the most. Log out on one of them first.` })
+      )
+  })
 )
+
+/** Back to a form with what was wrong with it, and what was written into it; but never what is called a password. */
+const again = (path: string, errors: Record<string, string>) =>
+  Effect.gen(function*() {
+    yield* Session.flash("errors", errors)
+    yield* Session.flashAll()
+    return seeOther(path)
+  })
 
 const logout = Effect.gen(function*() {
   // The session is over for good: a copy of its cookie is worth nothing from now on. The message begins a new one.
   yield* Session.destroy
   yield* Session.flash("message", "You are logged out.")
   return seeOther("/")
+})
+
+// -----------------------------------------------------------------------------
+// security
+// -----------------------------------------------------------------------------
+
+/** The password again, of a customer who is logged in: to be done like any other login. */
+const confirm = Effect.gen(function*() {
+  const { name } = yield* HttpServerRequest.schemaBodyUrlParams(PasswordForm, { errors: "all" })
+  yield* Account.logIn(name, yield* thisDevice)
+  return seeOther("/security")
+}).pipe(
+  Effect.catchTags({
+    SchemaError: (error) => again("/password", errorsByField(error)),
+    SessionLimitError: () => Effect.as(Session.rollback, seeOther("/login"))
+  })
+)
+
+const password = Effect.gen(function*() {
+  return Option.isSome(yield* Customer) ? yield* page(Pages.password) : seeOther("/login")
+})
+
+/** The customer, who has entered the password lately. Anybody else is asked for it first, and comes back to the list. */
+const customer = Account.confirmedCustomer.pipe(
+  Effect.catchTags({
+    NotLoggedIn: () =>
+      Effect.gen(function*() {
+        yield* Session.flash("message", "Please log in to see your devices.")
+        yield* Session.flash("to", "/security")
+        return yield* Effect.fail(seeOther("/login"))
+      }),
+    SessionNotRecentError: () => Effect.fail(seeOther("/password"))
+  })
+)
+
+const NextPage = Schema.Struct({ after: Schema.optional(Schema.String) })
+
+const security = Effect.gen(function*() {
+  const { after } = yield* HttpServerRequest.schemaSearchParams(NextPage)
+  const devices = yield* Account.devices(yield* customer, after)
+  const now = yield* DateTime.now
+  return yield* page((visit) => Pages.security(visit, devices, now))
+})
+
+const DeviceForm = Schema.Struct({ handle: Schema.String })
+
+const logOutDevice = Effect.gen(function*() {
+  const { handle } = yield* HttpServerRequest.schemaBodyUrlParams(DeviceForm)
+  const wasThere = yield* Sessions.destroyHandle(yield* customer, handle)
+  yield* Session.flash("message", wasThere ? "The device is logged out." : "The device was logged out already.")
+  return seeOther("/security")
+})
+
+const logOutOthers = Effect.gen(function*() {
+  yield* customer
+  const count = yield* Sessions.destroyOthers
+  yield* Session.flash("message", `${count === 1 ? "One other device is" : `${count} other devices are`} logged out.`)
+  return seeOther("/security")
 })
 
 // -----------------------------------------------------------------------------
@@ -148,7 +239,7 @@ const session = Effect.gen(function*() {
     expiresAt: Option.getOrUndefined(yield* Session.expiresAt),
     fresh: yield* Session.fresh
   }
-  return yield* page((session) => Pages.session(session, facts))
+  return yield* page((visit) => Pages.session(visit, facts))
 })
 
 // -----------------------------------------------------------------------------
@@ -158,6 +249,8 @@ const session = Effect.gen(function*() {
 const ShownPages = Layer.mergeAll(
   HttpRouter.add("GET", "/", home),
   HttpRouter.add("GET", "/login", page(Pages.login)),
+  HttpRouter.add("GET", "/password", password),
+  HttpRouter.add("GET", "/security", security),
   HttpRouter.add("GET", "/cart", page(Pages.cart)),
   HttpRouter.add("GET", "/session", session)
 )
@@ -180,6 +273,9 @@ const OwnFormsOnly = HttpRouter.middleware((route) =>
 const PostedForms = Layer.mergeAll(
   HttpRouter.add("POST", "/login", login),
   HttpRouter.add("POST", "/logout", logout),
+  HttpRouter.add("POST", "/password", confirm),
+  HttpRouter.add("POST", "/security/log-out", logOutDevice),
+  HttpRouter.add("POST", "/security/log-out-others", logOutOthers),
   HttpRouter.add("POST", "/cart/add", addToCart),
   HttpRouter.add("POST", "/cart/remove", removeFromCart),
   HttpRouter.add("POST", "/cart/quantity", changeQuantity),
@@ -193,7 +289,8 @@ const Style = HttpRouter.add(
 )
 
 export const Routes = Layer.mergeAll(ShownPages, PostedForms).pipe(
-  // Without this line the shop does not compile: the routes need a session, and nobody gives them one.
+  // Without this line the shop does not compile: the routes need a session, and nobody gives them one. Nor does it with a
+  // store that does not know whose sessions it has.
   Layer.provide(SessionMiddleware.layer),
   Layer.merge(Style)
 )
