@@ -123,7 +123,7 @@ describe("a store", () => {
   it("is made of four functions", () => {
     const driver = {} as SessionStore.Driver
     expect(SessionStore.fromDriver(driver)).type.toBe<
-      Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig.SessionConfig>
+      Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig.SessionConfig>
     >()
     const { touch: _, ...three } = driver
     expect(SessionStore.fromDriver).type.not.toBeCallableWith(three)

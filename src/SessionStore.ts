@@ -567,24 +567,26 @@ export interface Driver {
 }
 
 /**
- * A store made of just four functions. The ids that they get are hashes already.
+ * A store made of just four functions. The ids that they get are hashes already, of 43 characters of base64url; the sessions
+ * of an owner are listed in a document of their own, whose id is `owner-` and a hash.
  *
  * **Gotchas**
  *
  * Such a store merges by reading and writing, one commit after another for each session. That holds within one process:
  * of two processes that change one session in the same moment, one can lose its change, even if it has destroyed the
- * session. A back end that can do better is a {@link Backend}.
+ * session. If two of them change the sessions of one owner in the same moment, the index of that owner can lose an entry:
+ * that session is in no list, and `Sessions.destroyAll` does not end it, until it is regenerated or has been in use for as
+ * long as `age`. A back end that can do better is a {@link Backend}.
  *
  * **Example** (A driver on a Map)
  *
  * ```ts
- * import { Effect, Layer } from "effect"
+ * import { Effect } from "effect"
  * import { SessionStore } from "effect-session"
  *
  * const values = new Map<string, Parameters<SessionStore.Driver["write"]>[1]>()
  *
- * const MapLayer = Layer.effect(
- *   SessionStore.SessionStore,
+ * const MapLayer = SessionStore.layer(
  *   SessionStore.fromDriver({
  *     read: (id) => Effect.sync(() => values.get(id)),
  *     write: (id, session) => Effect.sync(() => void values.set(id, session)),
@@ -597,5 +599,5 @@ export interface Driver {
  * @since 0.1.0
  * @category constructors
  */
-export const fromDriver = (driver: Driver): Effect.Effect<SessionStore, SessionConfigError, SessionConfig> =>
+export const fromDriver = (driver: Driver): Effect.Effect<WithOwners, SessionConfigError, SessionConfig> =>
   fromBackend(DriverBackend.make(driver))

@@ -236,7 +236,7 @@ const session = Effect.gen(function*() {
     // The name of the session for logs and lists. The id itself is a secret.
     handle: yield* Session.handle,
     createdAt: Option.getOrUndefined(yield* Session.createdAt),
-    expiresAt: Option.getOrUndefined(yield* Session.expiresAt),
+    expiresAt: Option.getOrUndefined((yield* Session.expiresAt).idle),
     fresh: yield* Session.fresh
   }
   return yield* page((visit) => Pages.session(visit, facts))

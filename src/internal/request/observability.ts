@@ -1,6 +1,7 @@
 /**
  * What operators see: metrics, log events and spans. They name a session by its handle, never by its id.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -9,6 +10,7 @@ import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import type { StoreOperation } from "../../SessionError.ts"
+import type { Lifetime } from "../record/lifetime.ts"
 import type { Id } from "./state.ts"
 
 // Attributes are given when a metric is made: with `Metric.withAttributes` each update makes up the key of its series anew.
@@ -26,6 +28,7 @@ export const failedTouches = counter(
   "failed_touches",
   "Requests that could not extend their session, as the store failed"
 )
+const cutLifetimes = counter("cut_lifetimes", "Lifetimes asked for that are longer than the configuration allows")
 const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
 
 /** Why a token is no session; `duplicate`: two cookies of the name, with different values. */
@@ -66,6 +69,22 @@ export const happened = (
   if (message === undefined || !isLogged("Debug", fiber)) return Exit.void
   return event("Debug", message, id && { handle: id.handle })
 }
+
+/** A session got less of a lifetime than was asked for. */
+export const lifetimeCut = (id: Id | undefined, asked: Lifetime, granted: Lifetime): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    count(cutLifetimes, fiber)
+    if (!isLogged("Debug", fiber)) return Exit.void
+    const annotations = { asked: describe(asked), granted: describe(granted), ...(id && { handle: id.handle }) }
+    return event("Debug", "Session lifetime cut", annotations)
+  })
+
+const describe = ({ absoluteAge, age }: Lifetime): string =>
+  Object.entries({ age, absoluteAge })
+    .flatMap(([name, time]) =>
+      time === undefined ? [] : [`${name} ${time === Infinity ? "never" : Duration.format(Duration.millis(time))}`]
+    )
+    .join(", ")
 
 type StoreTimes = { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
 

@@ -16,6 +16,7 @@ import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
 import type { SessionRecord } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
+import * as Peek from "./peek.ts"
 
 /** So many sessions are looked at together. */
 const pageSize = 100
@@ -53,8 +54,7 @@ export const make = (
   // what is in the index
   // -----------------------------------------------------------------------------
 
-  const peek = (keys: ReadonlyArray<string>, fields: ReadonlyArray<string>) =>
-    backend.peek === undefined ? loadEach(backend, keys) : backend.peek(keys, fields)
+  const peek = backend.peek ?? Peek.oneByOne(backend.load)
 
   /** What each of the entries stands for. */
   const look = Effect.fnUntraced(function*(
@@ -175,7 +175,9 @@ export const make = (
     list: (owner, { after, fields, limit }) =>
       Effect.map(listing(page(owner, limit, after, fields)), ({ next, seen }) => ({
         sessions: withoutDuplicates(seen).flatMap((one): ReadonlyArray<Owned> =>
-          one.is === "there" ? [{ key: one.entry.key, record: one.record }] : []
+          one.is === "there"
+            ? [{ key: one.entry.key, record: { ...one.record, expiresAt: expiry.end(one.record) } }]
+            : []
         ),
         next
       })),
@@ -212,15 +214,3 @@ const isEarlier = (one: OwnerEntry, other: OwnerEntry): boolean =>
   one.at < other.at || one.at === other.at && one.key > other.key
 
 const lastUse = (one: Seen): number => one.is === "there" ? one.record.touchedAt : one.entry.at
-
-/** For a back end that can't look at several. */
-const loadEach = (
-  backend: Backend,
-  keys: ReadonlyArray<string>
-): Effect.Effect<ReadonlyMap<string, SessionRecord | SupersededRecord>, unknown> =>
-  Effect.map(
-    Effect.forEach(keys, (key) => Effect.map(backend.load(key), (stored) => [key, stored] as const), {
-      concurrency: 10
-    }),
-    (all) => new Map(all.flatMap(([key, stored]) => stored === undefined ? [] : [[key, stored] as const]))
-  )

@@ -16,7 +16,7 @@ import { secret } from "../../support/config.ts"
 import { observe } from "../../support/observe.ts"
 import { dump, eventually, type RedisServer, shared, startRedis, temporaryFolder } from "../../support/redisServer.ts"
 import { nodeRedis, redisClients, redisService } from "../../support/redisStore.ts"
-import { basicRoutes, Name, ok } from "../../support/routes.ts"
+import { basicRoutes, Name, ok, post } from "../../support/routes.ts"
 import { cookieNames, cookieOf, serve, type StoreLayer } from "../../support/server.ts"
 
 const redis = shared(startRedis())
@@ -142,6 +142,20 @@ describe("keys", () => {
       yield* TestClock.adjust("59 minutes")
       yield* server.post("/count", { cookie })
       assert.strictEqual(yield* expiry, first + 2 * 59 * 60_000)
+    }))
+
+  it.effect("expire a minute after the session's own lifetime, if it has one", () =>
+    Effect.gen(function*() {
+      yield* setTimeOfDay
+      yield* empty
+      const remember = Session.setLifetime({ age: "30 days", absoluteAge: "90 days" })
+      const server = yield* serve(Layer.mergeAll(basicRoutes, post("/remember", remember)), {
+        store: withServer(({ url }) => RedisLayer.layer({ url })),
+        config: { maximumAge: "30 days", maximumAbsoluteAge: "90 days" }
+      })
+      const cookie = cookieOf(yield* server.post("/count"))
+      yield* server.post("/remember", { cookie })
+      yield* expectLeft(yield* onlyKey, 30 * 86_400_000 + 60_000)
     }))
 
   it.effect("of a session that never ends do not expire, in the time that Redis can count", () =>
