@@ -19,7 +19,10 @@ export const logIn = Effect.fnUntraced(function*(name: string, device: string) {
   const since = Option.filter(yield* Customer, (customer) => customer.name === name)
   // Either way the session gets a new id: whoever knew the old one (session fixation) has no use for it.
   yield* Option.contains(owner, name) ? Session.regenerate : Session.setOwner(name)
-  yield* Session.put(Customer, { name, loggedInAt: Option.isSome(since) ? since.value.loggedInAt : yield* DateTime.now })
+  yield* Session.put(Customer, {
+    name,
+    loggedInAt: Option.isSome(since) ? since.value.loggedInAt : yield* DateTime.now
+  })
   yield* Session.put(Device, device)
   yield* Session.authenticated(["password"])
 })

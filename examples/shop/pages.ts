@@ -29,11 +29,12 @@ export interface Visit {
   readonly hasEnded: boolean
 }
 
-const ended = "Your session is over: it was not used for a while, or you have logged it out from another device."
+export const sessionHasEnded =
+  "Your session is over: it was not used for a while, or you have logged it out from another device."
 
 /** What is on every page. */
 const layout = ({ hasEnded, session }: Visit, title: string, content: Html): Html => {
-  const message = flashed(session, "message") || (hasEnded ? ended : "")
+  const message = flashed(session, "message") || (hasEnded ? sessionHasEnded : "")
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -129,10 +130,10 @@ export const password = (visit: Visit): Html => {
     "Enter your password again",
     html`<form class="panel narrow" method="post" action="/password" novalidate>
       <h1>Enter your password again</h1>
-      <p class="quiet">${name}, it has been a while. Nobody else shall see your devices, or log them out.</p>
+      <p class="quiet">${name}, it has been a while since you did. Only you may see your devices, and log them out.</p>
       <input type="hidden" name="name" value="${name}" autocomplete="username">
       ${passwordField(visit.session)}
-      <button>Go on</button>
+      <button>Continue</button>
     </form>`
   )
 }
@@ -208,8 +209,12 @@ const cartLine = (
 // security
 // -----------------------------------------------------------------------------
 
-export const security = (visit: Visit, { next, sessions }: Devices, now: DateTime.Utc): Html =>
-  layout(
+export const security = (visit: Visit, { next, sessions }: Devices, now: DateTime.Utc): Html => {
+  const others = html`<form class="order" method="post" action="/security/log-out-others">
+        <span class="quiet">Something looks wrong?</span>
+        <button>Log out all other devices</button>
+      </form>`
+  return layout(
     visit,
     "Security",
     html`<div class="panel">
@@ -217,21 +222,28 @@ export const security = (visit: Visit, { next, sessions }: Devices, now: DateTim
         <h1>Where you are logged in</h1>
         <p class="lead">Log out what you don't use any more, or don't recognize.</p>
       </div>
-      <ul class="devices">${sessions.map((one) => device(one, now))}
+      <ul class="devices">${sessions.toSorted(thisOneFirst).map((one) => device(one, now))}
       </ul>
-      ${Option.match(next, { onNone: () => "", onSome: (next) => html`<a href="/security?after=${next}">Earlier logins</a>` })}
-      <form class="order" method="post" action="/security/log-out-others">
-        <span class="quiet">Something looks wrong?</span>
-        <button>Log out all other devices</button>
-      </form>
+      ${
+      Option.match(next, {
+        onNone: () => "",
+        onSome: (next) => html`<a href="/security?after=${next}">Earlier logins</a>`
+      })
+    }
+      ${sessions.some(({ isCurrent }) => !isCurrent) ? others : ""}
     </div>`
   )
+}
 
-const device = ({ attributes, handle, isCurrent, lastUsedAt }: Devices["sessions"][number], now: DateTime.Utc): Html => {
+type Device = Devices["sessions"][number]
+
+const thisOneFirst = (one: Device, other: Device): number => Number(other.isCurrent) - Number(one.isCurrent)
+
+const device = ({ attributes, handle, isCurrent, lastUsedAt }: Device, now: DateTime.Utc): Html => {
   const name = Option.getOrElse(attributes.device, () => "Unknown device")
   const since = Option.match(attributes.customer, {
     onNone: () => "",
-    onSome: ({ loggedInAt }) => html`Logged in since ${moment(loggedInAt)}`
+    onSome: ({ loggedInAt }) => html`Logged in since ${moment(loggedInAt, "short")}`
   })
   return html`
         <li>
@@ -286,7 +298,9 @@ export const session = (visit: Visit, facts: SessionFacts): Html =>
       </dl>
       <h2>What is in it</h2>
       <dl>
-        ${Object.entries(visit.session.all()).map(([name, value]) => row(name, html`<code>${JSON.stringify(value)}</code>`))}
+        ${
+      Object.entries(visit.session.all()).map(([name, value]) => row(name, html`<code>${JSON.stringify(value)}</code>`))
+    }
       </dl>
     </div>`
   )
@@ -295,7 +309,7 @@ const row = (term: string, description: Content): Html =>
   html`
         <div><dt>${term}</dt><dd>${description}</dd></div>`
 
-const moment = (time: DateTime.Utc): Html =>
+const moment = (time: DateTime.Utc, timeStyle: "short" | "medium" = "medium"): Html =>
   html`<time datetime="${DateTime.formatIso(time)}">${
-    DateTime.formatUtc(time, { locale: "en", dateStyle: "medium", timeStyle: "medium" })
+    DateTime.formatUtc(time, { locale: "en", dateStyle: "medium", timeStyle })
   } UTC</time>`

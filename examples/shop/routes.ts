@@ -5,7 +5,7 @@
  * goes out. A handler neither loads nor saves anything.
  */
 import { DateTime, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
-import { Session, SessionConfig, SessionMiddleware, Sessions } from "effect-session"
+import { Session, SessionConfig, type SessionError, SessionMiddleware, Sessions } from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { fileURLToPath } from "node:url"
 import * as Account from "./account.ts"
@@ -77,6 +77,24 @@ const thisDevice = Effect.map(
   ({ headers }) => deviceName(headers["user-agent"])
 )
 
+/** Back to a form with what was wrong with it, and what was written into it; but never what is called a password. */
+const again = (path: string, errors: Record<string, string>) =>
+  Effect.gen(function*() {
+    yield* Session.flash("errors", errors)
+    yield* Session.flashAll()
+    return seeOther(path)
+  })
+
+const failedLogin = (form: string) => ({
+  SchemaError: (error: Schema.SchemaError) => again(form, errorsByField(error)),
+  // If there is a limit, as with SESSION_OWNER_LIMIT=3.
+  SessionLimitError: ({ limit }: SessionError.SessionLimitError) =>
+    Effect.andThen(
+      Session.rollback,
+      again("/login", { name: `You may be logged in ${limit} times, and you are. Log out somewhere else first.` })
+    )
+})
+
 const login = Effect.gen(function*() {
   // A real shop would look the customer up and check the password here.
   const { keep, name, to } = yield* HttpServerRequest.schemaBodyUrlParams(LoginForm, { errors: "all" })
@@ -85,25 +103,7 @@ const login = Effect.gen(function*() {
   yield* Session.flash("message", `Welcome, ${name}.`)
   const { count } = yield* Cart.contents
   return seeOther(to || (count > 0 ? "/cart" : "/"))
-}).pipe(
-  Effect.catchTags({
-    SchemaError: (error) => again("/login", errorsByField(error)),
-    // With SESSION_OWNER_LIMIT=3.
-    SessionLimitError: ({ limit }) =>
-      Effect.andThen(
-        Session.rollback,
-        again("/login", { name: `You are logged in on ${limit} devices, and that is the most. Log out on one of them first.` })
-      )
-  })
-)
-
-/** Back to a form with what was wrong with it, and what was written into it; but never what is called a password. */
-const again = (path: string, errors: Record<string, string>) =>
-  Effect.gen(function*() {
-    yield* Session.flash("errors", errors)
-    yield* Session.flashAll()
-    return seeOther(path)
-  })
+}).pipe(Effect.catchTags(failedLogin("/login")))
 
 const logout = Effect.gen(function*() {
   // The session is over for good: a copy of its cookie is worth nothing from now on. The message begins a new one.
@@ -121,54 +121,47 @@ const confirm = Effect.gen(function*() {
   const { name } = yield* HttpServerRequest.schemaBodyUrlParams(PasswordForm, { errors: "all" })
   yield* Account.logIn(name, yield* thisDevice)
   return seeOther("/security")
-}).pipe(
-  Effect.catchTags({
-    SchemaError: (error) => again("/password", errorsByField(error)),
-    SessionLimitError: () => Effect.as(Session.rollback, seeOther("/login"))
-  })
-)
+}).pipe(Effect.catchTags(failedLogin("/password")))
 
 const password = Effect.gen(function*() {
   return Option.isSome(yield* Customer) ? yield* page(Pages.password) : seeOther("/login")
 })
 
-/** The customer, who has entered the password lately. Anybody else is asked for it first, and comes back to the list. */
-const customer = Account.confirmedCustomer.pipe(
-  Effect.catchTags({
-    NotLoggedIn: () =>
-      Effect.gen(function*() {
-        yield* Session.flash("message", "Please log in to see your devices.")
-        yield* Session.flash("to", "/security")
-        return yield* Effect.fail(seeOther("/login"))
-      }),
-    SessionNotRecentError: () => Effect.fail(seeOther("/password"))
-  })
-)
+/** Whoever has not entered the password lately is asked for it, and comes back to the list. */
+const askFirst = {
+  NotLoggedIn: () =>
+    Effect.gen(function*() {
+      yield* Session.flash("message", (yield* hasEnded) ? Pages.sessionHasEnded : "Please log in to see your devices.")
+      yield* Session.flash("to", "/security")
+      return seeOther("/login")
+    }),
+  SessionNotRecentError: () => Effect.succeed(seeOther("/password"))
+}
 
 const NextPage = Schema.Struct({ after: Schema.optional(Schema.String) })
 
 const security = Effect.gen(function*() {
   const { after } = yield* HttpServerRequest.schemaSearchParams(NextPage)
-  const devices = yield* Account.devices(yield* customer, after)
+  const devices = yield* Account.devices(yield* Account.confirmedCustomer, after)
   const now = yield* DateTime.now
   return yield* page((visit) => Pages.security(visit, devices, now))
-})
+}).pipe(Effect.catchTags(askFirst))
 
 const DeviceForm = Schema.Struct({ handle: Schema.String })
 
 const logOutDevice = Effect.gen(function*() {
   const { handle } = yield* HttpServerRequest.schemaBodyUrlParams(DeviceForm)
-  const wasThere = yield* Sessions.destroyHandle(yield* customer, handle)
+  const wasThere = yield* Sessions.destroyHandle(yield* Account.confirmedCustomer, handle)
   yield* Session.flash("message", wasThere ? "The device is logged out." : "The device was logged out already.")
   return seeOther("/security")
-})
+}).pipe(Effect.catchTags(askFirst))
 
 const logOutOthers = Effect.gen(function*() {
-  yield* customer
+  yield* Account.confirmedCustomer
   const count = yield* Sessions.destroyOthers
   yield* Session.flash("message", `${count === 1 ? "One other device is" : `${count} other devices are`} logged out.`)
   return seeOther("/security")
-})
+}).pipe(Effect.catchTags(askFirst))
 
 // -----------------------------------------------------------------------------
 // cart
