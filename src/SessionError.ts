@@ -358,4 +358,11 @@ export type CommitError =
  * @since 0.1.0
  * @category models
  */
-export type SessionError = ReadError | ChangeError | CommitError | SessionLifetimeError | SessionNotRecentError
+export type SessionError =
+  | ReadError
+  | ChangeError
+  | CommitError
+  | SessionLifetimeError
+  | SessionNotRecentError
+  | SessionOwnerError
+  | SessionLimitError

@@ -20,7 +20,7 @@ import { SessionGoneError, SessionLimitError, SessionOwnerError } from "./Sessio
 import * as SessionKey from "./SessionKey.ts"
 import type * as SessionOwners from "./SessionOwners.ts"
 import * as Sessions from "./Sessions.ts"
-import * as SessionStore from "./SessionStore.ts"
+import type * as SessionStore from "./SessionStore.ts"
 
 type Stores = SessionStore.SessionStore | SessionOwners.SessionOwners
 

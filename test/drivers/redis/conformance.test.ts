@@ -5,6 +5,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Layer, Schema } from "effect"
 import type { SessionStore } from "effect-session"
 import { RedisLayer, Session, SessionConfig, SessionDriver, SessionKey } from "effect-session"
+import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -30,6 +31,11 @@ const withServer = (make: (server: RedisServer) => StoreLayer): StoreLayer =>
 
 SessionStoreTest.suite("RedisLayer by URL", {
   layer: withServer(({ url }) => RedisLayer.layer({ url })),
+  dump: Effect.suspend(() => dump(redis()))
+})
+
+SessionOwnersTest.suite("RedisLayer by URL", {
+  layer: Layer.unwrap(Effect.sync(() => RedisLayer.layer({ url: redis().url }))),
   dump: Effect.suspend(() => dump(redis()))
 })
 
