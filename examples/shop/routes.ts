@@ -91,7 +91,9 @@ const failedLogin = (form: string) => ({
   SessionLimitError: ({ limit }: SessionError.SessionLimitError) =>
     Effect.andThen(
       Session.rollback,
-      again("/login", { name: `You may be logged in ${limit} times, and you are. Log out somewhere else first.` })
+      again("/login", {
+        name: `You are logged in on as many devices as you may be: ${limit}. Log out on one of them first.`
+      })
     )
 })
 
