@@ -424,7 +424,7 @@ export const list = Effect.fnUntraced(function*<const Attributes extends AnyAttr
   const owners = yield* SessionOwners
   const own = yield* currentKeys
   const page = yield* owners.list(owner, {
-    limit: Math.min(Math.max(1, Math.floor(limit)), 100),
+    limit: Math.min(Math.max(1, Math.floor(limit) || 1), 100),
     after: after === undefined ? undefined : decodeCursor(after),
     fields: Object.values(attributes).map(({ field }) => field)
   })
