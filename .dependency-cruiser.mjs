@@ -8,6 +8,7 @@
  */
 const parts = [
   ["SessionError", []],
+  ["SessionEvent", []],
   ["internal/record", ["SessionError"]],
   ["internal/token", []],
   ["internal/concurrency", []],

@@ -113,7 +113,7 @@ describe("Layers", () => {
 describe("a store", () => {
   it("does what the contract says and nothing else", () => {
     expect<Exclude<keyof SessionStore.SessionStore, typeof SessionStore.TypeId>>().type.toBe<
-      "driver" | "stateless" | "owners" | "load" | "create" | "update" | "touch" | "regenerate" | "destroy"
+      "driver" | "stateless" | "owners" | "look" | "load" | "create" | "update" | "touch" | "regenerate" | "destroy"
     >()
   })
 

@@ -78,7 +78,7 @@ import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -95,6 +95,7 @@ import * as Inert from "./internal/store/inert.ts"
 import { withoutValues } from "./internal/store/withoutValues.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -135,7 +136,7 @@ const Options = Schema.Struct({ ...tableField, sweepEvery: Setting.duration("10 
 export const make: (
   options?: Options
 ) => Effect.Effect<
-  SessionStore.SessionStore,
+  SessionStore.WithOwners,
   SessionConfigError,
   SessionConfig | SqlClient | Scope.Scope
 > = Effect.fnUntraced(function*(options = {}) {
@@ -226,8 +227,8 @@ const howToMakeIt =
  */
 export const layer = (
   options?: Options
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | SqlClient> =>
-  Layer.effect(SessionStore.SessionStore, make(options))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig | SqlClient> =>
+  SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -237,8 +238,11 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError | Config.ConfigError, SessionConfig | SqlClient> =>
-  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<
+  SessionStore.SessionStore | SessionOwners,
+  SessionConfigError | Config.ConfigError,
+  SessionConfig | SqlClient
+> => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * Makes the tables and their indexes, if they are not there: a migration for the `Migrator` of `effect/sql`, or something to run

@@ -10,6 +10,7 @@ import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import type { StoreOperation } from "../../SessionError.ts"
+import type { Rejection, SessionEvent } from "../../SessionEvent.ts"
 import type { Lifetime } from "../record/lifetime.ts"
 import type { Id } from "./state.ts"
 
@@ -31,9 +32,6 @@ export const failedTouches = counter(
 const cutLifetimes = counter("cut_lifetimes", "Lifetimes asked for that are longer than the configuration allows")
 const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
 
-/** Why a token is no session; `duplicate`: two cookies of the name, with different values. */
-export type Rejection = "malformed" | "tampered" | "unknown" | "expired" | "superseded" | "duplicate"
-
 const rejected = (reason: Rejection) => counter("rejected_tokens", "Tokens that are no session, by reason", { reason })
 
 export const rejections: { readonly [Reason in Rejection]: Metric.Metric<number, unknown> } = {
@@ -43,6 +41,16 @@ export const rejections: { readonly [Reason in Rejection]: Metric.Metric<number,
   expired: rejected("expired"),
   superseded: rejected("superseded"),
   duplicate: rejected("duplicate")
+}
+
+const dropped = (event: SessionEvent["_tag"]) =>
+  counter("dropped_events", "Events that a subscriber was too slow for, by event", { event })
+
+export const droppedEvents: { readonly [Tag in SessionEvent["_tag"]]: Metric.Metric<number, unknown> } = {
+  Created: dropped("Created"),
+  Regenerated: dropped("Regenerated"),
+  Destroyed: dropped("Destroyed"),
+  Rejected: dropped("Rejected")
 }
 
 export const count = (metric: Metric.Metric<number, unknown>, fiber: Fiber.Fiber<unknown, unknown>): void =>

@@ -16,6 +16,7 @@ import {
   type SessionStoreError,
   SessionValueError
 } from "../../SessionError.ts"
+import type { EndedBy } from "../../SessionEvent.ts"
 import type * as Draft from "../record/draft.ts"
 import { type Expiry, isCut } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
@@ -25,6 +26,7 @@ import * as Owner from "../record/owner.ts"
 import { howDeep, isTooDeep, type SessionRecord } from "../record/record.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
+import * as Events from "./events.ts"
 import type { Intent } from "./intent.ts"
 import { load } from "./loading.ts"
 import * as Observability from "./observability.ts"
@@ -40,6 +42,8 @@ export interface Client {
   readonly messages: Messages
   /** Whether the response, as far as it is known, may have a cookie that only extends the session's life. */
   readonly takesCookie: boolean
+  /** As whom it ends the session. Default `"itself"`. */
+  readonly endsAs?: EndedBy
 }
 
 /**
@@ -461,11 +465,13 @@ export class RequestSession {
       const at = clock.currentTimeMillisUnsafe()
       const fields = State.fieldsOf(this.loaded)
       const until = this.expiry.horizon(State.recordOf(this.loaded) ?? this.expiry.start(at, fields), fields)
-      const added = this.environment.store?.owners?.add(id, { key, at, until }, true) ?? Exit.void
-      return Effect.flatMap(added, () => {
+      const { listeners, store } = this.environment
+      const added = store?.owners?.add(id, { key, at, until }, true) ?? Exit.succeed([])
+      return Effect.flatMap(added, (ended) => {
         this.indexed = { key, at }
         const text = Owner.encode({ id, at, until })
-        return this.update((state) => Operation.put(state, Meta.owner, text))
+        const put = this.update((state) => Operation.put(state, Meta.owner, text))
+        return Effect.flatMapEager(put, () => Events.ended(listeners, id, ended, () => "owner"))
       })
     })
   }

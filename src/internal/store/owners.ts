@@ -54,7 +54,7 @@ export const make = (
   // what is in the index
   // -----------------------------------------------------------------------------
 
-  const peek = backend.peek ?? Peek.oneByOne(backend.load)
+  const peek = Peek.of(backend)
 
   /** What each of the entries stands for. */
   const look = Effect.fnUntraced(function*(
@@ -153,7 +153,7 @@ export const make = (
   const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry) {
     const others = (yield* indexing(all(owner))).filter(({ entry: { key }, is }) => key !== entry.key && is !== "late")
     const excess = others.length + 1 - limit
-    if (excess <= 0) return
+    if (excess <= 0) return []
     if (policy === "refuse") {
       yield* indexing(index.remove(Identifier.hash(owner), [entry]))
       return yield* new SessionLimitError({ limit })
@@ -162,14 +162,17 @@ export const make = (
     const mayGo = others.filter((other) => other.is === "there" || isEarlier(other.entry, entry))
     const unused = mayGo.toSorted((one, other) => lastUse(one) - lastUse(other)).slice(0, excess)
     yield* ending(bury(owner, unused.map(({ entry }) => entry)))
+    return unused.filter(({ is }) => is === "there").map(({ entry }) => entry.key)
   })
+
+  const none = Effect.succeed<ReadonlyArray<string>>([])
 
   return {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
     add: (owner, entry, isLogin) =>
       Effect.flatMap(
         indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, isLogin ? asLimit : undefined))),
-        (isOver) => isOver && isLogin ? makeRoom(owner, entry) : Effect.void
+        (isOver) => isOver && isLogin ? makeRoom(owner, entry) : none
       ),
     remove: (owner, entry) => indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry]))),
     list: (owner, { after, fields, limit }) =>

@@ -1,5 +1,5 @@
 /**
- * A look at several sessions, for a back end that reads them one by one.
+ * A look at several sessions at once, also for a back end that reads them one by one.
  */
 import * as Effect from "effect/Effect"
 import type { Backend, SupersededRecord } from "../../SessionStore.ts"
@@ -7,9 +7,13 @@ import type { SessionRecord } from "../record/record.ts"
 
 type Stored = SessionRecord | SupersededRecord
 
+type Peek = NonNullable<Backend["peek"]>
+
+export const of = (backend: Backend): Peek => backend.peek ?? oneByOne(backend.load)
+
 export const oneByOne = (
   load: (key: string) => Effect.Effect<Stored | undefined, unknown>
-): NonNullable<Backend["peek"]> =>
+): Peek =>
 (keys, names) =>
   Effect.map(
     Effect.forEach(

@@ -314,20 +314,20 @@ describe("the table", () => {
         yield* Effect.gen(function*() {
           const sql = yield* SqlClient
           for (const damaged of [...texts, "null", "[1]", "3", "\"text\""]) {
-            const { create, load, regenerate, touch, update, updateIf } = yield* newSession
+            const { create, id, load, regenerate, touch, update, updateIf } = yield* newSession
             yield* create
             yield* sql`UPDATE damaged SET fields = ${damaged}`
-            assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown" })
+            assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown", id })
             yield* touch
             assert.strictEqual((yield* update("name"))._tag, "Gone")
             assert.strictEqual((yield* updateIf(`"Ada"`))._tag, "Gone")
             assert.strictEqual((yield* regenerate)._tag, "Gone")
             yield* sql`DELETE FROM damaged`
           }
-          const { create, load } = yield* newSession
+          const { create, id, load } = yield* newSession
           yield* create
           yield* sql`UPDATE damaged SET fields = '{"name":1}'`
-          assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown" })
+          assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown", id })
         }).pipe(Effect.provide(storeOn(Layer.succeedContext(context), { table })))
       })
   )
