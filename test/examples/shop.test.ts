@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url"
 import type { BrowserContext, Page } from "playwright-core"
 import { products } from "../../examples/shop/products.ts"
 import { startChromium } from "../support/chromium.ts"
+import { keys, startDynamo, table } from "../support/dynamoServer.ts"
 import { shared, startRedis, temporaryFolder } from "../support/redisServer.ts"
 
 // -----------------------------------------------------------------------------
@@ -122,7 +123,17 @@ const drivers: ReadonlyArray<{
 }> = [
   { driver: "memory", settings: Effect.succeed({}) },
   { driver: "file", settings: Effect.map(temporaryFolder, (location) => ({ SESSION_STORE_LOCATION: location })) },
-  { driver: "redis", settings: Effect.map(startRedis(), ({ url }) => ({ SESSION_STORE_URL: url })) }
+  { driver: "redis", settings: Effect.map(startRedis(), ({ url }) => ({ SESSION_STORE_URL: url })) },
+  {
+    driver: "dynamodb",
+    settings: Effect.map(startDynamo(), ({ url }) => ({
+      SESSION_STORE_TABLE: table,
+      SESSION_STORE_ENDPOINT: url,
+      SESSION_STORE_AWS_REGION: "eu-west-1",
+      SESSION_STORE_AWS_ACCESS_KEY_ID: keys.accessKeyId,
+      SESSION_STORE_AWS_SECRET_ACCESS_KEY: keys.secretAccessKey
+    }))
+  }
 ]
 
 describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings }) => {
