@@ -149,6 +149,17 @@ export const layerConfig = (
  * a SQL database or a `KeyValueStore`: for servers of several processes, and across restarts. One look-up for each
  * request that uses its session.
  *
+ * **Details**
+ *
+ * `Session.setOwner`, `Sessions.destroyAll` and `Sessions.destroyOthers` work, as that place also remembers when the sessions of
+ * an owner were ended. Which ones there are, nobody knows: so there is no list, and no `owner.limit`. A login costs one look-up
+ * more; for a session with an owner, one look-up asks for three keys at once.
+ *
+ * **Gotchas**
+ *
+ * What that place loses, comes back to life: it must not remove entries before their time, and each read must see what was
+ * written before. A Cluster of Redis refuses look-ups of several keys, so it can't be that place for sessions with owners.
+ *
  * **Example**
  *
  * ```ts

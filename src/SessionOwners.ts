@@ -54,13 +54,13 @@ export interface SessionOwners {
   readonly [TypeId]: TypeId
 
   /**
-   * Makes a session known that is about to be written. If the owner logs in with it (`isLogin`), the limit of sessions per
-   * owner counts, and what the answer marks the login with stays in the session.
+   * Makes a session known that is about to be written. At a login, the limit of sessions per owner counts, but not the session
+   * that this one takes the place of, and what the answer marks the login with stays in the session.
    */
   readonly add: (
     owner: string,
     entry: OwnerEntry,
-    isLogin: boolean
+    login?: { readonly replaces: string | undefined }
   ) => Effect.Effect<Added, SessionStoreError | SessionLimitError>
 
   /** Forgets a session that has ended. */

@@ -425,7 +425,7 @@ export const list = Effect.fnUntraced(function*<const Attributes extends AnyAttr
   const index = yield* SessionIndex
   const own = yield* currentKeys
   const page = yield* index.list(owner, {
-    limit: Math.min(Math.max(1, Math.floor(limit)), 100),
+    limit: Math.min(Math.max(1, Math.floor(limit) || 1), 100),
     after: after === undefined ? undefined : decodeCursor(after),
     fields: Object.values(attributes).map(({ field }) => field)
   })
@@ -575,7 +575,8 @@ const decodeCursor = (text: string): OwnerEntry | undefined => {
  *
  * **Gotchas**
  *
- * What happens on another server is not told here. A store is known by the service: give the stream the same Layer as the
+ * What happens on another server is not told here, and with `CookieLayer.layerShared` nobody knows which sessions
+ * {@link destroyAll} and {@link destroyOthers} have ended. A store is known by the service: give the stream the same Layer as the
  * middleware.
  *
  * **Example** (A mail about a new login)
@@ -622,7 +623,8 @@ export const events: Stream.Stream<SessionEvent, never, SessionStore> = Stream.u
  * says where it has gone. To be sure, let `touchEvery` be shorter than that.
  *
  * With `CookieLayer`, a session that is not used any more ends here only with its `absoluteAge`: what other servers extend
- * stays in the cookie.
+ * stays in the cookie. With `CookieLayer.layerShared`, what {@link destroyAll} and {@link destroyOthers} end is noticed once per
+ * `touchEvery`, also in this process.
  *
  * **Example** (A socket that closes when its session ends)
  *

@@ -227,6 +227,29 @@ describe("whatever the order of their steps", () => {
   )
 })
 
+describe("a request of a session that was ended meanwhile", () => {
+  it.effect("writes nothing, extends nothing, and gets a session of its own where it wants another id", () =>
+    Effect.gen(function*() {
+      const store = yield* inMemory
+      yield* onServer(Effect.gen(function*() {
+        const ending = Sessions.destroyAll("ada")
+        for (const change of [Session.put(Name, "Grace"), Session.touch]) {
+          const token = yield* logIn("ada")
+          const changed = Sessions.modify({ token }, Effect.andThen(change, ending))
+          assert.instanceOf(yield* Effect.flip(changed), SessionError.SessionGoneError)
+        }
+        const token = yield* logIn("ada")
+        const { token: next } = yield* Sessions.modify({ token }, Effect.andThen(Session.regenerate, ending))
+        const found = yield* Effect.flatMap(
+          SessionStore.SessionStore,
+          (store) => store.load(new SessionStore.Token(Redacted.value(Option.getOrThrow(next))))
+        )
+        assert(found._tag === "Found")
+        assert.strictEqual(found.record.fields.size, 0)
+      }))(store)
+    }))
+})
+
 // -----------------------------------------------------------------------------
 // what it costs, and what is stored
 // -----------------------------------------------------------------------------

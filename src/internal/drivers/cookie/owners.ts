@@ -88,12 +88,12 @@ export const make = (settings: Settings, store: Persistence.BackingPersistenceSt
 
   return {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
-    add: (owner, { key }, isLogin) =>
-      isLogin
+    add: (owner, { key }, login) =>
+      login !== undefined
         ? indexing(Effect.map(Effect.suspend(() => store.getMany(keysOf(owner))), (found) => {
           const [all, others] = found as ReadonlyArray<Ending | undefined>
-          const { handle: login } = Id.ofKey(key)
-          return { ended: [], mark: encode({ login, all: all?.ending ?? "", others: others?.ending ?? "" }) }
+          const { handle } = Id.ofKey(key)
+          return { ended: [], mark: encode({ login: handle, all: all?.ending ?? "", others: others?.ending ?? "" }) }
         }))
         : alreadyKnown,
     remove: () => Effect.void,
