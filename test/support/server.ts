@@ -10,6 +10,7 @@ import {
   SessionConfig,
   type SessionError,
   SessionMiddleware,
+  type SessionOwners,
   type SessionStore
 } from "effect-session"
 import { HttpRouter, HttpServer, type HttpServerError } from "effect/http"
@@ -35,7 +36,7 @@ export interface Options {
   readonly node?: Http.ServerOptions
 }
 
-/** Whatever a router, the middleware and a store provide. */
+/** Whatever a router, the middleware and a store provide, if it knows the owners of its sessions. */
 export type Provided =
   | HttpRouter.HttpRouter
   | HttpRouter.Request<"Requires", Session.Session>
@@ -44,6 +45,8 @@ export type Provided =
   | HttpRouter.Request<"Error", unknown>
   | HttpRouter.Request<"GlobalError", unknown>
   | SessionStore.SessionStore
+  | SessionOwners.SessionOwners
+  | HttpRouter.Request<"Requires", SessionOwners.SessionOwners>
   | SessionConfig.SessionConfig
   | HttpServer.HttpServer
   | HttpServices
