@@ -420,7 +420,8 @@ export const list = Effect.fnUntraced(function*<const Attributes extends AnyAttr
   const owners = yield* SessionOwners
   const own = yield* currentKeys
   const page = yield* owners.list(owner, {
-    limit: Math.min(Math.max(1, Math.floor(limit)), 100),
+    // Also if it is no number.
+    limit: limit >= 1 ? Math.min(Math.floor(limit), 100) : 1,
     after: after === undefined ? undefined : decodeCursor(after),
     fields: Object.values(attributes).map(({ field }) => field)
   })
@@ -461,6 +462,15 @@ export const destroyAll = (
 /**
  * Ends all sessions of the owner of this request's session but that one, and answers with how many there were. Without an
  * owner, there are none.
+ *
+ * **Details**
+ *
+ * The session stays also if this request or another one has given it a new id, or is about to.
+ *
+ * **Gotchas**
+ *
+ * If another request writes it under its new id in the very moment in which the others are ended, it can be taken for one of
+ * them. Then the user has to log in again.
  *
  * @since 0.1.0
  * @category owners
