@@ -43,6 +43,8 @@ const Asked = Schema.fromJsonString(Schema.Struct({
   limit: Schema.optionalKey(Schema.Number)
 }))
 
+const One = Schema.fromJsonString(Schema.Struct({ owner: Schema.String, handle: Schema.String }))
+
 /** Owners come in the body, as they can be any text. */
 export const ownerRoutes = Layer.mergeAll(
   basicRoutes,
@@ -70,10 +72,10 @@ export const ownerRoutes = Layer.mergeAll(
   HttpRouter.add("POST", "/end/others", Effect.map(Sessions.destroyOthers, json)),
   HttpRouter.add(
     "POST",
-    "/end/:handle",
+    "/end/one",
     Effect.gen(function*() {
-      const { handle } = yield* HttpRouter.params
-      return json(yield* Sessions.destroyHandle(yield* textOf, handle!))
+      const { handle, owner } = yield* Schema.decodeEffect(One)(yield* textOf)
+      return json(yield* Sessions.destroyHandle(owner, handle))
     })
   )
 )
@@ -156,7 +158,8 @@ export const stageOf = (servers: ReadonlyArray<Server>) => {
     assertListed,
     destroyAll: (owner: string): Effect.Effect<number, Error> => ask("/end", owner),
     destroyOthers: (cookie: string): Effect.Effect<number, Error> => ask("/end/others", undefined, cookie),
-    destroyHandle: (owner: string, handle: string): Effect.Effect<boolean, Error> => ask(`/end/${handle}`, owner)
+    destroyHandle: (owner: string, handle: string): Effect.Effect<boolean, Error> =>
+      ask("/end/one", JSON.stringify({ owner, handle }))
   }
 }
 
@@ -181,6 +184,7 @@ export const ownerRaces = (name: string, driver: Driver): void => {
     underLoad(start, clients)
     others(start)
     limits(start)
+    badInput(start)
   })
 }
 
@@ -457,5 +461,116 @@ const limits = (start: Start) => {
       const fourth = yield* next
       assert.deepStrictEqual(yield* stage.assertListed(owner, [first, second, third, fourth]), [first, third, fourth])
       yield* assertEnded(stage, second)
+    }))
+}
+
+// -----------------------------------------------------------------------------
+// bad input
+// -----------------------------------------------------------------------------
+
+const oddOwners = [
+  "\0",
+  "ada\0",
+  "ada",
+  " ada",
+  "Ada",
+  "é",
+  "e\u0301",
+  "👩‍👩‍👧‍👦",
+  "../..",
+  "/",
+  "*",
+  "owners:*",
+  "a?[b]",
+  "' OR 1=1 --",
+  "%",
+  "__proto__",
+  "\r\nSet-Cookie: a=b",
+  "null",
+  "a".repeat(1024),
+  "é".repeat(512)
+]
+
+const noOwners = ["", "a".repeat(1025), "é".repeat(513), "\ud800", "ada\udc00", "a".repeat(1_000_000)]
+
+const cursors = [
+  "",
+  "0",
+  "..",
+  "-1.-1.a",
+  "NaN.NaN.NaN",
+  "\0",
+  "*",
+  "' OR 1=1 --",
+  `9999999999999999.9999999999999999.${"_".repeat(43)}`,
+  `0.0.${"-".repeat(43)}`,
+  `1.1.${"a".repeat(44)}`,
+  "1".repeat(100_000)
+]
+
+const handles = ["", "*", "..", "%", "a".repeat(15), "a".repeat(16), "a".repeat(17), "\0".repeat(16), "*".repeat(16), "%_%_%_%_%_%_%_%_"]
+
+const oddRoutes = Layer.mergeAll(
+  post("/odd/:index", Effect.flatMap(HttpRouter.params, ({ index }) => Session.setOwner(oddOwners[Number(index)]!))),
+  post("/wrong/:index", Effect.flatMap(HttpRouter.params, ({ index }) => Session.setOwner(noOwners[Number(index)]!))),
+  // What another version of the application has left.
+  post("/device/numbered", Session.put(SessionKey.make("device", Schema.Number), 7))
+)
+
+const badInput = (start: Start) => {
+  it.effect("an owner of any text has sessions of his own, or none at all", () =>
+    Effect.gen(function*() {
+      yield* setTimeOfDay
+      const stage = yield* start({}, oddRoutes)
+      const cookies = yield* Effect.forEach(oddOwners, (_, index) =>
+        Effect.map(stage.server().post(`/odd/${index}`), cookieOf))
+      for (const [index, owner] of oddOwners.entries()) {
+        assert.strictEqual(yield* stage.ownerOf(cookies[index]!), owner)
+        assert.deepStrictEqual(yield* stage.handles(owner), [yield* stage.handleOf(cookies[index]!)])
+      }
+      for (const [index, owner] of oddOwners.entries()) {
+        assert.strictEqual(yield* stage.destroyAll(owner), 1)
+        assert.strictEqual(yield* stage.ownerOf(cookies[index]!), null)
+        const next = cookies[index + 1]
+        if (next !== undefined) assert.strictEqual(yield* stage.ownerOf(next), oddOwners[index + 1])
+      }
+      for (const index of noOwners.keys()) {
+        const { body, setCookies, status } = yield* stage.server().post(`/wrong/${index}`)
+        assert.deepStrictEqual([status, body, ...setCookies], [500, "Internal Server Error"])
+      }
+      for (const owner of noOwners.filter((owner) => owner.isWellFormed())) {
+        assert.strictEqual((yield* stage.server().post("/end", { body: owner })).status, 500)
+        assert.strictEqual((yield* stage.server().post("/list", { body: JSON.stringify({ owner }) })).status, 500)
+      }
+    }))
+
+  it.effect("pages, handles and attributes that are no such thing harm no list and no session", () =>
+    Effect.gen(function*() {
+      const stage = yield* start({}, oddRoutes)
+      const { own, owner, phone, tablet } = yield* threeDevices(stage)
+      const all = yield* stage.handles(owner)
+      for (const after of cursors) {
+        const { sessions } = yield* stage.page(owner, { after })
+        assert.includeMembers(all, sessions.map(({ handle }) => handle))
+      }
+      for (const limit of [0, -1, 0.5, 1e308]) {
+        assert.isAtLeast((yield* stage.page(owner, { limit })).sessions.length, 1)
+      }
+      assert.lengthOf(yield* stage.list(owner, 1), 3)
+      for (const handle of handles) {
+        assert.isFalse(yield* stage.destroyHandle(owner, handle))
+      }
+      yield* stage.server().post("/device", { cookie: phone, body: "Phone" })
+      yield* stage.server().post("/device/numbered", { cookie: tablet })
+      const devices = new Map((yield* stage.list(owner)).map(({ device, handle }) => [handle, device]))
+      const expected = [[own, null], [phone, "Phone"], [tablet, null]] as const
+      for (const [cookie, device] of expected) {
+        assert.strictEqual(devices.get(yield* stage.handleOf(cookie)), device)
+      }
+      const { sessions } = yield* stage.page(owner, {}, phone)
+      assert.deepStrictEqual(
+        sessions.filter(({ isCurrent }) => isCurrent).map(({ handle }) => handle),
+        [yield* stage.handleOf(phone)]
+      )
     }))
 }
