@@ -8,6 +8,7 @@
  */
 const parts = [
   ["SessionError", []],
+  ["SessionEvent", []],
   ["internal/record", ["SessionError"]],
   ["internal/token", []],
   ["internal/concurrency", []],
@@ -95,6 +96,10 @@ const parts = [
   [
     "SessionMiddleware",
     ["internal/http", "internal/request", "internal/config", "Session", "SessionConfig", "SessionStore", "SessionError"]
+  ],
+  [
+    "SessionOwnersTest",
+    ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
   ],
   ["bin", ["SessionConfig"]],
   ["index", ["\\w+"]]

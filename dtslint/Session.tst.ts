@@ -138,6 +138,21 @@ describe("changing", () => {
     expect(Session.touch).type.toBe<Effect.Effect<void, PlainChangeError, Service>>()
   })
 
+  it("gives a lifetime, whose ages have a unit", () => {
+    expect(Session.setLifetime({ age: "30 days", absoluteAge: "never", persistence: "browser" })).type.toBe<
+      Effect.Effect<void, PlainChangeError | SessionError.SessionLifetimeError, Service>
+    >()
+    expect(Session.setLifetime).type.toBeCallableWith({})
+    expect(Session.setLifetime).type.toBeCallableWith({ age: undefined })
+    expect(Session.setLifetime).type.not.toBeCallableWith({ age: 3600 })
+    expect(Session.setLifetime).type.not.toBeCallableWith({ age: "3600" })
+    expect(Session.setLifetime).type.not.toBeCallableWith({ maximumAge: "1 day" })
+    expect(Session.setLifetime).type.not.toBeCallableWith({ persistence: "forever" })
+    type Moment = Option.Option<DateTime.Utc>
+    expect(Session.expiresAt).type.toBe<Effect.Effect<Session.Ends, SessionError.SessionStoreError, Service>>()
+    expect<Session.Ends>().type.toBe<{ readonly idle: Moment; readonly absolute: Moment }>()
+  })
+
   it("commits, and fails with what the store and its limits can fail with", () => {
     expect(Session.commit).type.toBe<Effect.Effect<void, SessionError.CommitError, Service>>()
     expect<SessionError.CommitError>().type.toBe<

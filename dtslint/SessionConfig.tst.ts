@@ -5,6 +5,7 @@ import {
   type Session,
   SessionConfig,
   type SessionError,
+  type SessionOwners,
   Sessions,
   SessionStore
 } from "effect-session"
@@ -81,6 +82,11 @@ describe("settings in code", () => {
 
 describe("Layers", () => {
   type Store<R, E = never> = Layer.Layer<SessionStore.SessionStore, SessionConfigError | E, R>
+  type StoreWithOwners<R, E = never> = Layer.Layer<
+    SessionStore.SessionStore | SessionOwners.SessionOwners,
+    SessionConfigError | E,
+    R
+  >
 
   it("of the settings need nothing", () => {
     expect(SessionConfig.layer()).type.toBe<Layer.Layer<SessionConfig.SessionConfig, SessionConfigError>>()
@@ -91,9 +97,9 @@ describe("Layers", () => {
   })
 
   it("of the drivers need the settings", () => {
-    expect(MemoryLayer.layer()).type.toBe<Store<SessionConfig.SessionConfig>>()
+    expect(MemoryLayer.layer()).type.toBe<StoreWithOwners<SessionConfig.SessionConfig>>()
     expect(CookieLayer.layer()).type.toBe<Store<SessionConfig.SessionConfig>>()
-    expect(MemoryLayer.layerConfig({})).type.toBe<Store<SessionConfig.SessionConfig, Config.ConfigError>>()
+    expect(MemoryLayer.layerConfig({})).type.toBe<StoreWithOwners<SessionConfig.SessionConfig, Config.ConfigError>>()
     expect(CookieLayer.layerConfig({})).type.toBe<Store<SessionConfig.SessionConfig, Config.ConfigError>>()
   })
 
@@ -105,9 +111,9 @@ describe("Layers", () => {
 })
 
 describe("a store", () => {
-  it("does what the contract says and nothing else: it has no owners of sessions", () => {
+  it("does what the contract says and nothing else", () => {
     expect<Exclude<keyof SessionStore.SessionStore, typeof SessionStore.TypeId>>().type.toBe<
-      "driver" | "stateless" | "load" | "create" | "update" | "touch" | "regenerate" | "destroy"
+      "driver" | "stateless" | "owners" | "look" | "load" | "create" | "update" | "touch" | "regenerate" | "destroy"
     >()
   })
 
@@ -123,7 +129,7 @@ describe("a store", () => {
   it("is made of four functions", () => {
     const driver = {} as SessionStore.Driver
     expect(SessionStore.fromDriver(driver)).type.toBe<
-      Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig.SessionConfig>
+      Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig.SessionConfig>
     >()
     const { touch: _, ...three } = driver
     expect(SessionStore.fromDriver).type.not.toBeCallableWith(three)

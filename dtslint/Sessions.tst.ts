@@ -1,5 +1,13 @@
-import { type Effect, type Option, type Redacted, type Scope } from "effect"
-import { type Session, type SessionConfig, type SessionError, Sessions, type SessionStore } from "effect-session"
+import { type DateTime, type Effect, type Option, type Redacted, type Scope, type Stream } from "effect"
+import {
+  type Session,
+  type SessionConfig,
+  type SessionError,
+  type SessionEvent,
+  type SessionOwners,
+  Sessions,
+  type SessionStore
+} from "effect-session"
 import { describe, expect, it } from "tstyche"
 
 type Services = SessionStore.SessionStore | SessionConfig.SessionConfig
@@ -33,6 +41,29 @@ describe("Sessions", () => {
     type Opened<R> = Effect.Effect<Session.Session, SessionError.SessionStoreError, R>
     expect(Sessions.open({ token })).type.toBe<Opened<Services>>()
     expect(Sessions.openScoped({ token })).type.toBe<Opened<Services | Scope.Scope>>()
+  })
+
+  it("has the events of a store, each with its time and an owner if there is one", () => {
+    expect(Sessions.events).type.toBe<Stream.Stream<SessionEvent.SessionEvent, never, SessionStore.SessionStore>>()
+    type Event = SessionEvent.SessionEvent
+    expect<Event["_tag"]>().type.toBe<"Created" | "Regenerated" | "Destroyed" | "Rejected">()
+    expect<Event["owner"]>().type.toBe<Option.Option<string>>()
+    expect<Event["at"]>().type.toBe<DateTime.Utc>()
+    expect<Exclude<Event, SessionEvent.Rejected>["handle"]>().type.toBe<string>()
+    expect<SessionEvent.Rejected["handle"]>().type.toBe<Option.Option<string>>()
+    expect<SessionEvent.Destroyed["by"]>().type.toBe<"itself" | "owner" | "administrator" | "expiry">()
+    expect<SessionEvent.Rejected["reason"]>().type.toBe<
+      "malformed" | "tampered" | "unknown" | "expired" | "superseded" | "duplicate"
+    >()
+  })
+
+  it("needs the store to watch a session, unless it is open", () => {
+    type Watching<R> = Effect.Effect<void, SessionError.SessionStoreError, R>
+    expect(Sessions.watch(session)).type.toBe<Watching<never>>()
+    expect(Sessions.watch({ token })).type.toBe<Watching<Services>>()
+    expect(Sessions.watch({ owner: "ada", handle: "handle" })).type.toBe<
+      Watching<Services | SessionOwners.SessionOwners>
+    >()
   })
 
   it("takes a token that is redacted, and no other", () => {

@@ -3,10 +3,16 @@
  *
  * **Details**
  *
- * A session is one item, with the prefix and the hash of the session's id in `id`, the hash key of the table. The times are
- * numbers (`createdAt`, `touchedAt`, `expiresAt`, in milliseconds), the values are in the map `data`: numbers as such, so
- * that they can be added to in place, and everything else as JSON text. `lastCommit` names the last commit, so that what
- * the SDK sends twice, as the answer was lost, is carried out once. These are the requests:
+ * The key of the table has two parts, both strings: the partition key `id` and the sort key `sort`. A session is one item,
+ * with the prefix and the hash of the session's id in `id`, and `"session"` in `sort`. The times are numbers (`createdAt`,
+ * `touchedAt`, `expiresAt`, in milliseconds), the values are in the map `data`: numbers as such, so that they can be added to
+ * in place, and everything else as JSON text. `lastCommit` names the last commit, so that what the SDK sends twice, as the
+ * answer was lost, is carried out once.
+ *
+ * Which sessions an owner has is in an index: an item for each of them in the partition of the owner, whose `id` is the
+ * prefix, `owner:` and the hash of the owner's id. Its `sort` is made of its time and the session's key, so that they are
+ * listed with the latest first. A global secondary index would lag behind the sessions, and ending all sessions of an owner
+ * would miss the login of a moment ago. Items of the table can be read consistently. These are the requests:
  *
  * | operation  | requests |
  * | ---------- | -------- |
@@ -16,7 +22,10 @@
  * | touch      | `UpdateItem` of the times, if the session exists and they move forward |
  * | regenerate | `PutItem` of the new one, `PutItem` of the mark of a superseded session in the place of the old one, and a `DeleteItem` of the new one if another request has changed the old one meanwhile |
  * | destroy    | `DeleteItem`; a second one if another request has regenerated the session a moment ago |
- * | start      | `GetItem`, `PutItem`, `UpdateItem` and `DeleteItem` of an item that is never there, on the condition that it is |
+ * | a session gets an owner | `PutItem` of the entry; where there is a limit of sessions, also a consistent `Query` that counts them |
+ * | list the sessions of an owner | `Query` of the entries, consistent, and for each 100 a `BatchGetItem` of the sessions' times and what the list shows of them |
+ * | end a session of an owner | `PutItem` of a mark in its place, and a `BatchWriteItem` for each 25 entries that go |
+ * | start      | `GetItem`, then at once `PutItem`, `UpdateItem`, `DeleteItem`, `Query`, `BatchGetItem` and `BatchWriteItem`, of an item that is never there; what writes does so on the condition that it is, or deletes it |
  *
  * Where a condition is not met, DynamoDB answers with the item that is there (`ReturnValuesOnConditionCheckFailure`), so a
  * conflict costs no further request. Where another request has extended a session further, what is left to change takes a
@@ -30,6 +39,10 @@
  * tidies up: whether a session has expired is decided by the times in it. DynamoDB compares it with its own clock, so it is an
  * hour later than the expiry: the clocks of your servers can be behind by that much.
  *
+ * What DynamoDB leaves undone of a `BatchGetItem` or a `BatchWriteItem` is sent again after 50 milliseconds, then after twice
+ * as long each time, seven times at most. A `BatchGetItem` transfers only what it asks for, but costs as much as reading the
+ * sessions whole.
+ *
  * What is done at the start changes nothing. A server that lacks a permission does not start, and the message names it. This
  * policy is all that a server needs:
  *
@@ -39,7 +52,15 @@
  *   "Statement": [
  *     {
  *       "Effect": "Allow",
- *       "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+ *       "Action": [
+ *         "dynamodb:GetItem",
+ *         "dynamodb:PutItem",
+ *         "dynamodb:UpdateItem",
+ *         "dynamodb:DeleteItem",
+ *         "dynamodb:Query",
+ *         "dynamodb:BatchGetItem",
+ *         "dynamodb:BatchWriteItem"
+ *       ],
  *       "Resource": "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions"
  *     }
  *   ]
@@ -62,16 +83,19 @@
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Setting from "./internal/config/settings.ts"
 import * as DynamoBackend from "./internal/drivers/dynamodb/backend.ts"
 import * as DynamoClient from "./internal/drivers/dynamodb/client.ts"
+import * as DynamoItems from "./internal/drivers/dynamodb/items.ts"
+import * as DynamoTable from "./internal/drivers/dynamodb/table.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -81,7 +105,8 @@ import * as SessionStore from "./SessionStore.ts"
  * - `prefix`: what every `id` begins with, default `""`.
  * - `ttlAttribute`: the attribute with the time to live, in seconds since the epoch, default `"ttl"`.
  * - `consistentRead`: whether a request is sure to see what the ones before it have written, default `true`. Without
- *   that, reading costs half, and a session can still be read for a moment after a logout.
+ *   that, loading a session costs half, and it can still be loaded for a moment after a logout. All else that is read is
+ *   read consistently.
  * - `endpoint`: for a DynamoDB that is not Amazon's, such as `"http://localhost:8000"`.
  * - `aws`: settings of the AWS SDK. Without `region`, the SDK looks for it in `AWS_REGION` and in the profile; the last
  *   resort is `eu-central-1`. Without keys, it looks for credentials in the environment, in the profile and in the role
@@ -212,7 +237,7 @@ const contradictions = ({ aws, endpoint }: typeof Options.Type): ReadonlyArray<C
 }
 
 const nameConflicts = ({ ttlAttribute }: typeof TableOptions.Type): ReadonlyArray<ConfigMistake> =>
-  DynamoBackend.attributes.includes(ttlAttribute)
+  DynamoItems.attributes.includes(ttlAttribute)
     ? [Setting.mistake(["store", "ttlAttribute"], ttlAttribute, "The store needs this name itself. Write another one")]
     : []
 
@@ -224,7 +249,7 @@ const nameConflicts = ({ ttlAttribute }: typeof TableOptions.Type): ReadonlyArra
  */
 export const make: (
   options: Options
-) => Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options) {
     const { enabled, timeLimit } = yield* SessionConfig
     const { connection, table } = yield* decode(options)
@@ -235,9 +260,9 @@ export const make: (
 )
 
 const start = Effect.fnUntraced(
-  function*(dynamo: DynamoClient.Dynamo, connection: DynamoClient.Connection, table: DynamoBackend.Table) {
+  function*(dynamo: DynamoClient.Dynamo, connection: DynamoClient.Connection, table: DynamoItems.Table) {
     const { timeLimit } = yield* SessionConfig
-    yield* DynamoClient.tryOut(dynamo, connection, table.prefix, timeLimit)
+    yield* DynamoTable.tryOut(dynamo, connection, table, timeLimit)
     return yield* SessionStore.fromBackend(DynamoBackend.make(dynamo, table))
   }
 )
@@ -263,8 +288,8 @@ const start = Effect.fnUntraced(
  */
 export const layer = (
   options: Options
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
-  Layer.effect(SessionStore.SessionStore, make(options))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+  SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -274,8 +299,8 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError | Config.ConfigError, SessionConfig> =>
-  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError | Config.ConfigError, SessionConfig> =>
+  SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * Sessions in DynamoDB, through a `DynamoDBClient` of the AWS SDK that the caller makes and closes, with retries and
@@ -296,9 +321,8 @@ export const layerConfig = (
 export const layerClient = (
   client: AwsClient,
   options: Omit<Options, "endpoint" | "aws">
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
-  Layer.effect(
-    SessionStore.SessionStore,
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+  SessionStore.layer(
     Effect.gen(function*() {
       const table = yield* Effect.fromResult(Setting.decode(TableOptions, options, ["store"]))
       yield* expectNone(nameConflicts(table))
@@ -312,8 +336,24 @@ const itsOwn = { endpoint: undefined, region: undefined, credentials: undefined,
 
 /**
  * Makes the table, with on-demand capacity, waits until it can be used, and switches its time to live on. What is there
- * already stays as it is. For a setup script, or for a database of a test: a server's own permissions are better kept to
- * the items.
+ * already stays as it is; a table with another key is a `SessionConfigError`. For a setup script, or for a database of a test:
+ * a server's own permissions are better kept to the items.
+ *
+ * The same table by CloudFormation, and the names are the same in other tools:
+ *
+ * ```yaml
+ * Type: AWS::DynamoDB::Table
+ * Properties:
+ *   TableName: sessions
+ *   BillingMode: PAY_PER_REQUEST
+ *   AttributeDefinitions:
+ *     - { AttributeName: id, AttributeType: S }
+ *     - { AttributeName: sort, AttributeType: S }
+ *   KeySchema:
+ *     - { AttributeName: id, KeyType: HASH }
+ *     - { AttributeName: sort, KeyType: RANGE }
+ *   TimeToLiveSpecification: { AttributeName: ttl, Enabled: true }
+ * ```
  *
  * **Example**
  *
@@ -334,6 +374,6 @@ export const createTable = (options: Options): Effect.Effect<void, SessionConfig
     Effect.gen(function*() {
       const { connection, table } = yield* decode(options)
       const connected = yield* DynamoClient.connect(connection, Duration.seconds(10))
-      yield* DynamoClient.createTable(connected.dynamo, connected.connection, table.ttlAttribute)
+      yield* DynamoTable.createTable(connected.dynamo, connected.connection, table.ttlAttribute)
     })
   )

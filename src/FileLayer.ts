@@ -11,6 +11,12 @@
  * file that does not parse is put aside, with a warning, and is no session. A sweeper removes what has expired, and what
  * killed processes have left behind.
  *
+ * The sessions of an owner are empty files in `owners`, a folder beside the sessions, whose names hold the hashes of the
+ * owner's and the session's ids. A login makes one more file, a logout removes it, and nobody waits for the disk because of
+ * that; a list looks into one folder, and into the files of the sessions that it lists. All of this holds for several
+ * processes. A session that was ended while its login was under way leaves a file in its place for a while, so that it can't
+ * come any more.
+ *
  * **Gotchas**
  *
  * Synchronizing is what a commit waits for longest: 0.3 of 0.5 ms on a virtual machine's SSD, more on a slower disk, and it
@@ -31,7 +37,7 @@ import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schedule from "effect/Schedule"
@@ -42,6 +48,7 @@ import * as FileBackend from "./internal/drivers/file/backend.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -75,7 +82,7 @@ const Options = Schema.Struct({
  * @category constructors
  */
 export const make: (options: Options) => Effect.Effect<
-  SessionStore.SessionStore,
+  SessionStore.WithOwners,
   SessionConfigError,
   SessionConfig | FileSystem.FileSystem | Path.Path | Scope.Scope
 > = Effect.fnUntraced(function*(options) {
@@ -131,10 +138,10 @@ const reasonOf = ({ message, reason }: PlatformError): string => {
 export const layer = (
   options: Options
 ): Layer.Layer<
-  SessionStore.SessionStore,
+  SessionStore.SessionStore | SessionOwners,
   SessionConfigError,
   SessionConfig | FileSystem.FileSystem | Path.Path
-> => Layer.effect(SessionStore.SessionStore, make(options))
+> => SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -145,7 +152,7 @@ export const layer = (
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<
-  SessionStore.SessionStore,
+  SessionStore.SessionStore | SessionOwners,
   SessionConfigError | Config.ConfigError,
   SessionConfig | FileSystem.FileSystem | Path.Path
-> => Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+> => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))

@@ -7,14 +7,19 @@
  * A session is one JSON document, whose key is the prefix and the hash of the session's id. A commit reads it and writes it,
  * one commit after another for each session. A sweeper goes through the keys of the store and removes what has expired.
  *
+ * Which sessions an owner has is one document as well, under the prefix, `owner-` and the hash of the owner's id. A login
+ * reads it and writes it, and so does a logout. It takes 115 bytes for each session.
+ *
  * **Gotchas**
  *
  * A `KeyValueStore` can't change a value only if it is still the same, so the promises hold within one process. If several
  * processes share a store, of two commits to one session in the same moment one can be lost, and one that comes just as
- * another process ends the session can bring it back. Several processes take FileLayer, SqlLayer, RedisLayer or DynamoLayer.
+ * another process ends the session can bring it back. If two of them change the sessions of one owner in the same moment,
+ * the index of that owner can lose an entry: that session is in no list, and `Sessions.destroyAll` does not end it, until
+ * it is regenerated or has been in use for as long as `age`. Several processes take FileLayer, SqlLayer, RedisLayer or DynamoLayer.
  *
  * `KeyValueStore.layerFileSystem` writes a file in its place: a process that is killed in the middle of it leaves half a
- * document, which is no session. FileLayer does better, also on a machine alone. `KeyValueStore.layerSql` takes part in
+ * document, which is no session, and no index of an owner. FileLayer does better, also on a machine alone. `KeyValueStore.layerSql` takes part in
  * transactions of the application, and what a session has committed is lost if one is rolled back. SqlLayer does better.
  *
  * @since 0.1.0
@@ -23,7 +28,7 @@ import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import { KeyValueStore } from "effect/persistence/KeyValueStore"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -33,6 +38,7 @@ import * as KeyValueBackend from "./internal/drivers/keyValue/backend.ts"
 import { withoutValues } from "./internal/store/withoutValues.ts"
 import type { DurationInput, SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -64,7 +70,7 @@ const Options = Schema.Struct({
 export const make: (
   options?: Options
 ) => Effect.Effect<
-  SessionStore.SessionStore,
+  SessionStore.WithOwners,
   SessionConfigError,
   SessionConfig | KeyValueStore | Scope.Scope
 > = Effect.fnUntraced(function*(options = {}) {
@@ -99,8 +105,8 @@ export const make: (
  */
 export const layer = (
   options?: Options
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | KeyValueStore> =>
-  Layer.effect(SessionStore.SessionStore, make(options))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig | KeyValueStore> =>
+  SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -110,5 +116,8 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError | Config.ConfigError, SessionConfig | KeyValueStore> =>
-  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<
+  SessionStore.SessionStore | SessionOwners,
+  SessionConfigError | Config.ConfigError,
+  SessionConfig | KeyValueStore
+> => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))

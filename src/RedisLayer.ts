@@ -14,7 +14,15 @@
  * | touch      | `EVALSHA`: moves the times forward, if the session exists |
  * | regenerate | `EVALSHA` on both keys: moves the hash to the new one, and puts the mark of a superseded session in its place; if another request has changed the session meanwhile, the answer is the whole hash |
  * | destroy    | `EVALSHA`: removes the hash; another one for the session that followed, if it is the mark of a superseded one |
+ * | login of an owner | `EVALSHA` before the session is written: adds it to the sorted set of its owner |
+ * | list of an owner  | `ZRANGEBYSCORE`, and for each session in it an `HMGET` of nothing but what the list shows, all sent together |
+ * | end of an owner's sessions | `EVALSHA` for each: puts a mark in its place, also if it is not there yet; and one `ZREM` |
  * | start      | `HGETALL`, `EVAL` and `EVALSHA` on keys that are never there, to see whether Redis allows all of this |
+ *
+ * The sessions of an owner are a sorted set under the prefix, `owner:` and the hash of the owner's id: a member for each, of
+ * some 80 bytes, and 180 if there are more than 128. It expires a minute after the last of its sessions. What is over
+ * goes when others are added, ten of them at most each time. An owner's key and those of the sessions may be on different
+ * nodes of a Cluster, as no script has both.
  *
  * An update of a session that is not there any more takes an `HGETALL` to see whether it was regenerated, and one for the
  * session that followed.
@@ -31,8 +39,9 @@
  * their own:
  *
  * ```text
- * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +exists +hset +pexpire +pttl +hget +hmget +hkeys
- *   +hexists +hdel +type +del +unlink +rename +info +ping +select +wait +cluster|slots +cluster|info
+ * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +zrangebyscore +exists +hset +pexpire +pttl +hget
+ *   +hmget +hkeys +hexists +hdel +type +zadd +zcard +zrange +zrem +del +unlink +rename +info +ping +select +wait
+ *   +cluster|slots +cluster|info
  * ```
  *
  * If something is missing when the Layer is built, the server does not start, and the `SessionConfigError` names it.
@@ -50,19 +59,20 @@
  * restart would lose, `appendfsync everysec` all but a second of it. `min-replicas-to-write 1` with a `min-replicas-max-lag` of
  * some seconds has a master refuse changes (503) when its replicas lag more than that.
  *
- * With `waitForReplicas`, what must not come back waits: a logout or a regeneration succeeds only when as many replicas have
- * confirmed it (`WAIT`), and is a `SessionStoreError`, and a 503, if they have not done so within `waitAtMost`. The master has
- * carried it out all the same: the old session is gone there, and the client of a login gets no new one and logs in again. A
- * logout that is tried again finds no session any more, so it succeeds and confirms nothing; let `waitAtMost` be as long as
- * your replicas may need, and less than `timeLimit`. It costs one command more for each logout and regeneration, on a
- * second connection, as `WAIT` holds up all that comes after it. It narrows the gap and does not close it: a failover may
- * choose another replica than the one that has confirmed.
+ * With `waitForReplicas`, what must not come back waits: a logout, a regeneration or the end of an owner's session succeeds
+ * only when as many replicas have confirmed it (`WAIT`), and is a `SessionStoreError`, and a 503, if they have not done so
+ * within `waitAtMost`. The master has carried it out all the same: the old session is gone there, and the client of a login
+ * gets no new one and logs in again. A logout that is tried again finds no session any more, so it succeeds and confirms
+ * nothing; let `waitAtMost` be as long as your replicas may need, and less than `timeLimit`. It costs one command more for each
+ * of them, on a second connection, as `WAIT` holds up all that comes after it. On a Cluster, so does each login of an owner:
+ * the sorted set is on another node than the session, and a session that it has lost can't be ended with the others. It narrows
+ * the gap and does not close it: a failover may choose another replica than the one that has confirmed.
  *
  * @since 0.1.0
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import { Redis } from "effect/persistence/Redis"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
@@ -79,6 +89,7 @@ import * as TryOut from "./internal/drivers/redis/tryOut.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -194,7 +205,7 @@ const OptionsWithTls = Schema.Struct({
  */
 export const make: (
   options?: Options
-) => Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options = {}) {
     const { enabled, timeLimit } = yield* SessionConfig
     const { prefix, waitAtMost, waitForReplicas, ...connection } = yield* decode(options)
@@ -314,8 +325,8 @@ const absent = {
  */
 export const layer = (
   options?: Options
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
-  Layer.effect(SessionStore.SessionStore, make(options))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+  SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -325,8 +336,8 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError | Config.ConfigError, SessionConfig> =>
-  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError | Config.ConfigError, SessionConfig> =>
+  SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * Sessions in Redis, through the `Redis` service of `effect/persistence`, such as `NodeRedis` of `@effect/platform-node`
@@ -344,9 +355,8 @@ export const layerConfig = (
  */
 export const layerRedis = (
   options: ClientOptions = {}
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | Redis> =>
-  Layer.effect(
-    SessionStore.SessionStore,
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig | Redis> =>
+  SessionStore.layer(
     Effect.gen(function*() {
       const redis = yield* Redis
       const client = yield* Replica.clientOfService
@@ -421,9 +431,8 @@ export const layerRedis = (
 export const layerClient = (
   client: RedisClient.IoRedis | RedisClient.NodeRedis,
   options: ClientOptions = {}
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig> =>
-  Layer.effect(
-    SessionStore.SessionStore,
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+  SessionStore.layer(
     Effect.gen(function*() {
       const { timeLimit } = yield* SessionConfig
       const onReadOnly = yield* Replica.make(Replica.wayToConnectAgain(client))

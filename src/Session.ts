@@ -24,6 +24,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Json, JsonObject } from "effect/Schema"
+import * as LifetimeInput from "./internal/config/lifetime.ts"
 import { parseDuration } from "./internal/config/settings.ts"
 import * as Authenticated from "./internal/record/authentication.ts"
 import type { Rewrite } from "./internal/record/draft.ts"
@@ -45,6 +46,7 @@ import {
   SessionClosedError,
   SessionConflictError,
   SessionGoneError,
+  type SessionLifetimeError,
   type SessionLimitError,
   SessionNotRecentError,
   SessionOwnerError,
@@ -631,25 +633,12 @@ export const readonly: Effect.Effect<boolean, never, Session> = Effect.withFiber
  */
 export const createdAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreError, Session> = reading((session) =>
   Exit.succeed(
-    Option.map(Option.fromUndefinedOr(State.timesOf(session.loaded)), ({ createdAt }) => DateTime.makeUnsafe(createdAt))
+    Option.map(
+      Option.fromUndefinedOr(State.recordOf(session.loaded)),
+      ({ createdAt }) => DateTime.makeUnsafe(createdAt)
+    )
   )
 )
-
-/**
- * When the session ends if nobody uses it any more, not counting this request; none if it is not stored yet, or never
- * ends.
- *
- * @since 0.1.0
- * @category life
- */
-export const expiresAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreError, Session> = reading((session) => {
-  const times = State.timesOf(session.loaded)
-  return Exit.succeed(
-    times === undefined || times.expiresAt === endOfTime
-      ? Option.none()
-      : Option.some(DateTime.makeUnsafe(times.expiresAt))
-  )
-})
 
 /**
  * Gives the session a new id and keeps what is in it. Do it at every login and every change of rights (session
@@ -839,6 +828,111 @@ export const atomic = <A, E, R>(
         onSuccess: (value) => Effect.as(session.succeed(), value)
       })
     )
+  })
+
+// -----------------------------------------------------------------------------
+// lifetime
+// -----------------------------------------------------------------------------
+
+/**
+ * How long a session lives. What is left out is as the configuration says.
+ *
+ * - `age`: how long after its last use it ends, at most `maximumAge`.
+ * - `absoluteAge`: how long after its creation it ends, whatever happens, at most `maximumAbsoluteAge`.
+ * - `persistence`: whether its cookie stays when the browser is closed (`"persistent"`) or goes (`"browser"`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Lifetime {
+  readonly age?: SessionConfig.DurationInput | undefined
+  readonly absoluteAge?: SessionConfig.DurationInput | undefined
+  readonly persistence?: SessionConfig.Settings["cookie"]["persistence"] | undefined
+}
+
+/**
+ * When a session ends; none where it never does, or is not stored yet.
+ *
+ * - `idle`: if nobody uses it any more.
+ * - `absolute`: however much it is used.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Ends {
+  readonly idle: Option.Option<DateTime.Utc>
+  readonly absolute: Option.Option<DateTime.Utc>
+}
+
+/**
+ * When the session ends, as far as it is committed: this request counts only from then on.
+ *
+ * @since 0.1.0
+ * @category lifetime
+ */
+export const expiresAt: Effect.Effect<Ends, SessionStoreError, Session> = reading(({ expiry, loaded }) => {
+  const record = State.recordOf(loaded)
+  return Exit.succeed(
+    record === undefined
+      ? { idle: Option.none(), absolute: Option.none() }
+      : { idle: toMoment(expiry.end(record)), absolute: toMoment(expiry.absoluteEnd(record)) }
+  )
+})
+
+const toMoment = (time: number): Option.Option<DateTime.Utc> =>
+  time === endOfTime ? Option.none() : Option.some(DateTime.makeUnsafe(time))
+
+/**
+ * Gives this session a lifetime of its own: for "Keep me logged in", or for one that should end sooner than others. It takes
+ * the place of an earlier one; `{}` is the configuration's again. The session keeps it when it is regenerated or cleared.
+ *
+ * **Details**
+ *
+ * It holds from the commit on, which counts as a use of the session, and the client gets a cookie that lasts as long. With
+ * `rolling: "never"`, the age still counts from the session's creation. `absoluteAge` always does: a visitor who logs in after
+ * a day of shopping has one day less.
+ *
+ * A lifetime can be longer than `age` and `absoluteAge` if the settings `maximumAge` and `maximumAbsoluteAge` say so. More
+ * than they allow is cut, and so is an `age` that is longer than the absolute age: {@link expiresAt} says what became of it,
+ * the metric `effect_session_cut_lifetimes` counts it, and a log event of the level Debug names both. If the settings are
+ * lowered later, that holds for sessions that are already out.
+ *
+ * **Example** (Keep me logged in)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Session, SessionConfig, SessionKey } from "effect-session"
+ *
+ * const Config = SessionConfig.layerConfig({ maximumAge: "30 days", maximumAbsoluteAge: "90 days" })
+ *
+ * const UserId = SessionKey.make("user_id", Schema.String)
+ *
+ * const logIn = Effect.fn(function*(userId: string, remember: boolean) {
+ *   yield* Session.regenerate
+ *   yield* Session.put(UserId, userId)
+ *   yield* Session.setLifetime(
+ *     remember
+ *       ? { age: "30 days", absoluteAge: "90 days", persistence: "persistent" }
+ *       : { persistence: "browser" }
+ *   )
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category lifetime
+ */
+export const setLifetime = (
+  lifetime: Lifetime
+): Effect.Effect<
+  void,
+  SessionStoreError | SessionReadonlyError | SessionClosedError | SessionLifetimeError,
+  Session
+> =>
+  changing("setLifetime", (session): Effect.Effect<void, SessionClosedError | SessionLifetimeError> => {
+    // The response needs another cookie.
+    if (session.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setLifetime" }))
+    const asked = LifetimeInput.decode(lifetime)
+    return Result.isFailure(asked) ? Effect.fail(asked.failure) : session.setLifetime(asked.success)
   })
 
 // -----------------------------------------------------------------------------

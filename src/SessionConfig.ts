@@ -102,6 +102,8 @@ const plainFields = {
   secret: Setting.secrets,
   age: Setting.duration("2 hours"),
   absoluteAge: Setting.duration("7 days"),
+  maximumAge: Schema.optionalKey(Setting.anyDuration),
+  maximumAbsoluteAge: Schema.optionalKey(Setting.anyDuration),
   touchEvery: Schema.optionalKey(Setting.anyDuration),
   rolling: Setting.oneOf(["onUse", "always", "never"], "onUse"),
   saveUninitialized: Setting.flag(false),
@@ -178,6 +180,8 @@ export interface Options {
   readonly secret?: string | Redacted.Redacted<string> | ReadonlyArray<string | Redacted.Redacted<string>>
   readonly age?: DurationInput
   readonly absoluteAge?: DurationInput
+  readonly maximumAge?: DurationInput
+  readonly maximumAbsoluteAge?: DurationInput
   readonly touchEvery?: DurationInput
   readonly rolling?: Rolling
   readonly saveUninitialized?: boolean
@@ -244,6 +248,8 @@ const decodeDocument = (document: unknown): Result.Result<Settings, SessionConfi
   }
   const settings: Settings = {
     ...own.success,
+    maximumAge: own.success.maximumAge ?? own.success.age,
+    maximumAbsoluteAge: own.success.maximumAbsoluteAge ?? own.success.absoluteAge,
     touchEvery: own.success.touchEvery ?? defaultTouchEvery(own.success.age),
     store: driver.success
   }
@@ -274,7 +280,7 @@ const defaultTouchEvery = (age: Duration.Duration): Duration.Duration =>
 
 /** What is wrong only together: the rules of RFC 6265bis for prefixes and attributes, and timeouts that can't both hold. */
 const contradictions = (
-  { absoluteAge, age, cookie, touchEvery }: Settings,
+  { absoluteAge, age, cookie, maximumAbsoluteAge, maximumAge, touchEvery }: Settings,
   document: unknown
 ): ReadonlyArray<ConfigMistake> => {
   const name = cookie.name.toLowerCase()
@@ -305,6 +311,28 @@ const contradictions = (
       ["age"],
       `An age of ${show(age)} is longer than absoluteAge, which is ${show(absoluteAge)}. ` +
       "Write a shorter age, or a longer absoluteAge (SESSION_ABSOLUTE_AGE)"
+    ],
+    [
+      Duration.isLessThan(maximumAge, age),
+      ["maximumAge"],
+      `Write no less than age, which is ${
+        show(age)
+      }, or leave it out: without it, sessions can only be given a shorter age`
+    ],
+    [
+      Duration.isLessThan(maximumAbsoluteAge, absoluteAge),
+      ["maximumAbsoluteAge"],
+      `Write no less than absoluteAge, which is ${
+        show(absoluteAge)
+      }, or leave it out: without it, sessions can only be ` +
+      "given a shorter absoluteAge"
+    ],
+    [
+      // Otherwise it is the age itself that is too long.
+      Duration.isGreaterThan(maximumAge, age) && Duration.isGreaterThan(maximumAge, maximumAbsoluteAge),
+      ["maximumAge"],
+      `A maximumAge of ${show(maximumAge)} is longer than maximumAbsoluteAge, which is ${show(maximumAbsoluteAge)}. ` +
+      "Write a shorter maximumAge, or a longer maximumAbsoluteAge (SESSION_MAXIMUM_ABSOLUTE_AGE)"
     ],
     [
       Duration.isGreaterThanOrEqualTo(touchEvery, age),

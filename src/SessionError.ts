@@ -111,6 +111,26 @@ export class SessionReadonlyError extends Schema.TaggedError<SessionReadonlyErro
 }
 
 /**
+ * A lifetime that no session can have, such as one of zero seconds, was given to `Session.setLifetime`. Status 500. A lifetime
+ * that is longer than the configuration allows is no error: it is cut.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionLifetimeError extends Schema.TaggedError<SessionLifetimeError>()("SessionLifetimeError", {
+  part: Schema.Literals(["age", "absoluteAge", "persistence"]),
+  found: Schema.String,
+  write: Schema.String
+}, { httpApiStatus: 500 }) {
+  override get message(): string {
+    return `Session.setLifetime: ${this.part}: found ${this.found}. ${this.write}`
+  }
+  [HttpServerRespondable.symbol]() {
+    return internal
+  }
+}
+
+/**
  * A change that comes too late to be saved: the response's headers are out and the client does not hold the cookie that
  * the change needs, or the request is over, or so is the scope that the session was opened in. Status 500.
  *
@@ -338,4 +358,11 @@ export type CommitError =
  * @since 0.1.0
  * @category models
  */
-export type SessionError = ReadError | ChangeError | CommitError | SessionNotRecentError
+export type SessionError =
+  | ReadError
+  | ChangeError
+  | CommitError
+  | SessionLifetimeError
+  | SessionNotRecentError
+  | SessionOwnerError
+  | SessionLimitError

@@ -39,13 +39,13 @@ export interface SessionOwners {
 
   /**
    * Makes a session known that is about to be written. If the owner logs in with it (`isLogin`), the limit of sessions per
-   * owner counts.
+   * owner counts, and the answer is the keys of the sessions that were ended to make room.
    */
   readonly add: (
     owner: string,
     entry: OwnerEntry,
     isLogin: boolean
-  ) => Effect.Effect<void, SessionStoreError | SessionLimitError>
+  ) => Effect.Effect<ReadonlyArray<string>, SessionStoreError | SessionLimitError>
 
   /** Forgets a session that has ended. */
   readonly remove: (owner: string, entry: OwnerEntry) => Effect.Effect<void, SessionStoreError>

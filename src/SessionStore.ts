@@ -207,6 +207,14 @@ export interface SessionStore {
 
   /** Ends a session for good. Ending one that is not there is no error. */
   readonly destroy: (id: Id, record: SessionRecord) => Effect.Effect<void, SessionStoreError>
+
+  /**
+   * What has become of several sessions, by their keys: each has the same key, or another one if it was regenerated a moment
+   * ago. One that is not in the answer has ended. Without this, only what this process does is known.
+   */
+  readonly look?:
+    | ((keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, string>, SessionStoreError>)
+    | undefined
 }
 
 /**
@@ -233,8 +241,15 @@ export type Loaded =
     /** A token to send instead, where the one that came was made with a secret that is being retired. */
     readonly renewed: Token | undefined
   }
-  | { readonly _tag: "NotFound"; readonly reason: NotFoundReason }
-  | { readonly _tag: "Superseded" }
+  | {
+    readonly _tag: "NotFound"
+    readonly reason: NotFoundReason
+    /** The id in the token, if the token was made here: what is told of it names the session. */
+    readonly id?: Id
+    /** What is still stored, if the session's time is over. */
+    readonly record?: SessionRecord
+  }
+  | { readonly _tag: "Superseded"; readonly id?: Id }
 
 /**
  * Why there is no session: the token has not the shape of one; it was not made here, or altered; nothing is stored for
@@ -315,6 +330,9 @@ export const SessionStore: Context.Service<SessionStore, SessionStore> = Context
  */
 export type Operations =
   & Pick<SessionStore, "driver" | "stateless" | "owners">
+  & {
+    readonly look?: ((keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, string>, unknown>) | undefined
+  }
   & {
     readonly [Operation in StoreOperation]: SessionStore[Operation] extends
       (...parameters: infer Parameters) => Effect.Effect<infer A, unknown>
@@ -411,7 +429,8 @@ export interface Backend {
 
   /**
    * What is stored under several keys, with no more of each session than its times and these fields, as far as it has them.
-   * Keys with nothing under them are not in the answer. Without it, the store loads them one by one.
+   * Keys with nothing under them are not in the answer. It never lags behind, even if `load` does. Without it, the store loads
+   * them one by one.
    */
   readonly peek?: (
     keys: ReadonlyArray<string>,
@@ -567,24 +586,26 @@ export interface Driver {
 }
 
 /**
- * A store made of just four functions. The ids that they get are hashes already.
+ * A store made of just four functions. The ids that they get are hashes already, of 43 characters of base64url; the sessions
+ * of an owner are listed in a document of their own, whose id is `owner-` and a hash.
  *
  * **Gotchas**
  *
  * Such a store merges by reading and writing, one commit after another for each session. That holds within one process:
  * of two processes that change one session in the same moment, one can lose its change, even if it has destroyed the
- * session. A back end that can do better is a {@link Backend}.
+ * session. If two of them change the sessions of one owner in the same moment, the index of that owner can lose an entry:
+ * that session is in no list, and `Sessions.destroyAll` does not end it, until it is regenerated or has been in use for as
+ * long as `age`. A back end that can do better is a {@link Backend}.
  *
  * **Example** (A driver on a Map)
  *
  * ```ts
- * import { Effect, Layer } from "effect"
+ * import { Effect } from "effect"
  * import { SessionStore } from "effect-session"
  *
  * const values = new Map<string, Parameters<SessionStore.Driver["write"]>[1]>()
  *
- * const MapLayer = Layer.effect(
- *   SessionStore.SessionStore,
+ * const MapLayer = SessionStore.layer(
  *   SessionStore.fromDriver({
  *     read: (id) => Effect.sync(() => values.get(id)),
  *     write: (id, session) => Effect.sync(() => void values.set(id, session)),
@@ -597,5 +618,5 @@ export interface Driver {
  * @since 0.1.0
  * @category constructors
  */
-export const fromDriver = (driver: Driver): Effect.Effect<SessionStore, SessionConfigError, SessionConfig> =>
+export const fromDriver = (driver: Driver): Effect.Effect<WithOwners, SessionConfigError, SessionConfig> =>
   fromBackend(DriverBackend.make(driver))

@@ -86,6 +86,8 @@ const configuration = {
   secret: "the conformance suite's own secret, long enough",
   age: "1 hour",
   absoluteAge: "3 hours",
+  maximumAge: "10 days",
+  maximumAbsoluteAge: "20 days",
   touchEvery: "1 minute",
   supersededFor: "30 seconds",
   // What the back end itself can hold is what the laws ask.
@@ -123,7 +125,8 @@ interface Stored {
 
 const recordOf = Effect.fnUntraced(function*(values: { readonly [field: string]: Schema.Json }) {
   const expiry = Expiry.make(yield* SessionConfig.SessionConfig)
-  return { ...expiry.start(yield* Clock.currentTimeMillis), fields: fieldsOf(values) }
+  const fields = fieldsOf(values)
+  return { ...expiry.start(yield* Clock.currentTimeMillis, fields), fields }
 })
 
 const create = Effect.fnUntraced(function*(values: { readonly [field: string]: Schema.Json } = { a: 1 }) {
@@ -200,10 +203,25 @@ const expectTooLarge = Effect.fnUntraced(function*<R>(written: Effect.Effect<unk
 const touch = Effect.fnUntraced(function*({ id, record, token }: Stored) {
   const store = yield* SessionStore.SessionStore
   const expiry = Expiry.make(yield* SessionConfig.SessionConfig)
-  const times = expiry.touch(record, yield* Clock.currentTimeMillis)
+  const times = expiry.touch(record, record.fields, yield* Clock.currentTimeMillis)
   const touched = { ...record, ...times }
   const answer = yield* store.touch(id, touched)
   return answer._tag === "Gone" ? undefined : { id, record: touched, token: answer.token ?? token }
+})
+
+/** Gives the session a lifetime of its own, in milliseconds. */
+const relive = Effect.fnUntraced(function*(
+  { id, record, token }: Stored,
+  lifetime: { readonly [part: string]: Schema.Json }
+) {
+  const store = yield* SessionStore.SessionStore
+  const expiry = Expiry.make(yield* SessionConfig.SessionConfig)
+  const change = { ...set("~lifetime", lifetime), touch: true }
+  const fields = Change.apply(record.fields, change)
+  const relived = { ...expiry.touch(record, fields, yield* Clock.currentTimeMillis), fields }
+  const answer = yield* store.update(id, change, relived)
+  assert(answer._tag === "Written", "the session is still there")
+  return { id, record: relived, token: answer.token ?? token }
 })
 
 const regenerate = Effect.fnUntraced(function*({ id, record }: Stored, change: Change.Change = Change.none) {
@@ -701,6 +719,42 @@ const laws = {
       assert.isUndefined(yield* regenerate(stored), "regenerating again finds nothing")
       yield* destroy(stored)
       yield* expectNone(stored.token)
+    }),
+
+  "a session with a longer life of its own lives that long, also under another id": () =>
+    Effect.gen(function*() {
+      const own = { "~lifetime": { age: 5 * 24 * hour, absoluteAge: 7 * 24 * hour } }
+      const stored = yield* create({ a: 1, ...own })
+      yield* TestClock.adjust(5 * 24 * hour - 1)
+      yield* loadFound(stored.token)
+      const touched = yield* touch(stored)
+      assert(touched !== undefined, "the session is still there")
+      const regenerated = yield* expectRegenerate(touched)
+      yield* TestClock.adjust(2 * 24 * hour)
+      assert.deepStrictEqual(valuesOf((yield* loadFound(regenerated.token)).record), { a: 1, ...own })
+      yield* TestClock.adjust(1)
+      yield* expectNone(regenerated.token)
+    }),
+
+  "a session whose life was made longer lives that long": () =>
+    Effect.gen(function*() {
+      const stored = yield* create()
+      yield* TestClock.adjust(59 * minute)
+      const { token } = yield* relive(stored, { age: 5 * 24 * hour, absoluteAge: 7 * 24 * hour })
+      yield* TestClock.adjust(5 * 24 * hour - 1)
+      yield* loadFound(token)
+      yield* TestClock.adjust(1)
+      yield* expectNone(token)
+    }),
+
+  "a session whose life was made shorter is over at its own end": () =>
+    Effect.gen(function*() {
+      const stored = yield* create()
+      const { token } = yield* relive(stored, { age: 10 * minute })
+      yield* TestClock.adjust(10 * minute - 1)
+      yield* loadFound(token)
+      yield* TestClock.adjust(1)
+      yield* expectNone(token)
     }),
 
   "that a session was regenerated is forgotten after a while, and it stays dead": () =>

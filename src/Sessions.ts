@@ -25,15 +25,19 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Cookie from "./internal/http/cookie.ts"
 import * as Owner from "./internal/record/owner.ts"
 import { endOfTime } from "./internal/record/record.ts"
 import * as Environment from "./internal/request/environment.ts"
+import * as Events from "./internal/request/events.ts"
 import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
+import * as Watching from "./internal/request/watching.ts"
 import * as Session from "./Session.ts"
 import { GenerateId, SessionConfig, type Settings } from "./SessionConfig.ts"
 import { type CommitError, SessionGoneError, SessionOwnerError, type SessionStoreError } from "./SessionError.ts"
+import type { EndedBy, SessionEvent } from "./SessionEvent.ts"
 import type * as SessionKey from "./SessionKey.ts"
 import { type Owned, SessionOwners } from "./SessionOwners.ts"
 import { Id, type OwnerEntry, SessionStore } from "./SessionStore.ts"
@@ -485,14 +489,32 @@ export const destroyOthers: Effect.Effect<
     Option.isNone(owner) ? Effect.succeed(0) : Effect.flatMap(currentKeys, (except) => end(owner.value, { except }))
 )
 
-const end = (
+const end = Effect.fnUntraced(function*(
   owner: string,
   options?: { readonly handle?: string; readonly except?: ReadonlySet<string> }
-): Effect.Effect<number, SessionStoreError | SessionOwnerError, SessionOwners> =>
-  Effect.andThen(
-    checked(owner),
-    Effect.flatMap(SessionOwners, (owners) => Effect.map(owners.end(owner, options), ({ length }) => length))
-  )
+): Effect.fn.Return<number, SessionStoreError | SessionOwnerError, SessionOwners> {
+  yield* checked(owner)
+  const owners = yield* SessionOwners
+  const listeners = Events.listenersOf(owners)
+  // Before, as afterwards it may have ended.
+  const by = yield* whoEnds(owner, listeners)
+  const ended = yield* owners.end(owner, options)
+  yield* Events.ended(listeners, owner, ended, by)
+  return ended.length
+})
+
+/** Who ends sessions of an owner, by their keys: the owner, if this is a request of one of them. */
+const whoEnds = Effect.fnUntraced(function*(
+  owner: string,
+  listeners: Events.Listeners
+): Effect.fn.Return<(key: string) => EndedBy> {
+  if (!listeners.areThere) return () => "administrator"
+  const own = yield* Effect.option(currentKeys)
+  const service = yield* Effect.serviceOption(Session.Session)
+  if (Option.isNone(own) || Option.isNone(service)) return () => "administrator"
+  const others = State.ownerOf(requestSessionOf(service.value).loaded)?.id === owner ? "owner" : "administrator"
+  return (key) => own.value.has(key) ? "itself" : others
+})
 
 const checked = (owner: string): Effect.Effect<void, SessionOwnerError> => {
   const reason = Owner.mistakeIn(owner)
@@ -534,6 +556,111 @@ const decodeCursor = (text: string): OwnerEntry | undefined => {
 }
 
 // -----------------------------------------------------------------------------
+// what happens
+// -----------------------------------------------------------------------------
+
+/**
+ * What happens to the sessions of a store in this process, from now on: in the requests of the middleware, and in what you
+ * do with `Sessions`. See `SessionEvent` for what there is.
+ *
+ * **Details**
+ *
+ * Nobody waits for those who listen. For each of them, up to 1,024 events wait; what comes on top of that is dropped for it
+ * and counted in the metric `effect_session_dropped_events`, by `event`. If that is too few, put `Stream.buffer` behind.
+ * While nobody listens, events cost nothing.
+ *
+ * **Gotchas**
+ *
+ * What happens on another server is not told here. A store is known by the service: give the stream the same Layer as the
+ * middleware.
+ *
+ * **Example** (A mail about a new login)
+ *
+ * ```ts
+ * import { Effect, Layer, Option, Stream } from "effect"
+ * import { Sessions } from "effect-session"
+ *
+ * declare const sendMail: (owner: string) => Effect.Effect<void>
+ *
+ * const Mails = Layer.effectDiscard(
+ *   Sessions.events.pipe(
+ *     Stream.filter((event) =>
+ *       event._tag === "Created" || event._tag === "Regenerated" && Option.isNone(event.previousOwner)
+ *     ),
+ *     Stream.runForEach(({ owner }) => Option.isSome(owner) ? sendMail(owner.value) : Effect.void),
+ *     Effect.forkScoped
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category what happens
+ */
+export const events: Stream.Stream<SessionEvent, never, SessionStore> = Stream.unwrap(
+  Effect.map(SessionStore, (store) => Events.listenersOf(store).events)
+)
+
+/**
+ * Waits until a session has ended: that of a request, or that of a token, a Cookie header or a handle. One that is not there
+ * has ended already.
+ *
+ * **Details**
+ *
+ * What ends it in this process is noticed at once. What another server does is noticed once per `touchEvery`, if that is not
+ * `"never"`, and not more often than once a second: then one call of the store asks for all sessions that are watched, where the back end can. If
+ * the store fails, nobody's session has ended for that.
+ *
+ * If the session gets another id, as by a login, the one under that id is watched.
+ *
+ * **Gotchas**
+ *
+ * If another server gives the session another id, and nobody looks within `supersededFor`, it has ended: nothing is left that
+ * says where it has gone. To be sure, let `touchEvery` be shorter than that.
+ *
+ * With `CookieLayer`, a session that is not used any more ends here only with its `absoluteAge`: what other servers extend
+ * stays in the cookie.
+ *
+ * **Example** (A socket that closes when its session ends)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Session, Sessions } from "effect-session"
+ *
+ * declare const chat: Effect.Effect<void>
+ *
+ * const socket = Effect.gen(function*() {
+ *   const session = yield* Session.Session
+ *   yield* Effect.raceFirst(chat, Sessions.watch(session))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category what happens
+ */
+export function watch(session: Session.Session): Effect.Effect<void, SessionStoreError>
+/**
+ * Waits until the session of a token, of the Cookie header of a request, or of an owner and a handle has ended.
+ *
+ * @since 0.1.0
+ * @category what happens
+ */
+export function watch<P extends Presented | ByHandle>(presented: P): Effect.Effect<void, SessionStoreError, Needs<P>>
+export function watch(
+  target: Session.Session | Presented | ByHandle
+): Effect.Effect<void, SessionStoreError, Needs<Presented | ByHandle>> {
+  const opened = Session.TypeId in target ? Effect.succeed(target) : open(target, { readonly: true })
+  return Effect.flatMap(opened, (opened) => {
+    const session = requestSessionOf(opened)
+    return Effect.flatMap(session.ready, () => {
+      const { environment, expiry, state } = session
+      if (!State.isStored(state)) return Effect.void
+      const { id: { key }, record: { createdAt } } = state
+      return Watching.untilEnded(environment, key, expiry.latest(createdAt, endOfTime))
+    })
+  })
+}
+
+// -----------------------------------------------------------------------------
 // the session itself
 // -----------------------------------------------------------------------------
 
@@ -543,6 +670,9 @@ const load = Effect.fnUntraced(function*<P extends Presented | ByHandle>(
   options: Options = {}
 ): Effect.fn.Return<RequestSession, SessionStoreError, Needs<P>> {
   const environment = Environment.make(settings, yield* SessionStore, yield* GenerateId)
+  const found = "handle" in presented
+    ? yield* find(presented) as Effect.Effect<Owned | undefined, SessionStoreError, Needs<P>>
+    : undefined
   const client: Client = {
     present: () =>
       "token" in presented
@@ -550,13 +680,13 @@ const load = Effect.fnUntraced(function*<P extends Presented | ByHandle>(
         : Cookie.make(settings.cookie).read("cookies" in presented ? presented.cookies : undefined),
     input: Effect.succeed({}),
     messages: options.messages ?? "stay",
-    takesCookie: true
+    takesCookie: true,
+    ...(found !== undefined && "owner" in presented && {
+      endsAs: (yield* whoEnds(presented.owner, environment.listeners))(found.key)
+    })
   }
   const session = new RequestSession(environment, client, options)
-  if ("handle" in presented) {
-    const found = yield* find(presented) as Effect.Effect<Owned | undefined, SessionStoreError, Needs<P>>
-    if (found !== undefined) session.beginWith(Id.ofKey(found.key), found.record)
-  }
+  if (found !== undefined) session.beginWith(Id.ofKey(found.key), found.record)
   yield* session.ready
   return session
 })

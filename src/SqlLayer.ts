@@ -6,8 +6,9 @@
  *
  * A session is one row: the hash of its id as the key, its times in milliseconds since the epoch, and its fields as a JSON
  * object, in which each value is a string: the JSON text of a field. So what comes out is what went in, to the letter, also out
- * of a `JSONB`. {@link migration} makes the table, or a file in the folder `sql` of this package. These are the statements on
- * PostgreSQL, where each is one round trip:
+ * of a `JSONB`. Which sessions an owner has is in a second table, `owners_of_effect_sessions`, with a row for each of them: a
+ * hash of the owner's id, the key of the session, when it was entered, and when it ends. {@link migration} makes both, or a file
+ * in the folder `sql` of this package. These are the statements on PostgreSQL, where each is one round trip:
  *
  * | operation  | statements |
  * | ---------- | ---------- |
@@ -17,6 +18,10 @@
  * | touch      | `UPDATE`; if there was nothing to extend, the `SELECT` of load |
  * | regenerate | one statement that locks the old session, puts the mark of a superseded session in its place, and inserts the new one: all of it or nothing |
  * | destroy    | `DELETE`; if there was nothing to delete, the `SELECT` of load, and the same for the session under its new id if another request has regenerated it a moment ago |
+ * | enter a session for its owner | `INSERT … ON CONFLICT DO UPDATE`; where an owner may have only so many, and a `SELECT` that counts them |
+ * | list the sessions of an owner | `SELECT` of a page of them, and one for what is known of these sessions, without their other fields |
+ * | end a session of an owner | `INSERT … ON CONFLICT DO UPDATE`, which puts a mark in its place, also if there is nothing yet |
+ * | remove what is ended from the list | `DELETE` |
  *
  * An update is made to the row as it is when its turn has come, so that nothing of another commit is lost. If it has found no
  * session, or not what it expects, the `SELECT` of load says what there is, and another one looks for a session that
@@ -25,33 +30,34 @@
  * On SQLite and MySQL, the driver makes the change itself: an update is the `SELECT` of load and an `UPDATE` that writes
  * only if the row still has these fields, both again if it has not. On SQLite, regenerate is a `SELECT` and one
  * `INSERT … ON CONFLICT DO UPDATE` for both rows. On MySQL it is an `INSERT` for the new session, and for the old one a
- * `SELECT` and an `UPDATE`; if another request has changed it meanwhile, a `DELETE` of the new one. This is tested on
- * PostgreSQL, MariaDB and SQLite.
+ * `SELECT` and an `UPDATE`; if another request has changed it meanwhile, a `DELETE` of the new one. A list of an owner's sessions
+ * gets all of their fields there. This is tested on PostgreSQL, MariaDB and SQLite.
  *
  * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what expired more than an hour
- * ago: the clock of another server, for which it may still be alive, can differ by that much.
+ * ago, from both tables: the clock of another server, for which it may still be alive, can differ by that much.
  *
  * Reading, inserting, updating and deleting are tried when the Layer is built, on no row: a server whose user lacks a right,
- * or whose database takes no changes, does not start. On PostgreSQL these are all the rights that the user `shop` needs, where it does not own
- * the table:
+ * or whose database takes no changes, does not start. On PostgreSQL these are all the rights that the user `shop` needs, where it
+ * does not own the tables:
  *
  * ```sql
  * GRANT USAGE ON SCHEMA public TO shop;
- * GRANT SELECT, INSERT, UPDATE, DELETE ON effect_sessions TO shop;
+ * GRANT SELECT, INSERT, UPDATE, DELETE ON effect_sessions, owners_of_effect_sessions TO shop;
  * ```
  *
  * Whoever runs {@link migration} needs the right to make tables as well.
  *
  * **Gotchas**
  *
- * What is written of a session takes no part in a transaction of the application (`sql.withTransaction`): it stays, even if
- * the transaction is rolled back. So `Session.commit` inside of one takes a second connection of the pool. If no connection is
- * free, it waits for one, up to the time limit of the configuration. Leave it to the commit that comes with the response, give
- * the pool more connections than there are transactions at a time, or provide this Layer with a client of its own.
+ * What is written of a session or its owner takes no part in a transaction of the application (`sql.withTransaction`): it
+ * stays, even if the transaction is rolled back. So `Session.commit` inside of one takes a second connection of the pool. If no
+ * connection is free, it waits for one, up to the time limit of the configuration. Leave it to the commit that comes with the
+ * response, give the pool more connections than there are transactions at a time, or provide this Layer with a client of its own.
  *
  * Loading the session inside of one is a query of that transaction, in a savepoint: it takes no second connection, sees the
  * session as the transaction's snapshot has it, and comes too late for a `SET TRANSACTION` after it. If the transaction can't
- * read the table, as it has been given up or is in another role, it takes a second connection.
+ * read the table, as it has been given up or is in another role, it takes a second connection. So does every list of an owner's
+ * sessions, as the transaction's snapshot does not have those of a moment ago.
  *
  * If somebody else has locked the row of a session, as a report with `SELECT … FOR UPDATE` does, changes of this session
  * wait as long as the time limit allows, and take one connection of each server's pool; all other sessions go on. With
@@ -72,7 +78,7 @@ import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -81,7 +87,7 @@ import { SqlError } from "effect/sql/SqlError"
 import * as TimeLimit from "./internal/concurrency/timeLimit.ts"
 import * as Setting from "./internal/config/settings.ts"
 import * as SqlBackend from "./internal/drivers/sql/backend.ts"
-import type { Dialect } from "./internal/drivers/sql/dialect.ts"
+import { type Dialect, ownersOf } from "./internal/drivers/sql/dialect.ts"
 import { mysql } from "./internal/drivers/sql/mysql.ts"
 import { postgresql } from "./internal/drivers/sql/postgresql.ts"
 import { sqlite } from "./internal/drivers/sql/sqlite.ts"
@@ -89,13 +95,15 @@ import * as Inert from "./internal/store/inert.ts"
 import { withoutValues } from "./internal/store/withoutValues.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
  * The settings of the SQL store. All are optional.
  *
  * - `table`: the name of the table, default `"effect_sessions"`. Before a dot is the schema: `"auth.sessions"`. It is always
- *   quoted, and no name transformation of the client applies.
+ *   quoted, and no name transformation of the client applies. The table of the owners is in the same schema, and has
+ *   `owners_of_` before that name.
  * - `sweepEvery`: how often expired sessions are deleted, default 10 minutes; `"never"` if something else does it. They are
  *   gone for everybody before that.
  *
@@ -120,7 +128,7 @@ const OptionsOfMigration = Schema.Struct(tableField)
 const Options = Schema.Struct({ ...tableField, sweepEvery: Setting.duration("10 minutes") })
 
 /**
- * A store in a SQL database, with a sweeper that runs as long as the scope. The table must be there.
+ * A store in a SQL database, with a sweeper that runs as long as the scope. The tables must be there.
  *
  * @since 0.1.0
  * @category constructors
@@ -128,7 +136,7 @@ const Options = Schema.Struct({ ...tableField, sweepEvery: Setting.duration("10 
 export const make: (
   options?: Options
 ) => Effect.Effect<
-  SessionStore.SessionStore,
+  SessionStore.WithOwners,
   SessionConfigError,
   SessionConfig | SqlClient | Scope.Scope
 > = Effect.fnUntraced(function*(options = {}) {
@@ -144,7 +152,7 @@ export const make: (
     (error) => refused(explain(error))
   )
   if (wrongType !== undefined) return yield* refused(explainType(wrongType))
-  if (refusals.length > 0) return yield* refused(explainRefusals(refusals))
+  if (refusals.length > 0) return yield* refused(explainRefusals(refusals, table))
   const sweep = Effect.catchCause(
     Effect.flatMap(Clock.currentTimeMillis, (now) => backend.sweep(now - differenceOfClocks)),
     (cause) => Effect.logWarning("Expired sessions could not be deleted", withoutValues(cause))
@@ -174,13 +182,13 @@ const messageOf = (error: SqlError | Error): string =>
 const explainType = ({ expected, found }: NonNullable<SqlBackend.Findings["wrongType"]>): string =>
   `Its column "fields" has the type ${found}, and needs ${expected}. Drop the table. ${howToMakeIt}`
 
-const explainRefusals = (refusals: ReadonlyArray<SqlBackend.Refusal>): string => {
-  const statements = refusals.map(({ statement }) => statement)
-  const messages = [...new Set(refusals.map(({ error }) => messageOf(error)))]
-  return `The database refuses ${statements.join(", ")}: ${
-    messages.join("; ")
-  }. The user needs SELECT, INSERT, UPDATE ` +
-    "and DELETE on the table, on a server that takes changes"
+const explainRefusals = (refusals: ReadonlyArray<SqlBackend.Refusal>, table: string): string => {
+  const statements = new Set(refusals.map(({ statement }) => statement))
+  const messages = new Set(refusals.map(({ error }) => messageOf(error)))
+  return `The database refuses ${[...statements].join(", ")}: ${[...messages].join("; ")}. ` +
+    `The user needs SELECT, INSERT, UPDATE and DELETE on ${table} and on ${
+      ownersOf(table)
+    }, on a server that takes changes`
 }
 
 const explain = (error: SqlError | Error): string => {
@@ -189,7 +197,7 @@ const explain = (error: SqlError | Error): string => {
     // Where a client does not tell one error of SQLite from another.
     (error.reason._tag === "SqlSyntaxError" || /no such (table|column)/.test(message))
   return isMissing
-    ? `It is not there, or not a table of sessions: ${message}. ${howToMakeIt}`
+    ? `Its tables are not there, or not those of sessions: ${message}. ${howToMakeIt}`
     : `It can't be read: ${message}`
 }
 
@@ -219,8 +227,8 @@ const howToMakeIt =
  */
 export const layer = (
   options?: Options
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError, SessionConfig | SqlClient> =>
-  Layer.effect(SessionStore.SessionStore, make(options))
+): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig | SqlClient> =>
+  SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -230,11 +238,14 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore, SessionConfigError | Config.ConfigError, SessionConfig | SqlClient> =>
-  Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<
+  SessionStore.SessionStore | SessionOwners,
+  SessionConfigError | Config.ConfigError,
+  SessionConfig | SqlClient
+> => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * Makes the table and its index, if they are not there: a migration for the `Migrator` of `effect/sql`, or something to run
+ * Makes the tables and their indexes, if they are not there: a migration for the `Migrator` of `effect/sql`, or something to run
  * when the server starts.
  *
  * **Example**

@@ -145,7 +145,7 @@ const session = Effect.gen(function*() {
     // The name of the session for logs and lists. The id itself is a secret.
     handle: yield* Session.handle,
     createdAt: Option.getOrUndefined(yield* Session.createdAt),
-    expiresAt: Option.getOrUndefined(yield* Session.expiresAt),
+    expiresAt: Option.getOrUndefined((yield* Session.expiresAt).idle),
     fresh: yield* Session.fresh
   }
   return yield* page((session) => Pages.session(session, facts))

@@ -22,8 +22,8 @@ const writePath = "Write a path that begins with \"/\", of at most 1,024 ASCII c
 
 const writeDomain = "Write a host name such as \"example.com\", or leave it out for a cookie of this host alone"
 
-const allSettings = "enabled, secret, age, absoluteAge, touchEvery, rolling, saveUninitialized, supersededFor, " +
-  "timeLimit, sizeLimit, retries, id, cookie, flash, store"
+const allSettings = "enabled, secret, age, absoluteAge, maximumAge, maximumAbsoluteAge, touchEvery, rolling, " +
+  "saveUninitialized, supersededFor, timeLimit, sizeLimit, retries, id, cookie, flash, store"
 
 const cookieSettings = "cookie.name, cookie.path, cookie.domain, cookie.httpOnly, cookie.secure, cookie.sameSite, " +
   "cookie.partitioned, cookie.persistence, cookie.chunks"
@@ -117,6 +117,29 @@ describe("V7.1.1 timeouts", () => {
       { touchEvery: "never" },
       "touchEvery (SESSION_TOUCH_EVERY): found \"never\". " +
       "Write less than age, which is 2h, or sessions in use would expire"
+    ],
+    [
+      "a maximum below the age",
+      { maximumAge: "1 hour" },
+      "maximumAge (SESSION_MAXIMUM_AGE): found \"1 hour\". Write no less than age, which is 2h, or leave it out: " +
+      "without it, sessions can only be given a shorter age"
+    ],
+    [
+      "a maximum below the absolute age",
+      { maximumAbsoluteAge: "6 days" },
+      "maximumAbsoluteAge (SESSION_MAXIMUM_ABSOLUTE_AGE): found \"6 days\". Write no less than absoluteAge, which is 7d, " +
+      "or leave it out: without it, sessions can only be given a shorter absoluteAge"
+    ],
+    [
+      "a maximum that no session can reach",
+      { maximumAge: "30 days" },
+      "maximumAge (SESSION_MAXIMUM_AGE): found \"30 days\". A maximumAge of 30d is longer than maximumAbsoluteAge, which " +
+      "is 7d. Write a shorter maximumAge, or a longer maximumAbsoluteAge (SESSION_MAXIMUM_ABSOLUTE_AGE)"
+    ],
+    [
+      "a maximum of zero",
+      { maximumAge: "0 days" },
+      `maximumAge (SESSION_MAXIMUM_AGE): found "0 days". ${writeDuration}`
     ],
     ["a touch at every request", { touchEvery: "0s" }, `touchEvery (SESSION_TOUCH_EVERY): found "0s". ${writeDuration}`]
   ])

@@ -21,6 +21,13 @@ const examples: ReadonlyArray<Example> = [
   { setting: "secret", variable: "SESSION_SECRET", written: secret, decoded: [secret] },
   { setting: "age", variable: "SESSION_AGE", written: "30 minutes", decoded: Duration.minutes(30) },
   { setting: "absoluteAge", variable: "SESSION_ABSOLUTE_AGE", written: "never", decoded: Duration.infinity },
+  { setting: "maximumAge", variable: "SESSION_MAXIMUM_AGE", written: "5 days", decoded: Duration.days(5) },
+  {
+    setting: "maximumAbsoluteAge",
+    variable: "SESSION_MAXIMUM_ABSOLUTE_AGE",
+    written: "30 days",
+    decoded: Duration.days(30)
+  },
   { setting: "touchEvery", variable: "SESSION_TOUCH_EVERY", written: "5s", decoded: Duration.seconds(5) },
   { setting: "rolling", variable: "SESSION_ROLLING", written: "always", decoded: "always" },
   { setting: "saveUninitialized", variable: "SESSION_SAVE_UNINITIALIZED", written: true, decoded: true },
@@ -193,6 +200,12 @@ describe("defaults", () => {
         chunks: 1
       })
       expect([enabled, id.protection, store.type]).toEqual([true, "signed", "cookie"])
+    }))
+
+  it.effect("a session can be given no longer life than others have, where nobody wrote a maximum", () =>
+    Effect.gen(function*() {
+      const { maximumAbsoluteAge, maximumAge } = yield* SessionConfig.decode({ age: "5 minutes", absoluteAge: "never" })
+      expect([maximumAge, maximumAbsoluteAge]).toEqual([Duration.minutes(5), Duration.infinity])
     }))
 
   it.effect("a session in use is touched each minute, and more often where its age is short", () =>

@@ -28,6 +28,8 @@ const nested = ([key, ...rest]: ReadonlyArray<string>, value: unknown): object =
   [key!]: rest.length === 0 ? value : nested(rest, value)
 })
 
+const followsFromOthers = new Set(["maximumAge", "maximumAbsoluteAge", "touchEvery"])
+
 const leaves = (value: unknown, path: ReadonlyArray<string> = []): ReadonlyArray<string> =>
   typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
     ? Object.entries(value).flatMap(([key, value]) => leaves(value, [...path, key]))
@@ -49,8 +51,8 @@ describe("the README's table of settings", () => {
       assert.strictEqual(environmentName(path), environment)
     })
 
-    // The settings of the drivers are decoded by the drivers, and "touchEvery" follows from "age".
-    if ((path[0] === "store" && name !== "store.type") || name === "touchEvery") continue
+    // The settings of the drivers are decoded by the drivers, and some follow from others.
+    if ((path[0] === "store" && name !== "store.type") || followsFromOthers.has(name)) continue
 
     it(`V7.1.1 ${name}: the default is ${standard || "absent"}`, () => {
       if (standard === "") {

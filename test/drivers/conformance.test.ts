@@ -1,9 +1,15 @@
 import { Effect, Layer } from "effect"
 import { CookieLayer, MemoryLayer, SessionStore } from "effect-session"
+import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { KeyValueStore, Persistence } from "effect/persistence"
 
 SessionStoreTest.suite("MemoryLayer", { layer: MemoryLayer.layer() })
+
+SessionOwnersTest.suite("MemoryLayer", {
+  layer: MemoryLayer.layer(),
+  skip: ["a login is in the list at once, also that of another server"]
+})
 
 SessionStoreTest.suite("CookieLayer", { layer: CookieLayer.layer() })
 

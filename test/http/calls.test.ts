@@ -8,13 +8,15 @@ import { HttpRouter, HttpServerRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { drivers } from "../support/drivers.ts"
 import { type Operation, watchStore } from "../support/failingStore.ts"
-import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
+import { basicRoutes, Count, Name, ok, post } from "../support/routes.ts"
 import { cookieNames, cookieOf, serve, serveApp } from "../support/server.ts"
 
 const routes = Layer.mergeAll(
   basicRoutes,
   HttpRouter.add("GET", "/read", Effect.as(Effect.all([Count, Name, Session.has(Count), Session.view]), ok)),
   HttpRouter.add("GET", "/asked", Effect.as(Effect.all([Session.initiated, Session.readonly]), ok)),
+  post("/remember", Session.setLifetime({ age: "30 days", absoluteAge: "90 days" })),
+  post("/remembered", Effect.all([Session.regenerate, Session.setLifetime({ persistence: "browser" })])),
   HttpRouter.add("POST", "/several", Effect.as(Effect.all([Count, Session.put(Name, "Ada"), Name]), ok)),
   HttpRouter.add("POST", "/relogin", Effect.as(Effect.all([Session.destroy, Session.put(Name, "Ada")]), ok)),
   HttpRouter.add("POST", "/forget", Effect.as(Effect.all([Session.put(Name, "Ada"), Session.forget(Name)]), ok))
@@ -101,6 +103,26 @@ describe("a session's life", () => {
         assert.deepStrictEqual(store.newCalls(), calls)
         assert.strictEqual(answer.setCookies.length, calls.length - 1, "a cookie with the new Max-Age")
       }
+    }))
+
+  it.effect("of its own takes no call more, neither to give it nor at a login, and each extension is as long", () =>
+    Effect.gen(function*() {
+      const { server, store } = yield* serveWatched({ maximumAge: "30 days", maximumAbsoluteAge: "90 days" })
+      const cookie = cookieOf(yield* server.post("/count"))
+      store.newCalls()
+      const given = yield* server.post("/remember", { cookie })
+      assert.match(given.setCookies[0]!, /Max-Age=2592000/)
+      assert.deepStrictEqual(store.newCalls(), ["load", "update"])
+      assert.deepStrictEqual((yield* server.post("/remember", { cookie })).setCookies, [], "it has it already")
+      assert.deepStrictEqual((yield* server.get("/read", { cookie })).setCookies, [])
+      assert.deepStrictEqual(store.newCalls(), ["load", "load"])
+      yield* TestClock.adjust("20 days")
+      const extended = yield* server.get("/read", { cookie })
+      assert.match(extended.setCookies[0]!, /Max-Age=2592000/)
+      assert.deepStrictEqual(store.newCalls(), ["load", "touch"])
+      const login = yield* server.post("/remembered", { cookie })
+      assert.notMatch(login.setCookies[0]!, /Max-Age|Expires/, "it ends with the browser")
+      assert.deepStrictEqual(store.newCalls(), ["load", "regenerate"])
     }))
 
   it.effect("is extended together with a change, in one call", () =>

@@ -116,6 +116,13 @@ describe("a change in a streamed body", () => {
       assert.deepStrictEqual(store.calls, [])
     }))
 
+  it.effect("is a SessionClosedError where it is another lifetime, as the cookie would be another one", () =>
+    Effect.gen(function*() {
+      const stream = yield* serveStream({ late: Session.setLifetime({ age: "1 hour" }) })
+      const cookie = cookieOf(yield* stream.server.post("/count"))
+      assert.strictEqual((yield* streamed(stream, cookie)).body, "begun SessionClosedError ended")
+    }))
+
   it.effect("is a SessionClosedError with the CookieLayer, as it needs another cookie", () =>
     Effect.gen(function*() {
       const stream = yield* serveStream({ late: Session.increment(Count) }, { store: CookieLayer.layer() })

@@ -413,6 +413,7 @@ describe("before an upgrade", () => {
   it.effect.each([
     { name: "a new session", before: Session.put(Name, "Ada"), anonymous: true },
     { name: "another id", before: Session.regenerate, anonymous: false },
+    { name: "another lifetime", before: Session.setLifetime({ age: "1 hour" }), anonymous: false },
     { name: "the end of the session", before: Session.destroy, anonymous: false },
     {
       name: "another session",

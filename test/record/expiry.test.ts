@@ -4,8 +4,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Duration } from "effect"
 import * as Expiry from "../../src/internal/record/expiry.ts"
-import { endOfTime, type Times } from "../../src/internal/record/record.ts"
+import * as Lifetime from "../../src/internal/record/lifetime.ts"
+import { endOfTime, type Fields, type Times } from "../../src/internal/record/record.ts"
+import { TextFields } from "../../src/internal/record/textFields.ts"
 import { intBetween, oneOf } from "../support/arbitraries.ts"
+
+/** What there is to know of sessions that have no lifetime of their own. */
+const plain = (settings: Omit<Parameters<typeof Expiry.make>[0], "maximumAge" | "maximumAbsoluteAge">) => {
+  const { age: maximumAge, absoluteAge: maximumAbsoluteAge } = settings
+  const expiry = Expiry.make({ ...settings, maximumAge, maximumAbsoluteAge })
+  return {
+    start: (now: number) => expiry.start(now, noFields),
+    touch: (times: Times, now: number) => expiry.touch(times, noFields, now),
+    isTouchDue: (times: Times, now: number) => expiry.isTouchDue({ ...times, fields: noFields }, now),
+    isExpired: (times: Times, now: number) => expiry.isExpired({ ...times, fields: noFields }, now)
+  }
+}
+
+const noFields: Fields = new Map()
 
 const expiryOf = (settings: {
   readonly age: number
@@ -13,7 +29,7 @@ const expiryOf = (settings: {
   readonly touchEvery?: number
   readonly rolling?: "onUse" | "always" | "never"
 }) =>
-  Expiry.make({
+  plain({
     age: Duration.millis(settings.age),
     absoluteAge: Duration.millis(settings.absoluteAge),
     touchEvery: Duration.millis(settings.touchEvery ?? 1),
@@ -40,7 +56,7 @@ const Pauses = Arbitrary.array(intBetween(0, 60_000), { minLength: 1, maxLength:
 const many = { arbitrary: { runs: 1_000 } }
 
 /** What requests do to a session, as long as it lives: each touches it, if that is due. */
-const live = (expiry: Expiry.Expiry, start: number, pauses: ReadonlyArray<number>) => {
+const live = (expiry: ReturnType<typeof plain>, start: number, pauses: ReadonlyArray<number>) => {
   let times = expiry.start(start)
   let lastUse = start
   for (const pause of pauses) {
@@ -168,7 +184,7 @@ describe("a change of the settings", () => {
 })
 
 describe("never", () => {
-  const never = Expiry.make({
+  const never = plain({
     age: Duration.infinity,
     absoluteAge: Duration.infinity,
     touchEvery: Duration.minutes(1),
@@ -183,7 +199,7 @@ describe("never", () => {
   })
 
   it.prop("for the absolute timeout leaves the idle one", [Start, Age], ([start, age]) => {
-    const idle = Expiry.make({
+    const idle = plain({
       age: Duration.millis(age),
       absoluteAge: Duration.infinity,
       touchEvery: Duration.millis(1),
@@ -197,7 +213,7 @@ describe("never", () => {
 
   it("Durations with a fraction of a millisecond, or longer than there is time, make whole moments", () => {
     for (const age of [Duration.nanos(1_500_000n), Duration.millis(Number.MAX_SAFE_INTEGER), Duration.weeks(1e15)]) {
-      const expiry = Expiry.make({
+      const expiry = plain({
         age,
         absoluteAge: Duration.infinity,
         touchEvery: Duration.millis(1),
@@ -205,6 +221,194 @@ describe("never", () => {
       })
       const { expiresAt } = expiry.start(1_700_000_000_000)
       assert.isTrue(Number.isSafeInteger(expiresAt) && expiresAt <= endOfTime, `${expiresAt}`)
+    }
+  })
+})
+
+describe("a session with a lifetime of its own", () => {
+  interface Limits {
+    readonly age: number
+    readonly absoluteAge: number
+    readonly maximumAge: number
+    readonly maximumAbsoluteAge: number
+    readonly touchEvery: number
+    readonly rolling: "onUse" | "always" | "never"
+  }
+
+  const expiryOf = ({ absoluteAge, age, maximumAbsoluteAge, maximumAge, rolling, touchEvery }: Limits) =>
+    Expiry.make({
+      age: Duration.millis(age),
+      absoluteAge: Duration.millis(absoluteAge),
+      maximumAge: Duration.millis(maximumAge),
+      maximumAbsoluteAge: Duration.millis(maximumAbsoluteAge),
+      touchEvery: Duration.millis(touchEvery),
+      rolling
+    })
+
+  /** As the configuration accepts them. */
+  const Limits: Arbitrary.Arbitrary<Limits> = Arbitrary.map(
+    Arbitrary.all({
+      settings: Settings,
+      more: intBetween(0, 1_000_000),
+      rolling: oneOf(["onUse", "always", "never"]),
+      ages: intBetween(100, 10_000)
+    }),
+    ({ ages, more, rolling, settings: { absoluteAge, age, touchEvery } }) => {
+      const maximumAge = Math.floor(age * ages / 100)
+      return {
+        age,
+        absoluteAge,
+        maximumAge,
+        maximumAbsoluteAge: Math.max(absoluteAge, maximumAge) + more,
+        touchEvery,
+        rolling
+      }
+    }
+  )
+
+  const Ages = oneOf([1, 3, 50, 1_000, 77_777, 3_000_000, Infinity, undefined])
+
+  const Own: Arbitrary.Arbitrary<Lifetime.Lifetime> = Arbitrary.map(
+    Arbitrary.all({ age: Ages, absoluteAge: Ages }),
+    ({ absoluteAge, age }) => ({ ...(age !== undefined && { age }), ...(absoluteAge !== undefined && { absoluteAge }) })
+  )
+
+  const fieldsWith = (own: Lifetime.Lifetime): Fields => {
+    const text = Lifetime.encode(own)
+    return new Map([["a", "1"], ...(text === undefined ? [] : [["~lifetime", text] as const])])
+  }
+
+  const idle = ({ age, maximumAge }: Limits, own: Lifetime.Lifetime) =>
+    Math.min(own.age ?? age, own.age === undefined ? age : maximumAge)
+  const absolute = ({ absoluteAge, maximumAbsoluteAge }: Limits, own: Lifetime.Lifetime) =>
+    own.absoluteAge === undefined ? absoluteAge : Math.min(own.absoluteAge, maximumAbsoluteAge)
+
+  it.prop(
+    "ends at its own ages, or at the maximum where they are longer",
+    [Limits, Own, Start],
+    ([limits, own, start]) => {
+      const expiry = expiryOf(limits)
+      const fields = fieldsWith(own)
+      const record = { ...expiry.start(start, fields), fields }
+      const end = start + Math.min(idle(limits, own), absolute(limits, own))
+      assert.strictEqual(record.expiresAt, end)
+      assert.strictEqual(expiry.end(record), end)
+      assert.strictEqual(expiry.absoluteEnd(record), start + absolute(limits, own))
+      assert.isFalse(expiry.isExpired(record, end - 1))
+      assert.isTrue(expiry.isExpired(record, end))
+      assert.isAtMost(end, expiry.latest(start, start))
+    },
+    many
+  )
+
+  it.prop("V7.3.2 is gone at the maximum, whatever it is given and however often it is used", [
+    Limits,
+    Arbitrary.array(Arbitrary.all({ own: Own, pause: intBetween(0, 60_000) }), { minLength: 1, maxLength: 30 }),
+    Start
+  ], ([limits, uses, start]) => {
+    const expiry = expiryOf(limits)
+    let record = { ...expiry.start(start, noFields), fields: noFields }
+    let now = start
+    for (const { own, pause } of uses) {
+      now += pause
+      if (expiry.isExpired(record, now)) break
+      const fields = fieldsWith(own)
+      const { createdAt, expiresAt, touchedAt } = expiry.adjust(record, fields, now)
+      // As back ends do it: only forward.
+      record = {
+        createdAt,
+        touchedAt: Math.max(touchedAt, record.touchedAt),
+        expiresAt: Math.max(expiresAt, record.expiresAt),
+        fields
+      }
+      assert.strictEqual(createdAt, start)
+      assert.isAtMost(expiry.end(record), expiry.latest(start, now))
+      assert.isAtMost(expiry.end(record), expiry.absoluteEnd(record))
+      const last = limits.rolling === "never" ? start : now
+      assert.strictEqual(record.touchedAt, last, "with rolling never, the age counts from the creation")
+      const expected = Math.min(last + idle(limits, own), start + absolute(limits, own))
+      assert.strictEqual(expiry.end(record), expected, "also where a longer life is stored")
+    }
+    assert.isTrue(expiry.isExpired(record, now + limits.maximumAge))
+    assert.isTrue(expiry.isExpired(record, start + limits.maximumAbsoluteAge))
+  }, many)
+
+  it.prop("lives no shorter for ages that are longer", [Limits, Own, Own, Start], ([limits, one, other, start]) => {
+    const expiry = expiryOf(limits)
+    const longer: Lifetime.Lifetime = {
+      age: Math.max(one.age ?? limits.age, other.age ?? limits.age),
+      absoluteAge: Math.max(one.absoluteAge ?? limits.absoluteAge, other.absoluteAge ?? limits.absoluteAge)
+    }
+    const endOf = (own: Lifetime.Lifetime) => expiry.start(start, fieldsWith(own)).expiresAt
+    assert.isAtLeast(endOf(longer), endOf(one))
+  }, many)
+
+  it.prop(
+    "V9.2.1 ends at a maximum that was lowered since",
+    [Limits, Limits, Own, Start],
+    ([before, after, own, start]) => {
+      const fields = fieldsWith(expiryOf(before).grant(own))
+      const record = { ...expiryOf(before).start(start, fields), fields }
+      const expiry = expiryOf(after)
+      assert.isTrue(expiry.isExpired(record, start + after.maximumAge))
+      assert.isTrue(expiry.isExpired(record, start + after.maximumAbsoluteAge))
+      assert.isTrue(expiry.isExpired(record, record.expiresAt))
+    },
+    many
+  )
+
+  it.prop("does not expire while it is used more often than its age, however short that is", [
+    Limits,
+    intBetween(20, 100_000)
+  ], ([limits, age]) => {
+    const expiry = expiryOf({ ...limits, absoluteAge: 1e12, maximumAbsoluteAge: 1e12, rolling: "onUse" })
+    const fields = fieldsWith({ age })
+    const granted = Math.min(age, limits.maximumAge)
+    // Of less than a millisecond nothing could be told.
+    if (granted < 20) return
+    let record = { ...expiry.start(0, fields), fields }
+    for (let now = 0; now < granted * 20; now += Math.max(1, Math.floor(granted / 2))) {
+      assert.isFalse(expiry.isExpired(record, now), `${now}`)
+      if (expiry.isTouchDue(record, now)) record = { ...expiry.touch(record, fields, now), fields }
+    }
+  })
+
+  it.prop("is given no more than the maximum, and it is said whether that is less", [Limits, Own], ([limits, own]) => {
+    const granted = expiryOf(limits).grant(own)
+    assert.isAtMost(granted.age ?? 0, limits.maximumAge)
+    assert.isAtMost(granted.absoluteAge ?? 0, limits.maximumAbsoluteAge)
+    assert.isAtMost(granted.age ?? 0, granted.absoluteAge ?? limits.absoluteAge)
+    assert.deepStrictEqual(expiryOf(limits).grant(granted), granted)
+    const lived = (own: Lifetime.Lifetime) => Math.min(own.age ?? 0, own.absoluteAge ?? Infinity)
+    const isLess = lived(granted) < lived(own) || (granted.absoluteAge ?? 0) < (own.absoluteAge ?? 0)
+    assert.strictEqual(Expiry.isCut(own, granted), isLess)
+  }, many)
+
+  it.prop("is in its field, and nothing where all is as the configuration says", [Own], ([own]) => {
+    const fields = fieldsWith(own)
+    assert.deepStrictEqual(Lifetime.of(fields) ?? {}, own)
+    const text = [...fields].flat().map((line) => `\n${line}`).join("")
+    assert.deepStrictEqual(Lifetime.of(new TextFields(text, 0)) ?? {}, own, "as it is stored")
+  })
+
+  it("is as the configuration says where its field is damaged", () => {
+    const limits = { age: 10, absoluteAge: 20, maximumAge: 30, maximumAbsoluteAge: 40, touchEvery: 1, rolling: "onUse" }
+    const expiry = expiryOf(limits as Limits)
+    const damaged = [
+      "",
+      "{",
+      "null",
+      "5",
+      "[]",
+      "{\"age\":\"1\",\"absoluteAge\":-5}",
+      "{\"age\":0}",
+      "{\"persistence\":1}"
+    ]
+    for (const text of damaged) {
+      const fields = new Map([["~lifetime", text]])
+      assert.strictEqual(expiry.start(100, fields).expiresAt, 110, text)
+      assert.isTrue(Lifetime.isPersistent(fields, true))
+      assert.isFalse(Lifetime.isPersistent(fields, false))
     }
   })
 })

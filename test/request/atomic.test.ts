@@ -53,7 +53,9 @@ const seenAfter = Effect.fnUntraced(function*(effect: Effect.Effect<unknown, unk
     Effect.gen(function*() {
       yield* effect
       yield* Session.commit
-      const lifetime = (yield* Session.expiresAt).pipe(Option.map(({ epochMilliseconds }) => epochMilliseconds - now))
+      const lifetime = (yield* Session.expiresAt).idle.pipe(
+        Option.map(({ epochMilliseconds }) => epochMilliseconds - now)
+      )
       return { id: yield* Session.sessionId, lifetime }
     })
   )

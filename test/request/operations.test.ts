@@ -454,7 +454,10 @@ describe("Session.layerTest", () => {
       assert.isTrue(yield* Session.initiated)
       yield* Session.touch
       yield* Session.commit
-      assert.deepStrictEqual([yield* Session.createdAt, yield* Session.expiresAt], [Option.none(), Option.none()])
+      assert.deepStrictEqual([yield* Session.createdAt, yield* Session.expiresAt], [
+        Option.none(),
+        { idle: Option.none(), absolute: Option.none() }
+      ])
     }).pipe(Effect.provide(Session.layerTest())))
 
   it.effect("is empty where nothing is given, and another one each time", () =>
@@ -767,7 +770,7 @@ const millis = Option.map(DateTime.toEpochMillis)
 
 describe("Session.createdAt, Session.expiresAt and Session.touch", () => {
   const times = Effect.all([Session.createdAt, Session.expiresAt]).pipe(
-    Effect.map(([created, expires]) => [millis(created), millis(expires)])
+    Effect.map(([created, { idle }]) => [millis(created), millis(idle)])
   )
   const minute = 60_000
 

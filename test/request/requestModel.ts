@@ -5,6 +5,7 @@
  */
 import type { JsonObject } from "effect/Schema"
 import type { Expiry } from "../../src/internal/record/expiry.ts"
+import * as Lifetime from "../../src/internal/record/lifetime.ts"
 import type { Fields, SessionRecord, Times } from "../../src/internal/record/record.ts"
 import type { Id, Phase } from "../../src/internal/request/state.ts"
 import type { Token } from "../../src/internal/token/secret.ts"
@@ -32,7 +33,10 @@ export interface Told {
 }
 
 /** What the cookie does: the token to send, or `null` to clear it. */
-type Cookie = { readonly token: Token; readonly expiresAt: number } | null | undefined
+type Cookie =
+  | { readonly token: Token; readonly expiresAt: number; readonly persistence: Lifetime.Persistence | undefined }
+  | null
+  | undefined
 
 export class RequestModel {
   readonly expiry: Expiry
@@ -94,7 +98,13 @@ export class RequestModel {
 
   clear(): void {
     this.flashing = undefined
+    const own = this.fields.get("~lifetime")
     this.do({ kind: "clear" })
+    if (own !== undefined) this.setLifetime(own)
+  }
+
+  setLifetime(text: string | undefined): void {
+    if (this.fields.get("~lifetime") !== text) this.do({ kind: "set", field: "~lifetime", run: () => text })
   }
 
   touch(): void {
@@ -182,11 +192,17 @@ export class RequestModel {
       const own = this.isReplacing ? fieldsAfter(new Map(), untold) : fields
       if (own === undefined) return "error"
       if (!this.isWanted && !this.isReplacing || nextId === undefined) return undefined
-      const record = { ...this.expiry.start(now), fields: own }
+      const record = { ...this.expiry.start(now, own), fields: own }
       return { operation: "create", id: nextId, record, ...none, deeds: untold }
     }
-    const touch = this.touchAsked || this.isRenewed || this.expiry.isTouchDue(stored.record, now)
-    const { createdAt, expiresAt, touchedAt } = touch ? this.expiry.touch(stored.record, now) : stored.record
+    const isDue = this.touchAsked || this.isRenewed || this.expiry.isTouchDue(stored.record, now)
+    const isLived = fields.get("~lifetime") !== there.get("~lifetime")
+    const touch = isDue || isLived
+    const { createdAt, expiresAt, touchedAt } = isDue
+      ? this.expiry.touch(stored.record, fields, now)
+      : isLived
+      ? this.expiry.adjust(stored.record, fields, now)
+      : { ...stored.record, expiresAt: this.expiry.end(stored.record) }
     const record = { createdAt, expiresAt, touchedAt, fields }
     const expected = seenBy(untold, there)
     const effect = (fields: Fields) => fieldsAfter(fields, untold)
@@ -296,13 +312,16 @@ export class RequestModel {
       this.ending = { id, record }
       return
     }
-    const isExtended = isPersistent && record.touchedAt !== this.stored?.record.touchedAt
-    const sent = token ?? (isExtended || this.isRenewed ? this.stored?.token : undefined)
+    const persistence = Lifetime.of(record.fields)?.persistence
+    const isExtended = (persistence ?? (isPersistent ? "persistent" : "browser")) === "persistent" &&
+      record.touchedAt !== this.stored?.record.touchedAt
+    const isLived = operation === "update" && record.fields.get("~lifetime") !== this.there.get("~lifetime")
+    const sent = token ?? (isExtended || isLived || this.isRenewed ? this.stored?.token : undefined)
     if (isForSuccessor) {
       this.wanted = undefined
       this.cookie = undefined
     } else if (sent !== undefined) {
-      this.wanted = { token: sent, expiresAt: record.expiresAt }
+      this.wanted = { token: sent, expiresAt: record.expiresAt, persistence }
     }
     this.isDemanded = false
     this.stored = { id, token: token ?? this.stored?.token, record }

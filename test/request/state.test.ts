@@ -24,10 +24,24 @@ import { ModelWithPast, RequestModel, type Told } from "./requestModel.ts"
 // what may happen
 // -----------------------------------------------------------------------------
 
+/** Some longer than the settings, one longer than they allow, and some with a way of their own for the cookie. */
+const lifetimes = [
+  undefined,
+  "{\"age\":40}",
+  "{\"age\":150,\"persistence\":\"browser\"}",
+  "{\"age\":500,\"absoluteAge\":900,\"persistence\":\"persistent\"}"
+]
+
 const FieldsOfStore: Arbitrary.Arbitrary<Fields> = Arbitrary.map(
-  Arbitrary.array(Arbitrary.all([FieldName, FieldText]), { maxLength: 3 }),
-  (fields) =>
-    new Map(fields.map(([field, value]) => [field, field.startsWith("~") ? `{"message":${value}}` : value] as const))
+  Arbitrary.all([
+    Arbitrary.array(Arbitrary.all([FieldName, FieldText]), { maxLength: 3 }),
+    oneOf([undefined, undefined, ...lifetimes])
+  ]),
+  ([fields, lifetime]) =>
+    new Map([
+      ...fields.map(([field, value]) => [field, field.startsWith("~") ? `{"message":${value}}` : value] as const),
+      ...(lifetime === undefined ? [] : [["~lifetime", lifetime] as const])
+    ])
 )
 
 interface ConflictWith {
@@ -40,7 +54,7 @@ const ConflictWith: Arbitrary.Arbitrary<ConflictWith> = Arbitrary.all({
   fields: FieldsOfStore
 })
 
-const operations = ["flash", "clear", "touch", "regenerate", "end", "identify"] as const
+const operations = ["flash", "clear", "touch", "lifetime", "regenerate", "end", "identify"] as const
 const answers = ["written", "written with a token", "written under another id", "failed", "gone"] as const
 const others = ["settle", "drop", "extend", "time passes", "late", "closed", "abandon"] as const
 
@@ -77,7 +91,7 @@ const StepOfLife: Arbitrary.Arbitrary<Step> = Arbitrary.flatMap(
   intBetween(0, 9),
   (kind): Arbitrary.Arbitrary<Step> =>
     kind < 4
-      ? oneOf(["touch", "touch", "regenerate", "end", "identify"])
+      ? oneOf(["touch", "touch", "lifetime", "lifetime", "regenerate", "end", "identify"])
       : kind < 6
       ? oneOf(["begin", "begin", "commit"])
       : kind < 8
@@ -125,17 +139,19 @@ class Pair {
   #ids = 0
 
   constructor({ fields, flag, isPersistent, kind, rolling, saveUninitialized }: Start) {
-    const [age, absoluteAge, touchEvery] = [100, 300, 10].map(Duration.millis) as [
-      Duration.Duration,
-      Duration.Duration,
-      Duration.Duration
-    ]
-    const expiry = Expiry.make({ age, absoluteAge, touchEvery, rolling })
+    const expiry = Expiry.make({
+      age: Duration.millis(100),
+      absoluteAge: Duration.millis(300),
+      maximumAge: Duration.millis(200),
+      maximumAbsoluteAge: Duration.millis(400),
+      touchEvery: Duration.millis(10),
+      rolling
+    })
     this.#rules = { expiry, settings: { saveUninitialized } }
     this.#isPersistent = isPersistent
     // It asks nothing of its request and of its environment.
     this.#session = new RequestSession({} as never, {} as never)
-    const record: SessionRecord = { ...expiry.start(this.#now - 5), fields }
+    const record: SessionRecord = { ...expiry.start(this.#now - 5, fields), fields }
     const found = { id: idOf("stored"), token: tokenOf("token"), record }
     this.#session.begin(
       kind === "found"
@@ -312,6 +328,15 @@ class Pair {
       case "touch":
         void session.update(Operation.touched)
         return this.#model.happen("step", (model) => model.touch())
+      case "lifetime": {
+        if (phase !== "open") return
+        const text = lifetimes[++this.#ids % lifetimes.length]
+        void session.update((state) => {
+          if (State.seen(state, "~lifetime") === text) return state
+          return text === undefined ? Operation.removed(state, "~lifetime") : Operation.put(state, "~lifetime", text)
+        })
+        return this.#model.happen("step", (model) => model.setLifetime(text))
+      }
       case "regenerate": {
         if (phase !== "open") return
         const id = this.#newId()
@@ -379,7 +404,7 @@ class Pair {
         id: nameOf(State.idOf(state)),
         token: State.isStored(state) ? nameOf(state.token) : undefined,
         isFresh: State.isFresh(state),
-        times: timesOf(State.timesOf(state)),
+        times: timesOf(State.recordOf(state)),
         canChange: [State.canChange(state, model.phase, false), State.canChange(state, model.phase, true)],
         // Nobody asks while the store is being asked: commits take turns.
         isNeeded: isAsked ? undefined : Intent.isNeeded(state, rules, now),
@@ -410,7 +435,7 @@ class Pair {
   }
 }
 
-const fieldNames = ["a", "b", "~flash:1", "~flash:2", "c"]
+const fieldNames = ["a", "b", "~flash:1", "~flash:2", "~lifetime", "c"]
 
 const isOneOf = <A extends string>(values: ReadonlyArray<A>, value: string): value is A =>
   (values as ReadonlyArray<string>).includes(value)
@@ -459,7 +484,7 @@ const timesOf = (times: Times | undefined) => times && [times.createdAt, times.t
 
 const cookieOf = (outgoing: State.Outgoing | undefined) =>
   outgoing?._tag === "Send"
-    ? { token: nameOf(outgoing.token), expiresAt: outgoing.expiresAt }
+    ? { token: nameOf(outgoing.token), expiresAt: outgoing.expiresAt, persistence: outgoing.persistence }
     : outgoing && null
 
 describe("the state of a request's session", () => {
@@ -498,11 +523,13 @@ describe("the state of a request's session", () => {
     const expiry = Expiry.make({
       age: Duration.hours(1),
       absoluteAge: Duration.hours(9),
+      maximumAge: Duration.hours(1),
+      maximumAbsoluteAge: Duration.hours(9),
       touchEvery: Duration.minutes(1),
       rolling: "onUse"
     })
     const rules = { expiry, settings: { saveUninitialized: false } }
-    const record = { ...expiry.start(0), fields: new Map() }
+    const record = { ...expiry.start(0, new Map()), fields: new Map() }
     const found = Outcome.found({ id: idOf("id"), record, renewed: undefined }, tokenOf("token"), false)
     const intent = Intent.of(Operation.touched(found), rules, 5)
     assert.strictEqual(intent?.operation, "touch")

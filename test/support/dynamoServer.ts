@@ -46,6 +46,8 @@ export type Disturbance =
   | "loses the answer"
   /** As well, but something else happens before the connection breaks. */
   | { readonly losesTheAnswerAfter: Effect.Effect<unknown, unknown> }
+  /** Only so many of what a batch asks for are carried out, and the answer names the rest. */
+  | { readonly carriesOut: number }
   | { readonly code: string; readonly message?: string; readonly status?: number }
 
 export interface DynamoServer {
@@ -94,13 +96,17 @@ export const startDynamo = Effect.fnUntraced(function*(options?: Options) {
   return server
 })
 
-/** Past the driver, with a hash key of any name. */
-export const makeTable = (server: DynamoServer, TableName: string, AttributeName = "id"): Effect.Effect<void> =>
+/** Past the driver, with a key of any names. */
+export const makeTable = (
+  server: DynamoServer,
+  TableName: string,
+  names: ReadonlyArray<string> = ["id", "sort"]
+): Effect.Effect<void> =>
   Effect.asVoid(server.ask((dynamo) =>
     dynamo.createTable({
       TableName,
-      AttributeDefinitions: [{ AttributeName, AttributeType: "S" }],
-      KeySchema: [{ AttributeName, KeyType: "HASH" }],
+      AttributeDefinitions: names.map((AttributeName) => ({ AttributeName, AttributeType: "S" })),
+      KeySchema: names.map((AttributeName, index) => ({ AttributeName, KeyType: index === 0 ? "HASH" : "RANGE" })),
       BillingMode: "PAY_PER_REQUEST"
     })
   ))
@@ -137,6 +143,9 @@ export const startDynamoWithoutTable = Effect.fnUntraced(function*(options: Opti
     }
     if (disturbance === "works") return carryOut(received, response)
     if (typeof disturbance === "object" && "code" in disturbance) return refuse(response, disturbance)
+    if (typeof disturbance === "object" && "carriesOut" in disturbance) {
+      return carryOutPart(received, response, disturbance.carriesOut, carryOut)
+    }
     const last = disturbance === "loses the answer" ? Effect.void : disturbance.losesTheAnswerAfter
     response.end = () => {
       Effect.runFork(Effect.ensuring(last, Effect.sync(() => response.destroy())))
@@ -237,6 +246,30 @@ const makeDynalite = ({ createTableMs = 0, tellsWhatIsThere = true, ttl = true }
       ? send(response, 200, { TimeToLiveDescription })
       : listener(again(tellsWhatIsThere ? body : { ...body, [allOld]: undefined }), response)
   }
+}
+
+/** What a batch of DynamoDB's does when it is too busy. */
+const carryOutPart = (
+  received: Received,
+  response: Http.ServerResponse,
+  count: number,
+  carryOut: (received: Received, response: Http.ServerResponse) => void
+): void => {
+  const { body, operation } = received
+  const [[name, request]] = Object.entries(body["RequestItems"] as Record<string, unknown>) as [[string, unknown]]
+  const isWrite = operation === "BatchWriteItem"
+  const all = isWrite ? request as Array<unknown> : (request as { readonly Keys: Array<unknown> }).Keys
+  const only = (items: Array<unknown>) => ({ [name]: isWrite ? items : { ...request as object, Keys: items } })
+  const rest = { [isWrite ? "UnprocessedItems" : "UnprocessedKeys"]: only(all.slice(count)) }
+  if (count === 0) return send(response, 200, isWrite ? rest : { Responses: { [name]: [] }, ...rest })
+  const end = response.end.bind(response) as (text: string) => Http.ServerResponse
+  response.end = ((text: string) => {
+    const changed = JSON.stringify({ ...JSON.parse(text), ...rest })
+    response.removeHeader("x-amz-crc32")
+    response.setHeader("content-length", Buffer.byteLength(changed))
+    return end(changed)
+  }) as typeof response.end
+  carryOut({ ...received, body: { ...body, RequestItems: only(all.slice(0, count)) } }, response)
 }
 
 const refuse = (

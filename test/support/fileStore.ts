@@ -13,7 +13,6 @@ import * as FileBackend from "../../src/internal/drivers/file/backend.ts"
 import type { SessionRecord } from "../../src/internal/record/record.ts"
 import * as Identifier from "../../src/internal/token/identifier.ts"
 import type { Job, Said } from "./fileWorker.ts"
-import type { StoreLayer } from "./server.ts"
 
 // -----------------------------------------------------------------------------
 // folders
@@ -58,7 +57,7 @@ export const documentsIn = (folder: string): ReadonlyArray<unknown> =>
 // stores
 // -----------------------------------------------------------------------------
 
-export const fileStore = (location: string, options: Omit<FileLayer.Options, "location"> = {}): StoreLayer =>
+export const fileStore = (location: string, options: Omit<FileLayer.Options, "location"> = {}) =>
   Layer.provide(FileLayer.layer({ ...options, location }), NodeServices.layer)
 
 /** The driver without the store around it; `before` runs before each step that it takes in the file system. */

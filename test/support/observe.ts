@@ -16,7 +16,7 @@ export interface Observed {
   /** Log events of every level, in order. */
   readonly logs: ReadonlyArray<LogEvent>
   readonly spans: ReadonlyArray<Tracer.NativeSpan>
-  /** The counters of the library that are not zero: the name without its prefix, with the reason if there is one. */
+  /** The counters of the library that are not zero: the name without its prefix, with the reason or the event if there is one. */
   readonly counters: () => Readonly<Record<string, number>>
   /** How many times were measured, by driver and operation. */
   readonly storeTimes: () => Readonly<Record<string, number>>
@@ -73,8 +73,8 @@ export const observe = (): Observed => {
       Object.fromEntries(
         snapshot().flatMap(({ attributes, id, state, type }) => {
           if (type !== "Counter" || !id.startsWith(prefix)) return []
-          const reason = attributes?.["reason"]
-          const name = id.slice(prefix.length) + (reason === undefined ? "" : ` ${reason}`)
+          const kind = attributes?.["reason"] ?? attributes?.["event"]
+          const name = id.slice(prefix.length) + (kind === undefined ? "" : ` ${kind}`)
           return Number(state.count) === 0 ? [] : [[name, Number(state.count)]]
         })
       ),

@@ -145,8 +145,10 @@ const send = (address: Address, command: string, ...parameters: ReadonlyArray<st
 export const dump = ({ command }: RedisServer): Effect.Effect<string> =>
   Effect.gen(function*() {
     const keys = yield* command<ReadonlyArray<string>>("KEYS", "*")
-    const hashes = yield* Effect.forEach(keys, (key) => command("HGETALL", key))
-    return JSON.stringify([keys, hashes])
+    const values = yield* Effect.forEach(keys, (key) =>
+      Effect.flatMap(command<string>("TYPE", key), (type) =>
+        type === "zset" ? command("ZRANGE", key, "0", "-1") : command("HGETALL", key)))
+    return JSON.stringify([keys, values])
   })
 
 /**

@@ -3,9 +3,20 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
-import { RedisLayer } from "effect-session"
+import {
+  RedisLayer,
+  type SessionConfig,
+  type SessionError,
+  type SessionOwners,
+  type SessionStore
+} from "effect-session"
 import { connectNodeRedis } from "./redisServer.ts"
-import type { StoreLayer } from "./server.ts"
+
+type StoreLayer = Layer.Layer<
+  SessionStore.SessionStore | SessionOwners.SessionOwners,
+  SessionError.SessionConfigError,
+  SessionConfig.SessionConfig
+>
 
 export interface RedisClient {
   readonly client: string

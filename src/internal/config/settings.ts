@@ -127,14 +127,17 @@ export const parseDuration = (written: unknown): Duration.Duration | undefined =
   return undefined
 }
 
-export const anyDuration = kind(Schema.Duration, (written) => {
+/** A duration longer than zero. */
+export const durationOf = (written: unknown): Parsed<Duration.Duration> => {
   const isBare = typeof written === "string"
     ? /^[+-]?[\d.]+$/.test(written.trim())
     : Predicate.isNumber(written) || Predicate.isBigInt(written)
   if (isBare) return Result.fail(`A bare number does not say its unit. ${howToWriteDuration}`)
   const parsed = parseDuration(written)
   return parsed !== undefined && Duration.isPositive(parsed) ? Result.succeed(parsed) : Result.fail(howToWriteDuration)
-})
+}
+
+export const anyDuration = kind(Schema.Duration, durationOf)
 
 const howToWriteSize = "Write a size such as 65536 (bytes), \"64 KiB\" or \"1 MB\", or else \"unlimited\""
 
@@ -333,7 +336,8 @@ const nameOf = (path: ReadonlyArray<string>): string => `${path.join(".")} (${en
 const mayBeSecret = /secret|pass|token|credential|key|ur[il]|tls\./i
 const urlWithPassword = /:\/\/[^/]*@/
 
-const describe = (found: unknown): string => {
+/** What was found somewhere; never what may be secret. */
+export const describe = (found: unknown): string => {
   if (Duration.isDuration(found)) return Duration.format(found)
   if (Array.isArray(found) && found.length > 0) return `a list of ${found.map(describeElement).join(", ")}`
   if (found === undefined || Predicate.isObjectOrArray(found)) return shapeOf(found)

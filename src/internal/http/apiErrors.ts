@@ -8,6 +8,7 @@ import {
   SessionClosedError,
   SessionConflictError,
   SessionGoneError,
+  SessionLifetimeError,
   SessionReadonlyError,
   SessionStoreError,
   SessionTooLargeError,
@@ -24,6 +25,7 @@ export const all = [
     SessionReadonlyError,
     SessionClosedError,
     SessionTooLargeError,
+    SessionLifetimeError,
     HttpApiError.InternalServerError
   ]).pipe(
     HttpApiSchema.asNoContent({ decode: () => new HttpApiError.InternalServerError() }),

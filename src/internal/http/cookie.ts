@@ -9,6 +9,7 @@ import * as Cookies from "effect/http/Cookies"
 import type { Mutable } from "effect/Types"
 import type { Settings } from "../../SessionConfig.ts"
 import { SessionTooLargeError } from "../../SessionError.ts"
+import type { Persistence } from "../record/lifetime.ts"
 import { endOfTime } from "../record/record.ts"
 import type { Presented } from "../request/requestSession.ts"
 import type { Outgoing } from "../request/state.ts"
@@ -22,7 +23,9 @@ export interface SessionCookie {
     token: string,
     expiresAt: number,
     now: number,
-    header: string | undefined
+    header: string | undefined,
+    /** As the configuration says, if it is not there. */
+    persistence?: Persistence
   ) => ReadonlyArray<Cookies.Cookie>
   readonly clear: (header: string | undefined) => ReadonlyArray<Cookies.Cookie>
   /** The header of a client that holds every cookie that a session can take. */
@@ -38,7 +41,7 @@ export const toClient = (
 ): ReadonlyArray<Cookies.Cookie> =>
   outgoing._tag === "Clear"
     ? cookie.clear(header)
-    : cookie.write(outgoing.token.text, outgoing.expiresAt, now, header)
+    : cookie.write(outgoing.token.text, outgoing.expiresAt, now, header, outgoing.persistence)
 
 /** The value of a Set-Cookie header. */
 export const toHeader: (cookie: Cookies.Cookie) => string = Cookies.serializeCookie
@@ -60,8 +63,8 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
   let latest = attributes
   let latestSeconds: number | undefined
 
-  const lifetime = (expiresAt: number, now: number): Attributes => {
-    if (settings.persistence === "browser") return attributes
+  const lifetime = (expiresAt: number, now: number, persistence: Persistence): Attributes => {
+    if (persistence === "browser") return attributes
     const milliseconds = expiresAt === endOfTime ? maximumAge : Math.min(expiresAt - now, maximumAge)
     // Rounded up to whole seconds: rounded down, most cookies would live a second less than their sessions.
     const seconds = Math.max(0, Math.ceil(milliseconds / 1000))
@@ -94,11 +97,11 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
       // One character more than can be, and no decoder has to look at the rest of a megabyte.
       return token === "" ? nothing : { _tag: "Token", token: token.slice(0, largest + 1) }
     },
-    write: (token, expiresAt, now, header) => {
+    write: (token, expiresAt, now, header, persistence = settings.persistence) => {
       if (token.length > largest) {
         throw new SessionTooLargeError({ driver: "custom", size: token.length, limit: largest })
       }
-      const options = lifetime(expiresAt, now)
+      const options = lifetime(expiresAt, now, persistence)
       const cookies = [cookieOf(settings.name, token.slice(0, roomIn(settings.name)), options)]
       let offset = roomIn(settings.name)
       for (let index = 1; offset < token.length; index++) {

@@ -10,6 +10,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { Socket } from "effect/socket/Socket"
 import { SessionClosedError } from "../../SessionError.ts"
 import * as Draft from "../record/draft.ts"
+import * as Intent from "../request/intent.ts"
 import type { RequestSession } from "../request/requestSession.ts"
 import type { Existing } from "../request/state.ts"
 import type { Exchange } from "./exchange.ts"
@@ -87,7 +88,7 @@ const needsCookie = ({ hasChanges, isStateless, state }: RequestSession): boolea
     case "Anonymous":
       return Draft.hasFields(state.draft, state.base) || isCookieDue(state)
     case "Existing":
-      return state.isFresh || isStateless && (hasChanges || isCookieDue(state))
+      return state.isFresh || Intent.setsLifetime(state) || isStateless && (hasChanges || isCookieDue(state))
     default:
       return true
   }

@@ -95,6 +95,10 @@ const textOf = (edit: Edit, before: string | undefined): string | undefined => {
   }
 }
 
+/** Whether a field is to hold something else than it does. */
+export const changes = (draft: Draft, base: Fields, field: string): boolean =>
+  (draft.clears || editOf(draft, field) !== undefined) && seen(draft, base, field) !== base.get(field)
+
 /** All that the request sees. */
 export const fieldsOf = (draft: Draft, base: Fields): Fields =>
   isEmpty(draft) ? base : new SeenFields(draft, base instanceof SeenFields ? base.all : base)

@@ -3,40 +3,97 @@
  *
  * The idle timeout (`age`) counts from the last touch, the absolute one (`absoluteAge`) from the creation, and nothing
  * extends that. The record carries its own deadline; the settings of today count as well, so that a shortened `age`
- * holds for sessions that are already out.
+ * holds for sessions that are already out. A session may have a lifetime of its own (lifetime.ts), within the maximum of
+ * today's settings.
+ *
+ * Back ends move the stored deadline only forward, so a session whose life was shortened ends before it: whoever wants to
+ * know when a session ends asks here, not the record.
  */
 import * as Duration from "effect/Duration"
-import type { Rolling } from "../../SessionConfig.ts"
-import { endOfTime, type Times } from "./record.ts"
+import type { Settings } from "../../SessionConfig.ts"
+import * as Lifetime from "./lifetime.ts"
+import { endOfTime, type Fields, type SessionRecord, type Times } from "./record.ts"
 
 export interface Expiry {
-  readonly start: (now: number) => Times
-  readonly touch: (times: Times, now: number) => Times
-  readonly isTouchDue: (times: Times, now: number) => boolean
-  readonly isExpired: (times: Times, now: number) => boolean
-  /** The latest moment at which a session created then, and touched now, can still be alive. */
+  readonly start: (now: number, fields: Fields) => Times
+  /** The times of a session that is used now, and has these fields from now on. */
+  readonly touch: (times: Times, fields: Fields, now: number) => Times
+  /** The times of a session that these fields give another lifetime. */
+  readonly adjust: (times: Times, fields: Fields, now: number) => Times
+  readonly isTouchDue: (record: SessionRecord, now: number) => boolean
+  /** When the session ends, if nobody uses it any more. */
+  readonly end: (record: SessionRecord) => number
+  /** When it ends, however much it is used. */
+  readonly absoluteEnd: (record: SessionRecord) => number
+  readonly isExpired: (record: SessionRecord, now: number) => boolean
+  /** The latest moment at which a session created then, and touched now, can still be alive, whatever its lifetime. */
   readonly latest: (createdAt: number, now: number) => number
   /** When it would end if it was touched once more, just before its end. */
-  readonly horizon: (times: Times) => number
+  readonly horizon: (times: Times, fields: Fields) => number
+  /** What a session gets of a lifetime that somebody asks for. */
+  readonly grant: (asked: Lifetime.Lifetime) => Lifetime.Lifetime
 }
 
-export const make = (config: {
-  readonly age: Duration.Duration
-  readonly absoluteAge: Duration.Duration
-  readonly touchEvery: Duration.Duration
-  readonly rolling: Rolling
-}): Expiry => {
+export const make = (
+  config: Pick<
+    Settings,
+    "age" | "absoluteAge" | "maximumAge" | "maximumAbsoluteAge" | "touchEvery" | "rolling"
+  >
+): Expiry => {
   const idle = Duration.toMillis(config.age)
   const absolute = Duration.toMillis(config.absoluteAge)
+  const maximumIdle = Duration.toMillis(config.maximumAge)
+  const maximumAbsolute = Duration.toMillis(config.maximumAbsoluteAge)
   const touchEvery = Duration.toMillis(config.touchEvery)
-  const latest = (createdAt: number, now: number) => Math.floor(Math.min(now + idle, createdAt + absolute, endOfTime))
+
+  const idleOf = (own: Lifetime.Lifetime | undefined) => own?.age === undefined ? idle : Math.min(own.age, maximumIdle)
+  const absoluteOf = (own: Lifetime.Lifetime | undefined) =>
+    own?.absoluteAge === undefined ? absolute : Math.min(own.absoluteAge, maximumAbsolute)
+
+  const latest = (createdAt: number, touchedAt: number, own: Lifetime.Lifetime | undefined) =>
+    moment(Math.min(touchedAt + idleOf(own), createdAt + absoluteOf(own)))
+
+  const touch = (createdAt: number, touchedAt: number, fields: Fields): Times => ({
+    createdAt,
+    touchedAt,
+    expiresAt: latest(createdAt, touchedAt, Lifetime.of(fields))
+  })
+
+  const end = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord) =>
+    Math.min(expiresAt, latest(createdAt, touchedAt, Lifetime.of(fields)))
+
+  /** A shorter age needs more touches, or the session would expire while it is used. */
+  const touchEveryOf = (own: Lifetime.Lifetime | undefined) =>
+    own?.age === undefined ? touchEvery : Math.min(touchEvery, idleOf(own) / 10)
+
   return {
-    latest,
-    horizon: ({ createdAt, expiresAt }) => latest(createdAt, expiresAt),
-    start: (now) => ({ createdAt: now, touchedAt: now, expiresAt: latest(now, now) }),
-    touch: ({ createdAt }, now) => ({ createdAt, touchedAt: now, expiresAt: latest(createdAt, now) }),
-    isTouchDue: ({ touchedAt }, now) => config.rolling !== "never" && now - touchedAt >= touchEvery,
-    isExpired: ({ createdAt, expiresAt, touchedAt }, now) =>
-      now >= expiresAt || now >= touchedAt + idle || now >= createdAt + absolute
+    start: (now, fields) => touch(now, now, fields),
+    touch: ({ createdAt }, fields, now) => touch(createdAt, now, fields),
+    adjust: ({ createdAt, touchedAt }, fields, now) =>
+      touch(createdAt, config.rolling === "never" ? touchedAt : now, fields),
+    isTouchDue: ({ fields, touchedAt }, now) =>
+      config.rolling !== "never" &&
+      (now - touchedAt >= touchEvery || now - touchedAt >= touchEveryOf(Lifetime.of(fields))),
+    end,
+    absoluteEnd: ({ createdAt, fields }) => moment(createdAt + absoluteOf(Lifetime.of(fields))),
+    isExpired: (record, now) => now >= end(record),
+    latest: (createdAt, now) => moment(Math.min(now + maximumIdle, createdAt + maximumAbsolute)),
+    horizon: ({ createdAt, expiresAt }, fields) => latest(createdAt, expiresAt, Lifetime.of(fields)),
+    grant: ({ absoluteAge, age, persistence }) => {
+      const longest = absoluteOf({ ...(absoluteAge !== undefined && { absoluteAge }) })
+      return {
+        ...(age !== undefined && { age: Math.min(idleOf({ age }), longest) }),
+        ...(absoluteAge !== undefined && { absoluteAge: longest }),
+        ...(persistence !== undefined && { persistence })
+      }
+    }
   }
 }
+
+/** Whether a session got less of a lifetime than somebody has asked for. */
+export const isCut = (asked: Lifetime.Lifetime, granted: Lifetime.Lifetime): boolean =>
+  asked.absoluteAge !== granted.absoluteAge ||
+  // That it ends no later than the absolute timeout of the same call is what was asked for.
+  asked.age !== undefined && granted.age! < Math.min(asked.age, asked.absoluteAge ?? Infinity)
+
+const moment = (time: number): number => Math.floor(Math.min(time, endOfTime))

@@ -104,7 +104,7 @@ const save = (committing: Committing): Commit => {
       return Intent.isOver(state, session, clock.currentTimeMillisUnsafe())
         ? Effect.flatMap(
           isExtended(session, store, state),
-          (isExtended) => isExtended ? write(committing) : lose(committing)
+          (isExtended) => isExtended ? write(committing) : expire(committing, state)
         )
         : write(committing)
     default:
@@ -193,14 +193,14 @@ const lighter = (committing: Committing, cause: Cause.Cause<StoreFailure>): Comm
 }
 
 const answered = (committing: Committing, intent: Intent.Intent, answer: Answer): Commit => {
-  const { fiber, session } = committing
+  const { session } = committing
   const { id, outcome } = answer._tag === "Renamed" ? answer : { id: Intent.idOf(intent), outcome: answer }
   if (outcome._tag === "Gone") {
     session.refused(intent)
     return lose(committing)
   }
   if (outcome._tag === "Conflict") return conflicted(committing, intent, outcome)
-  const happened = Observability.happened(intent.operation, id, fiber)
+  const happened = tell(committing, intent, id)
   if (intent.operation === "destroy") {
     session.learn(Outcome.destroyed)
     return Effect.flatMapEager(
@@ -210,6 +210,13 @@ const answered = (committing: Committing, intent: Intent.Intent, answer: Answer)
   }
   if (outcome._tag === "Written") wrote(session, intent, id, outcome.token)
   return Exit.isExit(happened) ? done : Effect.andThen(happened, done)
+}
+
+/** Makes known that the store has done it. */
+const tell = ({ fiber, session }: Committing, intent: Intent.Intent, id: State.Id): Effect.Effect<void> => {
+  const { listeners } = session.environment
+  if (listeners.areThere) listeners.committed(intent, id, session.client.endsAs ?? "itself", fiber)
+  return Observability.happened(intent.operation, id, fiber)
 }
 
 const wrote = (session: RequestSession, intent: Intent.Write, id: State.Id, token: State.Stored["token"]): void => {
@@ -247,10 +254,15 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
 }
 
 /** Nobody can keep a request from logging in: it gets a session of its own, and what others keep changing is gone. */
-const giveUp = (committing: Committing, intent: Intent.Intent): Commit =>
-  intent.operation === "regenerate"
-    ? Effect.flatMap(committing.store.destroy(intent.id, intent.record), () => lose(committing))
-    : Effect.fail(new SessionConflictError({ reason: "busy" }))
+const giveUp = (committing: Committing, intent: Intent.Intent): Commit => {
+  if (intent.operation !== "regenerate") return Effect.fail(new SessionConflictError({ reason: "busy" }))
+  const { before, id } = intent
+  const end: Intent.Intent = { operation: "destroy", id, record: { ...intent.record, fields: before } }
+  return Effect.flatMap(
+    committing.store.destroy(id, end.record),
+    () => Effect.flatMapEager(tell(committing, end, id), () => lose(committing))
+  )
+}
 
 const rebase = (committing: Committing, { record }: Conflict): Commit => {
   const { session } = committing
@@ -276,6 +288,13 @@ const saveInSuccessor = (committing: Committing, { record }: Conflict, successor
   session.tell(intent)
   wrote(session, intent, intent.id, undefined)
   return done
+}
+
+/** Its time ran out, and nobody has extended it. */
+const expire = (committing: Committing, { id, record }: State.Stored): Commit => {
+  const { fiber, session: { environment: { listeners } } } = committing
+  if (listeners.areThere) listeners.expired(id, record.fields, fiber)
+  return lose(committing)
 }
 
 /** The store does not have it any more. */

@@ -11,6 +11,7 @@ import * as Expiry from "../record/expiry.ts"
 import type { Fields } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
 import { Id } from "../token/secret.ts"
+import * as Events from "./events.ts"
 import * as Observability from "./observability.ts"
 
 export interface Environment {
@@ -20,6 +21,8 @@ export interface Environment {
   /** What a new session begins with. */
   readonly initial: Fields | undefined
   readonly expiry: Expiry.Expiry
+  /** Who is told what happens to sessions. */
+  readonly listeners: Events.Listeners
   /** Draws the id of a session. */
   readonly drawId: Effect.Effect<Id>
   /** How long a commit waits for its turn. */
@@ -39,6 +42,7 @@ export const make = (
   store: settings.enabled ? store : undefined,
   initial,
   expiry: Expiry.make(settings),
+  listeners: store === undefined ? new Events.Listeners() : Events.listenersOf(store),
   drawId: Effect.map(generateId, (id) => {
     if (Identifier.isWellFormed(id)) return new Id(id)
     throw new Error("SessionConfig.GenerateId: an id must be 22 to 128 characters of base64url")

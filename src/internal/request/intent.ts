@@ -17,7 +17,8 @@ import {
   type Loaded,
   ownerOf,
   type Regenerated,
-  type Replacing
+  type Replacing,
+  type Seen
 } from "./state.ts"
 
 export type Write =
@@ -97,14 +98,17 @@ export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined
 }
 
 const toCreate = (state: Anonymous | Replacing, id: Id, rules: Rules, now: number): Write => {
-  const times = rules.expiry.start(now)
-  const draft = ownedIn(state, id, times, rules, now)
+  const fields = fieldsOf(state)
+  const times = rules.expiry.start(now, fields)
+  const draft = ownedIn(state, id, times, fields, rules, now)
   return {
     operation: "create",
     id,
-    record: { ...times, fields: fieldsOf(draft === state.draft ? state : { ...state, draft }) }
+    record: { ...times, fields: draft === state.draft ? fields : seenIn(state, draft) }
   }
 }
+
+const seenIn = ({ base }: Seen, draft: Draft.Draft): Fields => Draft.fieldsOf(draft, base)
 
 /**
  * The index has an entry for each session of an owner, made before the session is written, and until when the session can't be
@@ -114,6 +118,7 @@ const ownedIn = (
   state: Anonymous | Replacing | Existing | Regenerated,
   id: Id,
   times: Times,
+  fields: Fields,
   { expiry, indexed }: Rules,
   now: number
 ): Draft.Draft => {
@@ -121,22 +126,20 @@ const ownedIn = (
   if (owner === undefined) return state.draft
   const isKnown = state._tag === "Existing" || indexed?.key === id.key
   if (isKnown && times.expiresAt <= owner.until) return state.draft
-  return Draft.put(state.draft, Meta.owner, Owner.encode({ id: owner.id, at: now, until: expiry.horizon(times) }))
+  const until = expiry.horizon(times, fields)
+  return Draft.put(state.draft, Meta.owner, Owner.encode({ id: owner.id, at: now, until }))
 }
 
 const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Write | undefined => {
   const { id } = state
-  const touch = isTouchDue(state, rules, now)
-  const { createdAt, expiresAt, touchedAt } = touch ? rules.expiry.touch(state.record, now) : state.record
-  const times = { createdAt, touchedAt, expiresAt }
+  const seen = fieldsOf(state)
+  const isDue = isTouchDue(state, rules, now)
+  const touch = isDue || setsLifetime(state)
+  const times = touch ? touched(state.record, seen, isDue, rules, now) : untouched(state.record, rules)
   const isSame = !touch && state._tag === "Existing"
-  const draft = isSame ? state.draft : ownedIn(state, "newId" in state ? state.newId : id, times, rules, now)
-  const record = {
-    createdAt,
-    touchedAt,
-    expiresAt,
-    fields: fieldsOf(draft === state.draft ? state : { ...state, draft })
-  }
+  const draft = isSame ? state.draft : ownedIn(state, "newId" in state ? state.newId : id, times, seen, rules, now)
+  const { createdAt, expiresAt, touchedAt } = times
+  const record = { createdAt, touchedAt, expiresAt, fields: draft === state.draft ? seen : seenIn(state, draft) }
   if (state._tag === "Regenerated") {
     const overwritten = Draft.overwrittenBy(draft)
     return { operation: "regenerate", id, newId: state.newId, record, before: state.base, overwritten, touch }
@@ -144,6 +147,19 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
   if (!Draft.isEmpty(draft)) return { operation: "update", id, record, change: Draft.changeOf(draft, touch) }
   return touch ? { operation: "touch", id, record, isAsked: state.isTouched } : undefined
 }
+
+const touched = (before: Times, fields: Fields, isDue: boolean, { expiry }: Rules, now: number): Times =>
+  isDue ? expiry.touch(before, fields, now) : expiry.adjust(before, fields, now)
+
+/** It ends no later than it may today, and neither does its cookie. */
+const untouched = (before: SessionRecord, { expiry }: Rules): Times => {
+  const { createdAt, touchedAt } = before
+  return { createdAt, touchedAt, expiresAt: expiry.end(before) }
+}
+
+/** Whether the request gives the session another lifetime than it has: that moves its times, and needs another cookie. */
+export const setsLifetime = ({ base, draft }: Existing | Regenerated): boolean =>
+  Draft.changes(draft, base, Meta.lifetime)
 
 /** If the request has just ended a session, nobody wants an empty one in its place. */
 export const isWanted = (state: Anonymous, rules: Rules): boolean =>

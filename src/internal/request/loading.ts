@@ -8,6 +8,7 @@ import type { SessionStoreError } from "../../SessionError.ts"
 import type { Loaded, SessionStore } from "../../SessionStore.ts"
 import * as Identifier from "../token/identifier.ts"
 import { Token } from "../token/secret.ts"
+import type * as Events from "./events.ts"
 import * as Observability from "./observability.ts"
 import * as Outcome from "./outcomes.ts"
 import type { RequestSession } from "./requestSession.ts"
@@ -25,7 +26,7 @@ export const load = (session: RequestSession, fiber: AnyFiber): Load => {
   }
   session.beginAnew(presented._tag !== "None")
   session.endLoading(Exit.void)
-  return presented._tag === "Duplicate" ? rejected(fiber, "duplicate") : Exit.void
+  return presented._tag === "Duplicate" ? rejected(session, fiber, { reason: "duplicate" }) : Exit.void
 }
 
 const none = { _tag: "None" } as const
@@ -63,10 +64,10 @@ const answered = (
     case "NotFound":
       session.beginAnew(true)
       if (loaded.reason === "expired") Observability.count(Observability.expiries, fiber)
-      return rejected(fiber, loaded.reason, token)
+      return rejected(session, fiber, loaded, token)
     case "Superseded":
       session.begin(Outcome.superseded())
-      return rejected(fiber, "superseded", token)
+      return rejected(session, fiber, { reason: "superseded", id: loaded.id }, token)
   }
 }
 
@@ -80,11 +81,15 @@ const found = (
 }
 
 const rejected = (
+  { environment: { listeners } }: RequestSession,
   fiber: AnyFiber,
-  reason: Observability.Rejection,
+  what: Events.Refused,
   token?: Token
 ): Effect.Effect<void> => {
+  const { id, reason } = what
   Observability.count(Observability.rejections[reason], fiber)
-  const annotations = { reason, ...(token && { handle: Identifier.handle(token.text) }) }
+  if (listeners.areThere) listeners.rejected(what, fiber)
+  const handle = id?.handle ?? (token && Identifier.handle(token.text))
+  const annotations = { reason, ...(handle && { handle }) }
   return Observability.event(reason === "tampered" ? "Warn" : "Debug", "Session token rejected", annotations)
 }

@@ -1,6 +1,7 @@
 /**
  * What operators see: metrics, log events and spans. They name a session by its handle, never by its id.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -9,6 +10,8 @@ import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import type { StoreOperation } from "../../SessionError.ts"
+import type { Rejection, SessionEvent } from "../../SessionEvent.ts"
+import type { Lifetime } from "../record/lifetime.ts"
 import type { Id } from "./state.ts"
 
 // Attributes are given when a metric is made: with `Metric.withAttributes` each update makes up the key of its series anew.
@@ -26,10 +29,8 @@ export const failedTouches = counter(
   "failed_touches",
   "Requests that could not extend their session, as the store failed"
 )
+const cutLifetimes = counter("cut_lifetimes", "Lifetimes asked for that are longer than the configuration allows")
 const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
-
-/** Why a token is no session; `duplicate`: two cookies of the name, with different values. */
-export type Rejection = "malformed" | "tampered" | "unknown" | "expired" | "superseded" | "duplicate"
 
 const rejected = (reason: Rejection) => counter("rejected_tokens", "Tokens that are no session, by reason", { reason })
 
@@ -40,6 +41,16 @@ export const rejections: { readonly [Reason in Rejection]: Metric.Metric<number,
   expired: rejected("expired"),
   superseded: rejected("superseded"),
   duplicate: rejected("duplicate")
+}
+
+const dropped = (event: SessionEvent["_tag"]) =>
+  counter("dropped_events", "Events that a subscriber was too slow for, by event", { event })
+
+export const droppedEvents: { readonly [Tag in SessionEvent["_tag"]]: Metric.Metric<number, unknown> } = {
+  Created: dropped("Created"),
+  Regenerated: dropped("Regenerated"),
+  Destroyed: dropped("Destroyed"),
+  Rejected: dropped("Rejected")
 }
 
 export const count = (metric: Metric.Metric<number, unknown>, fiber: Fiber.Fiber<unknown, unknown>): void =>
@@ -66,6 +77,22 @@ export const happened = (
   if (message === undefined || !isLogged("Debug", fiber)) return Exit.void
   return event("Debug", message, id && { handle: id.handle })
 }
+
+/** A session got less of a lifetime than was asked for. */
+export const lifetimeCut = (id: Id | undefined, asked: Lifetime, granted: Lifetime): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    count(cutLifetimes, fiber)
+    if (!isLogged("Debug", fiber)) return Exit.void
+    const annotations = { asked: describe(asked), granted: describe(granted), ...(id && { handle: id.handle }) }
+    return event("Debug", "Session lifetime cut", annotations)
+  })
+
+const describe = ({ absoluteAge, age }: Lifetime): string =>
+  Object.entries({ age, absoluteAge })
+    .flatMap(([name, time]) =>
+      time === undefined ? [] : [`${name} ${time === Infinity ? "never" : Duration.format(Duration.millis(time))}`]
+    )
+    .join(", ")
 
 type StoreTimes = { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
 

@@ -6,7 +6,7 @@ import * as Draft from "../record/draft.ts"
 import * as Flash from "../record/flash.ts"
 import * as Meta from "../record/meta.ts"
 import type { Fields } from "../record/record.ts"
-import { type Id, idOf, isStored, type Loaded, type Lost, type Outgoing, type Replacing, timesOf } from "./state.ts"
+import { type Id, idOf, isStored, type Loaded, type Lost, type Outgoing, recordOf, type Replacing } from "./state.ts"
 
 // -----------------------------------------------------------------------------
 // what is in it
@@ -116,7 +116,7 @@ const afterLoss = (state: Loaded) => ({
   isPresented: state.isPresented,
   due: undefined,
   outgoing: undefined,
-  times: timesOf(state)
+  last: recordOf(state)
 })
 
 /** The session is lost, and the request gets one of its own. */

@@ -7,6 +7,8 @@ import type { JsonObject } from "effect/Schema"
 import type { Loaded as StoreLoaded } from "../../SessionStore.ts"
 import * as Draft from "../record/draft.ts"
 import * as Flash from "../record/flash.ts"
+import * as Lifetime from "../record/lifetime.ts"
+import * as Meta from "../record/meta.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import type { Intent, Write } from "./intent.ts"
 import { lost, replacing } from "./operations.ts"
@@ -95,7 +97,7 @@ export const sent = (state: Loaded, intent: Intent): Loaded => {
       case "Anonymous":
         return { ...state, _tag: "Creating", id, record, sending }
       case "Replacing": {
-        const { newId: _, times: __, ...rest } = state
+        const { newId: _, last: __, ...rest } = state
         return { ...rest, _tag: "Creating", id, hasEnded: false, isReplacement: true, record, sending }
       }
     }
@@ -141,6 +143,7 @@ export const written = (
   state: Loaded,
   { id, intent, isPersistent, renewalWaits = false, token }: Pick<Stored, "id" | "token"> & {
     readonly intent: Write
+    /** Whether cookies stay when the browser is closed, by the configuration. */
     readonly isPersistent: boolean
     /** Whether a token that takes the place of the client's goes out with another response. */
     readonly renewalWaits?: boolean
@@ -169,9 +172,10 @@ export const written = (
     }
     case "Existing":
     case "Regenerated": {
-      const isLonger = isPersistent && record.touchedAt !== state.record.touchedAt
+      const isLonger = record.touchedAt !== state.record.touchedAt &&
+        Lifetime.isPersistent(record.fields, isPersistent)
       const isOwn = intent.operation !== "update" || intent.successor === undefined
-      const isOld = isLonger || state.isRenewed && !renewalWaits
+      const isOld = isLonger || state.isRenewed && !renewalWaits || setsLifetime(intent, state.base)
       const sent = send(token ?? (isOld ? state.token : undefined), record) ?? state.due
       const { base, draft } = carriedOut(state)
       const stored = {
@@ -209,8 +213,15 @@ export const written = (
 const carriedOut = ({ base, draft, sending }: Seen): Pick<Seen, "base" | "draft"> =>
   sending === undefined ? { base, draft } : { base: sending.fields, draft: sending.since }
 
-const send = (token: Stored["token"], { expiresAt }: Times): Outgoing | undefined =>
-  token && { _tag: "Send", token, expiresAt }
+const setsLifetime = (intent: Write, before: Fields): boolean => {
+  if (intent.operation !== "update") return false
+  const { change: { clear, remove, set }, record: { fields } } = intent
+  return (clear || set.has(Meta.lifetime) || remove.has(Meta.lifetime)) &&
+    fields.get(Meta.lifetime) !== before.get(Meta.lifetime)
+}
+
+const send = (token: Stored["token"], { expiresAt, fields }: SessionRecord): Outgoing | undefined =>
+  token && { _tag: "Send", token, expiresAt, persistence: Lifetime.of(fields)?.persistence }
 
 /** The store has ended it. */
 export const destroyed = (state: Loaded): Loaded => {

@@ -16,16 +16,20 @@ import {
   type SessionStoreError,
   SessionValueError
 } from "../../SessionError.ts"
+import type { EndedBy } from "../../SessionEvent.ts"
 import type * as Draft from "../record/draft.ts"
-import type { Expiry } from "../record/expiry.ts"
+import { type Expiry, isCut } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
+import * as Lifetime from "../record/lifetime.ts"
 import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
 import { howDeep, isTooDeep, type SessionRecord } from "../record/record.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
+import * as Events from "./events.ts"
 import type { Intent } from "./intent.ts"
 import { load } from "./loading.ts"
+import * as Observability from "./observability.ts"
 import * as Operation from "./operations.ts"
 import * as Outcome from "./outcomes.ts"
 import * as State from "./state.ts"
@@ -38,6 +42,8 @@ export interface Client {
   readonly messages: Messages
   /** Whether the response, as far as it is known, may have a cookie that only extends the session's life. */
   readonly takesCookie: boolean
+  /** As whom it ends the session. Default `"itself"`. */
+  readonly endsAs?: EndedBy
 }
 
 /**
@@ -148,7 +154,13 @@ export class RequestSession {
 
   /** Whether extending the session's life does: the store's record must not outlive the cookie. */
   get extensionWaits(): boolean {
-    return (this.isStateless || this.settings.cookie.persistence === "persistent") && this.cookieWaits
+    return (this.isStateless || this.#isPersistent) && this.cookieWaits
+  }
+
+  /** Whether its cookie stays when the browser is closed. */
+  get #isPersistent(): boolean {
+    const byDefault = this.settings.cookie.persistence === "persistent"
+    return State.isStored(this.#state) ? Lifetime.isPersistent(this.#state.record.fields, byDefault) : byDefault
   }
 
   // ---------------------------------------------------------------------------
@@ -409,6 +421,20 @@ export class RequestSession {
     )
   }
 
+  /** Gives the session what the configuration allows of this lifetime. */
+  setLifetime(asked: Lifetime.Lifetime): Effect.Effect<void> {
+    const granted = this.expiry.grant(asked)
+    const set = this.#setField(Meta.lifetime, Lifetime.encode(granted))
+    if (!isCut(asked, granted)) return set
+    return Effect.andThen(set, Observability.lifetimeCut(State.idOf(this.loaded), asked, granted))
+  }
+
+  /** A field of the session's own gets the text, or none, if it has not got it. */
+  #setField(field: string, text: string | undefined): Effect.Effect<void> {
+    if (State.seen(this.loaded, field) === text) return Exit.void
+    return text === undefined ? this.update((state) => Operation.removed(state, field)) : this.put(field, text)
+  }
+
   /** If the index of an owner has the new id already, it stays. */
   get regenerate(): Effect.Effect<void> {
     return this.indexed !== undefined && this.indexed.key === State.idOf(this.loaded)?.key
@@ -437,12 +463,15 @@ export class RequestSession {
     const renewed = State.isFresh(this.loaded) ? Exit.void : this.regenerate
     return Effect.flatMap(Effect.flatMap(renewed, () => this.id), ({ key }) => {
       const at = clock.currentTimeMillisUnsafe()
-      const until = this.expiry.horizon(State.timesOf(this.loaded) ?? this.expiry.start(at))
-      const added = this.environment.store?.owners?.add(id, { key, at, until }, true) ?? Exit.void
-      return Effect.flatMap(added, () => {
+      const fields = State.fieldsOf(this.loaded)
+      const until = this.expiry.horizon(State.recordOf(this.loaded) ?? this.expiry.start(at, fields), fields)
+      const { listeners, store } = this.environment
+      const added = store?.owners?.add(id, { key, at, until }, true) ?? Exit.succeed([])
+      return Effect.flatMap(added, (ended) => {
         this.indexed = { key, at }
         const text = Owner.encode({ id, at, until })
-        return this.update((state) => Operation.put(state, Meta.owner, text))
+        const put = this.update((state) => Operation.put(state, Meta.owner, text))
+        return Effect.flatMapEager(put, () => Events.ended(listeners, id, ended, () => "owner"))
       })
     })
   }

@@ -5,17 +5,24 @@
 import type { JsonObject } from "effect/Schema"
 import * as Draft from "../record/draft.ts"
 import type { Messages } from "../record/flash.ts"
+import type { Persistence } from "../record/lifetime.ts"
 import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
-import type { Fields, SessionRecord, Times } from "../record/record.ts"
+import type { Fields, SessionRecord } from "../record/record.ts"
 import type { Id, Token } from "../token/secret.ts"
 
 export type { Id }
 
 /** What the cookie does in the response. */
 export type Outgoing =
-  | { readonly _tag: "Send"; readonly token: Token; readonly expiresAt: number }
+  | { readonly _tag: "Send"; readonly token: Token } & CookieLife
   | { readonly _tag: "Clear" }
+
+interface CookieLife {
+  readonly expiresAt: number
+  /** Whether the cookie stays when the browser is closed, if the session's own lifetime says so. */
+  readonly persistence: Persistence | undefined
+}
 
 /**
  * Which changes are possible, in whatever state: all while the handler runs; then, while the body is streamed, those that
@@ -117,7 +124,8 @@ export interface Regenerated extends Stored {
 export interface Replacing extends Seen {
   readonly _tag: "Replacing"
   readonly newId: Id
-  readonly times: Times | undefined
+  /** The record of the lost one when it was last seen. */
+  readonly last: SessionRecord | undefined
 }
 
 /** The session is in the store and has to go. The rest is for the one that follows, if any. */
@@ -131,8 +139,8 @@ export interface Ended extends Seen {
 export interface Lost extends Seen {
   readonly _tag: "Lost"
   readonly id: Id | undefined
-  /** The times that it had when it was last seen. */
-  readonly times: Times | undefined
+  /** The record when it was last seen. */
+  readonly last: SessionRecord | undefined
   readonly isFresh: boolean
   /** Whether there are dropped changes that have not been reported yet. */
   readonly isDropping: boolean
@@ -164,9 +172,9 @@ export const keysOf = (state: Loaded): ReadonlySet<string> => {
 /** Whether this request made the id. */
 export const isFresh = (state: Loaded): boolean => "isFresh" in state ? state.isFresh : true
 
-/** The times of the session, if it is in the store, or was. */
-export const timesOf = (state: Loaded): Times | undefined =>
-  isStored(state) ? state.record : "times" in state ? state.times : undefined
+/** The record of the session as it was last seen, if it is in the store, or was. */
+export const recordOf = (state: Loaded): SessionRecord | undefined =>
+  isStored(state) ? state.record : "last" in state ? state.last : undefined
 
 export const isStored = (state: State): state is Existing | Regenerated =>
   state._tag === "Existing" || state._tag === "Regenerated"

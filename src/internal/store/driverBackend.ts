@@ -2,15 +2,23 @@
  * A back end made of the four functions read, write, destroy and touch: it merges by reading and writing, one at a time
  * for each key.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Backend, Conflict, Driver } from "../../SessionStore.ts"
+import type { Backend, Conflict, Driver, OwnerEntry, OwnerIndex } from "../../SessionStore.ts"
 import * as KeyLock from "../concurrency/keyLock.ts"
 import * as Change from "../record/change.ts"
 import type { Fields, SessionRecord } from "../record/record.ts"
 import { conflict, isConflict } from "./answers.ts"
 import * as Document from "./document.ts"
+import * as OwnerDocument from "./ownerDocument.ts"
+import * as Entries from "./ownerEntries.ts"
+import * as Peek from "./peek.ts"
 
-export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): Backend => {
+export interface DriverBackend extends Backend {
+  readonly owners: OwnerIndex
+}
+
+export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): DriverBackend => {
   const load = (key: string) =>
     Effect.map(driver.read(key), (document) => document == null ? undefined : Document.toRecord(document))
   const write = (key: string, record: SessionRecord) => driver.write(key, Document.fromRecord(record), record.expiresAt)
@@ -66,6 +74,52 @@ export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): 
           stored !== undefined && "successor" in stored
             ? Effect.succeed(stored)
             : Effect.as(driver.destroy(key), undefined))
-      )
+      ),
+    // In turn, as a store may show a value while it is being written.
+    peek: Peek.oneByOne((key) => locked(key)(load(key))),
+    owners: {
+      ...ownerIndex(driver, locked),
+      bury: (key, mark) => locked(key)(driver.write(key, Document.fromMark(mark), mark.supersededUntil))
+    }
   }
 }
+
+/** One document for each owner, which is read and written like that of a session, one at a time. */
+const ownerIndex = (driver: Driver, locked: KeyLock.KeyLock): Omit<OwnerIndex, "bury"> => {
+  const read = (owner: string) =>
+    Effect.map(driver.read(OwnerDocument.keyOf(owner)), (document) => OwnerDocument.toEntries(document))
+
+  const write = (owner: string, entries: ReadonlyArray<OwnerEntry>) => {
+    const key = OwnerDocument.keyOf(owner)
+    return entries.length === 0
+      ? driver.destroy(key)
+      : driver.write(key, OwnerDocument.fromEntries(entries), OwnerDocument.expiryOf(entries))
+  }
+
+  const inTurn = (owner: string) => locked(OwnerDocument.keyOf(owner))
+
+  /** Writes what `f` makes of the entries, but for those that are over, and answers with them. */
+  const modify = (owner: string, f: (entries: ReadonlyArray<OwnerEntry>) => ReadonlyArray<OwnerEntry>) =>
+    inTurn(owner)(
+      Effect.flatMap(Effect.zip(read(owner), Clock.currentTimeMillis), ([entries, now]) => {
+        const next = f(entries).filter(({ until }) => until > now)
+        return Effect.as(write(owner, next), next)
+      })
+    )
+
+  return {
+    add: (owner, entry, limit) =>
+      Effect.map(
+        modify(owner, (entries) => [...entries.filter(({ key }) => key !== entry.key), entry]),
+        (entries) => limit !== undefined && entries.length > limit
+      ),
+    list: (owner, limit, after) =>
+      Effect.map(inTurn(owner)(read(owner)), (entries) => Entries.page(entries, limit, after)),
+    remove: (owner, removed) =>
+      modify(owner, (entries) => entries.filter((entry) => !removed.some((one) => isSame(one, entry))))
+  }
+}
+
+/** One of the same session that was added meanwhile is another one. */
+const isSame = (one: OwnerEntry, other: OwnerEntry): boolean =>
+  one.key === other.key && one.at === other.at && one.until === other.until

@@ -68,6 +68,7 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
   const touch = guard("touch")
   const regenerate = guard("regenerate")
   const destroy = guard("destroy")
+  const { look } = store
   // What a cookie holds has a limit of its own.
   const refused = (fields: Fields, before?: Fields): Effect.Effect<never, SessionTooLargeError> | undefined => {
     const refusal = store.stateless ? undefined : SizeLimit.refusal(store.driver, sizeLimit, fields, before)
@@ -87,7 +88,8 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
     touch: (id, record) => touch(store.touch(id, record)),
     regenerate: (id, newId, record, before, overwritten) =>
       refused(record.fields, before) ?? regenerate(store.regenerate(id, newId, record, before, overwritten)),
-    destroy: (id, record) => onlyStoreError(destroy(store.destroy(id, record)))
+    destroy: (id, record) => onlyStoreError(destroy(store.destroy(id, record))),
+    look: look && ((keys) => onlyStoreError(load(look(keys))))
   }
 }
 

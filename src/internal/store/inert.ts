@@ -2,14 +2,22 @@
  * Where sessions are switched off (`enabled: false`), nothing asks the store, so none is connected.
  */
 import * as Effect from "effect/Effect"
-import type { SessionStore } from "../../SessionStore.ts"
-import { gone, notFound, unchanged } from "./answers.ts"
+import type { WithOwners } from "../../SessionStore.ts"
+import { gone, unchanged } from "./answers.ts"
 
-export const make = (driver: string): SessionStore => ({
+export const make = (driver: string): WithOwners => ({
   "~effect-session/SessionStore": "~effect-session/SessionStore",
   driver,
   stateless: false,
-  load: () => Effect.succeed(notFound.unknown),
+  owners: {
+    "~effect-session/SessionOwners": "~effect-session/SessionOwners",
+    add: () => Effect.succeed([]),
+    remove: () => Effect.void,
+    list: () => Effect.succeed({ sessions: [], next: undefined }),
+    find: () => Effect.undefined,
+    end: () => Effect.succeed([])
+  },
+  load: () => Effect.succeed({ _tag: "NotFound", reason: "unknown" }),
   create: () => Effect.succeed(unchanged),
   update: () => Effect.succeed(gone),
   touch: () => Effect.succeed(gone),

@@ -16,6 +16,7 @@ import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
 import type { SessionRecord } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
+import * as Peek from "./peek.ts"
 import * as Successor from "./successor.ts"
 
 /** So many sessions are looked at together. */
@@ -54,8 +55,7 @@ export const make = (
   // what is in the index
   // -----------------------------------------------------------------------------
 
-  const peek = (keys: ReadonlyArray<string>, fields: ReadonlyArray<string>) =>
-    backend.peek === undefined ? loadEach(backend, keys) : backend.peek(keys, fields)
+  const peek = Peek.of(backend)
 
   /** What each of the entries stands for. */
   const look = Effect.fnUntraced(function*(
@@ -152,7 +152,7 @@ export const make = (
   })
 
   // What has been regenerated meanwhile is in the index under its new key: so there are passes until one finds nothing.
-  const end: SessionOwners["end"] = Effect.fnUntraced(function*(owner, { except = none, handle = "" } = {}) {
+  const end: SessionOwners["end"] = Effect.fnUntraced(function*(owner, { except = noKeys, handle = "" } = {}) {
     const ended = new Set<string>()
     for (let pass = 0; pass < passes; pass++) {
       const { ended: some, hasFound } = yield* endOnce(owner, handle, except)
@@ -170,7 +170,7 @@ export const make = (
   const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry) {
     const others = (yield* indexing(all(owner))).filter(({ entry: { key }, is }) => key !== entry.key && is !== "late")
     const excess = others.length + 1 - limit
-    if (excess <= 0) return
+    if (excess <= 0) return []
     if (policy === "refuse") {
       yield* indexing(index.remove(Identifier.hash(owner), [entry]))
       return yield* new SessionLimitError({ limit })
@@ -179,20 +179,25 @@ export const make = (
     const mayGo = others.filter((other) => other.is === "there" || isEarlier(other.entry, entry))
     const unused = mayGo.toSorted((one, other) => lastUse(one) - lastUse(other)).slice(0, excess)
     yield* ending(bury(owner, unused.map(({ entry }) => entry)))
+    return unused.filter(({ is }) => is === "there").map(({ entry }) => entry.key)
   })
+
+  const none = Effect.succeed<ReadonlyArray<string>>([])
 
   return {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
     add: (owner, entry, isLogin) =>
       Effect.flatMap(
         indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, isLogin ? asLimit : undefined))),
-        (isOver) => isOver && isLogin ? makeRoom(owner, entry) : Effect.void
+        (isOver) => isOver && isLogin ? makeRoom(owner, entry) : none
       ),
     remove: (owner, entry) => indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry]))),
     list: (owner, { after, fields, limit }) =>
       Effect.map(listing(page(owner, limit, after, fields)), ({ next, seen }) => ({
         sessions: withoutDuplicates(seen).flatMap((one): ReadonlyArray<Owned> =>
-          one.is === "there" ? [{ key: one.entry.key, record: one.record }] : []
+          one.is === "there"
+            ? [{ key: one.entry.key, record: { ...one.record, expiresAt: expiry.end(one.record) } }]
+            : []
         ),
         next
       })),
@@ -221,7 +226,7 @@ type Seen =
   | { readonly entry: OwnerEntry; readonly is: "there"; readonly record: SessionRecord }
   | { readonly entry: OwnerEntry; readonly is: "coming" | "late" | "over" }
 
-const none: ReadonlySet<string> = new Set()
+const noKeys: ReadonlySet<string> = new Set()
 
 const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> => [
   ...new Map(seen.map((one) => [one.entry.key, one])).values()
@@ -231,15 +236,3 @@ const isEarlier = (one: OwnerEntry, other: OwnerEntry): boolean =>
   one.at < other.at || one.at === other.at && one.key > other.key
 
 const lastUse = (one: Seen): number => one.is === "there" ? one.record.touchedAt : one.entry.at
-
-/** For a back end that can't look at several. */
-const loadEach = (
-  backend: Backend,
-  keys: ReadonlyArray<string>
-): Effect.Effect<ReadonlyMap<string, SessionRecord | SupersededRecord>, unknown> =>
-  Effect.map(
-    Effect.forEach(keys, (key) => Effect.map(backend.load(key), (stored) => [key, stored] as const), {
-      concurrency: 10
-    }),
-    (all) => new Map(all.flatMap(([key, stored]) => stored === undefined ? [] : [[key, stored] as const]))
-  )

@@ -6,7 +6,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { SessionConfig, type Settings } from "../../SessionConfig.ts"
-import type { Backend, Conflict, Gone, Loaded, Operations, Taken, Written } from "../../SessionStore.ts"
+import type {
+  Backend,
+  Conflict,
+  Gone,
+  Loaded,
+  Operations,
+  SupersededRecord,
+  Taken,
+  Written
+} from "../../SessionStore.ts"
 import * as Afresh from "../concurrency/afresh.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import { requireSecret } from "../config/secret.ts"
@@ -18,9 +27,21 @@ import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import * as KeyRing from "../token/keyRing.ts"
 import * as Protection from "../token/protection.ts"
 import { Id, Token } from "../token/secret.ts"
-import { conflict, gone, isConflict, notFound, superseded, taken, unchanged, written } from "./answers.ts"
+import {
+  conflict,
+  expired,
+  gone,
+  isConflict,
+  notOurs,
+  superseded,
+  taken,
+  unchanged,
+  unknown,
+  written
+} from "./answers.ts"
 import * as Guard from "./guard.ts"
 import * as Owners from "./owners.ts"
+import * as Peek from "./peek.ts"
 import * as Successor from "./successor.ts"
 
 export const fromBackend = Effect.fnUntraced(function*(backend: Backend) {
@@ -64,15 +85,15 @@ const operations = (
   const load = ({ text: token }: Token) =>
     Effect.withFiber((fiber) => {
       const opened = protection.open(token)
-      if (opened._tag === "Rejected") return Effect.succeed(notFound[opened.reason])
+      if (opened._tag === "Rejected") return Effect.succeed(notOurs[opened.reason])
       const id = new Id(opened.id)
       return Effect.map(backend.load(id.key), (stored): Loaded => {
-        if (stored === undefined) return notFound.unknown
+        if (stored === undefined) return unknown(id)
         const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
         if ("supersededUntil" in stored) {
-          return now < stored.supersededUntil && !Owners.isBuried(stored) ? superseded : notFound.unknown
+          return now < stored.supersededUntil && !Owners.isBuried(stored) ? superseded(id) : unknown(id)
         }
-        if (expiry.isExpired(stored, now)) return notFound.expired
+        if (expiry.isExpired(stored, now)) return expired(id, stored)
         const renewed = opened.outdated ? new Token(protection.protect(opened.id)) : undefined
         return { _tag: "Found", id, record: stored, renewed }
       })
@@ -116,8 +137,14 @@ const operations = (
   /** Something is under the key of an id that should be new. If the owner has ended the session in advance, it is a mark. */
   const notThere = ({ key }: Id, { fields }: SessionRecord): Effect.Effect<Gone | Taken, unknown> =>
     fields.has(Meta.owner)
-      ? Effect.map(Afresh.reading(backend.load(key)), (stored) => Owners.isBuried(stored) ? gone : taken)
+      ? Effect.map(Afresh.reading(seeNow(key)), (stored) => Owners.isBuried(stored) ? gone : taken)
       : Effect.succeed(taken)
+
+  /** Loading may lag behind, if the driver is told so: then the mark would not be seen, and the session come under another id. */
+  const seeNow = (key: string) =>
+    backend.peek === undefined
+      ? backend.load(key)
+      : Effect.map(backend.peek([key], []), (found) => found.get(key))
 
   /** The new id is in use. It may be this very session: the answer to a first try was lost. */
   const regenerateAgain = Effect.fnUntraced(function*(
@@ -189,6 +216,24 @@ const operations = (
       return next === undefined ? Effect.void : destroy(next.key)
     })
 
+  const peek = Peek.of(backend)
+
+  const look = (keys: ReadonlyArray<string>) =>
+    Effect.map(
+      Effect.zip(peek(keys, Meta.all), Clock.currentTimeMillis),
+      ([stored, now]) =>
+        new Map(keys.flatMap((key) => {
+          const current = keyNow(key, stored.get(key), now)
+          return current === undefined ? [] : [[key, current] as const]
+        }))
+    )
+
+  const keyNow = (key: string, stored: SessionRecord | SupersededRecord | undefined, now: number) => {
+    if (stored === undefined) return undefined
+    if ("fields" in stored) return expiry.isExpired(stored, now) ? undefined : key
+    return now < stored.supersededUntil ? Successor.decode(stored.successor)?.key : undefined
+  }
+
   return {
     driver: backend.driver,
     stateless: false,
@@ -204,7 +249,8 @@ const operations = (
     touch: (id, record) =>
       Effect.map(Effect.suspend(() => backend.touch(id.key, record)), (wasThere) => wasThere ? unchanged : gone),
     regenerate,
-    destroy: (id) => Effect.suspend(() => destroy(id.key))
+    destroy: (id) => Effect.suspend(() => destroy(id.key)),
+    look
   }
 }
 

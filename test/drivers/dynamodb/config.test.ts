@@ -98,8 +98,9 @@ const seedWithKeys = JSON.parse(`{
   }
 }`)
 
-const permissions = "A server needs GetItem, PutItem, UpdateItem and DeleteItem; `DynamoLayer.createTable` needs " +
-  "CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive"
+const permissions =
+  "A server needs GetItem, PutItem, UpdateItem, DeleteItem, Query, BatchGetItem and BatchWriteItem; " +
+  "`DynamoLayer.createTable` needs CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive"
 
 describe("the settings", () => {
   it.effect("are taken from code, from a Config, from the document and from the environment", () =>
@@ -145,7 +146,7 @@ describe("the settings", () => {
         const [{ body, signedFor }] = dynamo().newRequests() as [
           ReturnType<typeof dynamo.prototype.newRequests>[number]
         ]
-        assert.deepInclude(body, { TableName: table, Key: { id: { S: "shop:~" } } })
+        assert.deepInclude(body, { TableName: table, Key: { id: { S: "shop:~" }, sort: { S: "session" } } })
         assert.strictEqual(signedFor, `${keys.accessKeyId} eu-west-1`)
       }
       const session = yield* createSession(yield* configured(env))
@@ -370,19 +371,33 @@ describe("a server does not start", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* started({ table: "sessions-of-nobody" }), [
         "store.table (SESSION_STORE_TABLE): found \"sessions-of-nobody\". There is no such table in eu-west-1, or not yet. " +
-        "Write the name of a table with the hash key \"id\"; `DynamoLayer.createTable` makes one"
+        "Write the name of one that `DynamoLayer.createTable` has made, or that has the same key"
       ])
     }))
 
-  it.effect("with a table of another key", () =>
-    Effect.gen(function*() {
-      yield* makeTable(dynamo(), "sessions-of-others", "sid")
-      assert.deepStrictEqual(yield* started({ table: "sessions-of-others" }), [
-        "store.table (SESSION_STORE_TABLE): found \"sessions-of-others\". Its key must be \"id\", a string, and nothing " +
-        "else. GetItem on \"sessions-of-others\" failed: ValidationException, The provided key element does not match " +
-        "the schema"
-      ])
-    }))
+  const howToWriteKey =
+    "Its key must be the partition key \"id\" and the sort key \"sort\", both strings, and no table's " +
+    "key can be changed: write the name of another table, which `DynamoLayer.createTable` makes."
+
+  it.effect.each([
+    { key: "other names", names: ["sid", "time"] },
+    { key: "a partition key only", names: ["id"] }
+  ])(
+    "with a table whose key has $key, and createTable does not pass it over either",
+    ({ names }) =>
+      Effect.gen(function*() {
+        const name = `sessions-of-${names[0]}`
+        yield* makeTable(dynamo(), name, names)
+        assert.deepStrictEqual(yield* started({ table: name }), [
+          `store.table (SESSION_STORE_TABLE): found "${name}". ${howToWriteKey} GetItem on "${name}" failed: ` +
+          "ValidationException, The provided key element does not match the schema"
+        ])
+        assert.deepStrictEqual(yield* mistakesIn(DynamoLayer.createTable({ ...dynamo().options, table: name })), [
+          `store.table (SESSION_STORE_TABLE): found "${name}". ${howToWriteKey} It is there already, and its key is ` +
+          names.join(", ")
+        ])
+      })
+  )
 
   it.effect("without a permission", () =>
     Effect.gen(function*() {
@@ -396,9 +411,9 @@ describe("a server does not start", () => {
   it.effect("without a permission that a request would need later, and says which", () =>
     Effect.gen(function*() {
       const server = yield* startDynamo()
-      const actions = ["GetItem", "PutItem", "UpdateItem", "DeleteItem"]
+      const actions = ["GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "BatchGetItem", "BatchWriteItem"]
       const start = mistakesIn(Effect.scoped(withOptions(server.options)))
-      for (const missing of [["PutItem", "UpdateItem", "DeleteItem"], ["PutItem"], ["UpdateItem"], ["DeleteItem"]]) {
+      for (const missing of [actions.slice(1), ...actions.map((action) => [action])]) {
         server.allows(actions.filter((action) => !missing.includes(action)))
         const names = missing.map((action) => `dynamodb:${action}`).join(", ")
         assert.deepStrictEqual(yield* start, [
@@ -509,6 +524,7 @@ describe("the policies in the documentation", () => {
       const policy = JSON.parse(/```json\n(.*?)```/s.exec(documentation)![1]!)
       server.allows(policy.Statement[0].Action.map((action: string) => action.replace("dynamodb:", "")))
       const store = yield* withOptions(server.options)
+      const owners = store.owners!
       const session = yield* createSession(store)
       yield* session.touch({})
       yield* session.commit(Change.set(Change.none, "name", "\"Ada\""))
@@ -517,6 +533,9 @@ describe("the policies in the documentation", () => {
       assert.strictEqual((yield* other.regenerate())._tag, "Written")
       yield* session.destroy
       assert.isUndefined(yield* session.stored)
+      yield* owners.add("Ada", { key: session.key, at: 0, until: 1 }, true)
+      assert.deepStrictEqual((yield* owners.list("Ada", { limit: 10, after: undefined, fields: [] })).sessions, [])
+      yield* owners.end("Ada")
     }))
 
   it.effect("are all that createTable needs", () =>
@@ -546,7 +565,10 @@ describe("createTable", () => {
       const { Table } = yield* server.ask((dynamo) => dynamo.describeTable({ TableName: "made-here" }))
       assert.strictEqual(Table!.TableStatus, "ACTIVE")
       assert.strictEqual(Table!.BillingModeSummary!.BillingMode, "PAY_PER_REQUEST")
-      assert.deepStrictEqual(Table!.KeySchema, [{ AttributeName: "id", KeyType: "HASH" }])
+      assert.deepStrictEqual(Table!.KeySchema, [
+        { AttributeName: "id", KeyType: "HASH" },
+        { AttributeName: "sort", KeyType: "RANGE" }
+      ])
       yield* createSession(yield* withOptions(options))
     }))
 

@@ -2,6 +2,7 @@ import { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { afterAll } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { DynamoLayer } from "effect-session"
+import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { keys, startDynamo, table } from "../../support/dynamoServer.ts"
 import { shared } from "../../support/redisServer.ts"
@@ -9,6 +10,11 @@ import { shared } from "../../support/redisServer.ts"
 const server = shared(startDynamo())
 
 SessionStoreTest.suite("DynamoLayer", {
+  layer: Layer.unwrap(Effect.sync(() => DynamoLayer.layer(server().options))),
+  dump: Effect.suspend(() => Effect.map(server().items(), (items) => JSON.stringify(items)))
+})
+
+SessionOwnersTest.suite("DynamoLayer", {
   layer: Layer.unwrap(Effect.sync(() => DynamoLayer.layer(server().options))),
   dump: Effect.suspend(() => Effect.map(server().items(), (items) => JSON.stringify(items)))
 })
@@ -23,6 +29,13 @@ let client: DynamoDBClient | undefined
 afterAll(() => client?.destroy())
 
 SessionStoreTest.suite("DynamoLayer.layerClient", {
+  layer: Layer.unwrap(Effect.sync(() => {
+    client ??= new DynamoDBClient({ region: "eu-west-1", endpoint: server().url, credentials: { ...keys } })
+    return DynamoLayer.layerClient(client, { table, prefix: "of the caller:", consistentRead: false })
+  }))
+})
+
+SessionOwnersTest.suite("DynamoLayer.layerClient", {
   layer: Layer.unwrap(Effect.sync(() => {
     client ??= new DynamoDBClient({ region: "eu-west-1", endpoint: server().url, credentials: { ...keys } })
     return DynamoLayer.layerClient(client, { table, prefix: "of the caller:", consistentRead: false })

@@ -34,24 +34,33 @@ const fieldsNamed = (name: string, count: number): Record<string, string> =>
 describe("the requests of", () => {
   it.effect("the start: one of each kind, for an item that is never there and that stays so", () =>
     Effect.gen(function*() {
-      const item = { id: { S: "shop:~" } }
+      const key = { id: { S: "shop:~" }, sort: { S: "session" } }
       const isThere = { ConditionExpression: "attribute_exists(id)" }
       server().newRequests()
       yield* buildStore(server(), { prefix: "shop:" })
       const requests = server().newRequests().map(({ body, operation }) => [operation, body] as const)
-      // Those that write are sent at the same time.
-      const order = ["GetItem", "PutItem", "UpdateItem", "DeleteItem"]
+      // All but the first are sent at the same time.
+      const order = ["GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "BatchGetItem", "BatchWriteItem"]
       assert.deepStrictEqual(requests.toSorted(([one], [other]) => order.indexOf(one) - order.indexOf(other)), [
-        ["GetItem", { TableName: table, Key: item, ConsistentRead: true }],
-        ["PutItem", { TableName: table, Item: item, ...isThere }],
+        ["GetItem", { TableName: table, Key: key, ConsistentRead: true }],
+        ["PutItem", { TableName: table, Item: key, ...isThere }],
         ["UpdateItem", {
           TableName: table,
-          Key: item,
+          Key: key,
           UpdateExpression: "SET touchedAt=:now",
           ExpressionAttributeValues: { ":now": { N: "0" } },
           ...isThere
         }],
-        ["DeleteItem", { TableName: table, Key: item, ...isThere }]
+        ["DeleteItem", { TableName: table, Key: key, ...isThere }],
+        ["Query", {
+          TableName: table,
+          ConsistentRead: true,
+          KeyConditionExpression: "id = :id",
+          ExpressionAttributeValues: { ":id": key.id },
+          Limit: 1
+        }],
+        ["BatchGetItem", { RequestItems: { [table]: { ConsistentRead: true, Keys: [key] } } }],
+        ["BatchWriteItem", { RequestItems: { [table]: [{ DeleteRequest: { Key: key } }] } }]
       ])
       assert.isEmpty((yield* server().items()).filter(({ id }) => id!.S === "shop:~"))
     }))
@@ -146,6 +155,7 @@ describe("an item", () => {
       assert.match(lastCommit!.S!, /^[\w-]{16}$/)
       assert.deepStrictEqual(item, {
         id: { S: `shop:${session.key}` },
+        sort: { S: "session" },
         createdAt: { N: "1700000000000" },
         touchedAt: { N: "1700000000000" },
         expiresAt: { N: "1700003600001" },
@@ -175,6 +185,7 @@ describe("an item", () => {
       const { S: successor } = (server().newRequests()[0]!.body["Item"] as { readonly id: { readonly S: string } }).id
       assert.deepStrictEqual(yield* itemOf(session), {
         id: { S: session.key },
+        sort: { S: "session" },
         supersededUntil: { N: "30000" },
         successor: { S: successor },
         ttl: { N: "3630" }
@@ -232,7 +243,7 @@ describe("an item", () => {
       yield* server().ask((dynamo) =>
         dynamo.updateItem({
           TableName: table,
-          Key: { id: { S: session.key } },
+          Key: { id: { S: session.key }, sort: { S: "session" } },
           UpdateExpression: "SET #data.b = :b",
           ExpressionAttributeNames: { "#data": "data" },
           ExpressionAttributeValues: { ":b": { BOOL: true } }
@@ -604,7 +615,7 @@ describe("a commit that expects something", () => {
       const damage = server().ask((dynamo) =>
         dynamo.updateItem({
           TableName: table,
-          Key: { id: { S: session.key } },
+          Key: { id: { S: session.key }, sort: { S: "session" } },
           UpdateExpression: "SET #data.a = :a",
           ExpressionAttributeNames: { "#data": "data" },
           ExpressionAttributeValues: { ":a": value as { readonly N: string } }

@@ -240,6 +240,18 @@ describe("an answer that is lost after the request was carried out", () => {
       assert.deepStrictEqual(yield* session.commit(adding("count", 1)), { _tag: "Gone" })
     }))
 
+  it.effect("of a new session: it is the one that the first try has stored, and there is no other", () =>
+    Effect.gen(function*() {
+      for (const options of [{}, { tellsWhatIsThere: false }]) {
+        const server = yield* startDynamo(options)
+        const store = yield* buildStore(server)
+        server.disturbs("PutItem", "loses the answer")
+        const { stored } = yield* createSession(store, { a: "1" })
+        assert.deepStrictEqual((yield* stored)!.fields, new Map([["a", "1"]]))
+        assert.lengthOf(yield* server.items(), 1)
+      }
+    }))
+
   it.effect("of a new session: the visitor gets one, with all that was put in it", () =>
     Effect.gen(function*() {
       const server = yield* serve(basicRoutes, { store: DynamoLayer.layer(dynamo().options), logger: false })

@@ -5,6 +5,7 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import type { FileBackend } from "../../../src/internal/drivers/file/backend.ts"
 import type { SessionRecord } from "../../../src/internal/record/record.ts"
 import {
   bundledScript,
@@ -22,6 +23,8 @@ import type { Said } from "../../support/fileWorker.ts"
 vi.setConfig({ testTimeout: 240_000 })
 
 const inThreeHours = () => recordUntil(Date.now() + 3 * hour)
+
+const mark = { supersededUntil: Date.now() + 3 * hour, successor: "" }
 
 describe("several processes", () => {
   it.live("1,000 increments by four processes add up, and what each of them set is there", () =>
@@ -47,29 +50,40 @@ describe("several processes", () => {
       assert.lengthOf(filesIn(location), 2, "nothing else is left in the folder")
     }))
 
-  it.live("gone is gone: a session that one process destroys does not come back while others commit to it", () =>
-    Effect.gen(function*() {
-      const { backend, location } = yield* stage
-      const keys = Array.from({ length: 20 }, newKey)
-      yield* Effect.forEach(keys, (key) => backend.create(key, inThreeHours()))
-      const workers = yield* Effect.replicateEffect(
-        startWorker({ location, task: { name: "commitUntilGone", keys } }),
-        3
-      )
-      yield* Effect.forEach(keys, (key) =>
-        Effect.gen(function*() {
-          // In the middle of the commits of all of them.
-          yield* Effect.forEach(workers, ({ hear }) => Effect.repeat(hear, { until: isCommitTo(key) }))
-          yield* backend.destroy(key)
-        }))
-      const ends = yield* Effect.forEach(workers, ({ end }) => end)
-      for (const { said, signal } of ends) {
-        assert.isNull(signal)
-        assert.isTrue(said.some(({ what }) => what === "gone"), "each has found the last session gone")
-      }
-      for (const key of keys) assert.isUndefined(yield* backend.load(key))
-      assert.deepStrictEqual(pathsIn(location).filter((path) => !path.startsWith(".")), [])
-    }))
+  it.live.each(
+    [
+      ["destroys", ({ destroy }, key) => destroy(key), undefined],
+      ["ends for its owner", ({ owners }, key) => owners.bury(key, mark), mark]
+    ] satisfies ReadonlyArray<
+      readonly [string, (backend: FileBackend, key: string) => Effect.Effect<unknown, unknown>, unknown]
+    >
+  )(
+    "gone is gone: a session that one process %s does not come back while others commit to it",
+    ([, end, left]) =>
+      Effect.gen(function*() {
+        const { backend, location } = yield* stage
+        const keys = Array.from({ length: 20 }, newKey)
+        yield* Effect.forEach(keys, (key) => backend.create(key, inThreeHours()))
+        const workers = yield* Effect.replicateEffect(
+          startWorker({ location, task: { name: "commitUntilGone", keys } }),
+          3
+        )
+        yield* Effect.forEach(keys, (key) =>
+          Effect.gen(function*() {
+            // In the middle of the commits of all of them.
+            yield* Effect.forEach(workers, ({ hear }) => Effect.repeat(hear, { until: isCommitTo(key) }))
+            yield* end(backend, key)
+          }))
+        const ends = yield* Effect.forEach(workers, ({ end }) => end)
+        for (const { said, signal } of ends) {
+          assert.isNull(signal)
+          assert.isTrue(said.some(({ what }) => what === "gone"), "each has found the last session gone")
+        }
+        for (const key of keys) assert.deepStrictEqual(yield* backend.load(key), left)
+        const paths = pathsIn(location).filter((path) => !path.startsWith("."))
+        assert.lengthOf(paths, left === undefined ? 0 : 3 * keys.length)
+      })
+  )
 })
 
 const isCommitTo = (key: string) => (said: Said) => said.what === "committed" && "key" in said && said.key === key

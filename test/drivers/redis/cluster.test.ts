@@ -11,6 +11,9 @@ import { createHash } from "node:crypto"
 import { type LoadClient, serveLoad, startLoad } from "../../support/load.ts"
 import { observe } from "../../support/observe.ts"
 import { brokenWires, countTwice } from "../../support/outages.ts"
+import * as OwnerIndex from "../../support/ownerIndex.ts"
+import * as OwnerLaws from "../../support/ownerLaws.ts"
+import { onClient, onService } from "../../support/redisBackend.ts"
 import {
   dump,
   eventually,
@@ -49,6 +52,64 @@ SessionStoreTest.suite("RedisLayer.layerClient on a Cluster", {
   }))
 })
 
+const connectCluster = (options: { readonly enableAutoPipelining?: boolean } = {}) =>
+  Effect.acquireRelease(
+    Effect.sync(() => new Cluster([...cluster().addresses], { redisOptions: { password }, ...options })),
+    (client) => Effect.sync(() => client.disconnect())
+  )
+
+/** A Cluster through the `Redis` service, which does not tell that it is one. */
+const connectService = Effect.map(connectCluster(), (client) => {
+  const send = (command: string, ...parameters: ReadonlyArray<string>) =>
+    Effect.tryPromise({
+      try: () => client.call(command, ...parameters),
+      catch: (cause) => new Redis.RedisError({ cause })
+    })
+  return { send } as unknown as Redis.Redis["Service"]
+})
+
+const backends = [
+  { client: "ioredis", open: onClient(connectCluster(), { isCluster: true }) },
+  {
+    client: "an ioredis that pipelines by itself",
+    open: onClient(connectCluster({ enableAutoPipelining: true }), { isCluster: true })
+  },
+  {
+    client: "the Redis service",
+    open: Effect.map(connectService, (service) => onService(service, { isCluster: true }))
+  }
+]
+
+for (const { client, open } of backends) {
+  OwnerIndex.suite(`Redis as a Cluster through ${client}`, { backend: open, isForSeveral: true })
+}
+
+describe("the sessions of an owner on a Cluster", () => {
+  OwnerLaws.suite(() => onClient(connectCluster(), { isCluster: true }))
+})
+
+describe.each(backends)("what is about owners, through $client,", ({ open }) => {
+  it.live("goes to the nodes that have it, without a detour", () =>
+    Effect.gen(function*() {
+      const { newHash } = OwnerIndex
+      const { create, owners, peek } = yield* open
+      const keys = Array.from({ length: 30 }, newHash)
+      const now = Date.now()
+      yield* Effect.forEach(cluster().nodes, (node) => node.command("CONFIG", "RESETSTAT"))
+      for (const key of keys) {
+        const [owner, entry] = [newHash(), OwnerIndex.entryAt(now, key)]
+        yield* owners.add(owner, entry, 1)
+        yield* create(key, { createdAt: now, touchedAt: now, expiresAt: entry.until, fields: new Map() })
+        assert.deepStrictEqual(yield* owners.list(owner, 100), [entry])
+        yield* owners.remove(owner, [entry])
+      }
+      assert.strictEqual((yield* peek(keys, ["a"])).size, keys.length)
+      for (const key of keys) yield* owners.bury(key, { supersededUntil: now + 60_000, successor: "" })
+      const errors = yield* Effect.forEach(cluster().nodes, (node) => node.command<string>("INFO", "errorstats"))
+      assert.notMatch(errors.join(""), /MOVED|CROSSSLOT/)
+    }))
+})
+
 /** The master that has the key of a client's session, as another node than the one that is gone says. */
 const masterOf = Effect.fnUntraced(function*({ cookie }: Pick<LoadClient, "cookie">, gone?: RedisServer) {
   const id = /^session=([\w-]+)\./.exec(cookie)![1]!
@@ -79,27 +140,8 @@ describe("requests to a Cluster", () => {
     }))
 })
 
-/** A Cluster through the `Redis` service, which does not tell that it is one. */
 const service = (prefix: string): StoreLayer =>
-  Layer.unwrap(
-    Effect.map(
-      Effect.acquireRelease(
-        Effect.sync(() => new Cluster([...cluster().addresses], { redisOptions: { password } })),
-        (client) => Effect.sync(() => client.disconnect())
-      ),
-      (client) => {
-        const send = (command: string, ...parameters: ReadonlyArray<string>) =>
-          Effect.tryPromise({
-            try: () => client.call(command, ...parameters),
-            catch: (cause) => new Redis.RedisError({ cause })
-          })
-        return Layer.provide(
-          RedisLayer.layerRedis({ prefix }),
-          Layer.succeed(Redis.Redis, { send } as unknown as Redis.Redis["Service"])
-        )
-      }
-    )
-  )
+  Layer.provide(RedisLayer.layerRedis({ prefix }), Layer.effect(Redis.Redis, connectService))
 
 describe.each([
   { client: "layer", store: (prefix: string) => RedisLayer.layer({ cluster: cluster().addresses, password, prefix }) },

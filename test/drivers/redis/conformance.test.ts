@@ -5,6 +5,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Layer, Schema } from "effect"
 import type { SessionStore } from "effect-session"
 import { RedisLayer, Session, SessionConfig, SessionDriver, SessionKey } from "effect-session"
+import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -16,7 +17,7 @@ import { secret } from "../../support/config.ts"
 import { observe } from "../../support/observe.ts"
 import { dump, eventually, type RedisServer, shared, startRedis, temporaryFolder } from "../../support/redisServer.ts"
 import { nodeRedis, redisClients, redisService } from "../../support/redisStore.ts"
-import { basicRoutes, Name, ok } from "../../support/routes.ts"
+import { basicRoutes, Name, ok, post } from "../../support/routes.ts"
 import { cookieNames, cookieOf, serve, type StoreLayer } from "../../support/server.ts"
 
 const redis = shared(startRedis())
@@ -30,6 +31,11 @@ const withServer = (make: (server: RedisServer) => StoreLayer): StoreLayer =>
 
 SessionStoreTest.suite("RedisLayer by URL", {
   layer: withServer(({ url }) => RedisLayer.layer({ url })),
+  dump: Effect.suspend(() => dump(redis()))
+})
+
+SessionOwnersTest.suite("RedisLayer by URL", {
+  layer: Layer.unwrap(Effect.sync(() => RedisLayer.layer({ url: redis().url }))),
   dump: Effect.suspend(() => dump(redis()))
 })
 
@@ -142,6 +148,20 @@ describe("keys", () => {
       yield* TestClock.adjust("59 minutes")
       yield* server.post("/count", { cookie })
       assert.strictEqual(yield* expiry, first + 2 * 59 * 60_000)
+    }))
+
+  it.effect("expire a minute after the session's own lifetime, if it has one", () =>
+    Effect.gen(function*() {
+      yield* setTimeOfDay
+      yield* empty
+      const remember = Session.setLifetime({ age: "30 days", absoluteAge: "90 days" })
+      const server = yield* serve(Layer.mergeAll(basicRoutes, post("/remember", remember)), {
+        store: withServer(({ url }) => RedisLayer.layer({ url })),
+        config: { maximumAge: "30 days", maximumAbsoluteAge: "90 days" }
+      })
+      const cookie = cookieOf(yield* server.post("/count"))
+      yield* server.post("/remember", { cookie })
+      yield* expectLeft(yield* onlyKey, 30 * 86_400_000 + 60_000)
     }))
 
   it.effect("of a session that never ends do not expire, in the time that Redis can count", () =>

@@ -3,7 +3,7 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import { RedisLayer, SessionConfig, SessionStore } from "effect-session"
 import { Cluster, Redis } from "ioredis"
 import { createHash } from "node:crypto"
@@ -11,6 +11,8 @@ import { Id } from "../../../src/internal/token/secret.ts"
 import { secret } from "../../support/config.ts"
 import { serveLoad } from "../../support/load.ts"
 import { observe } from "../../support/observe.ts"
+import { entryAt, hour, newHash } from "../../support/ownerIndex.ts"
+import { onClient, redisBackends } from "../../support/redisBackend.ts"
 import {
   connectNodeRedis,
   eventually,
@@ -81,7 +83,8 @@ const startPair = Effect.fnUntraced(function*(store: Store, options: RedisLayer.
   const replica = yield* startRedis({ parameters: ["--replicaof", `127.0.0.1 ${replication.port}`] })
   yield* follows(replica)
   const wire = yield* layWire(yield* freePort, master.port)
-  const layer = store(`redis://127.0.0.1:${wire.port}`, options)
+  const url = `redis://127.0.0.1:${wire.port}`
+  const layer = store(url, options)
   const server = yield* serveLoad(layer)
   const cookie = cookieOf(yield* server.post("/count"))
   yield* master.command("WAIT", "1", "1000")
@@ -103,7 +106,7 @@ const startPair = Effect.fnUntraced(function*(store: Store, options: RedisLayer.
       return body
     })
   )
-  return { catchUp, cookie, failOver, found, lag, layer, master, server }
+  return { catchUp, cookie, failOver, found, lag, layer, master, server, url }
 })
 
 describe.each(stores)("a failover to a replica that lags, through $client,", ({ store }) => {
@@ -193,10 +196,51 @@ describe.each(stores)("a failover to a replica that lags, through $client,", ({ 
     }).pipe(Effect.provide(observe().layer)))
 })
 
+describe.each(redisBackends)("ending a session of an owner, through $client,", ({ backend }) => {
+  it.live("waits for replicas, each time that it is tried: what was confirmed is not back after a failover", () =>
+    Effect.gen(function*() {
+      const { catchUp, failOver, lag, url } = yield* startPair(stores[0]!.store, {})
+      const { create, load, owners } = yield* backend(url, {
+        wait: { waitForReplicas: 1, waitAtMost: Duration.millis(200) }
+      })
+      const [there, absent] = [newHash(), newHash()]
+      const now = Date.now()
+      yield* create(there, { createdAt: now, touchedAt: now, expiresAt: now + hour, fields: new Map() })
+      yield* owners.add(newHash(), entryAt(now), undefined)
+      const mark = { supersededUntil: now + hour, successor: "" }
+      const bury = Effect.forEach([there, absent], (key) => owners.bury(key, mark))
+      yield* lag
+      for (let time = 0; time < 2; time++) {
+        assert.include(String(yield* Effect.flip(bury)), "Only 0 of 1 replicas have confirmed it in time")
+      }
+      assert.isFalse(
+        yield* owners.add(newHash(), entryAt(now), 1),
+        "which waits for none, as the session comes after it"
+      )
+      yield* catchUp
+      yield* bury
+      yield* failOver
+      for (const key of [there, absent]) {
+        yield* eventually(Effect.map(load(key), (stored) => assert.deepStrictEqual(stored, mark)))
+      }
+    }).pipe(Effect.provide(observe().layer)))
+})
+
 const keyOf = (cookie: string) => {
   const id = /^session=([\w-]+)\./.exec(cookie)![1]!
   return `sessions:${createHash("sha256").update(id).digest("base64url")}`
 }
+
+/** The key, and its slot, to the other node. */
+const moveToOther = Effect.fnUntraced(function*(nodes: readonly [RedisServer, RedisServer], key: string) {
+  const slot = `${yield* nodes[0].command<number>("CLUSTER", "KEYSLOT", key)}`
+  const [from, to] = yield* Effect.forEach(nodes, ({ command }) => command<string>("CLUSTER", "MYID"))
+  yield* nodes[1].command("CLUSTER", "SETSLOT", slot, "IMPORTING", from!)
+  yield* nodes[0].command("CLUSTER", "SETSLOT", slot, "MIGRATING", to!)
+  yield* nodes[0].command("MIGRATE", "127.0.0.1", `${nodes[1].port}`, key, "0", "5000")
+  yield* nodes[1].command("CLUSTER", "SETSLOT", slot, "NODE", to!)
+  yield* nodes[0].command("CLUSTER", "SETSLOT", slot, "NODE", to!)
+})
 
 describe("waiting for replicas", () => {
   it.live("costs a logout and a login one command more, and other requests none", () =>
@@ -250,18 +294,53 @@ describe("waiting for replicas", () => {
         RedisLayer.layer({ cluster: nodes.map(({ port }) => `127.0.0.1:${port}`), ...wait })
       )
       const cookie = cookieOf(yield* server.post("/count"))
-      const slot = `${yield* nodes[0].command<number>("CLUSTER", "KEYSLOT", keyOf(cookie))}`
-      const [from, to] = yield* Effect.forEach(nodes, ({ command }) => command<string>("CLUSTER", "MYID"))
-      yield* nodes[1].command("CLUSTER", "SETSLOT", slot, "IMPORTING", from!)
-      yield* nodes[0].command("CLUSTER", "SETSLOT", slot, "MIGRATING", to!)
-      yield* nodes[0].command("MIGRATE", "127.0.0.1", `${nodes[1].port}`, keyOf(cookie), "0", "5000")
-      yield* nodes[1].command("CLUSTER", "SETSLOT", slot, "NODE", to!)
-      yield* nodes[0].command("CLUSTER", "SETSLOT", slot, "NODE", to!)
+      yield* moveToOther(nodes, keyOf(cookie))
       assert.strictEqual((yield* server.post("/logout", { cookie })).status, 503)
       assert.include(observed.text(), "Only 0 of 1 replicas have confirmed it in time", "there are none")
       assert.strictEqual((yield* server.get("/", { cookie })).body, "{}")
     }).pipe(Effect.provide(observed.layer))
   })
+
+  it.live("on a Cluster goes by the replica of the node that has the index, as that is elsewhere than the session", () =>
+    Effect.gen(function*() {
+      const { addresses, nodes } = yield* startCluster()
+      const connect = Effect.acquireRelease(
+        Effect.sync(() => new Cluster([...addresses])),
+        (client) => Effect.sync(() => client.disconnect())
+      )
+      const { owners } = yield* onClient(connect, {
+        isCluster: true,
+        wait: { waitForReplicas: 1, waitAtMost: Duration.millis(200) }
+      })
+      const owner = newHash()
+      const slot = yield* nodes[0]!.command<number>("CLUSTER", "KEYSLOT", `sessions:owner:${owner}`)
+      const replica = nodes[3 + (slot <= 5460 ? 0 : slot <= 10_922 ? 1 : 2)]!
+      const add = owners.add(owner, entryAt(Date.now()), undefined)
+      yield* replica.pause
+      assert.include(String(yield* Effect.flip(add)), "Only 0 of 1 replicas")
+      yield* replica.goOn
+      yield* eventually(add)
+    }))
+
+  it.live("on a Cluster follows an index that has moved to another node", () =>
+    Effect.gen(function*() {
+      const nodes = yield* startSmallCluster(16_383)
+      const connect = Effect.acquireRelease(
+        Effect.sync(() => new Cluster(nodes.map(({ port }) => `redis://127.0.0.1:${port}`))),
+        (client) => Effect.sync(() => client.disconnect())
+      )
+      const { owners } = yield* onClient(connect, {
+        isCluster: true,
+        wait: { waitForReplicas: 0, waitAtMost: Duration.millis(200) }
+      })
+      const owner = newHash()
+      const now = Date.now()
+      const entries = [entryAt(now + 1), entryAt(now)]
+      yield* owners.add(owner, entries[0]!, undefined)
+      yield* moveToOther(nodes, `sessions:owner:${owner}`)
+      yield* owners.add(owner, entries[1]!, undefined)
+      assert.deepStrictEqual(yield* owners.list(owner, 100), entries)
+    }))
 
   it.live("under Sentinels goes by the replica of the master", () =>
     Effect.gen(function*() {

@@ -3,14 +3,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer } from "effect"
-import { Session, SessionConfig, SessionStore } from "effect-session"
+import { Session, SessionConfig, SessionOwners, Sessions, SessionStore } from "effect-session"
 import * as Change from "../../../src/internal/record/change.ts"
 import { setTimeOfDay } from "../../support/clock.ts"
 import { secret } from "../../support/config.ts"
 import { races } from "../../support/races.ts"
 import { monitor, shared, startRedis } from "../../support/redisServer.ts"
 import { redisClients } from "../../support/redisStore.ts"
-import { basicRoutes, Name, slowRoute } from "../../support/routes.ts"
+import { basicRoutes, Name, post, slowRoute } from "../../support/routes.ts"
 import { cookieOf, serve, type StoreLayer } from "../../support/server.ts"
 import { adding, createSession, expecting, setting } from "../../support/storedSession.ts"
 
@@ -73,6 +73,57 @@ describe.each(redisClients)("through $client, a request that", ({ store }) => {
       assert.deepStrictEqual(yield* seen, ["HGETALL", "EVALSHA", "EVAL"])
       yield* server.post("/count", { cookie })
       assert.deepStrictEqual(yield* seen, ["HGETALL", "EVALSHA"])
+    }))
+})
+
+describe.each(redisClients)("through $client, a session with an owner", ({ client, store }) => {
+  it.effect("costs one command more when it is created or gets another id, and none for a request that reads or writes", () =>
+    Effect.gen(function*() {
+      yield* setTimeOfDay
+      const context = yield* Layer.build(Layer.provideMerge(store(redis().url), SessionConfig.layer({ secret })))
+      const outside = Effect.provide(context)
+      const owner = `../..\u0000* of ${client}`
+      const login = Effect.provideService(
+        Effect.andThen(Session.setOwner(owner), Session.put(Name, "Ada")),
+        SessionOwners.SessionOwners,
+        Context.get(context, SessionOwners.SessionOwners)
+      )
+      const routes = Layer.mergeAll(
+        basicRoutes,
+        post("/in", login),
+        post("/in/anew", Effect.andThen(Session.regenerate, login))
+      )
+      const server = yield* serve(routes, { store: Layer.succeedContext(context) })
+      // Redis knows the scripts by now.
+      yield* server.post("/in")
+      yield* outside(Sessions.destroyAll(owner))
+      const begin = Effect.gen(function*() {
+        const cookie = cookieOf(yield* server.post("/count"))
+        yield* server.post("/count", { cookie })
+        return cookie
+      })
+      const first = cookieOf(yield* server.post("/in/anew", { cookie: yield* begin }))
+      const anonymous = yield* begin
+      const seen = yield* monitor(redis())
+      const second = cookieOf(yield* server.post("/in/anew", { cookie: anonymous }))
+      assert.deepStrictEqual(yield* seen, ["HGETALL", "EVALSHA", "EVALSHA"])
+      const third = cookieOf(yield* server.post("/in"))
+      assert.deepStrictEqual(yield* seen, ["EVALSHA", "EVALSHA"])
+      yield* server.get("/", { cookie: third })
+      assert.deepStrictEqual(yield* seen, ["HGETALL"])
+      yield* server.post("/count", { cookie: third })
+      assert.deepStrictEqual(yield* seen, ["HGETALL", "EVALSHA"])
+      const { sessions } = yield* outside(Sessions.list(owner))
+      assert.strictEqual(sessions.length, 3)
+      assert.deepStrictEqual(yield* seen, ["ZRANGEBYSCORE", "HMGET", "HMGET", "HMGET"])
+      assert.strictEqual(yield* outside(Sessions.destroyAll(owner)), 3)
+      const end = ["ZRANGEBYSCORE", "HMGET", "HMGET", "HMGET", "EVALSHA", "EVALSHA", "EVALSHA", "ZREM"]
+      assert.deepStrictEqual(yield* seen, [...end, "ZRANGEBYSCORE"], "and once more, whether there are others now")
+      for (const cookie of [first, second, third]) {
+        assert.strictEqual((yield* server.get("/", { cookie })).body, "{}")
+      }
+      const keys = yield* redis().command<ReadonlyArray<string>>("KEYS", "*")
+      assert.isFalse(keys.some((key) => key.includes("..")))
     }))
 })
 

@@ -15,6 +15,8 @@ import { createClient } from "redis"
 import * as Change from "../../../src/internal/record/change.ts"
 import { errorIn, secret } from "../../support/config.ts"
 import { observe } from "../../support/observe.ts"
+import { entryAt, newHash } from "../../support/ownerIndex.ts"
+import { redisBackends } from "../../support/redisBackend.ts"
 import {
   eventually,
   freePort,
@@ -400,6 +402,29 @@ const connectIoRedis = (
     (client) => Effect.sync(() => client.disconnect())
   )
 
+/** The commands that Redis has refused for want of rights. */
+const refusedBy = (redis: RedisServer) =>
+  Effect.map(redis.command<ReadonlyArray<ReadonlyArray<string>>>("ACL", "LOG"), (refused) => {
+    const commands = refused.map((entry) => entry[entry.indexOf("object") + 1]!)
+    // The clients tell their names and versions; they don't mind if they may not.
+    return commands.filter((command) => !command.startsWith("client|"))
+  })
+
+/** All that the driver does for owners. */
+const useOwners = ({ create, owners, peek }: SessionStore.Backend) =>
+  Effect.gen(function*() {
+    assert(owners !== undefined && peek !== undefined)
+    const [owner, key] = [newHash(), newHash()]
+    const entry = entryAt(Date.now(), key)
+    yield* owners.add(owner, { ...entryAt(0), until: 1 }, undefined)
+    yield* owners.add(owner, entry, 1)
+    assert.deepStrictEqual(yield* owners.list(owner, 10), [entry])
+    yield* create(key, { createdAt: 0, touchedAt: 0, expiresAt: entry.until, fields: new Map() })
+    yield* owners.bury(key, { supersededUntil: entry.until, successor: "" })
+    assert.strictEqual((yield* peek([key], [])).size, 1)
+    yield* owners.remove(owner, [entry])
+  })
+
 const withoutRight = documentedRights.filter((right) => !/~|cluster|info|ping|select|wait/.test(right))
 
 const startThrough = (client: typeof clients[number], url: string, options?: RedisLayer.ClientOptions) =>
@@ -551,11 +576,20 @@ describe("a store starts with", () => {
         }
         assert.strictEqual((yield* session.regenerate(expecting({ a: "1", b: "1" }, Change.none)))._tag, "Written")
         yield* session.destroy
-        const refused = yield* open.command<ReadonlyArray<ReadonlyArray<string>>>("ACL", "LOG")
-        const commands = refused.map((entry) => entry[entry.indexOf("object") + 1]!)
-        // The clients tell their names and versions; they don't mind if they may not.
-        assert.deepStrictEqual(commands.filter((command) => !command.startsWith("client|")), [])
+        assert.deepStrictEqual(yield* refusedBy(open), [])
       }).pipe(Effect.provide(observe().layer))
+  )
+
+  it.live.each(redisBackends)(
+    "a user who may do what the documentation lists, who can do all that is about owners as well, through $client",
+    ({ backend }) =>
+      Effect.gen(function*() {
+        const { open } = servers()
+        yield* allow(open, "owners", documentedRights)
+        yield* open.command("ACL", "LOG", "RESET")
+        yield* useOwners(yield* backend(at(open, `owners:${password}@`)))
+        assert.deepStrictEqual(yield* refusedBy(open), [])
+      })
   )
 
   describe("IPv6, an address", () => {

@@ -4,6 +4,7 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, String } from "effect"
 import { SessionStore, type SqlLayer } from "effect-session"
+import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { SqlClient } from "effect/sql/SqlClient"
 import { inspect } from "node:util"
@@ -79,4 +80,23 @@ SessionStoreTest.suite("SqlLayer on SQLite", { layer: sqlStore(sqliteClient()) }
 
 SessionStoreTest.suite("SqlLayer on SQLite, where a session is superseded in a step of its own", {
   layer: stepByStep(sqliteClient(), sqlite)
+})
+
+// -----------------------------------------------------------------------------
+// owners
+// -----------------------------------------------------------------------------
+
+SessionOwnersTest.suite("SqlLayer on PostgreSQL", { layer: onPostgres({}), dump })
+
+SessionOwnersTest.suite("SqlLayer on a PostgreSQL where transactions are serializable by default", {
+  layer: onPostgres({ startupParameters: { default_transaction_isolation: "serializable" } })
+})
+
+SessionOwnersTest.suite("SqlLayer on MariaDB", {
+  layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client())))
+})
+
+SessionOwnersTest.suite("SqlLayer on SQLite", {
+  layer: sqlStore(sqliteClient()),
+  skip: ["a login is in the list at once, also that of another server"]
 })

@@ -11,6 +11,7 @@ import { make as makeClient, SqlClient } from "effect/sql/SqlClient"
 import * as Statement from "effect/sql/Statement"
 import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
+import * as SqlBackend from "../../../src/internal/drivers/sql/backend.ts"
 import { mysql } from "../../../src/internal/drivers/sql/mysql.ts"
 import { postgresql } from "../../../src/internal/drivers/sql/postgresql.ts"
 import { sqlite } from "../../../src/internal/drivers/sql/sqlite.ts"
@@ -313,20 +314,20 @@ describe("the table", () => {
         yield* Effect.gen(function*() {
           const sql = yield* SqlClient
           for (const damaged of [...texts, "null", "[1]", "3", "\"text\""]) {
-            const { create, load, regenerate, touch, update, updateIf } = yield* newSession
+            const { create, id, load, regenerate, touch, update, updateIf } = yield* newSession
             yield* create
             yield* sql`UPDATE damaged SET fields = ${damaged}`
-            assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown" })
+            assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown", id })
             yield* touch
             assert.strictEqual((yield* update("name"))._tag, "Gone")
             assert.strictEqual((yield* updateIf(`"Ada"`))._tag, "Gone")
             assert.strictEqual((yield* regenerate)._tag, "Gone")
             yield* sql`DELETE FROM damaged`
           }
-          const { create, load } = yield* newSession
+          const { create, id, load } = yield* newSession
           yield* create
           yield* sql`UPDATE damaged SET fields = '{"name":1}'`
-          assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown" })
+          assert.deepStrictEqual(yield* load, { _tag: "NotFound", reason: "unknown", id })
         }).pipe(Effect.provide(storeOn(Layer.succeedContext(context), { table })))
       })
   )
@@ -361,9 +362,20 @@ describe("the table", () => {
           yield* destroy
           assert.strictEqual((yield* stored).length, 1, "what is left says that the session was regenerated")
           const sql = yield* SqlClient
-          const indexes = yield* sql`SELECT 1 FROM pg_indexes
-            WHERE schemaname = coalesce(${schema ?? null}, current_schema()) AND indexdef LIKE '%(expires_at)'`
-          assert.strictEqual(indexes.length, 1)
+          const { owners, peek } = SqlBackend.make(sql, postgresql, table)
+          const entry = { key: "a", at: 1, until: 2 }
+          yield* owners!.add("me", entry, undefined)
+          yield* owners!.bury("a", { supersededUntil: 2, successor: "" })
+          assert.deepStrictEqual(yield* owners!.list("me", 10), [entry])
+          assert.deepStrictEqual([...yield* peek!(["a"], [])], [["a", { supersededUntil: 2, successor: "" }]])
+          const indexes = yield* sql<{ readonly tablename: string }>`SELECT tablename FROM pg_indexes
+            WHERE schemaname = coalesce(${
+            schema ?? null
+          }, current_schema()) AND indexdef LIKE '%(expires_at)' ORDER BY 1`
+          assert.deepStrictEqual(
+            indexes.map(({ tablename }) => tablename),
+            [name, `owners_of_${name}`].map(shortened).toSorted()
+          )
         }),
         { table },
         prepare
@@ -372,9 +384,12 @@ describe("the table", () => {
   }
 })
 
+/** As PostgreSQL cuts off what is too long, between two characters. */
+const shortened = (name: string): string => new TextDecoder().decode(new TextEncoder().encode(name).slice(0, 63))
+
 const quoted = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
 
-it.effect("SQLite has the table, and its index, in the schema that its name begins with", () =>
+it.effect("SQLite has the tables, and their indexes, in the schema that the name begins with", () =>
   Effect.gen(function*() {
     const table = "auth.sessions"
     const context = yield* Layer.build(sqliteClient())
@@ -387,7 +402,7 @@ it.effect("SQLite has the table, and its index, in the schema that its name begi
       assert.deepStrictEqual(
         (yield* rows<{ readonly name: string }>("SELECT name FROM auth.sqlite_schema WHERE sql IS NOT NULL"))
           .map(({ name }) => name),
-        ["sessions", "idx_sessions_expires_at"]
+        ["sessions", "idx_sessions_expires_at", "owners_of_sessions", "idx_owners_of_sessions_expires_at"]
       )
     }).pipe(Effect.provide(storeOn(Layer.succeedContext(context), { table })))
   }))
@@ -414,7 +429,7 @@ describe("the migration", () => {
       const byMigration = yield* describedAfter(SqlLayer.migration())
       const byFile = yield* describedAfter(Effect.forEach(statementsIn("postgresql"), rows))
       assert.deepStrictEqual(byMigration, byFile)
-      assert.deepStrictEqual(byFile.map((rows) => rows.length), [6, 2])
+      assert.deepStrictEqual(byFile.map((rows) => rows.length), [10, 4])
     }))
 
   const dialects = [
@@ -445,7 +460,7 @@ describe("the migration", () => {
       const client = yield* newClient
       const runs = Array.from({ length: 8 }, () => Effect.provide(SqlLayer.migration(), client))
       yield* Effect.all(runs, { concurrency: "unbounded" })
-      assert.strictEqual((yield* Effect.provide(description, client))[0].length, 6)
+      assert.strictEqual((yield* Effect.provide(description, client))[0].length, 10)
     }))
 
   it.effect("is one for the Migrator of effect/sql", () =>
@@ -493,7 +508,7 @@ describe("a server does not start", () => {
     Effect.gen(function*() {
       assert.strictEqual(
         yield* mistakeOn(yield* newClient),
-        `store.table (SESSION_STORE_TABLE): found "effect_sessions". It is not there, or not a table of sessions: ` +
+        `store.table (SESSION_STORE_TABLE): found "effect_sessions". Its tables are not there, or not those of sessions: ` +
           `relation "effect_sessions" does not exist. ${howTo}`
       )
     }))
@@ -502,7 +517,7 @@ describe("a server does not start", () => {
     Effect.gen(function*() {
       assert.strictEqual(
         yield* mistakeOn(sqliteClient(), { table: "sessions" }),
-        `store.table (SESSION_STORE_TABLE): found "sessions". It is not there, or not a table of sessions: ` +
+        `store.table (SESSION_STORE_TABLE): found "sessions". Its tables are not there, or not those of sessions: ` +
           `no such table: sessions. ${howTo}`
       )
     }))
@@ -511,9 +526,18 @@ describe("a server does not start", () => {
     Effect.gen(function*() {
       assert.strictEqual(
         yield* mistakeOn(mariadb().client(), { table: "missing" }),
-        `store.table (SESSION_STORE_TABLE): found "missing". It is not there, or not a table of sessions: ` +
+        `store.table (SESSION_STORE_TABLE): found "missing". Its tables are not there, or not those of sessions: ` +
           `Table 'sessions.missing' doesn't exist. ${howTo}`
       )
+    }))
+
+  it.effect("without the table of the owners, as it was made by an earlier version, and says the same", () =>
+    Effect.gen(function*() {
+      const client = yield* newClient
+      yield* Effect.provide(Effect.andThen(SqlLayer.migration(), rows("DROP TABLE owners_of_effect_sessions")), client)
+      assert.include(yield* mistakeOn(client), `relation "owners_of_effect_sessions" does not exist. ${howTo}`)
+      yield* Effect.provide(SqlLayer.migration(), client)
+      assert.isUndefined(yield* mistakeOn(client).pipe(Effect.catchDefect(() => Effect.undefined)))
     }))
 
   it.effect("with a table of something else", () =>
@@ -556,27 +580,28 @@ describe("a server does not start", () => {
       yield* Effect.provide(SqlLayer.migration(), clientOn(schema))
       yield* server().query("CREATE ROLE clerk LOGIN")
       yield* server().query(`GRANT USAGE ON SCHEMA ${schema} TO clerk`)
-      yield* server().query(`GRANT SELECT ON ${schema}.effect_sessions TO clerk`)
       const mistake = mistakeOn(clientOn(schema, { username: "clerk" }))
-      const explanation =
-        "The user needs SELECT, INSERT, UPDATE and DELETE on the table, on a server that takes changes"
+      const found = `store.table (SESSION_STORE_TABLE): found "effect_sessions".`
+      const explanation = "The user needs SELECT, INSERT, UPDATE and DELETE on effect_sessions " +
+        "and on owners_of_effect_sessions, on a server that takes changes"
+      const tables = ["effect_sessions", "owners_of_effect_sessions"]
+      for (const table of tables) {
+        assert.strictEqual(yield* mistake, `${found} It can't be read: permission denied for table ${table}`)
+        yield* server().query(`GRANT SELECT ON ${schema}.${table} TO clerk`)
+      }
+      const all = `${found} The database refuses INSERT, UPDATE, DELETE: permission denied for table `
       assert.strictEqual(
         yield* mistake,
-        `store.table (SESSION_STORE_TABLE): found "effect_sessions". The database refuses INSERT, UPDATE, ` +
-          `DELETE: permission denied for table effect_sessions. ${explanation}`
+        `${all}effect_sessions; permission denied for table ${tables[1]}. ${explanation}`
       )
-      const missing = [
-        ["INSERT", "INSERT"],
-        ["UPDATE", "UPDATE"],
-        ["DELETE", "DELETE"]
-      ] as const
-      for (const [right, statements] of missing) {
-        yield* server().query(`GRANT INSERT, UPDATE, DELETE ON ${schema}.effect_sessions TO clerk`)
-        yield* server().query(`REVOKE ${right} ON ${schema}.effect_sessions FROM clerk`)
-        assert.include(
-          yield* mistake,
-          `refuses ${statements}: permission denied for table effect_sessions. ${explanation}`
-        )
+      for (const table of tables) {
+        for (const right of ["INSERT", "UPDATE", "DELETE"]) {
+          for (const table of tables) {
+            yield* server().query(`GRANT INSERT, UPDATE, DELETE ON ${schema}.${table} TO clerk`)
+          }
+          yield* server().query(`REVOKE ${right} ON ${schema}.${table} FROM clerk`)
+          assert.include(yield* mistake, `refuses ${right}: permission denied for table ${table}. ${explanation}`)
+        }
       }
     }))
 
@@ -656,7 +681,12 @@ describe("the rights in the documentation", () => {
       yield* server().query("REVOKE ALL ON SCHEMA public FROM PUBLIC")
       const statements = grants!.split(";").map((statement) => statement.trim()).filter((statement) => statement !== "")
       for (const statement of statements) yield* server().query(statement)
-      const left = Effect.map(server().query("SELECT * FROM public.effect_sessions"), ({ length }) => length)
+      const left = Effect.map(
+        server().query(
+          "SELECT key FROM public.effect_sessions UNION ALL SELECT key FROM public.owners_of_effect_sessions"
+        ),
+        ({ length }) => length
+      )
       yield* Effect.provide(
         Effect.gen(function*() {
           const { create, load, regenerate, touch } = yield* newSession
@@ -669,7 +699,16 @@ describe("the rights in the documentation", () => {
           yield* another.update("count")
           yield* another.destroy
           assert.strictEqual((yield* another.load)._tag, "NotFound")
-          assert.strictEqual(yield* left, 2)
+          const { owners, peek } = SqlBackend.make(yield* SqlClient, postgresql, "effect_sessions")
+          assert(owners !== undefined && peek !== undefined)
+          const entry = { key: "a", at: 0, until: 1 }
+          assert.isFalse(yield* owners.add("me", entry, 1))
+          assert.isTrue(yield* owners.add("me", { ...entry, key: "b" }, 1))
+          yield* owners.bury("a", { supersededUntil: 1, successor: "" })
+          assert.strictEqual((yield* peek(["a", "b"], ["~owner"])).size, 1)
+          yield* owners.remove("me", [entry])
+          assert.strictEqual((yield* owners.list("me", 10)).length, 1)
+          assert.strictEqual(yield* left, 4)
           // The sweeper may delete as well.
           yield* TestClock.adjust("1 hour").pipe(
             Effect.andThen(TestClock.withLive(Effect.sleep("20 millis"))),
@@ -762,6 +801,21 @@ describe("the sweeper", () => {
         yield* expectKeys("new", "old")
         yield* TestClock.adjust("10 minutes")
         yield* expectKeys("new")
+      })
+    ))
+
+  it.effect("deletes the entries of owners whose time was over more than an hour ago, and no others", () =>
+    withSweeper(
+      Effect.gen(function*() {
+        const enterUntil = (key: string, minutes: number) =>
+          rows(`INSERT INTO owners_of_effect_sessions VALUES ('me', 0, '${key}', ${minutes * 60_000})`)
+        yield* enterUntil("a", -50)
+        yield* enterUntil("b", -49.999)
+        yield* insertUntil("swept after it", -50)
+        yield* TestClock.adjust("10 minutes")
+        yield* expectKeys()
+        const entries = yield* rows<{ readonly key: string }>("SELECT key FROM owners_of_effect_sessions")
+        assert.deepStrictEqual(entries.map(({ key }) => key), ["b"])
       })
     ))
 

@@ -10,7 +10,7 @@ import type { Gone, Loaded, Operations, Written } from "../../../SessionStore.ts
 import * as Expiry from "../../record/expiry.ts"
 import { linesOf } from "../../record/lazyFields.ts"
 import * as Record from "../../record/record.ts"
-import { gone, notFound, superseded, written } from "../../store/answers.ts"
+import { expired, gone, notOurs, superseded, unknown, written } from "../../store/answers.ts"
 import * as Capacity from "../../token/capacity.ts"
 import * as KeyRing from "../../token/keyRing.ts"
 import * as Seal from "../../token/seal.ts"
@@ -90,11 +90,12 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
     Effect.withFiber((fiber) => {
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const session = token.length > capacity ? undefined : open(token)
-      if (session === undefined) return Effect.succeed(isSealed(token) ? notFound.tampered : notFound.malformed)
-      if (expiry.isExpired(session.record, now)) return Effect.succeed(notFound.expired)
-      return Effect.mapEager(revocations.find(session.id.key), (revocation): Loaded => {
+      if (session === undefined) return Effect.succeed(isSealed(token) ? notOurs.tampered : notOurs.malformed)
+      const { id, record } = session
+      if (expiry.isExpired(record, now)) return Effect.succeed(expired(id, record))
+      return Effect.mapEager(revocations.find(id.key), (revocation): Loaded => {
         if (revocation === undefined) return toLoaded(session)
-        return now < revocation.supersededUntil ? superseded : notFound.unknown
+        return now < revocation.supersededUntil ? superseded(id) : unknown(id)
       })
     })
 
@@ -103,6 +104,18 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
     id,
     record,
     renewed: outdated ? new Token(tokenOf(id, record)) : undefined
+  })
+
+  /** Whether a session has expired, only its cookie knows. */
+  const look = Effect.fnUntraced(function*(keys: ReadonlyArray<string>) {
+    const now = yield* Clock.currentTimeMillis
+    const current = new Map<string, string>()
+    for (const key of keys) {
+      const revocation = yield* revocations.find(key)
+      const next = revocation === undefined ? key : now < revocation.supersededUntil ? revocation.successor : undefined
+      if (next !== undefined) current.set(key, next)
+    }
+    return current
   })
 
   return {
@@ -114,7 +127,8 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
     touch: update,
     regenerate: (id, newId, record) =>
       unlessRevoked(id, () => Effect.tap(seal(newId, record), () => supersede(id, newId, record))),
-    destroy: (id, record) => Effect.suspend(() => destroy(id.key, record))
+    destroy: (id, record) => Effect.suspend(() => destroy(id.key, record)),
+    look
   }
 }
 

@@ -1,15 +1,13 @@
 /**
- * The AWS SDK as the client of the DynamoDB driver: loaded when the Layer is built, tried out once, and with errors that
- * say what is wrong without the keys that the SDK's own may quote.
+ * The AWS SDK as the client of the DynamoDB driver: loaded when the Layer is built, and with errors that say what is wrong
+ * without the keys that the SDK's own may quote.
  */
 import type * as Aws from "@aws-sdk/client-dynamodb"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { type ConfigMistake, SessionConfigError } from "../../../SessionError.ts"
-import * as TimeLimit from "../../concurrency/timeLimit.ts"
+import { SessionConfigError } from "../../../SessionError.ts"
 import * as Setting from "../../config/settings.ts"
 
 /** What the driver uses of a client of the AWS SDK. */
@@ -52,6 +50,9 @@ export type Operation =
   | "PutItem"
   | "UpdateItem"
   | "DeleteItem"
+  | "Query"
+  | "BatchGetItem"
+  | "BatchWriteItem"
   | "CreateTable"
   | "DescribeTable"
   | "DescribeTimeToLive"
@@ -60,7 +61,18 @@ export type Operation =
 export interface Answer {
   readonly Item?: Item
   readonly Attributes?: Item
-  readonly Table?: { readonly TableStatus?: string }
+  readonly Items?: ReadonlyArray<Item>
+  readonly Count?: number
+  readonly LastEvaluatedKey?: Item
+  readonly Responses?: { readonly [table: string]: ReadonlyArray<Item> }
+  readonly UnprocessedKeys?: { readonly [table: string]: { readonly Keys: ReadonlyArray<Item> } }
+  readonly UnprocessedItems?: {
+    readonly [table: string]: ReadonlyArray<{ readonly DeleteRequest: { readonly Key: Item } }>
+  }
+  readonly Table?: {
+    readonly TableStatus?: string
+    readonly KeySchema?: ReadonlyArray<{ readonly AttributeName?: string }>
+  }
   readonly TimeToLiveDescription?: { readonly TimeToLiveStatus?: string; readonly AttributeName?: string }
 }
 
@@ -150,7 +162,7 @@ const describe = (code: string, operation: Operation, table: string, message: st
   return `${operation} on "${table}" failed: ${code === message ? code : `${code}, ${message}`}`
 }
 
-const denial = "AccessDeniedException"
+export const denial = "AccessDeniedException"
 
 const isThrottling = (code: string): boolean => throttling.has(code)
 
@@ -160,7 +172,7 @@ const throttling: ReadonlySet<string> = new Set([
   "ThrottlingException"
 ])
 
-const isRefusal = (code: string): boolean => refusals.has(code)
+export const isRefusal = (code: string): boolean => refusals.has(code)
 
 const refusals: ReadonlySet<string> = new Set([
   "ExpiredTokenException",
@@ -171,7 +183,7 @@ const refusals: ReadonlySet<string> = new Set([
 ])
 
 /** It has answered, and may do better soon. */
-const isPassing = (code: string): boolean =>
+export const isPassing = (code: string): boolean =>
   isThrottling(code) || code === "InternalServerError" || code.startsWith("ServiceUnavailable")
 
 // -----------------------------------------------------------------------------
@@ -241,150 +253,3 @@ const findRegion = ({ DynamoDBClient }: Sdk): Effect.Effect<string, SessionConfi
         )
     )
   )
-
-// -----------------------------------------------------------------------------
-// at the start
-// -----------------------------------------------------------------------------
-
-/**
- * Tries all that the driver does on an item that is never there, on the condition that it is: that changes nothing, and tells
- * whether the table and its key are as they should be, and whether the role may write.
- */
-export const tryOut = (
-  dynamo: Dynamo,
-  connection: Connection,
-  prefix: string,
-  timeLimit: Duration.Duration
-): Effect.Effect<void, SessionConfigError> => {
-  const TableName = connection.table
-  const item = { id: { S: `${prefix}~` } }
-  const isThere = { ConditionExpression: "attribute_exists(id)" }
-  const ask = (operation: Operation, input: object) =>
-    dynamo.send(operation, { TableName, ...input }).pipe(
-      Effect.timeoutOrElse({
-        duration: timeLimit,
-        orElse: () => Effect.fail(new DynamoError("TimeoutError", TimeLimit.noAnswer(timeLimit).message, 1))
-      }),
-      Effect.asVoid
-    )
-  const write = (operation: Operation, input: object) =>
-    Effect.match(ask(operation, { ...input, ...isThere }), {
-      onFailure: (error) => error.code === "ConditionalCheckFailedException" ? [] : [{ operation, error }],
-      onSuccess: () => []
-    })
-  const writes = Effect.all([
-    write("PutItem", { Item: item }),
-    write("UpdateItem", {
-      Key: item,
-      UpdateExpression: "SET touchedAt=:now",
-      ExpressionAttributeValues: { ":now": { N: "0" } }
-    }),
-    write("DeleteItem", { Key: item })
-  ], { concurrency: "unbounded" })
-  return ask("GetItem", { Key: item, ConsistentRead: true }).pipe(
-    Effect.andThen(writes),
-    Effect.flatMap((failures) => {
-      const failed = failures.flat()
-      const denied = failed.filter(({ error }) => error.code === denial)
-      if (denied.length > 0) return Effect.fail(denialOf(denied.map(({ operation }) => operation), denied[0]!.error))
-      return failed.length > 0 ? Effect.fail(failed[0]!.error) : Effect.void
-    }),
-    Effect.catch((error) =>
-      isPassing(error.code)
-        ? Effect.logWarning("DynamoDB is there, but did not answer the first request", error)
-        : failedWith(connection, error)
-    )
-  )
-}
-
-/** One error for all that are not permitted. */
-const denialOf = (operations: ReadonlyArray<Operation>, { message }: DynamoError): DynamoError => {
-  const names = operations.map((operation) => `dynamodb:${operation}`).join(", ")
-  return new DynamoError(denial, message.replace(`dynamodb:${operations[0]}`, names), 1)
-}
-
-const failedWith = (connection: Connection, error: DynamoError): Effect.Effect<never, SessionConfigError> =>
-  Effect.fail(new SessionConfigError({ mistakes: [explain(connection, error)] }))
-
-/** Which setting to look at. */
-const explain = (
-  { credentials, endpoint, region, table }: Connection,
-  { code, message }: DynamoError
-): ConfigMistake => {
-  const atTable = (write: string) => Setting.mistake(["store", "table"], table, write)
-  const atCredentials = (write: string) =>
-    Setting.mistake(["store", "aws", "accessKeyId"], credentials?.accessKeyId, write)
-  if (code === "ResourceNotFoundException") {
-    return atTable(
-      `There is no such table in ${
-        region ?? "the region"
-      }, or not yet. Write the name of a table with the hash key "id"; ` +
-        "`DynamoLayer.createTable` makes one"
-    )
-  }
-  if (code === denial) {
-    return atTable(
-      `${message}. A server needs GetItem, PutItem, UpdateItem and DeleteItem; \`DynamoLayer.createTable\` needs ` +
-        "CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive"
-    )
-  }
-  if (code === "ValidationException" && /key/.test(message)) {
-    return atTable(`Its key must be "id", a string, and nothing else. ${message}`)
-  }
-  if (code === "CredentialsProviderError") {
-    return atCredentials(`${message}. Write the keys here or in AWS_ACCESS_KEY_ID, or run where there is a role`)
-  }
-  if (isRefusal(code)) return atCredentials(`${message}. Write the keys of a user who may use the table`)
-  if (code.endsWith("Exception")) return atTable(message)
-  const write = `No DynamoDB answers there: ${message}`
-  if (endpoint !== undefined) return Setting.mistake(["store", "endpoint"], endpoint, write)
-  if (region !== undefined) return Setting.mistake(["store", "aws", "region"], region, write)
-  return atTable(message)
-}
-
-// -----------------------------------------------------------------------------
-// the table
-// -----------------------------------------------------------------------------
-
-/** Makes the table and waits for it; switches its TTL on. What is there already stays. */
-export const createTable = (
-  dynamo: Dynamo,
-  connection: Connection,
-  ttlAttribute: string
-): Effect.Effect<void, SessionConfigError> => {
-  const TableName = connection.table
-  const create = dynamo.send("CreateTable", {
-    TableName,
-    AttributeDefinitions: [{ AttributeName: "id", AttributeType: "S" }],
-    KeySchema: [{ AttributeName: "id", KeyType: "HASH" }],
-    BillingMode: "PAY_PER_REQUEST"
-  })
-  const isActive = dynamo.send("DescribeTable", { TableName }).pipe(
-    Effect.map(({ Table }) => Table?.TableStatus === "ACTIVE"),
-    // A table that was made a moment ago need not be known everywhere.
-    Effect.catchIf(({ code }) => code === "ResourceNotFoundException", () => Effect.succeed(false))
-  )
-  const switchOn = dynamo.send("UpdateTimeToLive", {
-    TableName,
-    TimeToLiveSpecification: { AttributeName: ttlAttribute, Enabled: true }
-  })
-  return Effect.gen(function*() {
-    yield* Effect.catchIf(create, ({ code }) => code === "ResourceInUseException", () => Effect.void)
-    yield* Effect.repeat(isActive, { schedule: Schedule.spaced("1 second"), until: (isActive) => isActive }).pipe(
-      Effect.timeoutOrElse({
-        duration: "5 minutes",
-        orElse: () => Effect.fail(new DynamoError("TimeoutException", "It is not ready after 5 minutes", 1))
-      })
-    )
-    const { TimeToLiveDescription: ttl } = yield* dynamo.send("DescribeTimeToLive", { TableName })
-    const isOn = ttl?.TimeToLiveStatus?.startsWith("ENABL") && ttl.AttributeName === ttlAttribute
-    if (!isOn) yield* switchOn
-  }).pipe(
-    // Stand-ins for development, which have no TTL.
-    Effect.catchIf(
-      ({ code }) => code === "UnknownOperationException",
-      () => Effect.logWarning(`The table "${TableName}" is there, but this DynamoDB has no time to live`)
-    ),
-    Effect.catch((error) => failedWith(connection, error))
-  )
-}

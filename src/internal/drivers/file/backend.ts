@@ -12,6 +12,10 @@
  * look again. There is no lock that a crashed process could leave behind, no reader ever sees half a file, and as nothing
  * but creating makes a pointer, what is gone can't come back.
  *
+ * A session that its owner has ended has the mark of that as its next version. If there is none, or it is just coming or
+ * going, there is a file in the place of the folder: nobody can make that folder then, and nobody takes the file for one, as
+ * folders are moved away by a name that ends with a separator.
+ *
  * For the same reasons, a change needs not read again what a request has loaded: if the pointer can be renamed, that is what
  * is stored. A load takes 9 system calls, and a commit after it 8, of which one waits for the disk.
  */
@@ -20,15 +24,20 @@ import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Crypto from "node:crypto"
-import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, Conflict, OwnerIndex, SupersededRecord } from "../../../SessionStore.ts"
 import * as KeyLock from "../../concurrency/keyLock.ts"
 import * as Change from "../../record/change.ts"
 import type { Fields, SessionRecord } from "../../record/record.ts"
 import { conflict, isConflict } from "../../store/answers.ts"
+import * as Peek from "../../store/peek.ts"
 import * as Identifier from "../../token/identifier.ts"
 import * as Document from "./document.ts"
+import * as Files from "./files.ts"
+import * as FileIndex from "./ownerIndex.ts"
 
 export interface FileBackend extends Backend {
+  readonly owners: OwnerIndex
+
   /** Fails if nothing can be written. Rights alone do not tell: the disk may be read-only, and root may do anything. */
   readonly tryOut: Effect.Effect<void, PlatformError>
 
@@ -54,6 +63,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   const loaded = new Map<string, Present<SessionRecord>>()
   // By hand, as `path.join` allocates 0.6 kB for each path.
   const inLocation = (name: string) => location + path.sep + name
+  const folderOf = (key: string) => location + path.sep + key + path.sep
   const inFolder = (key: string, name: string) => location + path.sep + key + path.sep + name
   const temporary = () => `.${Crypto.randomUUID()}`
 
@@ -63,12 +73,27 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   // reading
   // ---------------------------------------------------------------------------
 
-  const read = (key: string, seen?: string): Effect.Effect<Present | undefined, PlatformError> =>
-    Effect.flatMap(unlessMissing(fs.readDirectory(inLocation(key))), (names) => {
-      if (names === undefined) return Effect.undefined
+  /** What is in the folder of a session, or the mark that is in its place. */
+  const look = (key: string): Effect.Effect<ReadonlyArray<string> | SupersededRecord | undefined, PlatformError> =>
+    Effect.catchIf(
+      fs.readDirectory(inLocation(key)),
+      Files.isGone,
+      (error) => Files.isMissing(error) ? Effect.undefined : readMark(key, error)
+    )
+
+  const readMark = (key: string, otherwise: PlatformError) =>
+    Effect.flatMap(Files.unlessGone(fs.readFileString(inLocation(key))), (text) => {
+      if (text === undefined) return Effect.undefined
+      const mark = Document.decodeMark(text)
+      return mark === undefined ? Effect.fail(otherwise) : Effect.succeed(mark)
+    })
+
+  const read = (key: string, seen?: string): Effect.Effect<Present | SupersededRecord | undefined, PlatformError> =>
+    Effect.flatMap(look(key), (names) => {
+      if (names === undefined || "successor" in names) return Effect.succeed(names)
       const pointer = pointerIn(names)
       if (pointer === undefined) return readAgain(key, "", seen)
-      return Effect.flatMap(unlessMissing(fs.readFileString(inFolder(key, fileOf(pointer.version)))), (text) => {
+      return Effect.flatMap(Files.unlessGone(fs.readFileString(inFolder(key, fileOf(pointer.version)))), (text) => {
         if (text === undefined) return readAgain(key, pointer.name, seen)
         const document = Document.decode(text, checksumOf(pointer.version))
         return document === undefined
@@ -84,8 +109,8 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   const load = (key: string) =>
     Effect.map(read(key), (present) => {
       loaded.delete(key)
-      if (present !== undefined && isSession(present)) remember(key, present)
-      return present?.record
+      if (isSession(present)) remember(key, present)
+      return recordOf(present)
     })
 
   const remember = (key: string, present: Present<SessionRecord>) => {
@@ -100,7 +125,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
         Effect.logWarning("A session file does not parse. It is put aside, and is no session"),
         { folder }
       ),
-      Effect.ignore(fs.rename(inLocation(key), inLocation(folder)))
+      Effect.ignore(fs.rename(folderOf(key), inLocation(folder)))
     )
   }
 
@@ -138,7 +163,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   const create = (key: string, record: SessionRecord) =>
     Effect.catchIf(
       tryToCreate(key, record),
-      isMissing,
+      Files.isGone,
       () => Effect.andThen(makeAgain, tryToCreate(key, record))
     )
 
@@ -151,14 +176,20 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       fs.writeFile(pointer, new Uint8Array(), { flag: "wx", mode: 0o600 })
     )
     return fs.makeDirectory(inLocation(key), { mode: 0o700 }).pipe(
-      Effect.andThen(Effect.onError(fill, () => remove(inLocation(key)))),
+      Effect.andThen(Effect.onError(fill, () => Effect.ignore(moveAway(key)))),
       Effect.as(true),
-      Effect.catchIf(isTaken, () => Effect.succeed(false)),
+      Effect.catchIf(Files.isTaken, () => Effect.succeed(false)),
       Effect.uninterruptible
     )
   }
 
-  /** Fails with NotFound if another process was faster, or the session is gone. */
+  /** The folder, and never the mark in its place. */
+  const moveAway = (key: string) => {
+    const rubbish = inLocation(temporary())
+    return Effect.andThen(fs.rename(folderOf(key), rubbish), remove(rubbish))
+  }
+
+  /** Fails if another process was faster, or the session is gone. */
   const movePointer = (key: string, { name }: Pointer, version: string, lifetime: Lifetime) =>
     fs.rename(inFolder(key, name), inFolder(key, pointerTo(version, lifetime)))
 
@@ -175,12 +206,17 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   }
 
   const put = (key: string, { pointer, record }: Present<SessionRecord>, next: SessionRecord | SupersededRecord) =>
+    "supersededUntil" in next
+      ? putMark(key, pointer, next)
+      : Effect.uninterruptible(
+        next.fields === record.fields
+          ? movePointer(key, pointer, pointer.version, next)
+          : follow(key, pointer, next, next)
+      )
+
+  const putMark = (key: string, pointer: Pointer, mark: SupersededRecord) =>
     Effect.uninterruptible(
-      "supersededUntil" in next
-        ? follow(key, pointer, next, { touchedAt: record.touchedAt, expiresAt: next.supersededUntil })
-        : next.fields === record.fields
-        ? movePointer(key, pointer, pointer.version, next)
-        : follow(key, pointer, next, next)
+      follow(key, pointer, mark, { touchedAt: pointer.touchedAt, expiresAt: mark.supersededUntil })
     )
 
   type Replaced = Effect.Effect<SessionRecord | Conflict | undefined, PlatformError>
@@ -199,7 +235,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
 
   const replaceStored = (key: string, isExpected: IsExpected, next: Next): Replaced =>
     Effect.flatMap(read(key), (present): Replaced => {
-      if (present === undefined || !isSession(present)) return Effect.undefined
+      if (!isSession(present)) return Effect.undefined
       return isExpected(present.record.fields)
         ? replacePresent(key, present, isExpected, next)
         : Effect.succeed(conflict(present.record))
@@ -208,7 +244,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   const replacePresent = (key: string, present: Present<SessionRecord>, isExpected: IsExpected, next: Next): Replaced =>
     Effect.catchIf(
       Effect.as(put(key, present, next(present.record)), present.record),
-      isMissing,
+      Files.isGone,
       // One of those that collide has always won, so this comes to an end.
       () => replaceStored(key, isExpected, next)
     )
@@ -224,47 +260,86 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     )
 
   /**
-   * Takes the pointer away, so that nobody can follow any more, and then the rest; fails with NotFound if another process
-   * was faster.
+   * Takes the pointer away, so that nobody can follow any more, and then the rest; fails if another process was faster.
    */
-  const end = (key: string, { name }: Pointer) => {
-    const rubbish = inLocation(temporary())
-    const clearUp = Effect.andThen(Effect.ignore(fs.rename(inLocation(key), rubbish)), remove(rubbish))
-    return Effect.uninterruptible(
-      Effect.andThen(fs.rename(inFolder(key, name), inFolder(key, temporary())), clearUp)
+  const end = (key: string, { name }: Pointer) =>
+    Effect.uninterruptible(
+      Effect.andThen(
+        fs.rename(inFolder(key, name), inFolder(key, temporary())),
+        Effect.ignore(moveAway(key))
+      )
     )
-  }
 
   const destroy = (key: string): Effect.Effect<SupersededRecord | undefined, PlatformError> =>
     Effect.flatMap(read(key), (present) => {
-      if (present === undefined) return Effect.undefined
+      if (present === undefined || "successor" in present) return Effect.succeed(present)
       const { pointer, record } = present
       if ("supersededUntil" in record) return Effect.succeed(record)
-      return Effect.catchIf(Effect.as(end(key, pointer), undefined), isMissing, () => destroy(key))
+      return Effect.catchIf(Effect.as(end(key, pointer), undefined), Files.isGone, () => destroy(key))
     })
+
+  // One of those that collide has always won, so these two come to an end.
+
+  const bury = (key: string, mark: SupersededRecord): Effect.Effect<void, PlatformError> =>
+    Effect.flatMap(read(key), (present) =>
+      present !== undefined && "pointer" in present
+        ? Effect.catchIf(putMark(key, present.pointer, mark), Files.isGone, () => bury(key, mark))
+        : buryNothing(key, mark))
+
+  const buryNothing = (key: string, mark: SupersededRecord) => {
+    const file = inLocation(temporary())
+    const content = Document.encodeMark(mark)
+    return Effect.catchIf(write(file, content), Files.isGone, () => Effect.andThen(makeAgain, write(file, content)))
+      .pipe(
+        Effect.andThen(fs.rename(file, inLocation(key))),
+        Effect.onError(() => remove(file)),
+        Effect.uninterruptible,
+        Effect.catchIf(Files.isFolder, () => Effect.andThen(moveRemains(key), bury(key, mark)))
+      )
+  }
+
+  /** A folder that holds nothing: of a session that another process is just creating or ending, or was. */
+  const moveRemains = (key: string) =>
+    Effect.flatMap(
+      read(key),
+      (present) => present === undefined ? Files.unlessGone(Effect.uninterruptible(moveAway(key))) : Effect.void
+    )
 
   // ---------------------------------------------------------------------------
   // sweeping
   // ---------------------------------------------------------------------------
 
   const sweepSession = (key: string, now: number) =>
-    Effect.flatMap(unlessMissing(fs.readDirectory(inLocation(key))), (names = []) => {
+    Effect.flatMap(look(key), (names = []): Effect.Effect<void, PlatformError> => {
+      if ("successor" in names) {
+        return names.supersededUntil <= now ? Files.unlessGone(fs.remove(inLocation(key))) : Effect.void
+      }
       const pointer = pointerIn(names)
-      if (pointer === undefined) return removeIfOld(now, inLocation(key))
+      if (pointer === undefined) return removeIfOld(now, inLocation(key), Effect.ignore(moveAway(key)))
       // If the pointer has moved meanwhile, a request has extended the session's life.
-      if (pointer.expiresAt <= now) return unlessMissing(end(key, pointer))
+      if (pointer.expiresAt <= now) return Files.unlessGone(end(key, pointer))
       const others = names.filter((name) => name !== pointer.name && name !== fileOf(pointer.version))
       return Effect.forEach(others, (name) => removeIfOld(now, inFolder(key, name)), { discard: true })
     })
 
   /** What is younger may belong to a process that is just at work. */
-  const removeIfOld = (now: number, file: string) =>
+  const removeIfOld = (now: number, file: string, removal = remove(file)) =>
     Effect.flatMap(
-      unlessMissing(fs.stat(file)),
-      (info) => info !== undefined && modifiedAt(info) < now - hour ? remove(file) : Effect.void
+      Files.unlessGone(fs.stat(file)),
+      (info) => info !== undefined && modifiedAt(info) < now - hour ? removal : Effect.void
     )
 
-  const names = Effect.catchIf(fs.readDirectory(location), isMissing, () => Effect.as(makeAgain, []))
+  const names = Effect.catchIf(fs.readDirectory(location), Files.isMissing, () => Effect.as(makeAgain, []))
+
+  const sweepSessions = (now: number) =>
+    Effect.flatMap(names, (names) =>
+      Files.forEach(
+        // What somebody else has put there stays.
+        names.filter((name) => Identifier.isHash(name) || isTemporary(name)),
+        (name) => Identifier.isHash(name) ? sweepSession(name, now) : removeIfOld(now, inLocation(name))
+      ))
+
+  const index = FileIndex.make(fs, path, location, makeAgain)
 
   return {
     driver: "file",
@@ -292,18 +367,16 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
         Effect.onError(all, () => remove(inLocation(name)))
       )
     }),
-    sweep: (now) =>
-      Effect.flatMap(names, (names) =>
-        Effect.mapError(
-          Effect.validate(
-            // What somebody else has put there stays.
-            names.filter((name) => Identifier.isHash(name) || isTemporary(name)),
-            (name): Effect.Effect<void, PlatformError> =>
-              Identifier.isHash(name) ? sweepSession(name, now) : removeIfOld(now, inLocation(name)),
-            { discard: true }
-          ),
-          ([first]) => first
-        ))
+    peek: Peek.oneByOne((key) => Effect.map(read(key), recordOf)),
+    owners: {
+      ...index,
+      bury: (key, mark) =>
+        Effect.suspend(() => {
+          loaded.delete(key)
+          return locked(key)(bury(key, mark))
+        })
+    },
+    sweep: (now) => Files.forEach([sweepSessions, index.sweep], (sweep) => sweep(now))
   }
 }
 
@@ -357,12 +430,8 @@ const toRecord = (
     ? { successor: document.successor, supersededUntil: expiresAt }
     : { createdAt: document.createdAt, touchedAt, expiresAt, fields: document.fields }
 
-const isSession = (present: Present): present is Present<SessionRecord> => "fields" in present.record
+const recordOf = (present: Present | SupersededRecord | undefined): SessionRecord | SupersededRecord | undefined =>
+  present !== undefined && "pointer" in present ? present.record : present
 
-const isMissing = (error: PlatformError): boolean => error.reason._tag === "NotFound"
-
-const isTaken = (error: PlatformError): boolean => error.reason._tag === "AlreadyExists"
-
-const unlessMissing = <A, R>(
-  effect: Effect.Effect<A, PlatformError, R>
-): Effect.Effect<A | undefined, PlatformError, R> => Effect.catchIf(effect, isMissing, () => Effect.succeed(undefined))
+const isSession = (present: Present | SupersededRecord | undefined): present is Present<SessionRecord> =>
+  present !== undefined && "pointer" in present && "fields" in present.record

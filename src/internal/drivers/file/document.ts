@@ -15,6 +15,7 @@
  * has edited is parsed.
  */
 import { crc32 } from "node:zlib"
+import type { SupersededRecord } from "../../../SessionStore.ts"
 import { parse, type SessionRecord } from "../../record/record.ts"
 
 /** What is in a file; how long it lives is written elsewhere. */
@@ -70,6 +71,18 @@ const fromJson = (json: unknown): Document | undefined => {
   return isObject(data) && !Number.isNaN(moment)
     ? { createdAt: moment, fields: new Map(Object.entries(data).map(([name, value]) => [name, JSON.stringify(value)])) }
     : undefined
+}
+
+/** What is in the place of a session that was ended before it came. */
+export const encodeMark = ({ successor, supersededUntil }: SupersededRecord): string =>
+  `{\n  "endedUntil": ${JSON.stringify(new Date(supersededUntil))},\n  "successor": ${JSON.stringify(successor)}\n}\n`
+
+export const decodeMark = (text: string): SupersededRecord | undefined => {
+  const json = parse(text)
+  if (!isObject(json)) return undefined
+  const { endedUntil, successor } = json
+  const moment = typeof endedUntil === "string" ? Date.parse(endedUntil) : Number.NaN
+  return typeof successor === "string" && !Number.isNaN(moment) ? { supersededUntil: moment, successor } : undefined
 }
 
 const isObject = (json: unknown): json is Record<string, unknown> =>

@@ -1,15 +1,17 @@
 /**
- * The back end on a KeyValueStore: one JSON document for each session.
+ * The back end on a KeyValueStore: one JSON document for each session, and one for each owner of sessions.
  */
 import * as Effect from "effect/Effect"
 import type { KeyValueStore, KeyValueStoreError } from "effect/persistence/KeyValueStore"
-import type { Backend, Driver } from "../../../SessionStore.ts"
+import type { Driver } from "../../../SessionStore.ts"
 import * as KeyLock from "../../concurrency/keyLock.ts"
 import { parse } from "../../record/record.ts"
 import * as Document from "../../store/document.ts"
 import * as DriverBackend from "../../store/driverBackend.ts"
+import * as OwnerDocument from "../../store/ownerDocument.ts"
+import * as Identifier from "../../token/identifier.ts"
 
-export interface KeyValueBackend extends Backend {
+export interface KeyValueBackend extends DriverBackend.DriverBackend {
   /** Removes what has expired. */
   readonly sweep: (now: number) => Effect.Effect<void, KeyValueStoreError>
 }
@@ -23,9 +25,9 @@ export const make = (store: KeyValueStore, prefix: string): KeyValueBackend => {
   const destroy = (key: string) => store.remove(prefix + key)
   const backend = DriverBackend.make({ driver: "keyValue", read, write, destroy, touch: write }, locked)
 
-  const sweepSession = (key: string, now: number) =>
+  const sweepDocument = (key: string, now: number) =>
     locked(key)(
-      Effect.flatMap(read(key), (document) => expiryOf(document) <= now ? destroy(key) : Effect.void)
+      Effect.flatMap(read(key), (document) => expiryOf(key, document) <= now ? destroy(key) : Effect.void)
     )
 
   return {
@@ -35,16 +37,18 @@ export const make = (store: KeyValueStore, prefix: string): KeyValueBackend => {
     sweep: (now) =>
       Effect.flatMap(store.keys, (keys) =>
         Effect.forEach(
-          keys.filter((key) => key.startsWith(prefix) && isKey(key.slice(prefix.length))),
+          keys.flatMap((key) =>
+            key.startsWith(prefix) && isOurs(key.slice(prefix.length)) ? [key.slice(prefix.length)] : []
+          ),
           // A store in memory answers at once: requests are served in between.
-          (key) => Effect.andThen(Effect.yieldNow, sweepSession(key.slice(prefix.length), now)),
+          (key) => Effect.andThen(Effect.yieldNow, sweepDocument(key, now)),
           { discard: true }
         ))
   }
 }
 
 // What somebody else has put there stays.
-const isKey = (key: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(key)
+const isOurs = (key: string): boolean => Identifier.isHash(key) || OwnerDocument.isKey(key)
 
 /** What somebody has damaged is no session, but there is something. */
 const toDocument = (text: string): Document.Document => {
@@ -52,9 +56,10 @@ const toDocument = (text: string): Document.Document => {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Document.Document : {}
 }
 
-/** What is no session has no time to live any more either. */
-const expiryOf = (document: Document.Document | undefined): number => {
+/** What holds neither a session nor an owner's has no time to live any more either. */
+const expiryOf = (key: string, document: Document.Document | undefined): number => {
   if (document === undefined) return Number.POSITIVE_INFINITY
+  if (OwnerDocument.isKey(key)) return OwnerDocument.expiryOf(OwnerDocument.toEntries(document))
   const record = Document.toRecord(document)
   if (record === undefined) return 0
   return "supersededUntil" in record ? record.supersededUntil : record.expiresAt

@@ -8,6 +8,7 @@ import * as Change from "../../record/change.ts"
 import * as Record from "../../record/record.ts"
 import * as TextMerge from "../../record/textMerge.ts"
 import { conflict } from "../../store/answers.ts"
+import * as Peek from "../../store/peek.ts"
 import * as MemoryIndex from "./ownerIndex.ts"
 import * as SmallMaps from "./smallMaps.ts"
 
@@ -46,11 +47,11 @@ export const make = (capacity: number): MemoryBackend => {
     driver: "memory",
     keepsTimeLimit: true,
     load: (key) => Effect.sync(() => load(key)),
-    peek: (keys) =>
+    peek: (keys, fields) =>
       Effect.sync(() =>
         new Map(keys.flatMap((key) => {
           const stored = load(key)
-          return stored === undefined ? [] : [[key, stored]]
+          return stored === undefined ? [] : [[key, Peek.only(stored, fields)]]
         }))
       ),
     create: (key, record) =>

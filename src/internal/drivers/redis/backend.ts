@@ -4,11 +4,12 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
-import type { Backend, Conflict, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, Conflict, OwnerIndex, SupersededRecord } from "../../../SessionStore.ts"
 import type { Change } from "../../record/change.ts"
 import { type Fields, isReserved, type SessionRecord, type Times } from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
 import { toField, toName } from "../../store/fieldName.ts"
+import * as Owners from "./owners.ts"
 import * as Replica from "./replica.ts"
 import * as Scripts from "./scripts.ts"
 import type { Script } from "./scripts.ts"
@@ -48,12 +49,7 @@ export interface Confirmed<Answer> {
 export const fromService = (redis: Pick<Redis["Service"], "send">, onReadOnly: () => void): Client => ({
   keepsTimeLimit: false,
   send: redis.send,
-  load: (read) => (key) =>
-    Effect.catchIf(
-      Effect.map(redis.send<Hash>("HGETALL", key), read),
-      (error) => isOfAnotherType((error as RedisError).cause),
-      () => Effect.undefined
-    ),
+  load: (read) => (key) => unlessOfAnotherType(Effect.map(redis.send<Hash>("HGETALL", key), read)),
   script: <Answer, A>(script: Script, read: (answer: Answer) => A) => (call: Call) =>
     withNow((now) => {
       const command = call(now)
@@ -71,6 +67,12 @@ export const fromService = (redis: Pick<Redis["Service"], "send">, onReadOnly: (
 
 /** Something else is stored under the key: it is not ours, and no session. */
 export const isOfAnotherType = (cause: unknown): boolean => String(cause).includes("WRONGTYPE")
+
+const unlessOfAnotherType = <A>(answer: Effect.Effect<A, RedisError>): Effect.Effect<A | undefined, RedisError> =>
+  Effect.catchIf(answer, ({ cause }) => isOfAnotherType(cause), () => Effect.undefined)
+
+/** As the client sends a command; `undefined` if the key has something else. */
+export type Ask = <A>(...command: Command) => Effect.Effect<A | undefined, RedisError>
 
 /** Whether that is why a script has failed. */
 export const isUnknownScript = (cause: unknown): boolean => String(cause).includes("NOSCRIPT")
@@ -95,7 +97,10 @@ export interface Options {
   readonly confirmation?: Confirmation | undefined
 }
 
-export const make = (client: Client, { confirmation, ofTwoKeys, prefix }: Options): Backend => {
+export const make = (
+  client: Client,
+  { confirmation, ofTwoKeys, prefix }: Options
+): Backend & { readonly owners: OwnerIndex } => {
   /** As `client.script`, confirmed by as many replicas as are asked for, unless the script has written nothing. */
   const forGood = <Answer, A>(
     script: Script,
@@ -119,6 +124,14 @@ export const make = (client: Client, { confirmation, ofTwoKeys, prefix }: Option
   const regenerate = forGood(Scripts.regenerate, isOne, toRegenerated)
   const destroyScript = confirmation === undefined ? Scripts.destroy : Scripts.destroyForGood
   const destroy = forGood(destroyScript, () => true, toMark)
+  const ask: Ask = (...command) => unlessOfAnotherType(client.send(...command))
+  const owners = Owners.make({
+    prefix,
+    ask,
+    // Where all keys are in one place, a replica that lacks the entry lacks the session as well, which is written after it.
+    add: ofTwoKeys ? client.script(Scripts.addEntry, isOne) : forGood(Scripts.addEntry, () => true, isOne),
+    bury: forGood(Scripts.bury, () => true, () => {})
+  })
   return {
     driver: "redis",
     keepsTimeLimit: client.keepsTimeLimit,
@@ -131,7 +144,18 @@ export const make = (client: Client, { confirmation, ofTwoKeys, prefix }: Option
       regenerate: (key: string, newKey: string, record: SessionRecord, mark: SupersededRecord, expected: Fields) =>
         regenerate((now) => toRegenerate(prefix + key, prefix + newKey, record, mark, expected, now))
     }),
-    destroy: (key) => destroy(() => ["EVALSHA", destroyScript.sha, "1", prefix + key])
+    destroy: (key) => destroy(() => ["EVALSHA", destroyScript.sha, "1", prefix + key]),
+    peek: (keys, fields) => {
+      const names = [...namesOfOwn, ...fields.map(toName)]
+      const each = (key: string) =>
+        Effect.map(ask<Values>("HMGET", prefix + key, ...names), (values = []) => fromHash(toHash(names, values)))
+      // Sent one after the other without waiting, so that it takes one round trip, on a Cluster one to each of its nodes.
+      return Effect.map(
+        Effect.forEach(keys, each, { concurrency: "unbounded" }),
+        (found) => new Map(keys.flatMap((key, index) => found[index] === undefined ? [] : [[key, found[index]]]))
+      )
+    },
+    owners
   }
 }
 
@@ -154,6 +178,15 @@ export type Hash = ReadonlyArray<string> | { readonly [field: string]: string } 
 /** Names and values in turn. */
 const flat = (hash: Hash): ReadonlyArray<string> =>
   Array.isArray(hash) ? hash : [...hash instanceof Map ? hash : Object.entries(hash)].flat()
+
+/** The fields that are not the session's. */
+const namesOfOwn = ["~times", "~supersededUntil", "~successor"] as const
+
+/** Of fields that were asked for; `null` for those that are not there. */
+type Values = ReadonlyArray<string | null>
+
+const toHash = (names: ReadonlyArray<string>, values: Values): Hash =>
+  values.flatMap((value, index) => value === null ? [] : [names[index]!, value])
 
 const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
   const fields = new Map<string, string>()
@@ -232,7 +265,7 @@ const toSuperseded = ([written, hash]: Superseded): SessionRecord | Conflict | u
 // -----------------------------------------------------------------------------
 
 const toCreate = (key: string, { createdAt, expiresAt, fields, touchedAt }: SessionRecord, now: number): Command => {
-  const numbers = `${createdAt} ${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`
+  const numbers = `${createdAt} ${touchedAt} ${expiresAt} ${Scripts.keepFor(expiresAt, now)}`
   const command: MutableCommand = ["EVALSHA", Scripts.create.sha, "1", key, numbers]
   for (const [field, text] of fields) command.push(toName(field), text)
   return command
@@ -247,7 +280,7 @@ const toTouch = (key: string, times: Times, now: number): Command => [
 ]
 
 const numbersOfTouch = ({ expiresAt, touchedAt }: Times, now: number): string =>
-  `${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)}`
+  `${touchedAt} ${expiresAt} ${Scripts.keepFor(expiresAt, now)}`
 
 const toUpdate = (key: string, change: Change, times: Times, now: number): Command => {
   const command: MutableCommand = ["EVALSHA", Scripts.update.sha, "1", key, ""]
@@ -273,7 +306,7 @@ const toSupersede = (
   const command: MutableCommand = ["EVALSHA", Scripts.supersede.sha, "1", key, "", successor]
   let steps = ""
   for (const [field, text] of expected) steps += pushExpected(command, field, text)
-  command[4] = `${supersededUntil} ${keepFor(supersededUntil, now)} ${steps}`
+  command[4] = `${supersededUntil} ${Scripts.keepFor(supersededUntil, now)} ${steps}`
   return command
 }
 
@@ -290,8 +323,8 @@ const toRegenerate = (
   for (const [field, text] of expected) steps += pushExpected(command, field, text)
   for (const field of expected.keys()) if (!fields.has(field)) steps += pushRemove(command, field)
   for (const [field, text] of fields) if (expected.get(field) !== text) steps += pushSet(command, field, text)
-  command[5] = `${createdAt} ${touchedAt} ${expiresAt} ${keepFor(expiresAt, now)} ` +
-    `${supersededUntil} ${keepFor(supersededUntil, now)} ${steps}`
+  command[5] = `${createdAt} ${touchedAt} ${expiresAt} ${Scripts.keepFor(expiresAt, now)} ` +
+    `${supersededUntil} ${Scripts.keepFor(supersededUntil, now)} ${steps}`
   return command
 }
 
@@ -319,9 +352,3 @@ const pushSet = (command: MutableCommand, field: string, text: string): string =
   command.push(toName(field), text)
   return letters.set
 }
-
-/**
- * How long Redis keeps what holds until then, a while longer: a length of time, as its clock is not ours. What is over
- * already stays for that while, too.
- */
-const keepFor = (until: number, now: number): number => Math.max(0, until - now) + 60_000

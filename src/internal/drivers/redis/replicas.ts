@@ -73,7 +73,7 @@ export const make = (
           if (isUnknownScript(cause)) return both(command)
           // A pipeline does not follow the key to where it has moved, but a single command does, and the client learns it.
           if (!("call" in client) || !/MOVED|ASK/.test(String(cause))) return undefined
-          return client.call("HGETALL", command[3]!).then(() => both(command))
+          return client.call("EXISTS", command[3]!).then(() => both(command))
         }
       })
   })

@@ -17,6 +17,12 @@ const numbers = (...names: ReadonlyArray<string>) => `
 local ${names.join(", ")} = string.match(ARGV[1], "${names.map(() => "(%S*)").join(" ")}")
 `
 
+/**
+ * How long Redis keeps what holds until then, a while longer: a length of time, as its clock is not ours. What is over
+ * already stays for that while, too.
+ */
+export const keepFor = (until: number, now: number): number => Math.max(0, until - now) + 60_000
+
 export const create = script(`${numbers("createdAt", "touchedAt", "expiresAt", "keepFor")}
 if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
 redis.call("HSET", KEYS[1], "~times", createdAt .. " " .. touchedAt .. " " .. expiresAt)
@@ -160,9 +166,35 @@ end
 return {}
 `)
 
+// UNLINK first: a server without memory left carries out a script that has begun with freeing some.
+export const bury = script(`${numbers("supersededUntil", "keepMarkFor")}
+redis.call("UNLINK", KEYS[1])
+${mark}
+return 1
+`)
+
+// Each time that an entry is added, so many are looked at, and those that are over go. What is over may be anywhere, as not all
+// sessions live equally long, so where the look begins goes by the clock. On average there are no more of them left than one
+// for ten others.
+const lookedAt = 10
+
+export const addEntry = script(`${numbers("score", "keepFor", "now", "overSince", "limit")}
+local kind = redis.call("TYPE", KEYS[1]).ok
+if kind ~= "zset" and kind ~= "none" then redis.call("UNLINK", KEYS[1]) end
+redis.call("ZADD", KEYS[1], score, ARGV[2])
+${keep}
+local count = redis.call("ZCARD", KEYS[1])
+local first = now % math.max(1, count - ${lookedAt - 1})
+for _, member in ipairs(redis.call("ZRANGE", KEYS[1], first, first + ${lookedAt - 1})) do
+  local ends = tonumber(string.match(member, " %w+ (%w+)$") or "", 36)
+  if not ends or ends <= tonumber(overSince) then count = count - redis.call("ZREM", KEYS[1], member) end
+end
+return limit ~= "" and count > tonumber(limit) and 1 or 0
+`)
+
 /** What the scripts call, besides what requests do themselves. */
 export const commands: ReadonlyArray<string> =
-  "exists hset pexpire pttl hget hmget hkeys hexists hdel type del unlink rename"
+  "exists hset pexpire pttl hget hmget hkeys hexists hdel type zadd zcard zrange zrem del unlink rename"
     .split(" ")
 
 /** Calls each command and answers with those that fail, and why. With two keys, it shows whether a script may have two. */
@@ -187,6 +219,12 @@ try("HKEYS", key)
 try("HEXISTS", key, "~")
 try("HDEL", key, "~")
 try("TYPE", key)
+-- On a hash, they fail only after Redis has seen that they are allowed.
+try("ZADD", key, "0", "~")
+try("ZCARD", key)
+try("ZRANGE", key, "0", "0")
+try("ZRANGEBYSCORE", key, "0", "0")
+try("ZREM", key, "~")
 try("DEL", key)
 try("UNLINK", key)
 return failures

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Scripts from "./scripts.ts"
 
 /** The commands that a user of Redis must be allowed for the driver to work, those of the client itself left out. */
-export const needed: ReadonlyArray<string> = ["hgetall", "evalsha", "eval", ...Scripts.commands]
+export const needed: ReadonlyArray<string> = ["hgetall", "evalsha", "eval", "zrangebyscore", ...Scripts.commands]
 
 type Send = (command: string, ...parameters: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
 
@@ -48,8 +48,8 @@ export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<b
     const [failures = []] = (answers as ReadonlyArray<ReadonlyArray<string>>).filter(({ length }) => length > 0)
     for (let index = 0; index < failures.length; index += 2) {
       const message = failures[index + 1]!
-      // A server whose memory is full still lets users read, and log out.
-      if (message.includes("OOM")) continue
+      // A server whose memory is full still lets users read, and log out; and the type of a key shows only to whom it may.
+      if (/OOM|WRONGTYPE/.test(message)) continue
       if (!isRefusal(message)) return yield* Effect.fail(new Error(message))
       refused.push([failures[index]!.toLowerCase(), message])
     }

@@ -1,26 +1,30 @@
 /**
- * The back end on a SQL database: one row for each session.
+ * The back end on a SQL database: one row for each session, and one for each entry of an owner.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Backend, SupersededRecord } from "../../../SessionStore.ts"
+import type { Backend, OwnerIndex, SupersededRecord } from "../../../SessionStore.ts"
 import * as Afresh from "../../concurrency/afresh.ts"
 import * as KeyLock from "../../concurrency/keyLock.ts"
-import type { Dialect, Send, Table } from "./dialect.ts"
+import { toName } from "../../store/fieldName.ts"
+import { type Dialect, ownersOf, type Send, type Table } from "./dialect.ts"
 import { isTaken, untilFree, untilUndisturbed } from "./errors.ts"
-import { fromRow, type Row, toSession, toText } from "./rows.ts"
+import * as Owners from "./owners.ts"
+import { fromRow, roundedUp, type Row, type Stored, toMark, toSession, toText } from "./rows.ts"
 
 export interface SqlBackend extends Backend {
-  /** Fails if there is no such table, or not with these columns. No row is touched. */
+  readonly owners: OwnerIndex
+
+  /** Fails if one of the tables is not there, or not with these columns. No row is touched. */
   readonly tryOut: Effect.Effect<Findings, SqlError>
 
   /** Removes what has expired before that moment. */
   readonly sweep: (before: number) => Effect.Effect<void, SqlError>
 }
 
-/** What is wrong with a table that can be read. */
+/** What is wrong with tables that can be read. */
 export interface Findings {
   /** The type of the column `fields`, if it is another one than `expected`. */
   readonly wrongType: { readonly found: string; readonly expected: string } | undefined
@@ -34,7 +38,9 @@ export interface Refusal {
 }
 
 export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend => {
-  const table = sql`${sql(name)}`.compile(true)[0]
+  const quoted = (name: string): string => sql`${sql(name)}`.compile(true)[0]
+  const table = quoted(name)
+  const ownersTable = quoted(ownersOf(name))
   const { fields, greatest, key: keyColumn, parameter } = dialect
 
   // -----------------------------------------------------------------------------
@@ -49,7 +55,11 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
   const touch = `UPDATE ${table} SET touched_at = ${greatest}(touched_at, ${parameter(1)}), ` +
     `expires_at = ${greatest}(expires_at, ${parameter(2)}) ${isSession(3)}`
   const remove = `DELETE FROM ${table} ${isSession(1)}`
-  const sweep = `DELETE FROM ${table} WHERE expires_at <= ${parameter(1)}`
+  const written = ["superseded_until", "expires_at", "fields"]
+  const bury = `INSERT INTO ${table} (${keyColumn}, ${columns}, superseded_until, fields) ` +
+    `VALUES (${[1, 2, 3, 4, 5, 6].map(parameter).join(", ")})${dialect.orReplace(keyColumn, written)}`
+  const sweepOf = (table: string) => `DELETE FROM ${table} WHERE expires_at <= ${parameter(1)}`
+  const sweeps = [sweepOf(ownersTable), sweepOf(table)]
 
   // Each is put together once, and goes past what a client does to the names of the application.
   const send: Send = {
@@ -65,6 +75,20 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
   const markAt = (key: string): Effect.Effect<SupersededRecord | undefined, SqlError> =>
     Effect.map(load(key), (stored) => stored !== undefined && "supersededUntil" in stored ? stored : undefined)
   const commits = dialect.commits({ name: table, rows: send.rows, changes, row })
+  const owners = Owners.make(ownersTable, dialect, send)
+
+  const peek = (keys: ReadonlyArray<string>, names: ReadonlyArray<string>) => {
+    const { parameters, text } = dialect.picked(names.map(toName))
+    const rounded = roundedUp(keys)
+    const list = rounded.map((_, index) => parameter(parameters.length + index + 1)).join(", ")
+    return Effect.map(
+      send.rows<Row & { readonly key: string }>(
+        `SELECT ${keyColumn}, ${columns}, superseded_until, ${text} AS fields FROM ${table} WHERE ${keyColumn} IN (${list})`,
+        [...parameters, ...rounded]
+      ),
+      (rows) => new Map(rows.flatMap((row) => entryOf(row.key, only(fromRow(row), names))))
+    )
+  }
 
   // -----------------------------------------------------------------------------
   // what may be in their way
@@ -109,24 +133,18 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
 
   const writeTo = <A>(key: string, effect: Effect.Effect<A, SqlError>) => locked(key)(write(effect))
 
+  /** As things are now, which a transaction of the caller's may not show. */
+  const readNow = dialect.hasOneConnection ? whenFree : write
+
   // -----------------------------------------------------------------------------
   // operations
   // -----------------------------------------------------------------------------
 
   const { regenerate } = commits
 
-  const trials: ReadonlyArray<readonly [statement: string, text: string]> = [
-    [
-      "INSERT",
-      `INSERT INTO ${table} (${keyColumn}, ${columns}, fields) ` +
-      `SELECT ${keyColumn}, ${columns}, fields FROM ${table} WHERE ${keyColumn} = ''${dialect.orNothing}`
-    ],
-    [
-      "UPDATE",
-      `UPDATE ${table} SET touched_at = touched_at, expires_at = expires_at, superseded_until = superseded_until, ` +
-      `fields = fields WHERE ${keyColumn} = ''`
-    ],
-    ["DELETE", `DELETE FROM ${table} WHERE ${keyColumn} = ''`]
+  const trials = [
+    ...trialsOf(table, [keyColumn, "created_at"], ["touched_at", ...written], dialect),
+    ...trialsOf(ownersTable, ["owner", "entered_at", keyColumn], ["expires_at"], dialect)
   ]
 
   const { type } = dialect
@@ -168,8 +186,24 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
         key,
         Effect.flatMap(changes(remove, [key]), (isRemoved) => isRemoved ? Effect.undefined : markAt(key))
       ),
+    peek: (keys, names) => keys.length === 0 ? Effect.succeed(new Map()) : readNow(peek(keys, names)),
+    owners: {
+      add: (owner, entry, limit) =>
+        // Counted afterwards, and not by the same statement: of two that come at once, one has to see the other.
+        Effect.flatMap(write(owners.add(owner, entry)), () =>
+          limit === undefined
+            ? Effect.succeed(false)
+            : Effect.map(readNow(owners.count(owner)), (count) => count > limit)),
+      list: (owner, limit, after) => readNow(owners.list(owner, limit, after)),
+      remove: (owner, entries) =>
+        entries.length === 0 ? Effect.void : Effect.asVoid(writeTo(owner, owners.remove(owner, entries))),
+      bury: (key, { successor, supersededUntil }) =>
+        Effect.asVoid(
+          writeTo(key, send.rows(bury, [key, 0, 0, supersededUntil, supersededUntil, toMark(successor)]))
+        )
+    },
     tryOut: Effect.gen(function*() {
-      yield* whenFree(row(""))
+      yield* whenFree(Effect.andThen(row(""), owners.list("", 1)))
       const wrongType = yield* typeOfFields
       const refusals = yield* Effect.forEach(
         trials,
@@ -177,12 +211,39 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
       )
       return { wrongType, refusals: refusals.flat() }
     }),
-    sweep: (before) => Effect.asVoid(whenFree(untilUndisturbed(send.rows(sweep, [before]))))
+    sweep: (before) =>
+      Effect.forEach(sweeps, (sweep) => whenFree(untilUndisturbed(send.rows(sweep, [before]))), { discard: true })
   }
 }
 
 const noWayPast = "This database has one connection, and a transaction of yours has it: " +
   "commit the session before the transaction, or after it"
+
+const only = (stored: Stored, names: ReadonlyArray<string>): Stored =>
+  stored !== undefined && "fields" in stored
+    ? { ...stored, fields: new Map([...stored.fields].filter(([name]) => names.includes(name))) }
+    : stored
+
+const entryOf = <A>(key: string, stored: A | undefined): ReadonlyArray<[string, A]> =>
+  stored === undefined ? [] : [[key, stored]]
+
+type Trial = readonly [statement: string, text: string]
+
+/** What is done to a table, to none of its rows. */
+const trialsOf = (
+  table: string,
+  key: readonly [first: string, ...more: ReadonlyArray<string>],
+  written: ReadonlyArray<string>,
+  { orNothing }: Dialect
+): ReadonlyArray<Trial> => {
+  const columns = [...key, ...written].join(", ")
+  const ofNone = `WHERE ${key[0]} = ''`
+  return [
+    ["INSERT", `INSERT INTO ${table} (${columns}) SELECT ${columns} FROM ${table} ${ofNone}${orNothing}`],
+    ["UPDATE", `UPDATE ${table} SET ${written.map((column) => `${column} = ${column}`).join(", ")} ${ofNone}`],
+    ["DELETE", `DELETE FROM ${table} ${ofNone}`]
+  ]
+}
 
 const refusalOf = (statement: string, trial: Effect.Effect<unknown, SqlError>): Effect.Effect<ReadonlyArray<Refusal>> =>
   Effect.match(untilUndisturbed(trial), { onFailure: (error) => [{ statement, error }], onSuccess: () => [] })

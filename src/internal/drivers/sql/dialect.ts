@@ -18,6 +18,13 @@ export interface Dialect {
   readonly parameter: (index: number) => string
   /** What an INSERT has at its end to leave a row that is there alone; without it, the INSERT fails. */
   readonly orNothing: string
+  /** What an INSERT has at its end to write these columns over those of the row that has the same key. */
+  readonly orReplace: (key: string, columns: ReadonlyArray<string>) => string
+  /**
+   * The column `fields`, as a text, without others than these, if leaving them out is faster than sending them. The parameters are
+   * the first ones of the statement. What is no object stays as it is.
+   */
+  readonly picked: (names: ReadonlyArray<string>) => { readonly text: string; readonly parameters: Parameters }
   /** Runs a statement that changes rows, and says whether there was one. */
   readonly changes: (send: Send, text: string, parameters: Parameters) => Effect.Effect<boolean, SqlError>
   readonly commits: (table: Table) => Commits
@@ -27,7 +34,7 @@ export interface Dialect {
   readonly hasOneConnection: boolean
   /** Whether a process that writes locks the others out. */
   readonly isLockedAsAWhole: boolean
-  /** The statements that make the table, if it is not there. */
+  /** The statements that make the table and the one of the owners, if they are not there. */
   readonly create: (sql: Constructor, table: string) => ReadonlyArray<Statement<object>>
 }
 
@@ -68,6 +75,13 @@ type Sent<Operation> = Operation extends (...parameters: infer P) => Effect.Effe
 // The word before comes first, as a database cuts off what is too long, and it must not be the table's name then.
 export const indexOf = (table: string): string => `idx_${withoutSchema(table)}_expires_at`
 
+// For the same reason: a table's name and its owners' must not become one.
+export const ownersOf = (table: string): string => `${schemaOf(table)}owners_of_${withoutSchema(table)}`
+
 export const schemaOf = (table: string): string => table.slice(0, table.lastIndexOf(".") + 1)
 
 export const withoutSchema = (table: string): string => table.slice(table.lastIndexOf(".") + 1)
+
+/** As PostgreSQL and SQLite say it. */
+export const onConflict: Dialect["orReplace"] = (key, columns) =>
+  ` ON CONFLICT (${key}) DO UPDATE SET ${columns.map((column) => `${column} = excluded.${column}`).join(", ")}`

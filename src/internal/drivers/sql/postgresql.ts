@@ -8,7 +8,7 @@ import type { Change, Expected } from "../../record/change.ts"
 import type { Fields, SessionRecord, Times } from "../../record/record.ts"
 import { conflict } from "../../store/answers.ts"
 import { toName } from "../../store/fieldName.ts"
-import { type Commits, type Dialect, indexOf, type Table } from "./dialect.ts"
+import { type Commits, type Dialect, indexOf, onConflict, ownersOf, type Table } from "./dialect.ts"
 import { isTaken } from "./errors.ts"
 import { type Row, toMark, toSession, toText } from "./rows.ts"
 
@@ -160,6 +160,13 @@ export const postgresql: Dialect = {
   greatest: "GREATEST",
   parameter: (index) => `$${index}`,
   orNothing: " ON CONFLICT DO NOTHING",
+  orReplace: onConflict,
+  // For 100 sessions of 20 kB: 10 ms instead of 86.
+  picked: (names) => ({
+    text: "CASE jsonb_typeof(fields) WHEN 'object' THEN COALESCE((SELECT jsonb_object_agg(name, fields -> name) " +
+      "FROM jsonb_array_elements_text($1::jsonb) AS names (name) WHERE fields ? name), '{}') ELSE fields END::text",
+    parameters: [JSON.stringify(names)]
+  }),
   changes: (send, text, parameters) =>
     Effect.map(send.rows(`${text} RETURNING 1`, parameters), (rows) => rows.length > 0),
   commits,
@@ -180,6 +187,15 @@ export const postgresql: Dialect = {
   fields JSONB NOT NULL
 )`,
     // It is in the schema of its table, so its own name has none.
-    sql`CREATE INDEX IF NOT EXISTS ${sql(indexOf(table))} ON ${sql(table)} (expires_at)`
+    sql`CREATE INDEX IF NOT EXISTS ${sql(indexOf(table))} ON ${sql(table)} (expires_at)`,
+    // Keys are in the order of their bytes, which is that of a list.
+    sql`CREATE TABLE IF NOT EXISTS ${sql(ownersOf(table))} (
+  owner TEXT NOT NULL,
+  entered_at BIGINT NOT NULL,
+  ${sql("key")} TEXT COLLATE "C" NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (owner, entered_at, ${sql("key")})
+)`,
+    sql`CREATE INDEX IF NOT EXISTS ${sql(indexOf(ownersOf(table)))} ON ${sql(ownersOf(table))} (expires_at)`
   ]
 }

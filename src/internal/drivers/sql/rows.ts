@@ -15,8 +15,10 @@ export interface Row {
   readonly fields: string
 }
 
+export type Stored = SessionRecord | SupersededRecord | undefined
+
 /** What somebody else has damaged is no session. */
-export const fromRow = (row: Row | undefined): SessionRecord | SupersededRecord | undefined => {
+export const fromRow = (row: Row | undefined): Stored => {
   if (row === undefined) return undefined
   const content = parse(row.fields)
   if (row.superseded_until !== null) {
@@ -64,3 +66,12 @@ export const toText = (fields: Fields, removed?: ReadonlySet<string>): string =>
 
 /** The mark of a superseded session has its successor in the place of the fields. */
 export const toMark = (successor: string): string => JSON.stringify(successor)
+
+/**
+ * With the last one again and again, up to a power of two: of a statement for so many values there are a few texts, and not one
+ * for each number, as a client prepares each text and keeps it.
+ */
+export const roundedUp = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => {
+  const length = 2 ** Math.ceil(Math.log2(values.length))
+  return Array.from({ length }, (_, index) => values[Math.min(index, values.length - 1)]!)
+}

@@ -3,11 +3,21 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
+import type { Constructor, Statement } from "effect/sql/Statement"
 import type { Conflict } from "../../../SessionStore.ts"
 import * as Change from "../../record/change.ts"
 import { conflict } from "../../store/answers.ts"
 import * as CompareAndSwap from "./compareAndSwap.ts"
-import { type Commits, type Dialect, indexOf, schemaOf, type Table, withoutSchema } from "./dialect.ts"
+import {
+  type Commits,
+  type Dialect,
+  indexOf,
+  onConflict,
+  ownersOf,
+  schemaOf,
+  type Table,
+  withoutSchema
+} from "./dialect.ts"
 import { toMark, toSession, toText } from "./rows.ts"
 
 /** One statement for both rows: the new one is inserted, and the old one, which is there, becomes the mark. */
@@ -16,9 +26,8 @@ const regenerating = (table: Table): Commits["regenerate"] => {
     `AND NOT EXISTS (SELECT 1 FROM ${table.name} WHERE key = ?)`
   const statement = `INSERT INTO ${table.name} (key, created_at, touched_at, expires_at, superseded_until, fields) ` +
     `SELECT ?, ?, ?, MAX(?, expires_at), NULL, ? ${condition} UNION ALL ` +
-    `SELECT key, created_at, touched_at, ?, ?, ? ${condition} ` +
-    "ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at, " +
-    "superseded_until = excluded.superseded_until, fields = excluded.fields"
+    `SELECT key, created_at, touched_at, ?, ?, ? ${condition}` +
+    onConflict("key", ["expires_at", "superseded_until", "fields"])
 
   const regenerate: NonNullable<Commits["regenerate"]> = (key, newKey, record, mark, fields) =>
     Effect.flatMap(table.row(key), (row) => {
@@ -63,7 +72,14 @@ export const sqlite: Dialect = {
   fields: "fields",
   greatest: "MAX",
   parameter: () => "?",
-  orNothing: " ON CONFLICT (key) DO NOTHING",
+  orNothing: " ON CONFLICT DO NOTHING",
+  orReplace: onConflict,
+  // For 100 sessions of 20 kB: 14 ms instead of 40, in which this process does nothing else.
+  picked: (names) => ({
+    text: "CASE WHEN json_valid(fields) AND fields LIKE '{%' THEN (SELECT json_group_object(key, value) " +
+      "FROM json_each(fields) WHERE key IN (SELECT value FROM json_each(?))) ELSE fields END",
+    parameters: [JSON.stringify(names)]
+  }),
   changes: (send, text, parameters) =>
     Effect.map(send.rows(`${text} RETURNING 1`, parameters), (rows) => rows.length > 0),
   commits: (table) => ({ ...CompareAndSwap.make(table, sqlite), regenerate: regenerating(table) }),
@@ -80,8 +96,17 @@ export const sqlite: Dialect = {
   fields TEXT NOT NULL
 )`,
     // Here it is the other way round: the name of the index has the schema, and its table has none.
-    sql`CREATE INDEX IF NOT EXISTS ${sql(schemaOf(table) + indexOf(table))} ON ${
-      sql(withoutSchema(table))
-    } (expires_at)`
+    byExpiry(sql, table),
+    sql`CREATE TABLE IF NOT EXISTS ${sql(ownersOf(table))} (
+  owner TEXT NOT NULL,
+  entered_at INTEGER NOT NULL,
+  ${sql("key")} TEXT NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (owner, entered_at, ${sql("key")})
+)`,
+    byExpiry(sql, ownersOf(table))
   ]
 }
+
+const byExpiry = (sql: Constructor, table: string): Statement<object> =>
+  sql`CREATE INDEX IF NOT EXISTS ${sql(schemaOf(table) + indexOf(table))} ON ${sql(withoutSchema(table))} (expires_at)`

@@ -1,0 +1,438 @@
+/**
+ * The conformance suite of drivers whose stores know the sessions of each owner: it holds them against the contract of
+ * {@link SessionOwners}, beside what `SessionStoreTest` asks of every store. It runs in vitest, with `@effect/vitest`, and is not
+ * part of the barrel.
+ *
+ * @since 0.1.0
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
+import * as Session from "./Session.ts"
+import * as SessionConfig from "./SessionConfig.ts"
+import { SessionGoneError, SessionLimitError, SessionOwnerError } from "./SessionError.ts"
+import * as SessionKey from "./SessionKey.ts"
+import type * as SessionOwners from "./SessionOwners.ts"
+import * as Sessions from "./Sessions.ts"
+import type * as SessionStore from "./SessionStore.ts"
+
+type Stores = SessionStore.SessionStore | SessionOwners.SessionOwners
+
+/**
+ * What the suite needs of a driver.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<E> {
+  /** The driver, whose store knows the owners of its sessions. Every test builds it anew; what it stores may outlive that. */
+  readonly layer: Layer.Layer<Stores, E, SessionConfig.SessionConfig>
+
+  /** The laws that the driver does not promise, by name. Its documentation should say the same. */
+  readonly skip?: ReadonlyArray<Law>
+
+  /** All that the back end has stored, as one text: a test looks for ids, tokens and owners in it. */
+  readonly dump?: Effect.Effect<string, unknown, SessionStore.SessionStore>
+}
+
+/**
+ * The laws of a store that knows the owners of its sessions.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Law = keyof typeof laws
+
+/**
+ * Registers the tests.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { MemoryLayer } from "effect-session"
+ * import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
+ *
+ * SessionOwnersTest.suite("MemoryLayer", { layer: MemoryLayer.layer() })
+ * ```
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const suite = <E>(name: string, options: Options<E>): void => {
+  describe(`${name} keeps the contract of SessionOwners`, () => {
+    for (const [law, test] of Object.entries(laws) as Array<[Law, Test]>) {
+      const register = options.skip?.includes(law) ? it.effect.skip : it.effect
+      register(law, () => run(test, options.layer))
+    }
+    const { dump } = options
+    if (dump !== undefined) {
+      it.effect("what is stored holds no token, and an owner only in the session itself", () =>
+        run(holdsNoSecret(dump), options.layer))
+    }
+  })
+}
+
+// -----------------------------------------------------------------------------
+// the stage
+// -----------------------------------------------------------------------------
+
+type AnyLayer = Layer.Layer<Stores, unknown, SessionConfig.SessionConfig>
+
+/** A test gets the driver's Layer for building a second store. */
+type Test = (layer: AnyLayer) => Effect.Effect<void, unknown, Stores | SessionConfig.SessionConfig>
+
+const configuration = {
+  secret: "the conformance suite's own secret, long enough",
+  age: "1 hour",
+  absoluteAge: "12 hours",
+  touchEvery: "1 minute"
+} as const
+
+const provideStore = (layer: AnyLayer, options: SessionConfig.Options = {}) =>
+  // Local, or a second store with other settings would be the first one again.
+  Effect.provide(Layer.provideMerge(layer, SessionConfig.layer({ ...configuration, ...options })), { local: true })
+
+/** Begins at the time of day, as the expiry of a back end's own goes by the real clock. */
+const run = (test: Test, layer: AnyLayer): Effect.Effect<void, unknown> =>
+  Effect.flatMap(
+    TestClock.withLive(Clock.currentTimeMillis),
+    (now) => Effect.andThen(TestClock.setTime(now), provideStore(layer)(test(layer)))
+  )
+
+const Device = SessionKey.make("device", Schema.String)
+const Place = SessionKey.make("place", Schema.Struct({ city: Schema.String }))
+const Notes = SessionKey.make("notes", Schema.String)
+
+type Token = Redacted.Redacted<string>
+
+/** An owner that no other test has. */
+const newOwner = Effect.sync(() => `owner ${crypto.randomUUID()}`)
+
+const logIn = (owner: string, device = "a device") =>
+  Effect.map(
+    Sessions.create(Effect.andThen(Session.setOwner(owner), Session.put(Device, device))),
+    ({ token }) => token
+  )
+
+const use = <A, E>(token: Token, effect: Effect.Effect<A, E, Session.Session>) =>
+  Effect.flatMap(
+    Sessions.open({ token }, { readonly: true }),
+    (session) => Effect.provideService(effect, Session.Session, session)
+  )
+
+const ownerOf = (token: Token) => Effect.map(use(token, Session.owner), Option.getOrUndefined)
+const handleOf = (token: Token) => use(token, Session.handle)
+
+const expectEnded = (...tokens: ReadonlyArray<Token>) =>
+  Effect.forEach(tokens, (token) =>
+    Effect.gen(function*() {
+      assert.isUndefined(yield* ownerOf(token), "the session is over")
+      assert.isFalse(yield* use(token, Session.has(Device)))
+    }))
+
+const expectAlive = (owner: string, ...tokens: ReadonlyArray<Token>) =>
+  Effect.forEach(
+    tokens,
+    (token) => Effect.map(ownerOf(token), (found) => assert.strictEqual(found, owner, "the session goes on"))
+  )
+
+const devices = (owner: string) =>
+  Effect.map(
+    Sessions.list(owner, { attributes: { device: Device } }),
+    ({ sessions }) => sessions.map(({ attributes }) => Option.getOrUndefined(attributes.device))
+  )
+
+/** Time goes on, so that one login is later than another. */
+const later = TestClock.adjust("1 second")
+
+// -----------------------------------------------------------------------------
+// the laws
+// -----------------------------------------------------------------------------
+
+const laws = {
+  "the sessions of an owner are listed, the latest login first": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      for (const device of ["first", "second", "third"]) {
+        yield* logIn(owner, device)
+        yield* later
+      }
+      assert.deepStrictEqual(yield* devices(owner), ["third", "second", "first"])
+      assert.deepStrictEqual(yield* devices(yield* newOwner), [])
+    }),
+
+  "a listed session says when it was created and used, when it ends, and what was asked for": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const created = yield* DateTime.now
+      const { token } = yield* Sessions.create(
+        Session.setOwner(owner).pipe(
+          Effect.andThen(Session.put(Place, { city: "Malmö" })),
+          Effect.andThen(Session.put(Notes, "private"))
+        )
+      )
+      yield* TestClock.adjust("10 minutes")
+      yield* Sessions.modify({ token }, Session.touch)
+      const { next, sessions: [one, ...others] } = yield* Sessions.list(owner, {
+        attributes: { device: Device, place: Place }
+      })
+      assert.deepStrictEqual([others, next], [[], Option.none()])
+      const used = DateTime.add(created, { minutes: 10 })
+      assert.deepStrictEqual(one, {
+        handle: yield* handleOf(token),
+        createdAt: created,
+        lastUsedAt: used,
+        expiresAt: Option.some(DateTime.add(used, { hours: 1 })),
+        isCurrent: false,
+        attributes: { device: Option.none(), place: Option.some({ city: "Malmö" }) }
+      })
+    }),
+
+  "a value that does not fit its schema any more is left out of the list, which comes with the rest": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      yield* logIn(owner, "a laptop")
+      const other = SessionKey.make("device", Schema.Number)
+      const { sessions } = yield* Sessions.list(owner, { attributes: { other, device: Device } })
+      assert.deepStrictEqual(sessions.map(({ attributes }) => attributes), [
+        { other: Option.none(), device: Option.some("a laptop") }
+      ])
+    }),
+
+  "a list comes in pages, with each session once": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const tokens = yield* Effect.forEach(Array.from({ length: 25 }), () => logIn(owner), { concurrency: 5 })
+      const found: Array<string> = []
+      let after: string | undefined
+      do {
+        const page = yield* Sessions.list(owner, { limit: 10, ...(after !== undefined && { after }) })
+        assert.isAtMost(page.sessions.length, 10)
+        found.push(...page.sessions.map(({ handle }) => handle))
+        after = Option.getOrUndefined(page.next)
+      } while (after !== undefined)
+      assert.deepStrictEqual(found.toSorted(), (yield* Effect.forEach(tokens, handleOf)).toSorted())
+    }),
+
+  "owners do not see each other's sessions, and can't end them": () =>
+    Effect.gen(function*() {
+      const [ada, grace] = [yield* newOwner, yield* newOwner]
+      const token = yield* logIn(ada)
+      assert.deepStrictEqual(yield* devices(grace), [])
+      assert.isFalse(yield* Sessions.destroyHandle(grace, yield* handleOf(token)))
+      assert.strictEqual(yield* Sessions.destroyAll(grace), 0)
+      yield* expectAlive(ada, token)
+    }),
+
+  "owners may have any name of 1 to 1,024 bytes": () =>
+    Effect.gen(function*() {
+      const unique = yield* newOwner
+      const names = ["*", "../..", "a b\n\u0000", "日本 👩‍👩‍👧", "~owner", ":", "%2e", "\\", "'; --", "x".repeat(900)]
+        .map((name) => name + unique)
+      for (const name of names) {
+        const token = yield* logIn(name, name)
+        yield* expectAlive(name, token)
+        assert.deepStrictEqual(yield* devices(name), [name])
+      }
+      for (const name of ["", "x".repeat(1_025), "é".repeat(513), "\ud800"]) {
+        assert.instanceOf(yield* Effect.flip(logIn(name)), SessionOwnerError)
+        assert.instanceOf(yield* Effect.flip(Sessions.list(name)), SessionOwnerError)
+        assert.instanceOf(yield* Effect.flip(Sessions.destroyAll(name)), SessionOwnerError)
+      }
+      for (const name of names) {
+        assert.strictEqual(yield* Sessions.destroyAll(name), 1)
+      }
+    }),
+
+  "a login is in the list at once, also that of another server": (layer) =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      yield* provideStore(layer)(logIn(owner, "there"))
+      assert.deepStrictEqual(yield* devices(owner), ["there"])
+      yield* Sessions.destroyAll(owner)
+      assert.deepStrictEqual(yield* provideStore(layer)(devices(owner)), [])
+    }),
+
+  "20 logins at once are all in the list": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const names = Array.from({ length: 20 }, (_, index) => `device ${index}`)
+      yield* Effect.forEach(names, (name) => logIn(owner, name), { concurrency: "unbounded" })
+      assert.deepStrictEqual((yield* devices(owner)).toSorted(), names.toSorted())
+    }),
+
+  "a session that has got another id is listed once": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const token = yield* logIn(owner)
+      const { token: next } = yield* Sessions.modify({ token }, Session.regenerate)
+      const { sessions } = yield* Sessions.list(owner)
+      assert.deepStrictEqual(
+        sessions.map(({ handle }) => handle),
+        [yield* handleOf(Option.getOrThrow(next))]
+      )
+    }),
+
+  "a session that has ended, by a logout or as its time was over, is not in the list": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      yield* Sessions.destroy({ token: yield* logIn(owner) })
+      assert.deepStrictEqual(yield* devices(owner), [])
+      yield* logIn(owner)
+      yield* TestClock.adjust("61 minutes")
+      assert.deepStrictEqual(yield* devices(owner), [])
+    }),
+
+  "a session that is used stays in the list": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const token = yield* logIn(owner, "in use")
+      for (let hours = 0; hours < 9; hours++) {
+        yield* TestClock.adjust("59 minutes")
+        yield* Sessions.modify({ token }, Session.get(Device))
+        assert.deepStrictEqual(yield* devices(owner), ["in use"])
+      }
+    }),
+
+  "a session can be read, changed and ended by its handle": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const token = yield* logIn(owner, "before")
+      const found = { owner, handle: yield* handleOf(token) }
+      const { value } = yield* Sessions.modify(found, Effect.tap(Session.get(Device), Session.put(Device, "after")))
+      assert.deepStrictEqual(value, Option.some("before"))
+      assert.deepStrictEqual(yield* use(token, Session.get(Device)), Option.some("after"))
+      yield* Sessions.destroy(found)
+      yield* expectEnded(token)
+      assert.instanceOf(yield* Effect.flip(Sessions.modify(found, Effect.void)), SessionGoneError)
+    }),
+
+  "destroyHandle ends that session and no other one": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const [one, other] = [yield* logIn(owner), yield* logIn(owner)]
+      const handle = yield* handleOf(one)
+      assert.isTrue(yield* Sessions.destroyHandle(owner, handle))
+      yield* expectEnded(one)
+      yield* expectAlive(owner, other)
+      for (const nothing of [handle, "", "*", handle.slice(1), `${handle}x`]) {
+        assert.isFalse(yield* Sessions.destroyHandle(owner, nothing))
+      }
+      yield* expectAlive(owner, other)
+    }),
+
+  "destroyAll ends all sessions of the owner": () =>
+    Effect.gen(function*() {
+      const [owner, bystander] = [yield* newOwner, yield* newOwner]
+      const tokens = yield* Effect.forEach([1, 2, 3], () => logIn(owner))
+      const other = yield* logIn(bystander)
+      assert.strictEqual(yield* Sessions.destroyAll(owner), 3)
+      yield* expectEnded(...tokens)
+      yield* expectAlive(bystander, other)
+      assert.deepStrictEqual(yield* devices(owner), [])
+      const next = yield* logIn(owner)
+      yield* expectAlive(owner, next)
+    }),
+
+  "destroyOthers ends all but the session of the request, also if that is getting another id": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const tokens = yield* Effect.forEach([1, 2], () => logIn(owner))
+      const own = yield* logIn(owner)
+      const { token, value } = yield* Sessions.modify(
+        { token: own },
+        Effect.andThen(Session.regenerate, Sessions.destroyOthers)
+      )
+      assert.strictEqual(value, 2)
+      yield* expectEnded(...tokens)
+      yield* expectAlive(owner, Option.getOrThrow(token))
+    }),
+
+  "a login that all sessions were ended before comes to nothing": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const login = Effect.andThen(
+        Session.setOwner(owner),
+        Effect.andThen(Session.put(Device, "x"), Sessions.destroyAll(owner))
+      )
+      assert.instanceOf(yield* Effect.flip(Sessions.create(login)), SessionGoneError)
+      const { token } = yield* Sessions.create(Session.put(Device, "a visitor's"))
+      assert.instanceOf(yield* Effect.flip(Sessions.modify({ token }, login)), SessionGoneError)
+      assert.deepStrictEqual(yield* devices(owner), [])
+    }),
+
+  "what was ended can't be changed, extended, or given another id": () =>
+    Effect.gen(function*() {
+      for (const change of [Session.put(Device, "again"), Session.touch, Session.regenerate]) {
+        const owner = yield* newOwner
+        const token = yield* logIn(owner)
+        const session = yield* Sessions.open({ token })
+        yield* Sessions.destroyAll(owner)
+        yield* Effect.ignore(Effect.provideService(Effect.andThen(change, Session.commit), Session.Session, session))
+        yield* expectEnded(token)
+        assert.deepStrictEqual(yield* devices(owner), [])
+      }
+    }),
+
+  "a login with a session of another owner takes it over": () =>
+    Effect.gen(function*() {
+      const [ada, grace] = [yield* newOwner, yield* newOwner]
+      const { token } = yield* Sessions.modify({ token: yield* logIn(ada, "shared") }, Session.setOwner(grace))
+      yield* expectAlive(grace, Option.getOrThrow(token))
+      assert.deepStrictEqual([yield* devices(ada), yield* devices(grace)], [[], ["shared"]])
+      assert.strictEqual(yield* Sessions.destroyAll(ada), 0)
+      yield* expectAlive(grace, Option.getOrThrow(token))
+    }),
+
+  "with a limit that refuses, the next login is a SessionLimitError, and those that are over do not count": (layer) =>
+    provideStore(layer, { owner: { limit: 2 } })(Effect.gen(function*() {
+      const owner = yield* newOwner
+      const [one, other] = [yield* logIn(owner), yield* logIn(owner)]
+      const error = yield* Effect.flip(logIn(owner))
+      assert(error instanceof SessionLimitError && error.limit === 2)
+      yield* expectAlive(owner, one, other)
+      yield* Sessions.destroy({ token: one })
+      const next = yield* logIn(owner)
+      yield* expectAlive(owner, other, next)
+      yield* TestClock.adjust("61 minutes")
+      yield* Effect.forEach([1, 2], () => logIn(owner))
+    })),
+
+  "with a limit that evicts, the next login ends the session that was unused for longest": (layer) =>
+    provideStore(layer, { owner: { limit: 2, policy: "evict" } })(Effect.gen(function*() {
+      const owner = yield* newOwner
+      const one = yield* logIn(owner)
+      yield* TestClock.adjust("5 minutes")
+      const other = yield* logIn(owner)
+      yield* TestClock.adjust("5 minutes")
+      yield* Sessions.modify({ token: one }, Session.touch)
+      const next = yield* logIn(owner)
+      yield* expectAlive(owner, one, next)
+      yield* expectEnded(other)
+    })),
+
+  "20 logins at once are no more than the limit": (layer) =>
+    provideStore(layer, { owner: { limit: 3 } })(Effect.gen(function*() {
+      const owner = yield* newOwner
+      yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.exit(logIn(owner)), { concurrency: "unbounded" })
+      assert.isAtMost((yield* devices(owner)).length, 3)
+    }))
+} satisfies { readonly [law: string]: Test }
+
+const holdsNoSecret = (dump: Effect.Effect<string, unknown, SessionStore.SessionStore>): Test => () =>
+  Effect.gen(function*() {
+    const owner = yield* newOwner
+    const token = yield* logIn(owner, "Ada's laptop")
+    const text = yield* dump
+    assert.include(text, "Ada's laptop", "the dump shows what is stored")
+    assert.notInclude(text, Redacted.value(token))
+    assert.notInclude(text, Redacted.value(yield* use(token, Session.sessionId)))
+    yield* Sessions.destroy({ token })
+    assert.notInclude(yield* dump, owner)
+  })

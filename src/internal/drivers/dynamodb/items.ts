@@ -1,0 +1,157 @@
+/**
+ * The items of the table. Each session is one, and so is each entry in the index of owners.
+ */
+import type { OwnerEntry, SessionRecord, SupersededRecord } from "../../../SessionStore.ts"
+import type { Fields } from "../../record/record.ts"
+import { toField, toName } from "../../store/fieldName.ts"
+import * as Identifier from "../../token/identifier.ts"
+import type { Item, Value } from "./client.ts"
+
+/** What the settings say of the table. */
+export interface Table {
+  readonly table: string
+  readonly prefix: string
+  readonly ttlAttribute: string
+  readonly consistentRead: boolean
+}
+
+/** The attributes that are the key of the table: its partition key and its sort key. */
+export const keySchema = ["id", "sort"] as const
+
+/** The attributes of an item; the one for the table's TTL has a name of the user's choice. */
+export const attributes: ReadonlyArray<string> = [
+  ...keySchema,
+  "createdAt",
+  "touchedAt",
+  "expiresAt",
+  "lastCommit",
+  "data",
+  "supersededUntil",
+  "successor"
+]
+
+/** The items of this table. */
+export const forTable = ({ prefix, ttlAttribute }: Pick<Table, "prefix" | "ttlAttribute">) => {
+  /** The key of a session's item. */
+  const keyOf = (key: string): Item => ({ id: { S: prefix + key }, sort: ofSession })
+
+  // No key of a session has a colon.
+  const partitionOf = (owner: string): Value => ({ S: `${prefix}owner:${owner}` })
+
+  /** The key of an entry's item. */
+  const keyOfEntry = (owner: string, entry: OwnerEntry): Item => ({ id: partitionOf(owner), sort: toSort(entry) })
+
+  return {
+    keyOf,
+    partitionOf,
+    keyOfEntry,
+    /** The key of a session that its item is of. */
+    toKey: (item: Item): string => (item["id"]?.S ?? "").slice(prefix.length),
+    toItem: (key: string, record: SessionRecord, commit: string): Item => ({
+      ...keyOf(key),
+      createdAt: toNumber(record.createdAt),
+      touchedAt: toNumber(record.touchedAt),
+      expiresAt: toNumber(record.expiresAt),
+      [ttlAttribute]: toTtl(record.expiresAt),
+      lastCommit: { S: commit },
+      data: toMap(record.fields)
+    }),
+    toMark: (key: string, { successor, supersededUntil }: SupersededRecord): Item => ({
+      ...keyOf(key),
+      supersededUntil: toNumber(supersededUntil),
+      successor: { S: successor },
+      [ttlAttribute]: toTtl(supersededUntil)
+    }),
+    toEntryItem: (owner: string, entry: OwnerEntry): Item => ({
+      ...keyOfEntry(owner, entry),
+      expiresAt: toNumber(entry.until),
+      [ttlAttribute]: toTtl(entry.until)
+    })
+  }
+}
+
+const ofSession: Value = { S: "session" }
+
+/** A key under which nothing ever is. */
+export const neverThere = (prefix: string): Item => ({ id: { S: `${prefix}~` }, sort: ofSession })
+
+// -----------------------------------------------------------------------------
+// sessions
+// -----------------------------------------------------------------------------
+
+/** Names a commit, so that one that the SDK sends twice is carried out once. */
+export const newCommit = (): string => Identifier.drawBytes(12).toString("base64url")
+
+export const isOf = (item: Item | undefined, commit: string): boolean => item?.["lastCommit"]?.S === commit
+
+export const isRecord = (stored: SessionRecord | SupersededRecord | undefined): stored is SessionRecord =>
+  stored !== undefined && "fields" in stored
+
+export const fromItem = (item: Item | undefined): SessionRecord | SupersededRecord | undefined => {
+  if (item === undefined) return undefined
+  const number = (name: string) => Number(item[name]?.N)
+  const supersededUntil = number("supersededUntil")
+  if (!Number.isNaN(supersededUntil)) return { supersededUntil, successor: item["successor"]?.S ?? "" }
+  const times = { createdAt: number("createdAt"), touchedAt: number("touchedAt"), expiresAt: number("expiresAt") }
+  const map = item["data"]?.M
+  // What somebody must have damaged is no session.
+  if (map === undefined || item["lastCommit"] === undefined) return undefined
+  if (Number.isNaN(times.createdAt + times.touchedAt + times.expiresAt)) return undefined
+  return { ...times, fields: new Map(Object.entries(map).map(([name, value]) => [toField(name), toText(value)])) }
+}
+
+/** A session's item of which only some fields were read: without them, there is no map either. */
+export const fromPart = (item: Item): SessionRecord | SupersededRecord | undefined =>
+  fromItem({ data: { M: {} }, ...item })
+
+export const toMap = (fields: Fields): Value => ({
+  M: Object.fromEntries([...fields].map(([field, text]) => [toName(field), toValue(text)]))
+})
+
+/** Numbers are stored as such, as only those can be added to in place. */
+export const toValue = (text: string): Value => isNumber(Number(text), text) ? { N: text } : { S: text }
+
+/** Text without a value is no JSON, and the key says so when it is read. */
+const toText = ({ N, S }: Value): string => N === undefined ? S ?? "" : JSON.stringify(Number(N))
+
+/** Whether DynamoDB has the number, and the same text comes out. */
+const isNumber = (number: number, text: string): boolean =>
+  JSON.stringify(number) === text && Number.isFinite(number) &&
+  (number === 0 || Math.abs(number) >= 1e-130 && Math.abs(number) < 1e126)
+
+export const toNumber = (value: number): Value => ({ N: JSON.stringify(value) })
+
+/** In seconds, and an hour later, as DynamoDB compares it with its own clock, which is not ours. */
+export const toTtl = (expiresAt: number): Value => toNumber(Math.ceil(expiresAt / 1000) + 3600)
+
+export const itemLimit = 409_600
+
+/** As DynamoDB counts, more or less: names and values in UTF-8, some bytes for a map, half a byte for a digit. */
+export const sizeOf = (item: Item): number =>
+  Object.entries(item).reduce((size, [name, value]) => size + Buffer.byteLength(name) + sizeOfValue(value), 0)
+
+const sizeOfValue = ({ M, N, S }: Value): number =>
+  M !== undefined
+    ? 3 + Object.keys(M).length + sizeOf(M)
+    : N !== undefined
+    ? 1 + Math.ceil(N.replaceAll(/^-?[0.]*|e.*$|\D/g, "").length / 2)
+    : Buffer.byteLength(S ?? "")
+
+// -----------------------------------------------------------------------------
+// entries
+// -----------------------------------------------------------------------------
+
+/** As the list is ordered: the latest first, and those of the same time by their keys. */
+const toSort = ({ at, key }: OwnerEntry): Value => ({
+  S: `${String(Number.MAX_SAFE_INTEGER - at).padStart(digits, "0")}.${key}`
+})
+
+const digits = String(Number.MAX_SAFE_INTEGER).length
+
+/** Nothing, if it is none. */
+export const toEntry = (item: Item): OwnerEntry | undefined => {
+  const [, left, key] = /^(\d{16})\.(.+)$/.exec(item["sort"]?.S ?? "") ?? []
+  const until = Number(item["expiresAt"]?.N)
+  if (left === undefined || key === undefined || Number.isNaN(until)) return undefined
+  return { key, at: Number.MAX_SAFE_INTEGER - Number(left), until }
+}

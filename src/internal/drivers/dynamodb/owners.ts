@@ -1,0 +1,72 @@
+/**
+ * The index of owners: an item for each entry, all of one owner in a partition of the same table, sorted as they are listed.
+ *
+ * A global secondary index on the sessions would need no items of its own, but it can't be read consistently: ending all
+ * sessions of an owner could miss the login of a moment ago.
+ */
+import * as Effect from "effect/Effect"
+import type { OwnerIndex } from "../../../SessionStore.ts"
+import * as Batches from "./batches.ts"
+import type { Dynamo, DynamoError, Item } from "./client.ts"
+import * as Expressions from "./expressions.ts"
+import * as Items from "./items.ts"
+
+export const make = (dynamo: Dynamo, settings: Items.Table): OwnerIndex => {
+  const TableName = settings.table
+  const { keyOfEntry, partitionOf, toEntryItem, toMark } = Items.forTable(settings)
+
+  const put = (Item: Item) => dynamo.send("PutItem", { TableName, Item })
+
+  /** As many as there are, up to the limit: an answer of DynamoDB's has a megabyte at most, some 7,000 entries. */
+  const query = (input: object, limit: number, ExclusiveStartKey?: Item): Effect.Effect<Found, DynamoError> =>
+    Effect.flatMap(
+      dynamo.send("Query", { TableName, ConsistentRead: true, ...input, Limit: limit, ExclusiveStartKey }),
+      ({ Count: count = 0, Items: items = [], LastEvaluatedKey }) =>
+        LastEvaluatedKey === undefined || count >= limit
+          ? Effect.succeed({ count, items })
+          : Effect.map(query(input, limit - count, LastEvaluatedKey), (more) => ({
+            count: count + more.count,
+            items: [...items, ...more.items]
+          }))
+    )
+
+  const isOver = (owner: string, limit: number) =>
+    Effect.map(
+      query({ ...Expressions.inPartition(partitionOf(owner)), Select: "COUNT" }, limit + 1),
+      ({ count }) => count > limit
+    )
+
+  const remove = (keys: ReadonlyArray<Item>) =>
+    Effect.map(
+      dynamo.send("BatchWriteItem", {
+        RequestItems: { [TableName]: keys.map((Key) => ({ DeleteRequest: { Key } })) }
+      }),
+      ({ UnprocessedItems = {} }) => ({
+        answers: [],
+        unprocessed: Object.values(UnprocessedItems).flat().map(({ DeleteRequest }) => DeleteRequest.Key)
+      })
+    )
+
+  return {
+    add: (owner, entry, limit) => {
+      const added = put(toEntryItem(owner, entry))
+      return limit === undefined ? Effect.as(added, false) : Effect.andThen(added, isOver(owner, limit))
+    },
+    list: (owner, limit, after) =>
+      Effect.map(
+        query(Expressions.inPartition(partitionOf(owner), after && keyOfEntry(owner, after)["sort"]), limit),
+        ({ items }) => items.map(Items.toEntry).filter((entry) => entry !== undefined)
+      ),
+    remove: (owner, entries) => {
+      // DynamoDB refuses a key that comes twice.
+      const keys = new Map(entries.map((entry) => keyOfEntry(owner, entry)).map((key) => [key["sort"]!.S, key]))
+      return Effect.asVoid(Batches.run([...keys.values()], 25, remove))
+    },
+    bury: (key, mark) => Effect.asVoid(put(toMark(key, mark)))
+  }
+}
+
+interface Found {
+  readonly count: number
+  readonly items: ReadonlyArray<Item>
+}

@@ -1,0 +1,65 @@
+/**
+ * The index of owners: a table beside that of the sessions, with a row for each entry. Its primary key is in the order of a
+ * list, so that a page of it is a range.
+ */
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { OwnerEntry } from "../../../SessionStore.ts"
+import type { Dialect, Send } from "./dialect.ts"
+import { roundedUp } from "./rows.ts"
+
+export interface Owners {
+  readonly add: (owner: string, entry: OwnerEntry) => Effect.Effect<unknown, SqlError>
+  readonly count: (owner: string) => Effect.Effect<number, SqlError>
+  readonly list: (
+    owner: string,
+    limit: number,
+    after?: OwnerEntry
+  ) => Effect.Effect<ReadonlyArray<OwnerEntry>, SqlError>
+  readonly remove: (owner: string, entries: ReadonlyArray<OwnerEntry>) => Effect.Effect<unknown, SqlError>
+}
+
+interface EntryRow {
+  readonly key: string
+  // As in the row of a session.
+  readonly entered_at: unknown
+  readonly expires_at: unknown
+}
+
+export const make = (table: string, { key, orReplace, parameter }: Dialect, { rows }: Send): Owners => {
+  const primaryKey = `owner, entered_at, ${key}`
+  const add = `INSERT INTO ${table} (${primaryKey}, expires_at) VALUES (${[1, 2, 3, 4].map(parameter).join(", ")})` +
+    orReplace(primaryKey, ["expires_at"])
+  const isOf = `WHERE owner = ${parameter(1)}`
+  const count = `SELECT COUNT(*) AS entries FROM ${table} ${isOf}`
+  const first = `SELECT ${key}, entered_at, expires_at FROM ${table} ${isOf}`
+  const next = `${first} AND entered_at <= ${parameter(2)} ` +
+    `AND (entered_at < ${parameter(3)} OR ${key} > ${parameter(4)})`
+  // In the text, as MySQL takes no limit that comes as a floating-point number, which is what its clients send.
+  const page = (limit: number) => ` ORDER BY entered_at DESC, ${key} LIMIT ${limit}`
+
+  // The owner in each of them, or SQLite goes through all rows of the owner: 65 ms instead of 0.5 for 100 entries of 10,000.
+  const isEntry = (before: number) =>
+    `(owner = ${parameter(before + 1)} AND entered_at = ${parameter(before + 2)} AND ${key} = ${parameter(before + 3)})`
+
+  return {
+    add: (owner, { at, key, until }) => rows(add, [owner, at, key, until]),
+    count: (owner) => Effect.map(rows<{ readonly entries: unknown }>(count, [owner]), ([row]) => Number(row?.entries)),
+    list: (owner, limit, after) =>
+      Effect.map(
+        after === undefined
+          ? rows<EntryRow>(first + page(limit), [owner])
+          : rows<EntryRow>(next + page(limit), [owner, after.at, after.at, after.key]),
+        (rows) =>
+          rows.map(({ entered_at, expires_at, key }) => ({ key, at: Number(entered_at), until: Number(expires_at) }))
+      ),
+    remove: (owner, entries) => {
+      const rounded = roundedUp(entries)
+      const isOneOf = rounded.map((_, index) => isEntry(3 * index))
+      return rows(
+        `DELETE FROM ${table} WHERE ${isOneOf.join(" OR ")}`,
+        rounded.flatMap(({ at, key }) => [owner, at, key])
+      )
+    }
+  }
+}

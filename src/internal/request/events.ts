@@ -1,0 +1,158 @@
+/**
+ * Telling what happens to sessions to those in this process who listen. Nobody who tells waits: each listener has a buffer of
+ * its own, and what does not fit into it is counted and dropped.
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import type { Destroyed, EndedBy, Rejection, SessionEvent } from "../../SessionEvent.ts"
+import type { SessionOwners } from "../../SessionOwners.ts"
+import type { SessionStore } from "../../SessionStore.ts"
+import * as Owner from "../record/owner.ts"
+import type { Fields, SessionRecord } from "../record/record.ts"
+import { Id } from "../token/secret.ts"
+import type { Intent } from "./intent.ts"
+import * as Observability from "./observability.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** So many events wait for a listener. */
+export const bufferSize = 1_024
+
+/** What was presented, and is no session. */
+export interface Refused {
+  readonly reason: Rejection
+  readonly id?: Id | undefined
+  readonly record?: SessionRecord | undefined
+}
+
+/** Gets an event, and for a session with a new id also its key; `false` if it has no room for it. It must not fail. */
+export type Listener = (event: SessionEvent, key: string | undefined) => boolean
+
+/** Those who listen to what happens in one store. Ask whether they are there first: an event that nobody hears is not made. */
+export class Listeners {
+  readonly #listeners = new Set<Listener>()
+  /** The handles of sessions that have ended, the latest of them: the end of each is told once. */
+  readonly #ended = new Set<string>()
+
+  get areThere(): boolean {
+    return this.#listeners.size > 0
+  }
+
+  /** The events from the moment on that the stream runs, until it ends. */
+  get events(): Stream.Stream<SessionEvent> {
+    const listening = Effect.acquireRelease(
+      Effect.map(Queue.dropping<SessionEvent>(bufferSize), (queue) => {
+        const listener: Listener = (event) => Queue.offerUnsafe(queue, event)
+        this.add(listener)
+        return { queue, listener }
+      }),
+      ({ listener, queue }) => {
+        this.remove(listener)
+        return Queue.shutdown(queue)
+      }
+    )
+    return Stream.unwrap(Effect.map(listening, ({ queue }) => Stream.fromQueue(queue)))
+  }
+
+  add(listener: Listener): void {
+    this.#listeners.add(listener)
+  }
+
+  remove(listener: Listener): void {
+    this.#listeners.delete(listener)
+  }
+
+  /** The store has done what a request intended, and `id` is that of the session by now. If that has ended, it was by `by`. */
+  committed(intent: Intent, id: Id, by: EndedBy, fiber: AnyFiber): void {
+    const { record: { fields } } = intent
+    switch (intent.operation) {
+      case "create":
+        return this.#tell({ _tag: "Created", handle: id.handle, owner: ownerIn(fields), at: now(fiber) }, fiber)
+      case "regenerate":
+        return this.#tell(
+          {
+            _tag: "Regenerated",
+            handle: id.handle,
+            previousHandle: intent.id.handle,
+            owner: ownerIn(fields),
+            previousOwner: ownerIn(intent.before),
+            at: now(fiber)
+          },
+          fiber,
+          id.key
+        )
+      case "destroy":
+        return this.destroyed({ handle: id.handle, owner: ownerIn(fields), by }, fiber)
+    }
+  }
+
+  /** A session has ended. */
+  destroyed(ended: Omit<Destroyed, "_tag" | "at">, fiber: AnyFiber): void {
+    remember(this.#ended, ended.handle)
+    this.#tell({ _tag: "Destroyed", ...ended, at: now(fiber) }, fiber)
+  }
+
+  /** The time of a session is over, of which others may have been told. */
+  expired(id: Id, fields: Fields, fiber: AnyFiber): boolean {
+    if (this.#ended.has(id.handle)) return false
+    this.destroyed({ handle: id.handle, owner: ownerIn(fields), by: "expiry" }, fiber)
+    return true
+  }
+
+  /** A client came with what is no session. */
+  rejected({ id, reason, record }: Refused, fiber: AnyFiber): void {
+    if (reason === "expired" && id && record && this.expired(id, record.fields, fiber)) return
+    const handle = Option.map(Option.fromUndefinedOr(id), ({ handle }) => handle)
+    const owner = record === undefined ? Option.none() : ownerIn(record.fields)
+    this.#tell({ _tag: "Rejected", reason, handle, owner, at: now(fiber) }, fiber)
+  }
+
+  #tell(event: SessionEvent, fiber: AnyFiber, key?: string): void {
+    for (const listener of this.#listeners) {
+      if (!listener(event, key)) Observability.count(Observability.droppedEvents[event._tag], fiber)
+    }
+  }
+}
+
+/** Those of a store, or of the part of it that knows owners: whatever is done with it in this process, they are told. */
+export const listenersOf = (store: SessionStore | SessionOwners): Listeners => {
+  const key = ("owners" in store ? store.owners : undefined) ?? store
+  const known = listeners.get(key)
+  if (known !== undefined) return known
+  const made = new Listeners()
+  listeners.set(key, made)
+  return made
+}
+
+const listeners = new WeakMap<SessionStore | SessionOwners, Listeners>()
+
+/** Sessions of an owner, by their keys, were ended from elsewhere. */
+export const ended = (
+  listeners: Listeners,
+  owner: string,
+  keys: ReadonlyArray<string>,
+  by: (key: string) => EndedBy
+): Effect.Effect<void> =>
+  keys.length === 0 || !listeners.areThere ? Exit.void : Effect.withFiber((fiber) => {
+    for (const key of keys) {
+      listeners.destroyed({ handle: Id.ofKey(key).handle, owner: Option.some(owner), by: by(key) }, fiber)
+    }
+    return Exit.void
+  })
+
+const now = (fiber: AnyFiber): DateTime.Utc => DateTime.makeUnsafe(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
+
+/** Keeps as many as a listener has room for: the oldest goes. */
+const remember = (handles: Set<string>, handle: string): void => {
+  handles.add(handle)
+  if (handles.size > bufferSize) handles.delete(handles.values().next().value!)
+}
+
+const ownerIn = (fields: Fields): Option.Option<string> =>
+  Option.map(Option.fromUndefinedOr(Owner.of(fields)), ({ id }) => id)

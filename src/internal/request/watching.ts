@@ -1,0 +1,145 @@
+/**
+ * Waiting for sessions to end. What ends one in this process is heard at once; for what other servers do, one fiber looks at
+ * the store, once in a while, for all that wait.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { SessionEvent } from "../../SessionEvent.ts"
+import type { SessionStore } from "../../SessionStore.ts"
+import { Id } from "../token/secret.ts"
+import type { Environment } from "./environment.ts"
+import type { Listeners } from "./events.ts"
+
+/** So many sessions are looked at together. */
+const batch = 1_000
+
+/** However often sessions are extended, nobody looks more often than this. */
+const leastEvery = Duration.seconds(1)
+
+interface Watcher {
+  /** The key that the session has by now. */
+  key: string
+  /** The latest moment at which it can still be alive. */
+  readonly until: number
+  readonly ended: Deferred.Deferred<void>
+}
+
+class Watchers {
+  readonly #store: SessionStore
+  readonly #listeners: Listeners
+  readonly #every: Duration.Duration
+  readonly #byHandle = new Map<string, Set<Watcher>>()
+  #looking: Fiber.Fiber<unknown> | undefined
+
+  constructor({ listeners, settings, store }: Environment & { readonly store: SessionStore }) {
+    this.#store = store
+    this.#listeners = listeners
+    this.#every = Duration.max(settings.touchEvery, leastEvery)
+  }
+
+  /** Waits until the session of a key has ended. */
+  until(key: string, until: number): Effect.Effect<void> {
+    return Effect.acquireUseRelease(
+      Effect.withFiber((fiber) => {
+        const watcher = { key, until, ended: Deferred.makeUnsafe<void>() }
+        this.#add(watcher)
+        this.#begin(fiber.getRef(Clock.Clock))
+        return Effect.succeed(watcher)
+      }),
+      ({ ended }) => Deferred.await(ended),
+      (watcher) => {
+        this.#remove(watcher)
+        return Exit.void
+      }
+    )
+  }
+
+  #add(watcher: Watcher): void {
+    const handle = handleOf(watcher.key)
+    const watchers = this.#byHandle.get(handle)
+    if (watchers === undefined) this.#byHandle.set(handle, new Set([watcher]))
+    else watchers.add(watcher)
+  }
+
+  #remove(watcher: Watcher): void {
+    const handle = handleOf(watcher.key)
+    const watchers = this.#byHandle.get(handle)
+    watchers?.delete(watcher)
+    if (watchers?.size === 0) this.#byHandle.delete(handle)
+    if (this.#byHandle.size > 0) return
+    this.#listeners.remove(this.#hear)
+    this.#looking?.interruptUnsafe()
+    this.#looking = undefined
+  }
+
+  // Not in the context of whoever is the first to wait: that would keep its request in memory, or use its transaction.
+  #begin(clock: Clock.Clock): void {
+    if (this.#looking !== undefined) return
+    this.#listeners.add(this.#hear)
+    const look = Effect.andThen(Effect.sleep(this.#every), Effect.ignoreCause(this.#look))
+    this.#looking = Effect.runForkWith(Context.make(Clock.Clock, clock))(Effect.forever(look))
+  }
+
+  readonly #hear = (event: SessionEvent, key: string | undefined): boolean => {
+    if (event._tag === "Destroyed") this.#end(event.handle)
+    if (event._tag === "Regenerated" && key !== undefined) this.#follow(event.previousHandle, key)
+    return true
+  }
+
+  #end(handle: string): void {
+    for (const { ended } of this.#taken(handle)) Deferred.doneUnsafe(ended, Exit.void)
+  }
+
+  #follow(handle: string, key: string): void {
+    for (const watcher of this.#taken(handle)) {
+      watcher.key = key
+      this.#add(watcher)
+    }
+  }
+
+  #taken(handle: string): Iterable<Watcher> {
+    const watchers = this.#byHandle.get(handle)
+    this.#byHandle.delete(handle)
+    return watchers ?? []
+  }
+
+  /** If the store fails, nothing is known, and nobody's session has ended for that. */
+  get #look(): Effect.Effect<void, unknown> {
+    return Effect.gen({ self: this }, function*() {
+      const now = yield* Clock.currentTimeMillis
+      const all = [...this.#byHandle.values()].flatMap((watchers) => [...watchers])
+      for (const { ended, until } of all) if (now >= until) Deferred.doneUnsafe(ended, Exit.void)
+      const keys = [...new Set(all.map(({ key }) => key))]
+      const { look } = this.#store
+      if (look === undefined) return
+      for (let at = 0; at < keys.length; at += batch) {
+        const some = keys.slice(at, at + batch)
+        const current = yield* look(some)
+        for (const key of some) this.#seen(key, current.get(key))
+      }
+    })
+  }
+
+  #seen(key: string, current: string | undefined): void {
+    if (current === undefined) this.#end(handleOf(key))
+    else if (current !== key) this.#follow(handleOf(key), current)
+  }
+}
+
+const handleOf = (key: string): string => Id.ofKey(key).handle
+
+/** Waits until the session of a key has ended, which is at `until` at the latest. */
+export const untilEnded = (environment: Environment, key: string, until: number): Effect.Effect<void> => {
+  const { listeners, store } = environment
+  if (store === undefined) return Effect.void
+  let watchers = known.get(listeners)
+  if (watchers === undefined) known.set(listeners, watchers = new Watchers({ ...environment, store }))
+  return watchers.until(key, until)
+}
+
+const known = new WeakMap<Listeners, Watchers>()
