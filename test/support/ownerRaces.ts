@@ -3,14 +3,13 @@
  * driver on the server, on one server and on two.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, Schema } from "effect"
-import { Session, type SessionConfig, type SessionError, SessionKey, type SessionOwners, Sessions } from "effect-session"
-import type { SessionStore } from "effect-session"
+import { Effect, Fiber, Layer, Option, Schema, type Scope } from "effect"
+import { Session, type SessionConfig, SessionKey, Sessions } from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { setTimeOfDay } from "./clock.ts"
 import { basicRoutes, Count, Name, post, slowRoute } from "./routes.ts"
-import { type Answer, cookieOf, type Routes, serve, type Server } from "./server.ts"
+import { type Answer, cookieOf, type OwnerStoreLayer, type Routes, serve, type Server } from "./server.ts"
 
 export interface Driver {
   /** The store, made anew for each server. Those of two servers share what is stored. */
@@ -20,12 +19,6 @@ export interface Driver {
   /** So many clients log in at the same time. Default 30. */
   readonly clients?: number
 }
-
-export type OwnerStoreLayer = Layer.Layer<
-  SessionStore.SessionStore | SessionOwners.SessionOwners,
-  SessionError.SessionConfigError,
-  SessionConfig.SessionConfig
->
 
 // -----------------------------------------------------------------------------
 // the stage
@@ -173,6 +166,10 @@ const startOn = ({ servers = 2, store }: Driver) =>
     return { ...stageOf(started), first: started[0]!, last: started.at(-1)! }
   })
 
+/** A test whose clock stands still. It is set before there is a store, or its sweeper would sweep for decades. */
+const atTimeOfDay = <E>(title: string, test: () => Effect.Effect<void, E, Scope.Scope>) =>
+  it.effect(title, () => Effect.andThen(setTimeOfDay, Effect.suspend(test)))
+
 type Start = ReturnType<typeof startOn>
 type Stage = Effect.Success<ReturnType<Start>>
 
@@ -303,7 +300,6 @@ const shuffled = <A>(all: ReadonlyArray<A>): ReadonlyArray<A> =>
 // -----------------------------------------------------------------------------
 
 const threeDevices = Effect.fnUntraced(function*(stage: Stage) {
-  yield* setTimeOfDay
   const owner = newOwner()
   const [own, phone, tablet] = [
     yield* stage.loggedIn(owner),
@@ -325,7 +321,7 @@ const assertEnded = Effect.fnUntraced(function*(stage: Stage, cookie: string) {
 })
 
 const others = (start: Start) => {
-  it.effect("destroyOthers ends all but the own one, whose cookie stays good", () =>
+  atTimeOfDay("destroyOthers ends all but the own one, whose cookie stays good", () =>
     Effect.gen(function*() {
       const stage = yield* start()
       const { own, owner, phone, tablet } = yield* threeDevices(stage)
@@ -338,7 +334,7 @@ const others = (start: Start) => {
       assert.strictEqual(yield* stage.destroyOthers(own), 0)
     }))
 
-  it.effect("destroyOthers and a new id in one request, in either order: the new session is left", () =>
+  atTimeOfDay("destroyOthers and a new id in one request, in either order: the new session is left", () =>
     Effect.gen(function*() {
       const both = [
         ["/anew/first", Effect.andThen(Session.regenerate, Sessions.destroyOthers)],
@@ -358,7 +354,7 @@ const others = (start: Start) => {
       }
     }))
 
-  it.effect("destroyOthers when another request has given the session a new id meanwhile: that is the own one", () =>
+  atTimeOfDay("destroyOthers when another request has given the session a new id meanwhile: that is the own one", () =>
     Effect.gen(function*() {
       const slow = slowRoute("/slow", Session.owner, Sessions.destroyOthers as Effect.Effect<number, never, Session.Session>)
       const stage = yield* start({}, slow.route)
@@ -372,7 +368,7 @@ const others = (start: Start) => {
       assert.deepStrictEqual(yield* stage.handles(owner), [yield* stage.handleOf(anew)])
     }))
 
-  it.effect("destroyHandle ends that one, also if its request is under way", () =>
+  atTimeOfDay("destroyHandle ends that one, also if its request is under way", () =>
     Effect.gen(function*() {
       const slow = slowRoute("/slow", Session.increment(Count), Session.put(Name, "Grace"))
       const stage = yield* start({}, slow.route)
@@ -393,7 +389,7 @@ const others = (start: Start) => {
       assert.deepStrictEqual(yield* stage.alive(owner, [own, tablet]), [own, tablet])
     }))
 
-  it.effect("a logout takes the session from the list, and a login as somebody else too", () =>
+  atTimeOfDay("a logout takes the session from the list, and a login as somebody else too", () =>
     Effect.gen(function*() {
       const stage = yield* start()
       const { own, owner, phone, tablet } = yield* threeDevices(stage)
@@ -449,9 +445,8 @@ const limits = (start: Start) => {
       assert.include(living, last)
     }), 120_000)
 
-  it.effect("of sessions that are too many, the one unused for longest goes, and the latest stays", () =>
+  atTimeOfDay("of sessions that are too many, the one unused for longest goes, and the latest stays", () =>
     Effect.gen(function*() {
-      yield* setTimeOfDay
       const stage = yield* start({ owner: { limit: 3, policy: "evict" }, touchEvery: "1 second" })
       const owner = newOwner()
       const next = Effect.tap(stage.loggedIn(owner), () => TestClock.adjust("2 seconds"))
@@ -518,9 +513,8 @@ const oddRoutes = Layer.mergeAll(
 )
 
 const badInput = (start: Start) => {
-  it.effect("an owner of any text has sessions of his own, or none at all", () =>
+  atTimeOfDay("an owner of any text has sessions of his own, or none at all", () =>
     Effect.gen(function*() {
-      yield* setTimeOfDay
       const stage = yield* start({}, oddRoutes)
       const cookies = yield* Effect.forEach(oddOwners, (_, index) =>
         Effect.map(stage.server().post(`/odd/${index}`), cookieOf))
@@ -544,7 +538,7 @@ const badInput = (start: Start) => {
       }
     }))
 
-  it.effect("pages, handles and attributes that are no such thing harm no list and no session", () =>
+  atTimeOfDay("pages, handles and attributes that are no such thing harm no list and no session", () =>
     Effect.gen(function*() {
       const stage = yield* start({}, oddRoutes)
       const { own, owner, phone, tablet } = yield* threeDevices(stage)

@@ -25,6 +25,13 @@ export type StoreLayer = Layer.Layer<
   SessionConfig.SessionConfig
 >
 
+/** One that knows the owners of its sessions. */
+export type OwnerStoreLayer = Layer.Layer<
+  SessionStore.SessionStore | SessionOwners.SessionOwners,
+  SessionError.SessionConfigError,
+  SessionConfig.SessionConfig
+>
+
 export interface Options {
   /** By default the MemoryLayer. */
   readonly store?: StoreLayer
