@@ -424,8 +424,7 @@ export const list = Effect.fnUntraced(function*<const Attributes extends AnyAttr
   const owners = yield* SessionOwners
   const own = yield* currentKeys
   const page = yield* owners.list(owner, {
-    // Also if it is no number.
-    limit: limit >= 1 ? Math.min(Math.floor(limit), 100) : 1,
+    limit: Math.min(Math.max(1, Math.floor(limit) || 1), 100),
     after: after === undefined ? undefined : decodeCursor(after),
     fields: Object.values(attributes).map(({ field }) => field)
   })

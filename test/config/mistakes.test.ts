@@ -23,7 +23,7 @@ const writePath = "Write a path that begins with \"/\", of at most 1,024 ASCII c
 const writeDomain = "Write a host name such as \"example.com\", or leave it out for a cookie of this host alone"
 
 const allSettings = "enabled, secret, age, absoluteAge, maximumAge, maximumAbsoluteAge, touchEvery, rolling, " +
-  "saveUninitialized, supersededFor, timeLimit, sizeLimit, retries, id, cookie, flash, store"
+  "saveUninitialized, supersededFor, timeLimit, sizeLimit, retries, id, cookie, flash, owner, store"
 
 const cookieSettings = "cookie.name, cookie.path, cookie.domain, cookie.httpOnly, cookie.secure, cookie.sameSite, " +
   "cookie.partitioned, cookie.persistence, cookie.chunks"
@@ -236,6 +236,31 @@ describe("choices and numbers", () => {
       "too many chunks",
       { cookie: { chunks: "5" } },
       "cookie.chunks (SESSION_COOKIE_CHUNKS): found \"5\". Write a whole number from 1 to 4"
+    ],
+    [
+      "no session for an owner",
+      { owner: { limit: 0 } },
+      "owner.limit (SESSION_OWNER_LIMIT): found 0. Write a whole number from 1 to 1000, or else \"unlimited\""
+    ],
+    [
+      "fewer sessions than none",
+      { owner: { limit: -3 } },
+      "owner.limit (SESSION_OWNER_LIMIT): found -3. Write a whole number from 1 to 1000, or else \"unlimited\""
+    ],
+    [
+      "half a session",
+      { owner: { limit: "1.5" } },
+      "owner.limit (SESSION_OWNER_LIMIT): found \"1.5\". Write a whole number from 1 to 1000, or else \"unlimited\""
+    ],
+    [
+      "more sessions than can be counted",
+      { owner: { limit: 1001 } },
+      "owner.limit (SESSION_OWNER_LIMIT): found 1001. Write a whole number from 1 to 1000, or else \"unlimited\""
+    ],
+    [
+      "a policy that there is not",
+      { owner: { policy: "endOldest" } },
+      "owner.policy (SESSION_OWNER_POLICY): found \"endOldest\". Write one of \"refuse\", \"evict\""
     ],
     [
       "an empty name in a list",

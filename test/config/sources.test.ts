@@ -47,6 +47,8 @@ const examples: ReadonlyArray<Example> = [
   { setting: "cookie.chunks", variable: "SESSION_COOKIE_CHUNKS", written: 4, decoded: 4 },
   { setting: "flash.except", variable: "SESSION_FLASH_EXCEPT", written: ["a", "b c"], decoded: ["a", "b c"] },
   { setting: "flash.sizeLimit", variable: "SESSION_FLASH_SIZE_LIMIT", written: 2_000, decoded: 2_000 },
+  { setting: "owner.limit", variable: "SESSION_OWNER_LIMIT", written: 5, decoded: 5 },
+  { setting: "owner.policy", variable: "SESSION_OWNER_POLICY", written: "evict", decoded: "evict" },
   { setting: "store.type", variable: "SESSION_DRIVER", written: "memory", decoded: "memory" }
 ]
 

@@ -93,8 +93,7 @@ export const stageOf = (servers: ReadonlyArray<Server>) => {
   let asked = 0
   /** They take turns. */
   const server = () => servers[asked++ % servers.length]!
-  const login = (owner: string, cookie?: string) =>
-    Effect.suspend(() => server().post("/in", { body: owner, cookie }))
+  const login = (owner: string, cookie?: string) => Effect.suspend(() => server().post("/in", { body: owner, cookie }))
   const loggedIn = (owner: string, cookie?: string) =>
     Effect.map(login(owner, cookie), (answer) => {
       assert.strictEqual(answer.status, 200, answer.body)
@@ -202,82 +201,86 @@ interface Client {
 }
 
 const underLoad = (start: Start, clients: number) => {
-  it.live("destroyAll logs everybody out who was logged in before, whatever else is going on; the list has the others", () =>
-    Effect.gen(function*() {
-      const stage = yield* start()
-      const owner = newOwner()
-      const chains: Array<Chain> = []
-      const cookies = new Set<string>()
-      /** What was answered before something is sent has a smaller number. */
-      let time = 0
+  it.live(
+    "destroyAll logs everybody out who was logged in before, whatever else is going on; the list has the others",
+    () =>
+      Effect.gen(function*() {
+        const stage = yield* start()
+        const owner = newOwner()
+        const chains: Array<Chain> = []
+        const cookies = new Set<string>()
+        /** What was answered before something is sent has a smaller number. */
+        let time = 0
 
-      const login = Effect.fnUntraced(function*(client: Client) {
-        const cookie = yield* stage.loggedIn(owner, client.cookie)
-        // None, if it was ended before the answer.
-        const chain = { cookies: new Set(cookie === "" ? [] : [cookie]), answeredAt: time++ }
-        chains.push(chain)
-        received(client, chain, cookie)
-      })
-      const received = (client: Client, chain: Chain | undefined, cookie: string) => {
-        if (cookie === "") return
-        client.cookie = cookie
-        client.chain = chain
-        cookies.add(cookie)
-        chain?.cookies.add(cookie)
-      }
-      const send = Effect.fnUntraced(function*(client: Client, method: string, path: string) {
-        const { chain, cookie } = client
-        const answer = yield* stage.server().send(method, path, { cookie })
-        assert.strictEqual(answer.status, 200, `${path}: ${answer.body}`)
-        received(client, chain, cookieOf(answer))
-      })
-      const destroyAll = Effect.fnUntraced(function*() {
-        const sentAt = time++
-        const before = chains.filter(({ answeredAt }) => answeredAt < sentAt)
+        const login = Effect.fnUntraced(function*(client: Client) {
+          const cookie = yield* stage.loggedIn(owner, client.cookie)
+          // None, if it was ended before the answer.
+          const chain = { cookies: new Set(cookie === "" ? [] : [cookie]), answeredAt: time++ }
+          chains.push(chain)
+          received(client, chain, cookie)
+        })
+        const received = (client: Client, chain: Chain | undefined, cookie: string) => {
+          if (cookie === "") return
+          client.cookie = cookie
+          client.chain = chain
+          cookies.add(cookie)
+          chain?.cookies.add(cookie)
+        }
+        const send = Effect.fnUntraced(function*(client: Client, method: string, path: string) {
+          const { chain, cookie } = client
+          const answer = yield* stage.server().send(method, path, { cookie })
+          assert.strictEqual(answer.status, 200, `${path}: ${answer.body}`)
+          received(client, chain, cookieOf(answer))
+        })
+        const destroyAll = Effect.fnUntraced(function*() {
+          const sentAt = time++
+          const before = chains.filter(({ answeredAt }) => answeredAt < sentAt)
+          yield* stage.destroyAll(owner)
+          const left = yield* stage.alive(owner, before.flatMap(({ cookies }) => [...cookies]))
+          assert.deepStrictEqual(left, [], "nobody of before is logged in")
+          return sentAt
+        })
+
+        const bystanders = yield* Effect.forEach([1, 2, 3], () => keepUsing(stage))
+        for (let round = 0; round < 3; round++) {
+          const all = Array.from({ length: clients }, (): Client => ({ cookie: undefined, chain: undefined }))
+          yield* Effect.forEach(all.slice(clients / 3), login, { concurrency: 10, discard: true })
+          const requests = all.flatMap((client) => [
+            login(client),
+            send(client, "POST", "/regenerate"),
+            send(client, "POST", "/count"),
+            send(client, "GET", "/"),
+            ...Math.random() < 0.3 ? [send(client, "POST", "/logout")] : []
+          ])
+          const ends = yield* Effect.all(
+            shuffled([
+              ...requests.map(Effect.asVoid),
+              ...[1, 2, 3].map(destroyAll)
+            ]),
+            { concurrency: 25 }
+          )
+          const sentAt = Math.max(...ends.filter((end) => end !== undefined))
+          const dead = chains.filter(({ answeredAt }) => answeredAt < sentAt).flatMap(({ cookies }) => [...cookies])
+          assert.deepStrictEqual(yield* stage.alive(owner, dead), [], "nor is any cookie that came later of use")
+          yield* stage.assertListed(owner, cookies)
+        }
+        for (const bystander of bystanders) yield* bystander.end
+
         yield* stage.destroyAll(owner)
-        const left = yield* stage.alive(owner, before.flatMap(({ cookies }) => [...cookies]))
-        assert.deepStrictEqual(left, [], "nobody of before is logged in")
-        return sentAt
-      })
-
-      const bystanders = yield* Effect.forEach([1, 2, 3], () => keepUsing(stage))
-      for (let round = 0; round < 3; round++) {
-        const all = Array.from({ length: clients }, (): Client => ({ cookie: undefined, chain: undefined }))
-        yield* Effect.forEach(all.slice(clients / 3), login, { concurrency: 10, discard: true })
-        const requests = all.flatMap((client) => [
-          login(client),
-          send(client, "POST", "/regenerate"),
-          send(client, "POST", "/count"),
-          send(client, "GET", "/"),
-          ...Math.random() < 0.3 ? [send(client, "POST", "/logout")] : []
-        ])
-        const ends = yield* Effect.all(
-          shuffled([
-            ...requests.map(Effect.asVoid),
-            ...[1, 2, 3].map(destroyAll)
-          ]),
-          { concurrency: 25 }
-        )
-        const sentAt = Math.max(...ends.filter((end) => end !== undefined))
-        const dead = chains.filter(({ answeredAt }) => answeredAt < sentAt).flatMap(({ cookies }) => [...cookies])
-        assert.deepStrictEqual(yield* stage.alive(owner, dead), [], "nor is any cookie that came later of use")
-        yield* stage.assertListed(owner, cookies)
-      }
-      for (const bystander of bystanders) yield* bystander.end
-
-      yield* stage.destroyAll(owner)
-      assert.deepStrictEqual(yield* stage.alive(owner, cookies), [])
-      assert.deepStrictEqual(yield* stage.list(owner), [])
-    }), 120_000)
+        assert.deepStrictEqual(yield* stage.alive(owner, cookies), [])
+        assert.deepStrictEqual(yield* stage.list(owner), [])
+      }),
+    120_000
+  )
 }
 
 /** Someone else, whom none of that disturbs. */
 const keepUsing = Effect.fnUntraced(function*(stage: Stage) {
   const owner = newOwner()
   let cookie = yield* stage.loggedIn(owner)
-  let isOver = false
+  const state = { isOver: false }
   const using = yield* Effect.forkScoped(Effect.gen(function*() {
-    for (let use = 0; !isOver; use++) {
+    for (let use = 0; !state.isOver; use++) {
       const renewed = cookieOf(yield* stage.server().post(use % 3 === 0 ? "/regenerate" : "/count", { cookie }))
       if (renewed !== "") cookie = renewed
       assert.strictEqual(yield* stage.ownerOf(cookie), owner, "another owner's session goes on")
@@ -285,7 +288,7 @@ const keepUsing = Effect.fnUntraced(function*(stage: Stage) {
     }
   }))
   const end = Effect.gen(function*() {
-    isOver = true
+    state.isOver = true
     yield* Fiber.join(using)
     assert.deepStrictEqual(yield* stage.handles(owner), [yield* stage.handleOf(cookie)])
   })
@@ -311,7 +314,9 @@ const threeDevices = Effect.fnUntraced(function*(stage: Stage) {
 
 /** A client that was logged out is nobody, and no answer makes it somebody again. */
 const assertEnded = Effect.fnUntraced(function*(stage: Stage, cookie: string) {
-  for (const [method, path] of [["GET", "/"], ["POST", "/touch"], ["POST", "/regenerate"], ["POST", "/count"]] as const) {
+  for (
+    const [method, path] of [["GET", "/"], ["POST", "/touch"], ["POST", "/regenerate"], ["POST", "/count"]] as const
+  ) {
     const answer = yield* stage.server().send(method, path, { cookie })
     assert.strictEqual(answer.status, 200)
     assert.strictEqual(yield* stage.ownerOf(cookie), null)
@@ -334,39 +339,49 @@ const others = (start: Start) => {
       assert.strictEqual(yield* stage.destroyOthers(own), 0)
     }))
 
-  atTimeOfDay("destroyOthers and a new id in one request, in either order: the new session is left", () =>
-    Effect.gen(function*() {
-      const both = [
-        ["/anew/first", Effect.andThen(Session.regenerate, Sessions.destroyOthers)],
-        ["/anew/last", Effect.andThen(Sessions.destroyOthers, Session.regenerate)],
-        [
-          "/anew/committed",
-          Effect.andThen(Session.regenerate, Effect.andThen(Session.commit, Sessions.destroyOthers))
-        ]
-      ] as const
-      const routes = Layer.mergeAll(post(...both[0]), post(...both[1]), post(...both[2]))
-      const stage = yield* start({}, routes)
-      for (const [path] of both) {
-        const { own, owner, phone, tablet } = yield* threeDevices(stage)
-        const anew = cookieOf(yield* stage.server().post(path, { cookie: own }))
-        assert.deepStrictEqual(yield* stage.alive(owner, [own, phone, tablet, anew]), [anew], path)
-        assert.deepStrictEqual(yield* stage.handles(owner), [yield* stage.handleOf(anew)])
-      }
-    }))
+  atTimeOfDay(
+    "destroyOthers and a new id in one request, in either order: the new session is left",
+    () =>
+      Effect.gen(function*() {
+        const both = [
+          ["/anew/first", Effect.andThen(Session.regenerate, Sessions.destroyOthers)],
+          ["/anew/last", Effect.andThen(Sessions.destroyOthers, Session.regenerate)],
+          [
+            "/anew/committed",
+            Effect.andThen(Session.regenerate, Effect.andThen(Session.commit, Sessions.destroyOthers))
+          ]
+        ] as const
+        const routes = Layer.mergeAll(post(...both[0]), post(...both[1]), post(...both[2]))
+        const stage = yield* start({}, routes)
+        for (const [path] of both) {
+          const { own, owner, phone, tablet } = yield* threeDevices(stage)
+          const anew = cookieOf(yield* stage.server().post(path, { cookie: own }))
+          assert.deepStrictEqual(yield* stage.alive(owner, [own, phone, tablet, anew]), [anew], path)
+          assert.deepStrictEqual(yield* stage.handles(owner), [yield* stage.handleOf(anew)])
+        }
+      })
+  )
 
-  atTimeOfDay("destroyOthers when another request has given the session a new id meanwhile: that is the own one", () =>
-    Effect.gen(function*() {
-      const slow = slowRoute("/slow", Session.owner, Sessions.destroyOthers as Effect.Effect<number, never, Session.Session>)
-      const stage = yield* start({}, slow.route)
-      const { own, owner, phone, tablet } = yield* threeDevices(stage)
-      const request = yield* Effect.forkChild(stage.first.post("/slow", { cookie: own }))
-      yield* slow.reached
-      const anew = cookieOf(yield* stage.last.post("/regenerate", { cookie: own }))
-      yield* slow.release
-      assert.deepStrictEqual((yield* Fiber.join(request)).setCookies, [])
-      assert.deepStrictEqual(yield* stage.alive(owner, [own, phone, tablet, anew]), [anew])
-      assert.deepStrictEqual(yield* stage.handles(owner), [yield* stage.handleOf(anew)])
-    }))
+  atTimeOfDay(
+    "destroyOthers when another request has given the session a new id meanwhile: that is the own one",
+    () =>
+      Effect.gen(function*() {
+        const slow = slowRoute(
+          "/slow",
+          Session.owner,
+          Sessions.destroyOthers as Effect.Effect<number, never, Session.Session>
+        )
+        const stage = yield* start({}, slow.route)
+        const { own, owner, phone, tablet } = yield* threeDevices(stage)
+        const request = yield* Effect.forkChild(stage.first.post("/slow", { cookie: own }))
+        yield* slow.reached
+        const anew = cookieOf(yield* stage.last.post("/regenerate", { cookie: own }))
+        yield* slow.release
+        assert.deepStrictEqual((yield* Fiber.join(request)).setCookies, [])
+        assert.deepStrictEqual(yield* stage.alive(owner, [own, phone, tablet, anew]), [anew])
+        assert.deepStrictEqual(yield* stage.handles(owner), [yield* stage.handleOf(anew)])
+      })
+  )
 
   atTimeOfDay("destroyHandle ends that one, also if its request is under way", () =>
     Effect.gen(function*() {
@@ -389,19 +404,22 @@ const others = (start: Start) => {
       assert.deepStrictEqual(yield* stage.alive(owner, [own, tablet]), [own, tablet])
     }))
 
-  atTimeOfDay("a logout takes the session from the list, and a login as somebody else too", () =>
-    Effect.gen(function*() {
-      const stage = yield* start()
-      const { own, owner, phone, tablet } = yield* threeDevices(stage)
-      yield* stage.server().post("/logout", { cookie: phone })
-      assert.deepStrictEqual(yield* stage.assertListed(owner, [own, phone, tablet]), [own, tablet])
-      const another = newOwner()
-      const changed = yield* stage.loggedIn(another, tablet)
-      assert.deepStrictEqual(yield* stage.assertListed(owner, [own, tablet, changed]), [own])
-      assert.deepStrictEqual(yield* stage.assertListed(another, [own, tablet, changed]), [changed])
-      yield* stage.destroyAll(owner)
-      assert.deepStrictEqual(yield* stage.alive(another, [changed]), [changed])
-    }))
+  atTimeOfDay(
+    "a logout takes the session from the list, and a login as somebody else too",
+    () =>
+      Effect.gen(function*() {
+        const stage = yield* start()
+        const { own, owner, phone, tablet } = yield* threeDevices(stage)
+        yield* stage.server().post("/logout", { cookie: phone })
+        assert.deepStrictEqual(yield* stage.assertListed(owner, [own, phone, tablet]), [own, tablet])
+        const another = newOwner()
+        const changed = yield* stage.loggedIn(another, tablet)
+        assert.deepStrictEqual(yield* stage.assertListed(owner, [own, tablet, changed]), [own])
+        assert.deepStrictEqual(yield* stage.assertListed(another, [own, tablet, changed]), [changed])
+        yield* stage.destroyAll(owner)
+        assert.deepStrictEqual(yield* stage.alive(another, [changed]), [changed])
+      })
+  )
 }
 
 // -----------------------------------------------------------------------------
@@ -433,30 +451,37 @@ const limits = (start: Start) => {
       yield* stage.loggedIn(owner)
     }), 120_000)
 
-  it.live("20 logins at once where the session unused for longest goes: at most 5 are left after the next login", () =>
-    Effect.gen(function*() {
-      const stage = yield* start({ owner: { limit: 5, policy: "evict" } })
-      const owner = newOwner()
-      const answers = yield* many(stage, owner)
-      for (const { body, status } of answers) assert.strictEqual(status, 200, body)
-      const last = yield* stage.loggedIn(owner)
-      const living = yield* stage.assertListed(owner, [...answers.map(cookieOf), last])
-      assert.isAtMost(living.length, 5)
-      assert.include(living, last)
-    }), 120_000)
+  it.live(
+    "20 logins at once where the session unused for longest goes: at most 5 are left after the next login",
+    () =>
+      Effect.gen(function*() {
+        const stage = yield* start({ owner: { limit: 5, policy: "evict" } })
+        const owner = newOwner()
+        const answers = yield* many(stage, owner)
+        for (const { body, status } of answers) assert.strictEqual(status, 200, body)
+        const last = yield* stage.loggedIn(owner)
+        const living = yield* stage.assertListed(owner, [...answers.map(cookieOf), last])
+        assert.isAtMost(living.length, 5)
+        assert.include(living, last)
+      }),
+    120_000
+  )
 
-  atTimeOfDay("of sessions that are too many, the one unused for longest goes, and the latest stays", () =>
-    Effect.gen(function*() {
-      const stage = yield* start({ owner: { limit: 3, policy: "evict" }, touchEvery: "1 second" })
-      const owner = newOwner()
-      const next = Effect.tap(stage.loggedIn(owner), () => TestClock.adjust("2 seconds"))
-      const [first, second, third] = [yield* next, yield* next, yield* next] as const
-      assert.strictEqual(yield* stage.ownerOf(first), owner, "and is used by that")
-      yield* TestClock.adjust("2 seconds")
-      const fourth = yield* next
-      assert.deepStrictEqual(yield* stage.assertListed(owner, [first, second, third, fourth]), [first, third, fourth])
-      yield* assertEnded(stage, second)
-    }))
+  atTimeOfDay(
+    "of sessions that are too many, the one unused for longest goes, and the latest stays",
+    () =>
+      Effect.gen(function*() {
+        const stage = yield* start({ owner: { limit: 3, policy: "evict" }, touchEvery: "1 second" })
+        const owner = newOwner()
+        const next = Effect.tap(stage.loggedIn(owner), () => TestClock.adjust("2 seconds"))
+        const [first, second, third] = [yield* next, yield* next, yield* next] as const
+        assert.strictEqual(yield* stage.ownerOf(first), owner, "and is used by that")
+        yield* TestClock.adjust("2 seconds")
+        const fourth = yield* next
+        assert.deepStrictEqual(yield* stage.assertListed(owner, [first, second, third, fourth]), [first, third, fourth])
+        yield* assertEnded(stage, second)
+      })
+  )
 }
 
 // -----------------------------------------------------------------------------
@@ -503,7 +528,18 @@ const cursors = [
   "1".repeat(100_000)
 ]
 
-const handles = ["", "*", "..", "%", "a".repeat(15), "a".repeat(16), "a".repeat(17), "\0".repeat(16), "*".repeat(16), "%_%_%_%_%_%_%_%_"]
+const handles = [
+  "",
+  "*",
+  "..",
+  "%",
+  "a".repeat(15),
+  "a".repeat(16),
+  "a".repeat(17),
+  "\0".repeat(16),
+  "*".repeat(16),
+  "%_%_%_%_%_%_%_%_"
+]
 
 const oddRoutes = Layer.mergeAll(
   post("/odd/:index", Effect.flatMap(HttpRouter.params, ({ index }) => Session.setOwner(oddOwners[Number(index)]!))),
@@ -526,45 +562,54 @@ const badInput = (start: Start) => {
         assert.strictEqual(yield* stage.destroyAll(owner), 1)
         assert.strictEqual(yield* stage.ownerOf(cookies[index]!), null)
         const next = cookies[index + 1]
-        if (next !== undefined) assert.strictEqual(yield* stage.ownerOf(next), oddOwners[index + 1])
+        if (next !== undefined) {
+          assert.strictEqual(yield* stage.ownerOf(next), oddOwners[index + 1])
+        }
       }
       for (const index of noOwners.keys()) {
         const { body, setCookies, status } = yield* stage.server().post(`/wrong/${index}`)
         assert.deepStrictEqual([status, body, ...setCookies], [500, "Internal Server Error"])
       }
-      for (const owner of noOwners.filter((owner) => owner.isWellFormed())) {
+      for (
+        const owner of noOwners.filter((owner) =>
+          owner.isWellFormed()
+        )
+      ) {
         assert.strictEqual((yield* stage.server().post("/end", { body: owner })).status, 500)
         assert.strictEqual((yield* stage.server().post("/list", { body: JSON.stringify({ owner }) })).status, 500)
       }
     }))
 
-  atTimeOfDay("pages, handles and attributes that are no such thing harm no list and no session", () =>
-    Effect.gen(function*() {
-      const stage = yield* start({}, oddRoutes)
-      const { own, owner, phone, tablet } = yield* threeDevices(stage)
-      const all = yield* stage.handles(owner)
-      for (const after of cursors) {
-        const { sessions } = yield* stage.page(owner, { after })
-        assert.includeMembers(all, sessions.map(({ handle }) => handle))
-      }
-      for (const limit of [0, -1, 0.5, 1e308]) {
-        assert.isAtLeast((yield* stage.page(owner, { limit })).sessions.length, 1)
-      }
-      assert.lengthOf(yield* stage.list(owner, 1), 3)
-      for (const handle of handles) {
-        assert.isFalse(yield* stage.destroyHandle(owner, handle))
-      }
-      yield* stage.server().post("/device", { cookie: phone, body: "Phone" })
-      yield* stage.server().post("/device/numbered", { cookie: tablet })
-      const devices = new Map((yield* stage.list(owner)).map(({ device, handle }) => [handle, device]))
-      const expected = [[own, null], [phone, "Phone"], [tablet, null]] as const
-      for (const [cookie, device] of expected) {
-        assert.strictEqual(devices.get(yield* stage.handleOf(cookie)), device)
-      }
-      const { sessions } = yield* stage.page(owner, {}, phone)
-      assert.deepStrictEqual(
-        sessions.filter(({ isCurrent }) => isCurrent).map(({ handle }) => handle),
-        [yield* stage.handleOf(phone)]
-      )
-    }))
+  atTimeOfDay(
+    "pages, handles and attributes that are no such thing harm no list and no session",
+    () =>
+      Effect.gen(function*() {
+        const stage = yield* start({}, oddRoutes)
+        const { own, owner, phone, tablet } = yield* threeDevices(stage)
+        const all = yield* stage.handles(owner)
+        for (const after of cursors) {
+          const { sessions } = yield* stage.page(owner, { after })
+          assert.includeMembers(all, sessions.map(({ handle }) => handle))
+        }
+        for (const limit of [0, -1, 0.5, 1e308]) {
+          assert.isAtLeast((yield* stage.page(owner, { limit })).sessions.length, 1)
+        }
+        assert.lengthOf(yield* stage.list(owner, 1), 3)
+        for (const handle of handles) {
+          assert.isFalse(yield* stage.destroyHandle(owner, handle))
+        }
+        yield* stage.server().post("/device", { cookie: phone, body: "Phone" })
+        yield* stage.server().post("/device/numbered", { cookie: tablet })
+        const devices = new Map((yield* stage.list(owner)).map(({ device, handle }) => [handle, device]))
+        const expected = [[own, null], [phone, "Phone"], [tablet, null]] as const
+        for (const [cookie, device] of expected) {
+          assert.strictEqual(devices.get(yield* stage.handleOf(cookie)), device)
+        }
+        const { sessions } = yield* stage.page(owner, {}, phone)
+        assert.deepStrictEqual(
+          sessions.filter(({ isCurrent }) => isCurrent).map(({ handle }) => handle),
+          [yield* stage.handleOf(phone)]
+        )
+      })
+  )
 }

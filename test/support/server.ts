@@ -91,7 +91,7 @@ export const serveApp = (
     options
   )
 
-type ServerLayer = Layer.Layer<
+export type ServerLayer = Layer.Layer<
   never,
   SessionError.SessionConfigError,
   | SessionStore.SessionStore

@@ -13,4 +13,7 @@ races("the KeyValueLayer", {
   servers: [1]
 })
 
-ownerRaces("the KeyValueLayer", { store: () => Layer.provide(KeyValueLayer.layer(), KeyValueStore.layerMemory), servers: 1 })
+ownerRaces("the KeyValueLayer", {
+  store: () => Layer.provide(KeyValueLayer.layer(), KeyValueStore.layerMemory),
+  servers: 1
+})
