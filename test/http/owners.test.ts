@@ -17,7 +17,12 @@ const sessions = MemoryBackend.make(100_000)
 const storeOf = (backend: SessionStore.Backend) =>
   SessionStore.layer(SessionStore.fromBackend(backend as MemoryBackend.MemoryBackend))
 
-ownerRaces("the MemoryLayer", { store: () => storeOf(sessions) })
+// As if it were far away: what takes several calls can be overtaken between them.
+const delay = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, Math.random() * 3)))
+
+ownerRaces("the MemoryLayer", {
+  store: () => storeOf(stepwise(sessions, (call) => Effect.andThen(delay, call)))
+})
 
 // -----------------------------------------------------------------------------
 // what it costs

@@ -191,7 +191,8 @@ export const ownerRaces = (name: string, driver: Driver): void => {
 /** A login and what has come of it: every cookie that was given for it, and what happened when. */
 interface Chain {
   readonly cookies: Set<string>
-  readonly answeredAt: number
+  /** When the request had called `Session.setOwner`. */
+  readonly knownAt: number
 }
 
 /** A client that goes on with the cookie it got last, and may have several requests under way. */
@@ -205,17 +206,31 @@ const underLoad = (start: Start, clients: number) => {
     "destroyAll logs everybody out who was logged in before, whatever else is going on; the list has the others",
     () =>
       Effect.gen(function*() {
-        const stage = yield* start()
         const owner = newOwner()
         const chains: Array<Chain> = []
         const cookies = new Set<string>()
-        /** What was answered before something is sent has a smaller number. */
+        /** What has happened before something is sent has a smaller number. */
         let time = 0
+        let logins = 0
+        const known = new Map<string, number>()
+        const slowLogin = post(
+          "/in/:number",
+          Effect.gen(function*() {
+            const { number } = yield* HttpRouter.params
+            yield* Session.setOwner(owner)
+            known.set(number!, time++)
+            yield* Effect.sleep(Math.random() * 100)
+          })
+        )
+        const stage = yield* start({}, slowLogin)
 
         const login = Effect.fnUntraced(function*(client: Client) {
-          const cookie = yield* stage.loggedIn(owner, client.cookie)
+          const number = String(logins++)
+          const answer = yield* stage.server().post(`/in/${number}`, { cookie: client.cookie })
+          assert.strictEqual(answer.status, 200, answer.body)
+          const cookie = cookieOf(answer)
           // None, if it was ended before the answer.
-          const chain = { cookies: new Set(cookie === "" ? [] : [cookie]), answeredAt: time++ }
+          const chain = { cookies: new Set(cookie === "" ? [] : [cookie]), knownAt: known.get(number)! }
           chains.push(chain)
           received(client, chain, cookie)
         })
@@ -234,7 +249,7 @@ const underLoad = (start: Start, clients: number) => {
         })
         const destroyAll = Effect.fnUntraced(function*() {
           const sentAt = time++
-          const before = chains.filter(({ answeredAt }) => answeredAt < sentAt)
+          const before = chains.filter(({ knownAt }) => knownAt < sentAt)
           yield* stage.destroyAll(owner)
           const left = yield* stage.alive(owner, before.flatMap(({ cookies }) => [...cookies]))
           assert.deepStrictEqual(left, [], "nobody of before is logged in")
@@ -242,7 +257,7 @@ const underLoad = (start: Start, clients: number) => {
         })
 
         const bystanders = yield* Effect.forEach([1, 2, 3], () => keepUsing(stage))
-        for (let round = 0; round < 3; round++) {
+        for (let round = 0; round < 6; round++) {
           const all = Array.from({ length: clients }, (): Client => ({ cookie: undefined, chain: undefined }))
           yield* Effect.forEach(all.slice(clients / 3), login, { concurrency: 10, discard: true })
           const requests = all.flatMap((client) => [
@@ -255,12 +270,12 @@ const underLoad = (start: Start, clients: number) => {
           const ends = yield* Effect.all(
             shuffled([
               ...requests.map(Effect.asVoid),
-              ...[1, 2, 3].map(destroyAll)
+              ...[1, 2].map(destroyAll)
             ]),
             { concurrency: 25 }
           )
           const sentAt = Math.max(...ends.filter((end) => end !== undefined))
-          const dead = chains.filter(({ answeredAt }) => answeredAt < sentAt).flatMap(({ cookies }) => [...cookies])
+          const dead = chains.filter(({ knownAt }) => knownAt < sentAt).flatMap(({ cookies }) => [...cookies])
           assert.deepStrictEqual(yield* stage.alive(owner, dead), [], "nor is any cookie that came later of use")
           yield* stage.assertListed(owner, cookies)
         }
