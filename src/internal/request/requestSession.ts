@@ -460,13 +460,14 @@ export class RequestSession {
 
   /** A session changes hands under an id of its own, which is in the index of its owner before there is such a session. */
   setOwner(id: string, clock: Clock.Clock): Effect.Effect<void, SessionStoreError | SessionLimitError> {
+    const replaces = State.isStored(this.loaded) ? this.loaded.id.key : undefined
     const renewed = State.isFresh(this.loaded) ? Exit.void : this.regenerate
     return Effect.flatMap(Effect.flatMap(renewed, () => this.id), ({ key }) => {
       const at = clock.currentTimeMillisUnsafe()
       const fields = State.fieldsOf(this.loaded)
       const until = this.expiry.horizon(State.recordOf(this.loaded) ?? this.expiry.start(at, fields), fields)
       const { listeners, store } = this.environment
-      const added = store?.owners?.add(id, { key, at, until }, true) ?? Exit.succeed([])
+      const added = store?.owners?.add(id, { key, at, until }, { replaces }) ?? Exit.succeed([])
       return Effect.flatMap(added, (ended) => {
         this.indexed = { key, at }
         const text = Owner.encode({ id, at, until })
