@@ -1,7 +1,5 @@
-import { type DateTime, type Effect, type Layer, type Option, type Redacted, type Scope, type Stream } from "effect"
+import { type DateTime, type Effect, type Option, type Redacted, type Scope, type Stream } from "effect"
 import {
-  type CookieLayer,
-  type MemoryLayer,
   type Session,
   type SessionConfig,
   type SessionError,
@@ -15,7 +13,6 @@ import { describe, expect, it } from "tstyche"
 type Services = SessionStore.SessionStore | SessionConfig.SessionConfig
 
 declare const session: Session.Session
-declare const setOwner: typeof Session.setOwner
 declare const token: Redacted.Redacted<string>
 declare const effect: Effect.Effect<number, "no", Session.Session | Scope.Scope>
 
@@ -67,42 +64,6 @@ describe("Sessions", () => {
     expect(Sessions.watch({ owner: "ada", handle: "handle" })).type.toBe<
       Watching<Services | SessionOwners.SessionIndex>
     >()
-  })
-
-  it("needs a store that can end the sessions of an owner, or also one that knows them", () => {
-    const { destroyAll, destroyHandle, destroyOthers, list, modify } = Sessions
-    expect<Effect.Services<ReturnType<typeof destroyAll>>>().type.toBe<SessionOwners.SessionOwners>()
-    expect<Effect.Services<typeof destroyOthers>>().type.toBe<Session.Session | SessionOwners.SessionOwners>()
-    expect<Effect.Services<ReturnType<typeof setOwner>>>().type.toBe<Session.Session | SessionOwners.SessionOwners>()
-    expect(list("ada")).type.toBe<
-      Effect.Effect<
-        Sessions.Page<{}>,
-        SessionError.SessionStoreError | SessionError.SessionOwnerError,
-        SessionOwners.SessionIndex
-      >
-    >()
-    expect<Effect.Services<ReturnType<typeof destroyHandle>>>().type.toBe<SessionOwners.SessionIndex>()
-    const modified = modify({ owner: "ada", handle: "handle" }, effect)
-    expect<Effect.Services<typeof modified>>().type.toBe<Services | Scope.Scope | SessionOwners.SessionIndex>()
-  })
-
-  it("does not compile with a store that can't do what is asked for", () => {
-    /** What the effect still needs when the Layer is there. */
-    type Missing<E extends Effect.Effect<unknown, unknown, unknown>, L extends Layer.Layer<never, unknown, unknown>> =
-      Exclude<Effect.Services<E>, Layer.Success<L> | Session.Session>
-    type InProcess = ReturnType<typeof CookieLayer.layer>
-    type Shared = typeof CookieLayer.layerShared
-    type Server = ReturnType<typeof MemoryLayer.layer>
-    type Login = ReturnType<typeof setOwner>
-    type All = ReturnType<typeof Sessions.destroyAll>
-    type Others = typeof Sessions.destroyOthers
-    type List = ReturnType<typeof Sessions.list>
-    type One = ReturnType<typeof Sessions.destroyHandle>
-    expect<Missing<Login | All | Others, InProcess>>().type.toBe<SessionOwners.SessionOwners>()
-    expect<Missing<Login | All | Others, Shared>>().type.toBe<never>()
-    expect<Missing<List | One, InProcess>>().type.toBe<SessionOwners.SessionIndex>()
-    expect<Missing<List | One, Shared>>().type.toBe<SessionOwners.SessionIndex>()
-    expect<Missing<Login | All | Others | List | One, Server>>().type.toBe<never>()
   })
 
   it("takes a token that is redacted, and no other", () => {

@@ -17,6 +17,7 @@ import * as Owner from "../record/owner.ts"
 import type { SessionRecord } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
 import * as Peek from "./peek.ts"
+import * as Successor from "./successor.ts"
 
 /** So many sessions are looked at together. */
 const pageSize = 100
@@ -116,14 +117,31 @@ export const make = (
       yield* index.remove(Identifier.hash(owner), entries)
     })
 
+  /** These keys, and those of the same sessions by now, if requests have given them other ids meanwhile. */
+  const withSuccessors = Effect.fnUntraced(function*(keys: ReadonlySet<string>) {
+    const all = new Set(keys)
+    let latest = [...keys]
+    while (latest.length > 0) {
+      const found = yield* peek(latest, [])
+      latest = [...found.values()].flatMap((stored) => {
+        const next = "successor" in stored ? Successor.decode(stored.successor)?.key : undefined
+        return next === undefined || all.has(next) ? [] : [next]
+      })
+      latest.forEach((key) => all.add(key))
+    }
+    return all
+  })
+
   /** One pass over all of them: the keys of the sessions it has ended, and whether there was anything to end. */
-  const endOnce = Effect.fnUntraced(function*(owner: string, isMeant: (key: string) => boolean) {
+  const endOnce = Effect.fnUntraced(function*(owner: string, handle: string, except: ReadonlySet<string>) {
     const ended: Array<string> = []
     let hasFound = false
     let after: OwnerEntry | undefined
     do {
       const { next, seen } = yield* ending(page(owner, pageSize, after))
-      const meant = seen.filter(({ entry }) => isMeant(entry.key))
+      // After the look: what was there by then and has taken the place of such a session has left its mark.
+      const spared = except.size === 0 ? except : yield* ending(withSuccessors(except))
+      const meant = seen.filter(({ entry: { key } }) => key.startsWith(handle) && !spared.has(key))
       const toBury = meant.filter(({ is }) => is !== "over")
       if (toBury.length > 0) yield* ending(bury(owner, toBury.map(({ entry }) => entry)))
       hasFound ||= meant.length > 0
@@ -134,10 +152,10 @@ export const make = (
   })
 
   // What has been regenerated meanwhile is in the index under its new key: so there are passes until one finds nothing.
-  const end = Effect.fnUntraced(function*(owner: string, isMeant: (key: string) => boolean) {
+  const end = Effect.fnUntraced(function*(owner: string, handle: string, except: ReadonlySet<string>) {
     const ended = new Set<string>()
     for (let pass = 0; pass < passes; pass++) {
-      const { ended: some, hasFound } = yield* endOnce(owner, isMeant)
+      const { ended: some, hasFound } = yield* endOnce(owner, handle, except)
       some.forEach((key) => ended.add(key))
       if (!hasFound) break
     }
@@ -197,8 +215,8 @@ export const make = (
       } while (after !== undefined)
       return undefined
     }),
-    end: (owner, except) => end(owner, (key) => except?.keys.has(key) !== true),
-    endOne: (owner, handle) => end(owner, (key) => key.startsWith(handle))
+    end: (owner, except) => end(owner, "", except?.keys ?? noKeys),
+    endOne: (owner, handle) => end(owner, handle, noKeys)
   }
 }
 
@@ -211,6 +229,8 @@ const added: Added = { ended: [] }
 type Seen =
   | { readonly entry: OwnerEntry; readonly is: "there"; readonly record: SessionRecord }
   | { readonly entry: OwnerEntry; readonly is: "coming" | "late" | "over" }
+
+const noKeys: ReadonlySet<string> = new Set()
 
 const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> => [
   ...new Map(seen.map((one) => [one.entry.key, one])).values()

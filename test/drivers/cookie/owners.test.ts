@@ -418,7 +418,7 @@ describe("over HTTP, on two servers with one Redis", () => {
   it.effect("a login costs one command more, and no other request does", () =>
     Effect.gen(function*() {
       yield* setTimeOfDay
-      const server = yield* serve(routes as never, { store: onRedis })
+      const server = yield* serve(routes, { store: onRedis })
       const seen = yield* monitor(redis())
       const cookie = cookieOf(yield* server.post("/in"))
       assert.deepStrictEqual(yield* seen, ["MGET"])
@@ -435,7 +435,7 @@ describe("over HTTP, on two servers with one Redis", () => {
     () =>
       Effect.gen(function*() {
         yield* setTimeOfDay
-        const servers = yield* Effect.replicateEffect(serve(routes as never, { store: onRedis }), 2)
+        const servers = yield* Effect.replicateEffect(serve(routes, { store: onRedis }), 2)
         const [one, other] = servers as [typeof servers[number], typeof servers[number]]
         const cookies = new Set<string>()
         const keep = (answer: { readonly setCookies: ReadonlyArray<string> }) => {
@@ -472,7 +472,7 @@ describe("over HTTP, on two servers with one Redis", () => {
   it.effect("a session that logs all others out goes on", () =>
     Effect.gen(function*() {
       yield* setTimeOfDay
-      const servers = yield* Effect.replicateEffect(serve(routes as never, { store: onRedis }), 2)
+      const servers = yield* Effect.replicateEffect(serve(routes, { store: onRedis }), 2)
       const [one, other] = servers as [typeof servers[number], typeof servers[number]]
       const cookies = yield* Effect.forEach([one, other, one], (server) => Effect.map(server.post("/in"), cookieOf))
       const own = cookieOf(yield* other.post("/count", { cookie: cookies[0]! }))
