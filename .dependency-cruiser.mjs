@@ -97,6 +97,19 @@ const parts = [
     "SessionMiddleware",
     ["internal/http", "internal/request", "internal/config", "Session", "SessionConfig", "SessionStore", "SessionError"]
   ],
+  ["internal/csrf", ["internal/http", "internal/token"]],
+  [
+    "Csrf",
+    [
+      "internal/csrf",
+      "internal/http",
+      "internal/request",
+      "internal/config",
+      "Session",
+      "SessionConfig",
+      "SessionError"
+    ]
+  ],
   [
     "SessionOwnersTest",
     ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
@@ -116,7 +129,7 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware"]],
+  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "Csrf"]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]

@@ -93,6 +93,22 @@ const ownerFields = {
   policy: Setting.oneOf(["refuse", "evict"], "refuse")
 }
 
+const csrfFields = {
+  origins: Setting.origins,
+  sameSite: Setting.oneOf(["refuse", "allow"], "refuse"),
+  forwarded: Setting.flag(false),
+  header: Setting.textOr(
+    /^[a-z0-9-]{1,64}$/,
+    "Write the name of a header in lower case such as \"x-csrf-token\", of at most 64 letters, digits and hyphens",
+    "x-csrf-token"
+  ),
+  field: Setting.textOr(
+    /^[A-Za-z0-9_-]{1,64}$/,
+    "Write the name of a form field such as \"_csrf\", of at most 64 letters, digits, underscores and hyphens",
+    "_csrf"
+  )
+}
+
 const storeFields = {
   type: Setting.oneOf(drivers, "cookie")
 }
@@ -113,14 +129,22 @@ const plainFields = {
   retries: Setting.integer({ minimum: 0, maximum: 10 }, 0)
 }
 
-const groups = { id: idFields, cookie: cookieFields, flash: flashFields, owner: ownerFields, store: storeFields }
+const groups = {
+  id: idFields,
+  cookie: cookieFields,
+  flash: flashFields,
+  owner: ownerFields,
+  csrf: csrfFields,
+  store: storeFields
+}
 
 const Written = Schema.Struct({
   ...plainFields,
   id: Setting.group(idFields),
   cookie: Setting.group(cookieFields),
   flash: Setting.group(flashFields),
-  owner: Setting.group(ownerFields)
+  owner: Setting.group(ownerFields),
+  csrf: Setting.group(csrfFields)
 })
 
 /**
@@ -193,6 +217,7 @@ export interface Options {
   readonly cookie?: Partial<Settings["cookie"]>
   readonly flash?: Partial<Omit<Settings["flash"], "sizeLimit">> & { readonly sizeLimit?: SizeInput }
   readonly owner?: Partial<Omit<Settings["owner"], "limit">> & { readonly limit?: number | "unlimited" }
+  readonly csrf?: Partial<Settings["csrf"]>
   readonly store?: { readonly type: typeof drivers[number]; readonly [setting: string]: unknown }
 }
 

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as CookieLayer from "./CookieLayer.ts"
+export * as Csrf from "./Csrf.ts"
 export * as DynamoLayer from "./DynamoLayer.ts"
 export * as FileLayer from "./FileLayer.ts"
 export * as KeyValueLayer from "./KeyValueLayer.ts"

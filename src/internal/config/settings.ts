@@ -175,6 +175,25 @@ export const list = (pattern: RegExp, write: string) =>
 export const words = (standard: ReadonlyArray<string>) =>
   withDefault(list(/./, "Write a list of names (in an environment variable, with commas between them)"), standard)
 
+/** Origins of web pages, as browsers write them. */
+export const origins = withDefault(
+  kind<ReadonlyArray<string>>(Schema.Array(Schema.String), (written) => {
+    const list = typeof written === "string" ? written.split(",").map((text) => text.trim()) : written
+    const parsed = Array.isArray(list) ? list.map(parseOrigin) : [undefined]
+    return parsed.every(Predicate.isNotUndefined) ? Result.succeed(parsed) : Result.fail(howToWriteOrigins)
+  }),
+  []
+)
+
+const howToWriteOrigins =
+  "Write a list of origins such as \"https://shop.example\", each with its scheme, and its port if " +
+  "that is not the usual one, but without a path (in an environment variable, with commas between them)"
+
+const parseOrigin = (written: unknown): string | undefined =>
+  typeof written === "string" && /^https?:\/\/[^\s/?#@\\*]+\/?$/i.test(written) && URL.canParse(written)
+    ? new URL(written).origin
+    : undefined
+
 export const hidden = (write: string) =>
   kind<Redacted.Redacted<string>>(Schema.Redacted(Schema.String), (written) => {
     const text = Redacted.isRedacted(written) ? Redacted.value(written) : written

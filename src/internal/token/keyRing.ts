@@ -14,7 +14,7 @@ export interface Key {
 /** The keys of one purpose, newest first. */
 export type KeyRing = readonly [Key, ...ReadonlyArray<Key>]
 
-export type Purpose = "sign-id" | "seal-id" | "seal-session"
+export type Purpose = "sign-id" | "seal-id" | "seal-session" | "csrf"
 
 export const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>, purpose: Purpose): KeyRing | undefined => {
   const [first, ...rest] = secrets.map((secret) => deriveKey(Redacted.value(secret), purpose))

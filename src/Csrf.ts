@@ -1,0 +1,331 @@
+/**
+ * Protection against forms and scripts of other sites (cross-site request forgery, CSRF): middleware that refuses a request
+ * which a page of another site has made in the name of the user, and tokens for clients that do not say where a request
+ * comes from.
+ *
+ * **Details**
+ *
+ * GET, HEAD, OPTIONS and TRACE pass. For all other methods, the first of these that applies decides:
+ *
+ * 1. An `Origin` that is in the setting `csrf.origins` passes.
+ * 2. `Sec-Fetch-Site`, which every browser since 2023 sends to `https` and to localhost: `same-origin` and `none` pass,
+ *    `cross-site` does not, and `same-site`, a sibling domain, passes only with `csrf.sameSite` `"allow"`.
+ * 3. `Origin` must be the server's own: the request's host, and https if the session's cookie is `Secure`.
+ * 4. Otherwise the request must have a token, in the header `x-csrf-token` or in the field `_csrf` of a form.
+ *
+ * A token is bound to the id of the session: a login, which regenerates it, makes older ones invalid. As long as a client has
+ * no session, its tokens are bound to a cookie of their own, so that login forms are protected as well, and showing
+ * one creates no session. The token is masked anew each time (BREACH), and there is nothing of it in the store.
+ *
+ * **Gotchas**
+ *
+ * - A GET that changes something is not protected.
+ * - The token of a multipart form is read with the whole form. Where the handler reads it as a stream, send the token in the
+ *   header.
+ * - A client that is no browser needs a token for requests that change something. Leave the middleware out where no cookie says
+ *   who the user is, as in a webhook.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type { unhandled } from "effect/Types"
+import { requireSecret } from "./internal/config/secret.ts"
+import { type Guard, guardOf } from "./internal/csrf/guard.ts"
+import * as Site from "./internal/csrf/site.ts"
+import { bindingOf } from "./internal/csrf/token.ts"
+import * as Caching from "./internal/http/caching.ts"
+import { Exchange } from "./internal/http/exchange.ts"
+import * as Log from "./internal/http/log.ts"
+import type { RequestSession } from "./internal/request/requestSession.ts"
+import * as State from "./internal/request/state.ts"
+import { Session } from "./Session.ts"
+import { SessionConfig } from "./SessionConfig.ts"
+import { SessionClosedError, type SessionConfigError, type SessionStoreError } from "./SessionError.ts"
+
+// -----------------------------------------------------------------------------
+// errors
+// -----------------------------------------------------------------------------
+
+/**
+ * Why a request is refused: the browser says that a page of another site has made it (`"cross-site"`), or one of a sibling
+ * domain (`"same-site"`), or of an origin that is neither the server's nor allowed (`"origin"`); or the browser does not say,
+ * and there is no token (`"missing"`) or none for this client (`"invalid"`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Reason = Schema.Literals(["cross-site", "same-site", "origin", "missing", "invalid"])
+
+/**
+ * Why a request is refused.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reason = typeof Reason.Type
+
+/**
+ * The request may have been made by a page of another site, and was refused before its handler ran. Status 403.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CsrfError extends Schema.TaggedError<CsrfError>()("CsrfError", { reason: Reason }, {
+  httpApiStatus: 403
+}) {
+  override get message(): string {
+    return `The request may come from another site: ${explanations[this.reason]}`
+  }
+  [HttpServerRespondable.symbol]() {
+    return forbidden
+  }
+}
+
+const forbidden = Effect.succeed(HttpServerResponse.text("Forbidden", { status: 403 }))
+
+const explanations: { readonly [R in Reason]: string } = {
+  "cross-site": "Sec-Fetch-Site is cross-site. Add its Origin to csrf.origins if you trust that site",
+  "same-site":
+    "Sec-Fetch-Site is same-site. Add its Origin to csrf.origins if you trust that host, or set csrf.sameSite " +
+    "to \"allow\" if you trust all hosts of the site",
+  origin: "its Origin is not the server's. Add it to csrf.origins if you trust it, or if a proxy changes the Host",
+  missing:
+    "it has neither Sec-Fetch-Site nor Origin, and no token. Put Csrf.field into the form, or Csrf.token into the header",
+  invalid: "its token is none of this client's session, or there was a login since"
+}
+
+// -----------------------------------------------------------------------------
+// tokens
+// -----------------------------------------------------------------------------
+
+/**
+ * A token for the requests of this client, to be sent in the header `x-csrf-token`, or in the field `_csrf` of a form, for
+ * which there is {@link field}. Each one looks different, and holds until the session gets another id.
+ *
+ * **Details**
+ *
+ * It loads the session and does not create one. If the client has none, the response sets a cookie for it.
+ *
+ * @since 0.1.0
+ * @category tokens
+ */
+export const token: Effect.Effect<Redacted.Redacted<string>, SessionStoreError | SessionClosedError, Session> = Effect
+  .gen(function*() {
+    const session = yield* requestSession
+    yield* session.ready
+    const { tokens } = guardOf(session.settings)
+    const own = bindingOf((yield* session.id).text)
+    if (State.isStored(session.state)) return Redacted.make(tokens.make([own]))
+    const presented = yield* bindClient(session, own)
+    return Redacted.make(tokens.make(presented === undefined ? [own] : [presented, own]))
+  })
+
+/**
+ * The hidden field of a form, with a {@link token}: HTML.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Csrf } from "effect-session"
+ * import { HttpServerResponse } from "effect/http"
+ *
+ * const page = Effect.map(
+ *   Csrf.field,
+ *   (field) => HttpServerResponse.html(`<form method="post" action="/login">${field}<input name="name"></form>`)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category tokens
+ */
+export const field: Effect.Effect<string, SessionStoreError | SessionClosedError, Session> = Effect.gen(function*() {
+  const { settings } = yield* requestSession
+  return `<input type="hidden" name="${settings.csrf.field}" value="${Redacted.value(yield* token)}">`
+})
+
+const requestSession = Effect.map(Session, (session) => session as unknown as RequestSession)
+
+/** What a client without a session is bound to already. If to nothing, the response binds it. */
+const bindClient = (
+  session: RequestSession,
+  binding: string
+): Effect.Effect<string | undefined, SessionClosedError> => {
+  const { client, settings, state } = session
+  // Outside a request there is no response.
+  if (!(client instanceof Exchange)) return Effect.undefined
+  const guard = guardOf(settings)
+  const presented = guard.bindingIn(client.header)
+  if (presented !== undefined) return Effect.succeed(presented)
+  if (client.isAnswered || client.isTooLateForCookie) {
+    return Effect.fail(new SessionClosedError({ operation: "csrfToken" }))
+  }
+  const id = State.idOf(state as State.Loaded)!
+  if (!bound.has(id)) {
+    bound.add(id)
+    HttpEffect.appendPreResponseHandlerUnsafe(
+      client.context,
+      (_, response) => Effect.succeed(State.isStored(session.state) ? response : withBinding(guard, response, binding))
+    )
+  }
+  return Effect.undefined
+}
+
+/** The ids of new sessions that a response sets the cookie for, once for all forms of a page. */
+const bound = new WeakSet<State.Id>()
+
+const withBinding = ({ cookie }: Guard, response: HttpServerResponse.HttpServerResponse, binding: string) =>
+  cookie.write(binding, 0, 0, undefined).reduce(
+    (response, { name, options, value }) => HttpServerResponse.setCookieUnsafe(response, name, value, options),
+    Caching.varying(Caching.forOneClient(response)) as HttpServerResponse.HttpServerResponse
+  )
+
+// -----------------------------------------------------------------------------
+// any HTTP effect
+// -----------------------------------------------------------------------------
+
+/**
+ * Fails with a {@link CsrfError} if the request may have been made by a page of another site. The middleware runs it before
+ * the handler.
+ *
+ * @since 0.1.0
+ * @category checking
+ */
+export const check: Effect.Effect<void, CsrfError | SessionStoreError, Session | HttpServerRequest> = Effect.gen(
+  function*() {
+    const request = yield* HttpServerRequest
+    if (safeMethods.has(request.method)) return
+    const session = yield* requestSession
+    const verdict = Site.verdict(request.headers, session.settings)
+    const reason = verdict === "unknown" ? yield* checkToken(request, session) : verdict
+    if (reason === undefined) return
+    const path = request.url.split("?", 1)[0]!
+    yield* Log.warning("A request that may come from another site was refused", {
+      method: request.method,
+      path,
+      reason
+    })
+    return yield* new CsrfError({ reason })
+  }
+)
+
+const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
+
+/** Why its token is not enough, if it is not. */
+const checkToken = Effect.fnUntraced(function*(request: HttpServerRequest, session: RequestSession) {
+  const { csrf } = session.settings
+  const token = request.headers[csrf.header] ?? (yield* fieldIn(request, session))[csrf.field]
+  if (token === undefined) return "missing"
+  yield* session.ready
+  const { bindingIn, tokens } = guardOf(session.settings)
+  const { state } = session
+  const binding = State.isStored(state) ? bindingOf(state.id.text) : bindingIn(request.headers["cookie"])
+  // A field that comes twice is a list.
+  return typeof token === "string" && binding !== undefined && tokens.isValid(token, binding) ? undefined : "invalid"
+})
+
+/** The fields of a form. No other body is read: nobody knows how the handler wants to. */
+const fieldIn = ({ headers }: HttpServerRequest, { client }: RequestSession) =>
+  forms.test(headers["content-type"] ?? "") ? client.input : Effect.succeed<{ readonly [name: string]: unknown }>({})
+
+const forms = /^(?:application\/x-www-form-urlencoded|multipart\/form-data)\b/
+
+// -----------------------------------------------------------------------------
+// HttpRouter
+// -----------------------------------------------------------------------------
+
+const checkBefore = <E, R>(handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+  Effect.andThen(check, handler)
+
+/** Nothing is signed without a secret. */
+const whenReady = Effect.flatMap(SessionConfig, (settings) => requireSecret(settings, "Csrf"))
+
+/**
+ * Runs {@link check} before the routes that this Layer is provided to. The session's middleware must be further out.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { Csrf, SessionMiddleware } from "effect-session"
+ * import { HttpRouter, HttpServerResponse } from "effect/http"
+ *
+ * const Routes = HttpRouter.add("POST", "/login", HttpServerResponse.redirect("/")).pipe(
+ *   Layer.provide(Csrf.layer),
+ *   Layer.provide(SessionMiddleware.layer)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<
+  never,
+  SessionConfigError,
+  | SessionConfig
+  | HttpRouter.Request<"Requires", Session>
+  | HttpRouter.Request<"Error", CsrfError>
+  | HttpRouter.Request<"Error", SessionStoreError>
+> = HttpRouter.middleware<{ provides: never }>()(
+  Effect.as(
+    whenReady,
+    (route: Effect.Effect<HttpServerResponse.HttpServerResponse, unhandled>) =>
+      // The type says below that the session is needed: a router's middleware can't take one from a Layer.
+      checkBefore(route) as Effect.Effect<
+        HttpServerResponse.HttpServerResponse,
+        CsrfError | SessionStoreError | unhandled
+      >
+  )
+).layer
+
+// -----------------------------------------------------------------------------
+// HttpApi
+// -----------------------------------------------------------------------------
+
+/**
+ * Runs {@link check} before the endpoints of an `HttpApi`, a group or an endpoint, and declares the {@link CsrfError}. The
+ * session's middleware must be further out, so add it afterwards.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+ * import { Csrf, SessionMiddleware } from "effect-session"
+ *
+ * const Cart = HttpApiGroup.make("cart").add(HttpApiEndpoint.post("order", "/order"))
+ *
+ * const Api = HttpApi.make("shop").add(Cart).middleware(Csrf.Api).middleware(SessionMiddleware.Api)
+ * ```
+ *
+ * @since 0.1.0
+ * @category HttpApi
+ */
+export class Api extends HttpApiMiddleware.Service<Api, { requires: Session }>()("effect-session/Csrf/Api", {
+  error: CsrfError
+}) {}
+
+/**
+ * The Layer of {@link Api}.
+ *
+ * @since 0.1.0
+ * @category HttpApi
+ */
+export const layerApi: Layer.Layer<Api, SessionConfigError, SessionConfig> = Layer.effect(
+  Api,
+  // The session's own middleware declares its errors.
+  Effect.as(whenReady, (handler) =>
+    checkBefore(handler) as Effect.Effect<
+      HttpServerResponse.HttpServerResponse,
+      CsrfError | unhandled,
+      Session | HttpRouter.Provided
+    >)
+)
