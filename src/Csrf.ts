@@ -113,7 +113,8 @@ const explanations: { readonly [R in Reason]: string } = {
  *
  * **Details**
  *
- * It loads the session and does not create one. If the client has none, the response sets a cookie for it.
+ * It loads the session and does not create one. If the client has none, the response sets a cookie for it, unless the
+ * request has `Sec-Fetch-Site`: then the next one has it too, and needs no token.
  *
  * @since 0.1.0
  * @category tokens
@@ -166,16 +167,20 @@ const bindClient = (
   const guard = guardOf(settings)
   const presented = guard.bindingIn(client.header)
   if (presented !== undefined) return Effect.succeed(presented)
+  const tells = Site.tells(client.request.headers)
   if (client.isAnswered || client.isTooLateForCookie) {
-    return Effect.fail(new SessionClosedError({ operation: "csrfToken" }))
+    return tells ? Effect.undefined : Effect.fail(new SessionClosedError({ operation: "csrfToken" }))
   }
   const id = State.idOf(state as State.Loaded)!
   if (!bound.has(id)) {
     bound.add(id)
-    HttpEffect.appendPreResponseHandlerUnsafe(
-      client.context,
-      (_, response) => Effect.succeed(State.isStored(session.state) ? response : withBinding(guard, response, binding))
-    )
+    HttpEffect.appendPreResponseHandlerUnsafe(client.context, (_, response) =>
+      Effect.succeed(
+        // With a session, its own middleware has said all.
+        State.isStored(session.state)
+          ? response
+          : Caching.varying(tells ? response : withBinding(guard, response, binding), "Sec-Fetch-Site")
+      ))
   }
   return Effect.undefined
 }

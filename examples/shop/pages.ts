@@ -27,13 +27,15 @@ export interface Visit {
   readonly session: Session.SessionView
   /** Whether the browser has come with a session that is over. */
   readonly hasEnded: boolean
+  /** The hidden field that every form has: with it, the server knows that the form is its own. */
+  readonly csrf: Html
 }
 
 export const sessionHasEnded =
   "Your session is over: it was not used for a while, or you have logged it out from another device."
 
 /** What is on every page. */
-const layout = ({ hasEnded, session }: Visit, title: string, content: Html): Html => {
+const layout = ({ csrf, hasEnded, session }: Visit, title: string, content: Html): Html => {
   const message = flashed(session, "message") || (hasEnded ? sessionHasEnded : "")
   return html`<!doctype html>
 <html lang="en">
@@ -50,7 +52,7 @@ const layout = ({ hasEnded, session }: Visit, title: string, content: Html): Htm
     <nav aria-label="Main">
       <a href="/cart">Cart <span class="count">${contentsOf(session.get(Cart)).count}</span></a>
       <a href="/session">Session</a>
-      ${Option.match(session.get(Customer), { onNone: () => html`<a href="/login">Log in</a>`, onSome: account })}
+      ${Option.match(session.get(Customer), { onNone: () => html`<a href="/login">Log in</a>`, onSome: account(csrf) })}
     </nav>
   </header>
   <main>
@@ -62,10 +64,10 @@ const layout = ({ hasEnded, session }: Visit, title: string, content: Html): Htm
 `
 }
 
-const account = ({ name }: { readonly name: string }): Html =>
+const account = (csrf: Html) => ({ name }: { readonly name: string }): Html =>
   html`<a href="/security">Security</a>
       <span class="customer">${name}</span>
-      <form method="post" action="/logout"><button class="link">Log out</button></form>`
+      <form method="post" action="/logout">${csrf}<button class="link">Log out</button></form>`
 
 /** The hidden field that says which product a form is about. */
 const which = ({ id }: Product): Html => html`<input type="hidden" name="product" value="${id}">`
@@ -82,18 +84,19 @@ export const home = (visit: Visit): Html =>
     "Tea",
     html`<h1>Tea by the hundred grams</h1>
     <p class="lead">You have opened this page ${times(visit.session.get(Visits))}.</p>
-    <ul class="products">${products.map(productCard)}</ul>`
+    <ul class="products">${products.map(productCard(visit))}</ul>`
   )
 
 const times = (count: number): string => count === 1 ? "once" : count === 2 ? "twice" : `${count} times`
 
-const productCard = (product: Product): Html =>
+const productCard = ({ csrf }: Visit) => (product: Product): Html =>
   html`
       <li>
         ${cup(product)}
         <h2>${product.name}</h2>
         <p class="quiet">${product.description}</p>
         <form method="post" action="/cart/add">
+          ${csrf}
           ${which(product)}
           <span class="price">${money(product.price)}</span>
           <button>Add to cart <span class="unseen">${product.name}</span></button>
@@ -110,6 +113,7 @@ export const login = (visit: Visit): Html =>
     "Log in",
     // "novalidate": the browser would check the form too, but this is to show what the server does.
     html`<form class="panel narrow" method="post" action="/login" novalidate>
+      ${visit.csrf}
       <h1>Log in</h1>
       <p class="quiet">Any name will do, with any password of at least 8 characters.</p>
       <input type="hidden" name="to" value="${flashed(visit.session, "to")}">
@@ -129,6 +133,7 @@ export const password = (visit: Visit): Html => {
     visit,
     "Enter your password again",
     html`<form class="panel narrow" method="post" action="/password" novalidate>
+      ${visit.csrf}
       <h1>Enter your password again</h1>
       <p class="quiet">${name}, it has been a while since you did. Only you may see your devices, and log them out.</p>
       <input type="hidden" name="name" value="${name}" autocomplete="username">
@@ -171,11 +176,12 @@ export const cart = (visit: Visit): Html => {
   const content = lines.length === 0
     ? html`<p>There is nothing in it yet. <a href="/">Choose a tea</a></p>`
     : html`<ul class="lines">${
-      lines.map((line) => cartLine(line, flashed(session, `errors.${line.product.id}.quantity`)))
+      lines.map((line) => cartLine(visit, line, flashed(session, `errors.${line.product.id}.quantity`)))
     }
     </ul>
     <p class="total">Total <strong>${money(total)}</strong></p>
     <form class="order" method="post" action="/cart/order">
+      ${visit.csrf}
       <a href="/">Keep on choosing</a>
       <button>Order</button>
     </form>`
@@ -183,6 +189,7 @@ export const cart = (visit: Visit): Html => {
 }
 
 const cartLine = (
+  { csrf }: Visit,
   { product, quantity }: { readonly product: Product; readonly quantity: number },
   error: string
 ): Html =>
@@ -191,6 +198,7 @@ const cartLine = (
         ${cup(product)}
         <h2>${product.name}<small class="quiet">${money(product.price)} each</small></h2>
         <form method="post" action="/cart/quantity">
+          ${csrf}
           ${which(product)}
           <label class="unseen" for="${product.id}">Quantity of ${product.name}</label>
           <input id="${product.id}" name="quantity" inputmode="numeric" value="${quantity}" autocomplete="off"
@@ -198,6 +206,7 @@ const cartLine = (
           <button class="secondary">Update <span class="unseen">${product.name}</span></button>
         </form>
         <form method="post" action="/cart/remove">
+          ${csrf}
           ${which(product)}
           <button class="link">Remove <span class="unseen">${product.name}</span></button>
         </form>
@@ -211,6 +220,7 @@ const cartLine = (
 
 export const security = (visit: Visit, { next, sessions }: Devices, now: DateTime.Utc): Html => {
   const others = html`<form class="order" method="post" action="/security/log-out-others">
+        ${visit.csrf}
         <span class="quiet">Something looks wrong?</span>
         <button>Log out all other devices</button>
       </form>`
@@ -222,7 +232,7 @@ export const security = (visit: Visit, { next, sessions }: Devices, now: DateTim
         <h1>Where you are logged in</h1>
         <p class="lead">Log out what you don't use any more, or don't recognize.</p>
       </div>
-      <ul class="devices">${sessions.toSorted(thisOneFirst).map((one) => device(one, now))}
+      <ul class="devices">${sessions.toSorted(thisOneFirst).map((one) => device(visit, one, now))}
       </ul>
       ${
       Option.match(next, {
@@ -239,7 +249,7 @@ type Device = Devices["sessions"][number]
 
 const thisOneFirst = (one: Device, other: Device): number => Number(other.isCurrent) - Number(one.isCurrent)
 
-const device = ({ attributes, handle, isCurrent, lastUsedAt }: Device, now: DateTime.Utc): Html => {
+const device = ({ csrf }: Visit, { attributes, handle, isCurrent, lastUsedAt }: Device, now: DateTime.Utc): Html => {
   const name = Option.getOrElse(attributes.device, () => "Unknown device")
   const since = Option.match(attributes.customer, {
     onNone: () => "",
@@ -253,6 +263,7 @@ const device = ({ attributes, handle, isCurrent, lastUsedAt }: Device, now: Date
             <p class="quiet">Last used ${ago(lastUsedAt, now)}</p>
           </div>
           <form method="post" action="${isCurrent ? "/logout" : "/security/log-out"}">
+            ${csrf}
             <input type="hidden" name="handle" value="${handle}">
             <button class="secondary">Log out <span class="unseen">${name}</span></button>
           </form>

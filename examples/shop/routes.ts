@@ -5,13 +5,13 @@
  * goes out. A handler neither loads nor saves anything.
  */
 import { DateTime, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
-import { Session, SessionConfig, type SessionError, SessionMiddleware, Sessions } from "effect-session"
+import { Csrf, Session, SessionConfig, type SessionError, SessionMiddleware, Sessions } from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { fileURLToPath } from "node:url"
 import * as Account from "./account.ts"
 import * as Cart from "./cart.ts"
 import { deviceName } from "./devices.ts"
-import type { Html } from "./html.ts"
+import { Html } from "./html.ts"
 import { Customer, Visits } from "./keys.ts"
 import * as Pages from "./pages.ts"
 import { products } from "./products.ts"
@@ -23,7 +23,7 @@ import { products } from "./products.ts"
 /** A page shows the session as it is now: for that, it takes a view, which it can read without Effects. */
 const page = (render: (visit: Pages.Visit) => Html) =>
   Effect.gen(function*() {
-    const visit = { session: yield* Session.view, hasEnded: yield* hasEnded }
+    const visit = { session: yield* Session.view, hasEnded: yield* hasEnded, csrf: new Html(yield* Csrf.field) }
     return notKept(HttpServerResponse.html(render(visit).source))
   })
 
@@ -250,21 +250,6 @@ const ShownPages = Layer.mergeAll(
   HttpRouter.add("GET", "/session", session)
 )
 
-/**
- * Another site can't post a form in the customer's name (CSRF), as browsers do not send the cookie along with it: it is
- * SameSite=Lax, the default. What is left is a form that logs the customer in under another's name, so forms of other
- * sites are refused altogether; browsers say where a request comes from.
- */
-const OwnFormsOnly = HttpRouter.middleware((route) =>
-  Effect.flatMap(
-    HttpServerRequest.HttpServerRequest,
-    ({ headers }) =>
-      (headers["sec-fetch-site"] ?? "same-origin") === "same-origin"
-        ? route
-        : Effect.succeed(HttpServerResponse.text("This form is on another site.", { status: 403 }))
-  )
-)
-
 const PostedForms = Layer.mergeAll(
   HttpRouter.add("POST", "/login", login),
   HttpRouter.add("POST", "/logout", logout),
@@ -275,7 +260,10 @@ const PostedForms = Layer.mergeAll(
   HttpRouter.add("POST", "/cart/remove", removeFromCart),
   HttpRouter.add("POST", "/cart/quantity", changeQuantity),
   HttpRouter.add("POST", "/cart/order", order)
-).pipe(Layer.provide(OwnFormsOnly.layer))
+).pipe(
+  // Another site can't post a form in the customer's name (CSRF), nor one that logs the customer in under another's name.
+  Layer.provide(Csrf.layer)
+)
 
 const Style = HttpRouter.add(
   "GET",

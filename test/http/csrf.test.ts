@@ -544,7 +544,15 @@ describe.each(drivers)("tokens with the $driver", ({ make, makeStore }) => {
       Effect.gen(function*() {
         const { headers } = yield* (yield* shop()).get("/form")
         assert.strictEqual(headers["cache-control"], "no-store")
-        assert.strictEqual(headers["vary"], "Cookie")
+        assert.strictEqual(headers["vary"], "Cookie, Sec-Fetch-Site")
+      }))
+
+    it.effect("a browser that says where requests come from needs no cookie, and gets none", () =>
+      Effect.gen(function*() {
+        const shown = yield* (yield* shop()).get("/form", { headers: { "sec-fetch-site": "none" } })
+        assert.deepStrictEqual(shown.setCookies, [])
+        assert.strictEqual(shown.headers["cache-control"], undefined)
+        assert.strictEqual(shown.headers["vary"], "Cookie, Sec-Fetch-Site")
       }))
 
     it.effect("a second tab keeps the cookie, and the tokens of both hold", () =>

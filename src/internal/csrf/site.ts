@@ -7,7 +7,9 @@ import type { Settings } from "../../SessionConfig.ts"
 /** Why a request is refused; nothing, if it may pass; or that the browser does not say. */
 export type Verdict = "cross-site" | "same-site" | "origin" | undefined | "unknown"
 
-type Headers = { readonly [name: string]: string | undefined }
+interface Headers {
+  readonly [name: string]: string | undefined
+}
 
 export const verdict = (headers: Headers, settings: Settings): Verdict => {
   const { origins, sameSite } = settings.csrf
@@ -27,6 +29,9 @@ export const verdict = (headers: Headers, settings: Settings): Verdict => {
       return origin === undefined ? "unknown" : isOwn(origin, headers, settings) ? undefined : "origin"
   }
 }
+
+/** Whether the client says with each request where it comes from, and so will with the next. */
+export const tells = (headers: Headers): boolean => headers["sec-fetch-site"] !== undefined
 
 /** Whether the origin is the server's own, as far as the request tells. `null` is nobody's. */
 const isOwn = (origin: string, headers: Headers, { cookie, csrf }: Settings): boolean => {

@@ -7,18 +7,21 @@ import * as Headers from "./headers.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/** Says that the response was made with a look at the cookie, beside what it depends on by the application's word. */
-export const varying = (response: Response): Response => {
-  const vary = varyOf(response)
+/**
+ * Says that the response was made with a look at the cookie, or another header, beside what it depends on by the
+ * application's word.
+ */
+export const varying = (response: Response, header = "Cookie"): Response => {
+  const vary = varyOf(response, header)
   return vary === Headers.valueOf(response, "vary") ? response : Headers.draftWith(response, "vary", vary)
 }
 
 /** What Vary has to say then. */
-export const varyOf = (response: Response): string => {
+export const varyOf = (response: Response, header = "Cookie"): string => {
   const vary = Headers.valueOf(response, "vary")
-  if (vary === undefined || vary.trim() === "") return "Cookie"
+  if (vary === undefined || vary.trim() === "") return header
   const names = vary.toLowerCase().split(",").map((name) => name.trim())
-  return names.includes("cookie") || names.includes("*") ? vary : `${vary}, Cookie`
+  return names.includes(header.toLowerCase()) || names.includes("*") ? vary : `${vary}, ${header}`
 }
 
 /**
