@@ -23,7 +23,7 @@ const writePath = "Write a path that begins with \"/\", of at most 1,024 ASCII c
 const writeDomain = "Write a host name such as \"example.com\", or leave it out for a cookie of this host alone"
 
 const allSettings = "enabled, secret, age, absoluteAge, maximumAge, maximumAbsoluteAge, touchEvery, rolling, " +
-  "saveUninitialized, supersededFor, timeLimit, sizeLimit, retries, id, cookie, flash, owner, store"
+  "saveUninitialized, supersededFor, timeLimit, sizeLimit, retries, id, cookie, flash, owner, csrf, store"
 
 const cookieSettings = "cookie.name, cookie.path, cookie.domain, cookie.httpOnly, cookie.secure, cookie.sameSite, " +
   "cookie.partitioned, cookie.persistence, cookie.chunks"
@@ -261,6 +261,41 @@ describe("choices and numbers", () => {
       "a policy that there is not",
       { owner: { policy: "endOldest" } },
       "owner.policy (SESSION_OWNER_POLICY): found \"endOldest\". Write one of \"refuse\", \"evict\""
+    ],
+    [
+      "siblings that are neither refused nor allowed",
+      { csrf: { sameSite: "lax" } },
+      "csrf.sameSite (SESSION_CSRF_SAME_SITE): found \"lax\". Write one of \"refuse\", \"allow\""
+    ],
+    ...[
+      "shop.example",
+      "https://shop.example/cart",
+      "https://*.example",
+      "null",
+      "*",
+      "https://a@b.example",
+      "https://["
+    ].map((
+      origin
+    ): [string, object, string] => [
+      `an origin that is none: ${origin}`,
+      { csrf: { origins: [origin] } },
+      `csrf.origins (SESSION_CSRF_ORIGINS): found a list of a text of ${origin.length} character${
+        origin.length === 1 ? "" : "s"
+      }. Write a list of origins such as "https://shop.example", each with its scheme, and its port if that is not the usual ` +
+      "one, but without a path (in an environment variable, with commas between them)"
+    ]),
+    [
+      "a header that is none",
+      { csrf: { header: "X CSRF" } },
+      "csrf.header (SESSION_CSRF_HEADER): found \"X CSRF\". Write the name of a header in lower case such as " +
+      "\"x-csrf-token\", of at most 64 letters, digits and hyphens"
+    ],
+    [
+      "a field that HTML would have to escape",
+      { csrf: { field: "\">" } },
+      "csrf.field (SESSION_CSRF_FIELD): found \"\\\">\". Write the name of a form field such as \"_csrf\", of at most 64 " +
+      "letters, digits, underscores and hyphens"
     ],
     [
       "an empty name in a list",

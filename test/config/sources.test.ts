@@ -49,6 +49,16 @@ const examples: ReadonlyArray<Example> = [
   { setting: "flash.sizeLimit", variable: "SESSION_FLASH_SIZE_LIMIT", written: 2_000, decoded: 2_000 },
   { setting: "owner.limit", variable: "SESSION_OWNER_LIMIT", written: 5, decoded: 5 },
   { setting: "owner.policy", variable: "SESSION_OWNER_POLICY", written: "evict", decoded: "evict" },
+  {
+    setting: "csrf.origins",
+    variable: "SESSION_CSRF_ORIGINS",
+    written: "https://shop.example, HTTP://localhost:80/",
+    decoded: ["https://shop.example", "http://localhost"]
+  },
+  { setting: "csrf.sameSite", variable: "SESSION_CSRF_SAME_SITE", written: "allow", decoded: "allow" },
+  { setting: "csrf.forwarded", variable: "SESSION_CSRF_FORWARDED", written: true, decoded: true },
+  { setting: "csrf.header", variable: "SESSION_CSRF_HEADER", written: "x-xsrf-token", decoded: "x-xsrf-token" },
+  { setting: "csrf.field", variable: "SESSION_CSRF_FIELD", written: "token", decoded: "token" },
   { setting: "store.type", variable: "SESSION_DRIVER", written: "memory", decoded: "memory" }
 ]
 

@@ -124,7 +124,7 @@ describe("the list of devices", () => {
       const form = (body: string, cookie?: string) => ({
         cookie,
         body,
-        headers: { "content-type": "application/x-www-form-urlencoded" }
+        headers: { "content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin" }
       })
       const login = cookieOf(yield* server.post("/login", form("name=Ada&password=correct+horse")))
       yield* TestClock.adjust("11 minutes")

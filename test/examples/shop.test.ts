@@ -273,7 +273,7 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
   /** Posts a form as the browser would, as often as is said, all at once: where each response leads to. */
   const postAtOnce = async (path: string, forms: ReadonlyArray<Record<string, string>>) => {
     const { name, value } = await sessionCookie(context)
-    const headers = { cookie: `${name}=${value}` }
+    const headers = { cookie: `${name}=${value}`, "sec-fetch-site": "same-origin" }
     const responses = await Promise.all(
       forms.map((form) =>
         fetch(shop!.url + path, { method: "POST", redirect: "manual", headers, body: new URLSearchParams(form) })
@@ -467,19 +467,25 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
     await devices(page)
     const handle = await page.locator("[name=handle]").last().inputValue()
 
-    const send = async (from: BrowserContext, site: string) => {
+    const post = async (from: BrowserContext, headers: Record<string, string>, form: Record<string, string> = {}) => {
       const { name, value } = await sessionCookie(from)
       const { status } = await fetch(`${shop!.url}/security/log-out`, {
         method: "POST",
         redirect: "manual",
-        headers: { cookie: `${name}=${value}`, "sec-fetch-site": site },
-        body: new URLSearchParams({ handle })
+        headers: { cookie: `${name}=${value}`, ...headers },
+        body: new URLSearchParams({ handle, ...form })
       })
       return status
     }
+    const send = (from: BrowserContext, site: string) => post(from, { "sec-fetch-site": site })
     assert.strictEqual(await send(context, "cross-site"), 403)
+    assert.strictEqual(await post(context, { origin: "https://evil.example" }), 403)
+    // An old browser says nothing of where a form comes from: its hidden field does.
+    assert.strictEqual(await post(context, {}), 403)
     const stranger = await loggedInElsewhere("Mallory")
     assert.strictEqual(await send(stranger.context(), "same-origin"), 303)
+    const csrf = await page.locator("[name=_csrf]").last().inputValue()
+    assert.strictEqual(await post(stranger.context(), {}, { _csrf: csrf }), 403)
     await other.reload()
     assert.deepStrictEqual(await customer(other), ["Niklaus"])
   })
