@@ -1,5 +1,5 @@
 import { Effect, Layer, type Redacted, Schema } from "effect"
-import { Csrf, MemoryLayer, Session, SessionConfig, type SessionError, SessionMiddleware } from "effect-session"
+import { Csrf, MemoryLayer, type Session, SessionConfig, type SessionError, SessionMiddleware } from "effect-session"
 import { HttpRouter, type HttpServer, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, type HttpApiClient, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { describe, expect, it } from "tstyche"
@@ -59,10 +59,11 @@ describe("the middleware for routes", () => {
 
   it("leaves its error to middleware further out", () => {
     const friendly = HttpRouter.middleware<{ handles: Csrf.CsrfError }>()((route) =>
-      Effect.catch(route, (error) =>
+      route.pipe(Effect.catch((error) =>
         error instanceof Csrf.CsrfError
           ? Effect.succeed(HttpServerResponse.text(error.reason))
-          : Effect.fail(error))
+          : Effect.fail(error)
+      ))
     )
     const served = HttpRouter.serve(
       route.pipe(Layer.provide(Csrf.layer), Layer.provide(friendly.layer), Layer.provide(SessionMiddleware.layer))

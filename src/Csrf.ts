@@ -161,7 +161,7 @@ const bindClient = (
   session: RequestSession,
   binding: string
 ): Effect.Effect<string | undefined, SessionClosedError> => {
-  const { client, settings, state } = session
+  const { client, settings } = session
   // Outside a request there is no response.
   if (!(client instanceof Exchange)) return Effect.undefined
   const guard = guardOf(settings)
@@ -171,22 +171,15 @@ const bindClient = (
   if (client.isAnswered || client.isTooLateForCookie) {
     return tells ? Effect.undefined : Effect.fail(new SessionClosedError({ operation: "csrfToken" }))
   }
-  const id = State.idOf(state as State.Loaded)!
-  if (!bound.has(id)) {
-    bound.add(id)
-    HttpEffect.appendPreResponseHandlerUnsafe(client.context, (_, response) =>
-      Effect.succeed(
-        // With a session, its own middleware has said all.
-        State.isStored(session.state)
-          ? response
-          : Caching.varying(tells ? response : withBinding(guard, response, binding), "Sec-Fetch-Site")
-      ))
-  }
+  HttpEffect.appendPreResponseHandlerUnsafe(client.context, (_, response) =>
+    Effect.succeed(
+      // With a session, its own middleware has said all.
+      State.isStored(session.state)
+        ? response
+        : Caching.varying(tells ? response : withBinding(guard, response, binding), "Sec-Fetch-Site")
+    ))
   return Effect.undefined
 }
-
-/** The ids of new sessions that a response sets the cookie for, once for all forms of a page. */
-const bound = new WeakSet<State.Id>()
 
 const withBinding = ({ cookie }: Guard, response: HttpServerResponse.HttpServerResponse, binding: string) =>
   cookie.write(binding, 0, 0, undefined).reduce(

@@ -3,7 +3,7 @@
  * Sheet are quoted in the titles.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Logger, Redacted, Schema } from "effect"
+import { Effect, FileSystem, Layer, Logger, Redacted, Schema, Stream } from "effect"
 import { Csrf, Session, SessionMiddleware } from "effect-session"
 import {
   FetchHttpClient,
@@ -42,6 +42,17 @@ const pages = Layer.mergeAll(
     Effect.map(Effect.all([Csrf.field, Csrf.field, Csrf.field]), (fields) => HttpServerResponse.html(fields.join("")))
   ),
   HttpRouter.add("GET", "/token", Effect.map(Csrf.token, (token) => HttpServerResponse.text(Redacted.value(token)))),
+  HttpRouter.add(
+    "GET",
+    "/stream",
+    Effect.map(Session.Session, (session) =>
+      HttpServerResponse.stream(
+        Stream.fromEffect(Effect.match(Csrf.token, { onFailure: ({ _tag }) => _tag, onSuccess: Redacted.value })).pipe(
+          Stream.provideService(Session.Session, session),
+          Stream.encodeText
+        )
+      ))
+  ),
   HttpRouter.add("GET", "/printed", Effect.map(Csrf.token, (token) => HttpServerResponse.text(`${token}`)))
 )
 
@@ -195,6 +206,7 @@ describe("\"Verifying the origin with standard headers\"", () => {
     ["a subdomain", "https://sub.shop.example", { host: own }, 403],
     ["\"null\", as of a sandboxed frame or a file", "null", { host: own }, 403],
     ["nothing", "", { host: own }, 403],
+    ["a scheme in capitals", "HTTPS://shop.example", { host: own }, 403],
     ["two of them", "https://shop.example https://evil.example", { host: own }, 403],
     ["with a path", "https://shop.example/", { host: own }, 403],
     ["with credentials", "https://shop.example@evil.example", { host: own }, 403],
@@ -448,6 +460,23 @@ describe.each(drivers)("tokens with the $driver", ({ make, makeStore }) => {
       const { browser, token } = yield* loggedIn
       const cookie = `${browser.cookies()}; _csrf=${token}; x-csrf-token=${token}`
       assert.strictEqual((yield* browser.post(`/count?_csrf=${token}`, { cookie })).status, 403)
+    }))
+
+  it.effect("a second click with the id from before a login is refused, as the token of that id is", () =>
+    Effect.gen(function*() {
+      const { browser, server, token } = yield* loggedIn
+      const cookie = browser.cookies()
+      yield* postForm(browser, "/login", { _csrf: token })
+      const again = yield* server.post("/login", { cookie, headers: formHeaders, body: `_csrf=${token}` })
+      assert.strictEqual(again.status, 403)
+    }))
+
+  it.effect("in the body of a stream it holds for a session, and is a SessionClosedError for a client without", () =>
+    Effect.gen(function*() {
+      const { browser, server } = yield* loggedIn
+      const shown = yield* browser.get("/stream")
+      assert.strictEqual((yield* postToken(browser, "/count", shown.body)).status, 200)
+      assert.strictEqual((yield* server.get("/stream")).body, "SessionClosedError")
     }))
 
   it.effect("a shown token writes nothing to the store", () =>

@@ -36,7 +36,7 @@ export const tells = (headers: Headers): boolean => headers["sec-fetch-site"] !=
 /** Whether the origin is the server's own, as far as the request tells. `null` is nobody's. */
 const isOwn = (origin: string, headers: Headers, { cookie, csrf }: Settings): boolean => {
   const page = parse(origin)
-  if (page === undefined || page.origin !== origin) return false
+  if (page === undefined) return false
   // Its own port is the usual one of its scheme, if it says none.
   const server = parse(`${page.protocol}//${hostOf(headers, csrf.forwarded)}`)
   if (server?.host !== page.host) return false
