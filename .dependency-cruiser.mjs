@@ -97,6 +97,7 @@ const parts = [
     "SessionMiddleware",
     ["internal/http", "internal/request", "internal/config", "Session", "SessionConfig", "SessionStore", "SessionError"]
   ],
+  ["SessionGuard", ["internal/http", "SessionMiddleware", "SessionError"]],
   [
     "SessionOwnersTest",
     ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
@@ -116,7 +117,7 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware"]],
+  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "SessionGuard"]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]
