@@ -3,7 +3,7 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Context, Effect, Fiber, Layer, Schema, String } from "effect"
+import { Arbitrary, Array as Arr, Context, Effect, Fiber, Layer, Schema, String } from "effect"
 import { type SessionStore, SqlLayer } from "effect-session"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Statement from "effect/sql/Statement"
@@ -367,6 +367,29 @@ describe("on SQLite", () => {
       assert.deepStrictEqual(yield* backend.load(gone.key), mark)
     }))
 })
+
+describe.each(databases)("of thousands of sessions of one owner, in $database,", (database) => {
+  it.live("all can be removed at once, as where a limit is new", () =>
+    Effect.gen(function*() {
+      const { owners, sql } = yield* open(database)
+      const owner = newHash()
+      const entries = Array.from({ length: 3000 }, (_, index) => newEntry(now + index))
+      yield* insertAll(sql, owner, entries)
+      yield* owners.remove(owner, entries.slice(1))
+      assert.deepStrictEqual(yield* owners.list(owner, 100), [entries[0]])
+    }))
+})
+
+/** Past the driver, in a few statements. */
+const insertAll = (sql: SqlClient, owner: string, entries: ReadonlyArray<SessionStore.OwnerEntry>) =>
+  Effect.forEach(
+    Arr.chunksOf(entries, 1000),
+    (entries) =>
+      sql`INSERT INTO owners_of_effect_sessions ${
+        sql.insert(entries.map(({ at, key, until }) => ({ owner, entered_at: at, key, expires_at: until })))
+      }`,
+    { discard: true }
+  )
 
 // -----------------------------------------------------------------------------
 // what comes out
