@@ -15,7 +15,7 @@
  * | regenerate | `EVALSHA` on both keys: moves the hash to the new one, and puts the mark of a superseded session in its place; if another request has changed the session meanwhile, the answer is the whole hash |
  * | destroy    | `EVALSHA`: removes the hash; another one for the session that followed, if it is the mark of a superseded one |
  * | login of an owner | `EVALSHA` before the session is written: adds it to the sorted set of its owner |
- * | list of an owner  | `ZRANGEBYSCORE`, and for each session in it an `HMGET` of nothing but what the list shows, all sent together |
+ * | list of an owner  | `ZREVRANGEBYSCORE`, and for each session in it an `HMGET` of nothing but what the list shows, all sent together |
  * | end of an owner's sessions | `EVALSHA` for each: puts a mark in its place, also if it is not there yet; and one `ZREM` |
  * | start      | `HGETALL`, `EVAL` and `EVALSHA` on keys that are never there, to see whether Redis allows all of this |
  *
@@ -39,7 +39,7 @@
  * their own:
  *
  * ```text
- * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +zrangebyscore +exists +hset +pexpire +pttl +hget
+ * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +zrevrangebyscore +exists +hset +pexpire +pttl +hget
  *   +hmget +hkeys +hexists +hdel +type +zadd +zcard +zrange +zrem +del +unlink +rename +info +ping +select +wait
  *   +cluster|slots +cluster|info
  * ```

@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { OwnerEntry, OwnerIndex } from "../../../SessionStore.ts"
+import * as Entries from "../../store/ownerEntries.ts"
 
 export interface MemoryIndex extends Omit<OwnerIndex, "bury"> {
   /** Removes what is over. */
@@ -26,12 +27,7 @@ export const make = (): MemoryIndex => {
         return entries.size > limit
       }),
     list: (owner, limit, after) =>
-      Effect.sync(() =>
-        [...owners.get(owner)?.values() ?? []]
-          .filter((entry) => after === undefined || inOrder(after, entry) < 0)
-          .toSorted(inOrder)
-          .slice(0, limit)
-      ),
+      Effect.sync(() => Entries.page([...owners.get(owner)?.values() ?? []], limit, after)),
     remove: (owner, entries) => Effect.sync(() => entries.forEach((entry) => remove(owner, entry))),
     sweep: Effect.flatMap(Clock.currentTimeMillis, (now) =>
       Effect.forEach(
@@ -44,7 +40,3 @@ export const make = (): MemoryIndex => {
       ))
   }
 }
-
-/** The latest first. */
-const inOrder = (one: OwnerEntry, other: OwnerEntry): number =>
-  other.at - one.at || (one.key < other.key ? -1 : one.key > other.key ? 1 : 0)
