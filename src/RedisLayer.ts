@@ -20,7 +20,7 @@
  * | start      | `HGETALL`, `EVAL` and `EVALSHA` on keys that are never there, to see whether Redis allows all of this |
  *
  * The sessions of an owner are a sorted set under the prefix, `owner:` and the hash of the owner's id: a member for each, of
- * some 80 bytes, and 180 if there are more than 128. It expires a minute after the last of its sessions. What is over
+ * some 80 bytes, and 180 if there are more than 128. It expires an hour after the last of its sessions, as the clocks of your servers may differ. What is over
  * goes when others are added, ten of them at most each time. An owner's key and those of the sessions may be on different
  * nodes of a Cluster, as no script has both.
  *

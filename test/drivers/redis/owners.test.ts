@@ -2,7 +2,7 @@
  * Owners and their sessions on a single Redis: the contract, the commands, and what is stored.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { SessionStore } from "effect-session"
 import { endOfTime } from "../../../src/internal/record/record.ts"
 import * as OwnerIndex from "../../support/ownerIndex.ts"
@@ -53,6 +53,13 @@ it.live("several sessions are looked at in one round trip: all commands are sent
     yield* peek(Array.from({ length: 100 }, newHash), ["a"])
     assert.strictEqual(most, 100)
   }))
+
+/** As on a server whose clock is ahead. */
+const ahead = <A, E>(milliseconds: number, effect: Effect.Effect<A, E>) =>
+  Effect.clockWith((clock) => {
+    const currentTimeMillisUnsafe = () => clock.currentTimeMillisUnsafe() + milliseconds
+    return Effect.provideService(effect, Clock.Clock, Object.assign(Object.create(clock), { currentTimeMillisUnsafe }))
+  })
 
 describe.each(redisBackends)("through $client", (client) => {
   describe("the commands", () => {
@@ -115,20 +122,30 @@ describe.each(redisBackends)("through $client", (client) => {
         })
     )
 
-    it.live("expires a minute after the last of its entries", () =>
+    it.live("expires an hour after the last of its entries, and a minute", () =>
       Effect.gen(function*() {
         const { owners } = yield* open(client)
         const owner = newHash()
         const now = Date.now()
         const add = (until: number) => owners.add(owner, { key: newHash(), at: now, until }, undefined)
         yield* add(now + 2 * hour)
-        yield* expectLeft(indexOf(owner), 2 * hour + 60_000)
-        yield* add(now + hour)
-        yield* expectLeft(indexOf(owner), 2 * hour + 60_000)
-        yield* add(now + 3 * hour)
         yield* expectLeft(indexOf(owner), 3 * hour + 60_000)
+        yield* add(now + hour)
+        yield* expectLeft(indexOf(owner), 3 * hour + 60_000)
+        yield* add(now + 3 * hour)
+        yield* expectLeft(indexOf(owner), 4 * hour + 60_000)
         yield* add(endOfTime)
-        yield* expectLeft(indexOf(owner), endOfTime - now + 60_000)
+        yield* expectLeft(indexOf(owner), endOfTime - now + hour + 60_000)
+      }))
+
+    it.live("that a server has made whose clock is ahead is there as long as the session is for the others", () =>
+      Effect.gen(function*() {
+        const { owners } = yield* open(client)
+        const owner = newHash()
+        const now = Date.now()
+        const entry = { ...entryAt(now), until: now + 15 * 60_000 }
+        yield* ahead(10 * 60_000, owners.add(owner, entry, undefined))
+        assert.isAtLeast(yield* command<number>("PTTL", indexOf(owner)), entry.until - now)
       }))
 
     it.live("is gone with its last entry", () =>

@@ -85,7 +85,10 @@ const toEntries = (
 // what scripts are sent
 // -----------------------------------------------------------------------------
 
-/** The clocks of servers differ: for so long, what is over for one of them may not be so for another. */
+/**
+ * The clocks of servers differ: for so long, what is over for one of them may not be so for another. That goes for the whole set,
+ * too: a server whose clock is ahead takes the time that is left for shorter than it is, and others go on with the session.
+ */
 const longestDifference = 3_600_000
 
 const toAdd = (key: string, entry: OwnerEntry, limit: number | undefined, now: number): Command => [
@@ -93,7 +96,9 @@ const toAdd = (key: string, entry: OwnerEntry, limit: number | undefined, now: n
   Scripts.addEntry.sha,
   "1",
   key,
-  `${entry.at} ${Scripts.keepFor(entry.until, now)} ${now} ${now - longestDifference} ${limit ?? ""}`,
+  `${entry.at} ${Scripts.keepFor(entry.until + longestDifference, now)} ${now} ${now - longestDifference} ${
+    limit ?? ""
+  }`,
   toMember(entry)
 ]
 
