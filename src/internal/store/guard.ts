@@ -13,6 +13,7 @@ import {
 import type { Operations, SessionStore } from "../../SessionStore.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import type { Change } from "../record/change.ts"
+import * as Meta from "../record/meta.ts"
 import type { Fields, SessionRecord } from "../record/record.ts"
 import * as SizeLimit from "./sizeLimit.ts"
 import { withoutValues } from "./withoutValues.ts"
@@ -74,8 +75,9 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
     const refusal = store.stateless ? undefined : SizeLimit.refusal(store.driver, sizeLimit, fields, before)
     return refusal && Effect.fail(refusal)
   }
-  const refusedIfPut = (change: Change, record: SessionRecord) =>
-    change.set.size === 0 ? undefined : refused(record.fields)
+  // Nor is a session refused what it needs to live on: its owner's index has to know it.
+  const refusedIfPut = ({ set }: Change, record: SessionRecord) =>
+    set.size === 0 || set.size === 1 && set.has(Meta.owner) ? undefined : refused(record.fields)
   return {
     "~effect-session/SessionStore": "~effect-session/SessionStore",
     driver: store.driver,
