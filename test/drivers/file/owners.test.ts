@@ -21,6 +21,7 @@ import {
   watched
 } from "../../support/fileStore.ts"
 import * as OwnerIndex from "../../support/ownerIndex.ts"
+import * as OwnerLaws from "../../support/ownerLaws.ts"
 import { shared } from "../../support/redisServer.ts"
 
 const location = shared(temporaryFolder)
@@ -28,6 +29,10 @@ const location = shared(temporaryFolder)
 OwnerIndex.suite("FileLayer's owners", {
   backend: Effect.suspend(() => fileBackend(location())),
   isForSeveral: true
+})
+
+describe("the sessions of an owner, in files", () => {
+  OwnerLaws.suite(() => Effect.flatMap(temporaryFolder, fileBackend), { orders: 10 })
 })
 
 const entryUntil = (until: number, key = newKey()) => ({ key, at: until - hour, until })
