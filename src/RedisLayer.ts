@@ -59,6 +59,10 @@
  * restart would lose, `appendfsync everysec` all but a second of it. `min-replicas-to-write 1` with a `min-replicas-max-lag` of
  * some seconds has a master refuse changes (503) when its replicas lag more than that.
  *
+ * Give Redis the `maxmemory-policy` `noeviction`. With any other one, a Redis that is full throws sessions out: their users are
+ * logged out. And it may throw out the set of an owner whose sessions stay, as a set is read and written less often: they are in
+ * no list then, and `Sessions.destroyAll` does not end them, until they have been in use for as long as `age`.
+ *
  * With `waitForReplicas`, what must not come back waits: a logout, a regeneration or the end of an owner's session succeeds
  * only when as many replicas have confirmed it (`WAIT`), and is a `SessionStoreError`, and a 503, if they have not done so
  * within `waitAtMost`. The master has carried it out all the same: the old session is gone there, and the client of a login
@@ -409,6 +413,8 @@ export const layerRedis = (
  * `maxRetriesPerRequest: 0`, `enableOfflineQueue: false` and a `socketTimeout`; a Cluster also needs a
  * `clusterNodeRetryStrategy`. {@link layer} does so.
  *
+ * A Cluster of ioredis has to read from the masters, as it does by default: with another `scaleReads`, it is refused.
+ *
  * Where one address leads to the master, as with hosted services, a master that becomes a replica may keep its connections,
  * and refuses all changes (`READONLY`). The store then has the client connect again, and logs a warning: ioredis by
  * `disconnect(true)`, node-redis by a `QUIT`, after which it goes by its `reconnectStrategy`. A client that never connects
@@ -435,6 +441,7 @@ export const layerClient = (
   SessionStore.layer(
     Effect.gen(function*() {
       const { timeLimit } = yield* SessionConfig
+      if (Replica.readsFromReplicas(client)) return yield* new SessionConfigError({ mistakes: [readsFromReplicas] })
       const onReadOnly = yield* Replica.make(Replica.wayToConnectAgain(client))
       const limited = yield* RedisClient.make(client, timeLimit, onReadOnly)
       const scope = yield* Effect.scope
@@ -454,6 +461,13 @@ export const layerClient = (
       ))
     })
   )
+
+const readsFromReplicas: ConfigMistake = {
+  setting: "RedisLayer.layerClient",
+  found: "a client",
+  write: "It reads from replicas (scaleReads), which may not know yet what a login or a logout has just written: " +
+    "take one for the sessions that has scaleReads: \"master\""
+}
 
 const makeWith = Effect.fnUntraced(function*(
   client: RedisBackend.Client,

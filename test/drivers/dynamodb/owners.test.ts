@@ -45,7 +45,7 @@ OwnerIndexTest.suite("owners in DynamoDB:", {
 })
 
 describe("the sessions of an owner, in DynamoDB", () => {
-  OwnerLaws.suite(() => Effect.suspend(() => backendOf(server())), { orders: 60 })
+  OwnerLaws.suite(() => Effect.suspend(() => backendOf(server())), { orders: 20 })
 })
 
 describe("a login that its owner has ended in advance", () => {
