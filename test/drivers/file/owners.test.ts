@@ -7,7 +7,7 @@ import { Effect, FileSystem, Layer, Path } from "effect"
 import { FileLayer, Session, SessionConfig, Sessions } from "effect-session"
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
-import { secret } from "../../support/config.ts"
+import { mistakesIn, secret } from "../../support/config.ts"
 import {
   type Before,
   fileBackend,
@@ -205,6 +205,28 @@ describe("a folder that is removed under way", () => {
       const key = newKey()
       yield* backend.owners.bury(key, { supersededUntil: hour, successor: "" })
       assert.isFalse(yield* backend.create(key, recordUntil(hour)))
+    }))
+})
+
+describe("a folder of owners that can't be written to", () => {
+  it.effect("is found out at the start, and nothing is left in one that can", () =>
+    Effect.gen(function*() {
+      const { backend, location } = yield* stage
+      yield* backend.tryOut
+      assert.deepStrictEqual(pathsIn(location), [])
+      yield* backend.owners.add(newKey(), entryUntil(hour), undefined)
+      const before = pathsIn(location)
+      yield* backend.tryOut
+      assert.deepStrictEqual(pathsIn(location), before)
+
+      const other = yield* temporaryFolder
+      writeFileSync(join(other, "owners"), "")
+      const [mistake] = yield* mistakesIn(
+        Layer.build(
+          Layer.provide(FileLayer.layer({ location: other }), [NodeServices.layer, SessionConfig.layer({ secret })])
+        )
+      )
+      assert.match(mistake!, /^store\.location .*owners.*that this process may write to$/)
     }))
 })
 

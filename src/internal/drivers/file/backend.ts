@@ -362,14 +362,17 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       const name = temporary()
       const remember = Effect.map(fs.stat(location), (info) => void (mode = info.mode & 0o7777))
       const all = Effect.andThen(write(inFolder(name, name), ""), fs.remove(inLocation(name), { recursive: true }))
-      return Effect.andThen(
-        Effect.andThen(remember, fs.makeDirectory(inLocation(name), { mode: 0o700 })),
-        Effect.onError(all, () => remove(inLocation(name)))
+      return remember.pipe(
+        Effect.andThen(fs.makeDirectory(inLocation(name), { mode: 0o700 })),
+        Effect.andThen(Effect.onError(all, () => remove(inLocation(name)))),
+        Effect.andThen(index.tryOut)
       )
     }),
     peek: Peek.oneByOne((key) => Effect.map(read(key), recordOf)),
     owners: {
-      ...index,
+      add: index.add,
+      list: index.list,
+      remove: index.remove,
       bury: (key, mark) =>
         Effect.suspend(() => {
           loaded.delete(key)
