@@ -212,11 +212,11 @@ describe("a folder of owners that can't be written to", () => {
   it.effect("is found out at the start, and nothing is left in one that can", () =>
     Effect.gen(function*() {
       const { backend, location } = yield* stage
-      yield* backend.tryOut
+      yield* backend.tryOutOwners
       assert.deepStrictEqual(pathsIn(location), [])
       yield* backend.owners.add(newKey(), entryUntil(hour), undefined)
       const before = pathsIn(location)
-      yield* backend.tryOut
+      yield* backend.tryOutOwners
       assert.deepStrictEqual(pathsIn(location), before)
 
       const other = yield* temporaryFolder
@@ -226,7 +226,7 @@ describe("a folder of owners that can't be written to", () => {
           Layer.provide(FileLayer.layer({ location: other }), [NodeServices.layer, SessionConfig.layer({ secret })])
         )
       )
-      assert.match(mistake!, /^store\.location .*owners.*that this process may write to$/)
+      assert.match(mistake!, /^store\.location .*found ".*\/owners"\. It is not a folder\. Write the path/)
     }))
 })
 

@@ -41,6 +41,9 @@ export interface FileBackend extends Backend {
   /** Fails if nothing can be written. Rights alone do not tell: the disk may be read-only, and root may do anything. */
   readonly tryOut: Effect.Effect<void, PlatformError>
 
+  /** The same for the folder of the owners, if there is one: another user may have made it. */
+  readonly tryOutOwners: Effect.Effect<void, PlatformError>
+
   /** Removes what has expired, and what a crashed process has left behind. What it can't remove doesn't stop it. */
   readonly sweep: (now: number) => Effect.Effect<void, PlatformError>
 }
@@ -362,12 +365,12 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       const name = temporary()
       const remember = Effect.map(fs.stat(location), (info) => void (mode = info.mode & 0o7777))
       const all = Effect.andThen(write(inFolder(name, name), ""), fs.remove(inLocation(name), { recursive: true }))
-      return remember.pipe(
-        Effect.andThen(fs.makeDirectory(inLocation(name), { mode: 0o700 })),
-        Effect.andThen(Effect.onError(all, () => remove(inLocation(name)))),
-        Effect.andThen(index.tryOut)
+      return Effect.andThen(
+        Effect.andThen(remember, fs.makeDirectory(inLocation(name), { mode: 0o700 })),
+        Effect.onError(all, () => remove(inLocation(name)))
       )
     }),
+    tryOutOwners: index.tryOut,
     peek: Peek.oneByOne((key) => Effect.map(read(key), recordOf)),
     owners: {
       add: index.add,

@@ -19,7 +19,7 @@ import * as Entries from "../../store/ownerEntries.ts"
 import * as Files from "./files.ts"
 
 export interface FileIndex extends Omit<OwnerIndex, "bury"> {
-  /** Fails if there is a folder of owners that nothing can be written to: another user may have made it. */
+  /** Fails if there is a folder that nothing can be written to. */
   readonly tryOut: Effect.Effect<void, PlatformError>
 
   /** Removes the entries that are over. What it can't remove doesn't stop it. */
