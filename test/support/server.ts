@@ -10,6 +10,7 @@ import {
   SessionConfig,
   type SessionError,
   SessionMiddleware,
+  type SessionOwners,
   type SessionStore
 } from "effect-session"
 import { HttpRouter, HttpServer, type HttpServerError } from "effect/http"
@@ -20,6 +21,13 @@ import { secret } from "./config.ts"
 
 export type StoreLayer = Layer.Layer<
   SessionStore.SessionStore,
+  SessionError.SessionConfigError,
+  SessionConfig.SessionConfig
+>
+
+/** One that knows the owners of its sessions. */
+export type OwnerStoreLayer = Layer.Layer<
+  SessionStore.SessionStore | SessionOwners.SessionOwners | SessionOwners.SessionIndex,
   SessionError.SessionConfigError,
   SessionConfig.SessionConfig
 >
@@ -35,7 +43,7 @@ export interface Options {
   readonly node?: Http.ServerOptions
 }
 
-/** Whatever a router, the middleware and a store provide. */
+/** Whatever a router, the middleware and a store provide, if it knows the owners of its sessions. */
 export type Provided =
   | HttpRouter.HttpRouter
   | HttpRouter.Request<"Requires", Session.Session>
@@ -44,6 +52,9 @@ export type Provided =
   | HttpRouter.Request<"Error", unknown>
   | HttpRouter.Request<"GlobalError", unknown>
   | SessionStore.SessionStore
+  | SessionOwners.SessionOwners
+  | SessionOwners.SessionIndex
+  | HttpRouter.Request<"Requires", SessionOwners.SessionOwners | SessionOwners.SessionIndex>
   | SessionConfig.SessionConfig
   | HttpServer.HttpServer
   | HttpServices
@@ -81,7 +92,7 @@ export const serveApp = (
     options
   )
 
-type ServerLayer = Layer.Layer<
+export type ServerLayer = Layer.Layer<
   never,
   SessionError.SessionConfigError,
   | SessionStore.SessionStore

@@ -31,7 +31,7 @@ export const before =
     return indexed?.key === key && indexed.at === at
       ? Exit.void
       // The limit is for logins.
-      : Effect.asVoid(owners.add(id, { key, at, until }, false)) as Effect.Effect<void, SessionStoreError>
+      : Effect.asVoid(owners.add(id, { key, at, until })) as Effect.Effect<void, SessionStoreError>
   }
 
 /** Whether the request has made its session known so long ago that it could have been ended in advance, and nobody knows. */

@@ -17,6 +17,7 @@ import {
   SessionValueError
 } from "../../SessionError.ts"
 import type { EndedBy } from "../../SessionEvent.ts"
+import type { Added } from "../../SessionOwners.ts"
 import type * as Draft from "../record/draft.ts"
 import { type Expiry, isCut } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
@@ -460,16 +461,17 @@ export class RequestSession {
 
   /** A session changes hands under an id of its own, which is in the index of its owner before there is such a session. */
   setOwner(id: string, clock: Clock.Clock): Effect.Effect<void, SessionStoreError | SessionLimitError> {
+    const replaces = State.isStored(this.loaded) ? this.loaded.id.key : undefined
     const renewed = State.isFresh(this.loaded) ? Exit.void : this.regenerate
     return Effect.flatMap(Effect.flatMap(renewed, () => this.id), ({ key }) => {
       const at = clock.currentTimeMillisUnsafe()
       const fields = State.fieldsOf(this.loaded)
       const until = this.expiry.horizon(State.recordOf(this.loaded) ?? this.expiry.start(at, fields), fields)
       const { listeners, store } = this.environment
-      const added = store?.owners?.add(id, { key, at, until }, true) ?? Exit.succeed([])
-      return Effect.flatMap(added, (ended) => {
+      const added = store?.owners?.add(id, { key, at, until }, { replaces }) ?? Exit.succeed<Added>({ ended: [] })
+      return Effect.flatMap(added, ({ ended, mark }) => {
         this.indexed = { key, at }
-        const text = Owner.encode({ id, at, until })
+        const text = Owner.encode({ id, at, until, mark })
         const put = this.update((state) => Operation.put(state, Meta.owner, text))
         return Effect.flatMapEager(put, () => Events.ended(listeners, id, ended, () => "owner"))
       })

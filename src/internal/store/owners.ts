@@ -9,7 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Settings } from "../../SessionConfig.ts"
 import { type OwnerOperation, SessionLimitError, type SessionStoreError } from "../../SessionError.ts"
-import type { Owned, SessionOwners } from "../../SessionOwners.ts"
+import type { Added, Owned, SessionIndex, SessionOwners } from "../../SessionOwners.ts"
 import type { Backend, OwnerEntry, OwnerIndex, SupersededRecord } from "../../SessionStore.ts"
 import type { Expiry } from "../record/expiry.ts"
 import * as Meta from "../record/meta.ts"
@@ -17,6 +17,7 @@ import * as Owner from "../record/owner.ts"
 import type { SessionRecord } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
 import * as Peek from "./peek.ts"
+import * as Successor from "./successor.ts"
 
 /** So many sessions are looked at together. */
 const pageSize = 100
@@ -44,7 +45,7 @@ export const make = (
   { owner: { limit, policy } }: Settings,
   expiry: Expiry,
   asked: Asked
-): SessionOwners => {
+): SessionOwners & SessionIndex => {
   const indexing = asked("index")
   const listing = asked("list")
   const ending = asked("end")
@@ -116,14 +117,31 @@ export const make = (
       yield* index.remove(Identifier.hash(owner), entries)
     })
 
+  /** These keys, and those of the same sessions by now, if requests have given them other ids meanwhile. */
+  const withSuccessors = Effect.fnUntraced(function*(keys: ReadonlySet<string>) {
+    const all = new Set(keys)
+    let latest = [...keys]
+    while (latest.length > 0) {
+      const found = yield* peek(latest, [])
+      latest = [...found.values()].flatMap((stored) => {
+        const next = "successor" in stored ? Successor.decode(stored.successor)?.key : undefined
+        return next === undefined || all.has(next) ? [] : [next]
+      })
+      latest.forEach((key) => all.add(key))
+    }
+    return all
+  })
+
   /** One pass over all of them: the keys of the sessions it has ended, and whether there was anything to end. */
-  const endOnce = Effect.fnUntraced(function*(owner: string, isMeant: (key: string) => boolean) {
+  const endOnce = Effect.fnUntraced(function*(owner: string, handle: string, except: ReadonlySet<string>) {
     const ended: Array<string> = []
     let hasFound = false
     let after: OwnerEntry | undefined
     do {
       const { next, seen } = yield* ending(page(owner, pageSize, after))
-      const meant = seen.filter(({ entry }) => isMeant(entry.key))
+      // After the look: what was there by then and has taken the place of such a session has left its mark.
+      const spared = except.size === 0 ? except : yield* ending(withSuccessors(except))
+      const meant = seen.filter(({ entry: { key } }) => key.startsWith(handle) && !spared.has(key))
       const toBury = meant.filter(({ is }) => is !== "over")
       if (toBury.length > 0) yield* ending(bury(owner, toBury.map(({ entry }) => entry)))
       hasFound ||= meant.length > 0
@@ -134,11 +152,10 @@ export const make = (
   })
 
   // What has been regenerated meanwhile is in the index under its new key: so there are passes until one finds nothing.
-  const end: SessionOwners["end"] = Effect.fnUntraced(function*(owner, { except, handle = "" } = {}) {
-    const isMeant = (key: string) => key.startsWith(handle) && except?.has(key) !== true
+  const end = Effect.fnUntraced(function*(owner: string, handle: string, except: ReadonlySet<string>) {
     const ended = new Set<string>()
     for (let pass = 0; pass < passes; pass++) {
-      const { ended: some, hasFound } = yield* endOnce(owner, isMeant)
+      const { ended: some, hasFound } = yield* endOnce(owner, handle, except)
       some.forEach((key) => ended.add(key))
       if (!hasFound) break
     }
@@ -150,10 +167,12 @@ export const make = (
   // -----------------------------------------------------------------------------
 
   /** There may be too many, of which some may be over. */
-  const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry) {
-    const others = (yield* indexing(all(owner))).filter(({ entry: { key }, is }) => key !== entry.key && is !== "late")
+  const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry, replaces: string | undefined) {
+    const others = (yield* indexing(all(owner))).filter(({ entry: { key }, is }) =>
+      key !== entry.key && key !== replaces && is !== "late"
+    )
     const excess = others.length + 1 - limit
-    if (excess <= 0) return []
+    if (excess <= 0) return added
     if (policy === "refuse") {
       yield* indexing(index.remove(Identifier.hash(owner), [entry]))
       return yield* new SessionLimitError({ limit })
@@ -162,17 +181,16 @@ export const make = (
     const mayGo = others.filter((other) => other.is === "there" || isEarlier(other.entry, entry))
     const unused = mayGo.toSorted((one, other) => lastUse(one) - lastUse(other)).slice(0, excess)
     yield* ending(bury(owner, unused.map(({ entry }) => entry)))
-    return unused.filter(({ is }) => is === "there").map(({ entry }) => entry.key)
+    return { ended: unused.filter(({ is }) => is === "there").map(({ entry }) => entry.key) }
   })
-
-  const none = Effect.succeed<ReadonlyArray<string>>([])
 
   return {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
-    add: (owner, entry, isLogin) =>
+    "~effect-session/SessionIndex": "~effect-session/SessionIndex",
+    add: (owner, entry, login) =>
       Effect.flatMap(
-        indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, isLogin ? asLimit : undefined))),
-        (isOver) => isOver && isLogin ? makeRoom(owner, entry) : none
+        indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, login && asLimit))),
+        (isOver) => isOver && login ? makeRoom(owner, entry, login.replaces) : Effect.succeed(added)
       ),
     remove: (owner, entry) => indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry]))),
     list: (owner, { after, fields, limit }) =>
@@ -197,9 +215,12 @@ export const make = (
       } while (after !== undefined)
       return undefined
     }),
-    end
+    end: (owner, except) => end(owner, "", except?.keys ?? noKeys),
+    endOne: (owner, handle) => end(owner, handle, noKeys)
   }
 }
+
+const added: Added = { ended: [] }
 
 /**
  * An entry of the index, and what it stands for: a session of the owner; one that a request is probably about to write; one
@@ -208,6 +229,8 @@ export const make = (
 type Seen =
   | { readonly entry: OwnerEntry; readonly is: "there"; readonly record: SessionRecord }
   | { readonly entry: OwnerEntry; readonly is: "coming" | "late" | "over" }
+
+const noKeys: ReadonlySet<string> = new Set()
 
 const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> => [
   ...new Map(seen.map((one) => [one.entry.key, one])).values()

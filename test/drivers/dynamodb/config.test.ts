@@ -524,7 +524,7 @@ describe("the policies in the documentation", () => {
       const policy = JSON.parse(/```json\n(.*?)```/s.exec(documentation)![1]!)
       server.allows(policy.Statement[0].Action.map((action: string) => action.replace("dynamodb:", "")))
       const store = yield* withOptions(server.options)
-      const owners = store.owners!
+      const owners = store.owners as SessionStore.WithIndex["owners"]
       const session = yield* createSession(store)
       yield* session.touch({})
       yield* session.commit(Change.set(Change.none, "name", "\"Ada\""))
@@ -533,7 +533,7 @@ describe("the policies in the documentation", () => {
       assert.strictEqual((yield* other.regenerate())._tag, "Written")
       yield* session.destroy
       assert.isUndefined(yield* session.stored)
-      yield* owners.add("Ada", { key: session.key, at: 0, until: 1 }, true)
+      yield* owners.add("Ada", { key: session.key, at: 0, until: 1 }, { replaces: undefined })
       assert.deepStrictEqual((yield* owners.list("Ada", { limit: 10, after: undefined, fields: [] })).sessions, [])
       yield* owners.end("Ada")
     }))
