@@ -6,19 +6,21 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { SessionStoreError } from "../../SessionError.ts"
 import type { SessionOwners } from "../../SessionOwners.ts"
+import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
+import type { Fields } from "../record/record.ts"
 import type { Prepare } from "./carryOut.ts"
 import { idOf, type Intent } from "./intent.ts"
 import type { RequestSession } from "./requestSession.ts"
 
-/** The owner whose index has to know the session, if what is to be written says whose it is. */
-export const ownerIn = (intent: Intent): Owner.Owner | undefined => {
+/** The owner whose index has to know the session, if what is to be written says so; `base`: the fields as they are stored. */
+export const ownerIn = (intent: Intent, base: Fields): Owner.Owner | undefined => {
   switch (intent.operation) {
     case "create":
     case "regenerate":
       return Owner.of(intent.record.fields)
     case "update":
-      return Owner.of(intent.change.set)
+      return intent.change.set.get(Meta.owner) === base.get(Meta.owner) ? undefined : Owner.of(intent.change.set)
     default:
       return undefined
   }

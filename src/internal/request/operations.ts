@@ -65,11 +65,7 @@ export const lightened = (state: Loaded, bytes: number): Loaded => {
 
 /** What belongs to the session itself stays, such as whose it is. */
 export const cleared = (state: Loaded): Loaded =>
-  edited({ ...state, flashing: undefined }, (draft, base) =>
-    Meta.all.reduce((cleared, field) => {
-      const text = Draft.seen(draft, base, field)
-      return text === undefined ? cleared : Draft.put(cleared, field, text)
-    }, Draft.clear(draft)))
+  edited({ ...state, flashing: undefined }, (draft, base) => Draft.clear(draft, base, Meta.all))
 
 // -----------------------------------------------------------------------------
 // its life
