@@ -17,6 +17,7 @@ import * as Owner from "../record/owner.ts"
 import type { SessionRecord } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
 import * as Peek from "./peek.ts"
+import * as Successor from "./successor.ts"
 
 /** So many sessions are looked at together. */
 const pageSize = 100
@@ -69,11 +70,14 @@ export const make = (
       const found = stored.get(entry.key)
       const age = now - entry.at
       if (found === undefined) return { entry, is: age < justNow ? "coming" : age < grace ? "late" : "over" }
-      if ("successor" in found || expiry.isExpired(found, now - grace)) return { entry, is: "over" }
-      if (expiry.isExpired(found, now)) return { entry, is: "late" }
+      // Not by the settings: those of another server may let it live longer.
+      if ("successor" in found || found.expiresAt <= now - grace) return { entry, is: "over" }
       const whose = Owner.of(found.fields)
-      if (whose?.id === owner) return { entry, is: "there", record: found }
-      return { entry, is: whose === undefined && age < grace ? "late" : "over" }
+      if (whose === undefined) return { entry, is: age < grace ? "late" : "over" }
+      if (whose.id !== owner) return { entry, is: "over" }
+      // It has another entry, a later one, as its life was extended.
+      if (entry.at < whose.at || expiry.isExpired(found, now)) return { entry, is: "late" }
+      return { entry, is: "there", record: found }
     })
   })
 
@@ -104,6 +108,18 @@ export const make = (
     return withoutDuplicates(found)
   })
 
+  /** The first entry that is meant, with what it stands for. */
+  const findOne = Effect.fnUntraced(function*(owner: string, isMeant: (one: Seen) => boolean, asked: ReturnType<Asked>) {
+    let after: OwnerEntry | undefined
+    do {
+      const { next, seen } = yield* asked(page(owner, pageSize, after))
+      const found = seen.find(isMeant)
+      if (found !== undefined) return found
+      after = next
+    } while (after !== undefined)
+    return undefined
+  })
+
   // -----------------------------------------------------------------------------
   // ending
   // -----------------------------------------------------------------------------
@@ -117,15 +133,16 @@ export const make = (
     })
 
   /** One pass over all of them: the keys of the sessions it has ended, and whether there was anything to end. */
-  const endOnce = Effect.fnUntraced(function*(owner: string, isMeant: (key: string) => boolean) {
+  const endOnce = Effect.fnUntraced(function*(owner: string, except: ReadonlySet<string>) {
     const ended: Array<string> = []
     let hasFound = false
     let after: OwnerEntry | undefined
     do {
       const { next, seen } = yield* ending(page(owner, pageSize, after))
-      const meant = seen.filter(({ entry }) => isMeant(entry.key))
+      const meant = seen.filter(({ entry }) => !except.has(entry.key))
       const toBury = meant.filter(({ is }) => is !== "over")
       if (toBury.length > 0) yield* ending(bury(owner, toBury.map(({ entry }) => entry)))
+      // Also what is over: it may have become another one since the index was asked.
       hasFound ||= meant.length > 0
       ended.push(...toBury.filter(({ is }) => is === "there").map(({ entry }) => entry.key))
       after = next
@@ -134,15 +151,29 @@ export const make = (
   })
 
   // What has been regenerated meanwhile is in the index under its new key: so there are passes until one finds nothing.
-  const end: SessionOwners["end"] = Effect.fnUntraced(function*(owner, { except, handle = "" } = {}) {
-    const isMeant = (key: string) => key.startsWith(handle) && except?.has(key) !== true
+  const endAll = Effect.fnUntraced(function*(owner: string, except: ReadonlySet<string>) {
     const ended = new Set<string>()
     for (let pass = 0; pass < passes; pass++) {
-      const { ended: some, hasFound } = yield* endOnce(owner, isMeant)
+      const { ended: some, hasFound } = yield* endOnce(owner, except)
       some.forEach((key) => ended.add(key))
       if (!hasFound) break
     }
     return [...ended]
+  })
+
+  /** The session of a handle. If a request is just giving it another id, it ends under that one. */
+  const endOne = Effect.fnUntraced(function*(owner: string, handle: string) {
+    let isMeant = (key: string) => key.startsWith(handle)
+    for (;;) {
+      const found = yield* findOne(owner, ({ entry, is }) => is !== "over" && isMeant(entry.key), ending)
+      if (found === undefined) return []
+      const { entry, is } = found
+      const mark = yield* ending(backend.destroy(entry.key))
+      const successor = mark && Successor.decode(mark.successor)
+      yield* ending(bury(owner, [entry]))
+      if (successor === undefined) return is === "there" ? [entry.key] : []
+      isMeant = (key) => key === successor.key
+    }
   })
 
   // -----------------------------------------------------------------------------
@@ -185,33 +216,29 @@ export const make = (
         next
       })),
     find: Effect.fnUntraced(function*(owner, handle) {
-      let after: OwnerEntry | undefined
-      do {
-        const { next, seen } = yield* listing(page(owner, pageSize, after))
-        const found = seen.find((one) => one.is === "there" && one.entry.key.startsWith(handle))
-        if (found !== undefined) {
-          const record = yield* listing(backend.load(found.entry.key))
-          return record === undefined || "successor" in record ? undefined : { key: found.entry.key, record }
-        }
-        after = next
-      } while (after !== undefined)
-      return undefined
+      const found = yield* findOne(owner, ({ entry, is }) => is === "there" && entry.key.startsWith(handle), listing)
+      if (found === undefined) return undefined
+      const { key } = found.entry
+      const record = yield* listing(backend.load(key))
+      return record === undefined || "successor" in record ? undefined : { key, record }
     }),
-    end
+    end: (owner, { except = new Set(), handle } = {}) =>
+      handle === undefined ? endAll(owner, except) : endOne(owner, handle)
   }
 }
 
 /**
  * An entry of the index, and what it stands for: a session of the owner; one that a request is probably about to write; one
- * that may still come, or that has just expired; or nothing.
+ * that may still come, has just expired, or has another entry; or nothing.
  */
 type Seen =
   | { readonly entry: OwnerEntry; readonly is: "there"; readonly record: SessionRecord }
   | { readonly entry: OwnerEntry; readonly is: "coming" | "late" | "over" }
 
+/** Of several entries of one session, the latest, which comes first. */
 const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> => [
-  ...new Map(seen.map((one) => [one.entry.key, one])).values()
-]
+  ...new Map(seen.toReversed().map((one) => [one.entry.key, one])).values()
+].toReversed()
 
 const isEarlier = (one: OwnerEntry, other: OwnerEntry): boolean =>
   one.at < other.at || one.at === other.at && one.key > other.key
