@@ -681,7 +681,8 @@ export const destroy: Effect.Effect<
 
 /**
  * Says whose session it is, such as at a login: by the user's id, a text of 1 to 1,024 bytes. The session gets a new id, as
- * with {@link regenerate}, if this request has not given it one yet, and is the owner's until it ends.
+ * with {@link regenerate}, and is the owner's until it ends. If it was another owner's, what is in it stays, but that owner's
+ * authentication does not count for this one.
  *
  * **Details**
  *

@@ -39,12 +39,14 @@ export interface SessionOwners {
 
   /**
    * Makes a session known that is about to be written. If the owner logs in with it (`isLogin`), the limit of sessions per
-   * owner counts, and the answer is the keys of the sessions that were ended to make room.
+   * owner counts, and the answer is the keys of the sessions that were ended to make room. A session whose place it takes
+   * (`replaced`) does not count.
    */
   readonly add: (
     owner: string,
     entry: OwnerEntry,
-    isLogin: boolean
+    isLogin: boolean,
+    replaced?: ReadonlySet<string>
   ) => Effect.Effect<ReadonlyArray<string>, SessionStoreError | SessionLimitError>
 
   /** Forgets a session that has ended. */

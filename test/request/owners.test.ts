@@ -2,8 +2,8 @@
  * The sessions of an owner, where requests do more than one thing, fail in between, or meet servers with other settings.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Redacted } from "effect"
-import { Session, SessionConfig, type SessionOwners, Sessions, SessionStore } from "effect-session"
+import { Deferred, Effect, Fiber, Layer, Option, Redacted } from "effect"
+import { Session, SessionConfig, SessionError, type SessionOwners, Sessions, SessionStore } from "effect-session"
 import * as MemoryBackend from "../../src/internal/drivers/memory/backend.ts"
 import { secret } from "../support/config.ts"
 import { Name } from "../support/routes.ts"
@@ -11,22 +11,25 @@ import { Name } from "../support/routes.ts"
 type Services = SessionStore.SessionStore | SessionOwners.SessionOwners | SessionConfig.SessionConfig
 
 /** A server of its own on the back end. */
-const onServer = (backend: MemoryBackend.MemoryBackend, options: SessionConfig.Options = {}) =>
-<A, E>(effect: Effect.Effect<A, E, Services>): Effect.Effect<A, unknown> =>
-  Effect.provide(
-    effect,
-    Layer.provideMerge(
-      SessionStore.layer(SessionStore.fromBackend(backend)),
-      SessionConfig.layer({ secret, age: "1 hour", absoluteAge: "1 day", ...options })
-    ),
-    { local: true }
-  )
+const onServer =
+  (backend: MemoryBackend.MemoryBackend, options: SessionConfig.Options = {}) =>
+  <A, E>(effect: Effect.Effect<A, E, Services>): Effect.Effect<A, unknown> =>
+    Effect.provide(
+      effect,
+      Layer.provideMerge(
+        SessionStore.layer(SessionStore.fromBackend(backend)),
+        SessionConfig.layer({ secret, age: "1 hour", absoluteAge: "1 day", ...options })
+      ),
+      { local: true }
+    )
 
 const test = (
   title: string,
   effect: () => Effect.Effect<void, unknown, Services>,
   options: SessionConfig.Options = {}
 ) => it.effect(title, () => onServer(MemoryBackend.make(1_000), options)(Effect.suspend(effect)))
+
+type Owned = Session.Session | SessionOwners.SessionOwners
 
 type Token = Redacted.Redacted<string>
 
@@ -44,6 +47,13 @@ const ownerOf = (token: Token) =>
     Sessions.open({ token }, { readonly: true }),
     (session) => Effect.map(within(session, Session.owner), Option.getOrUndefined)
   )
+
+const isAlive = (token: Token) =>
+  Effect.flatMap(SessionStore.SessionStore, (store) =>
+    Effect.map(
+      store.load(new SessionStore.Token(Redacted.value(token))),
+      ({ _tag }) => _tag === "Found"
+    ))
 
 const handles = (owner: string) =>
   Effect.map(Sessions.list(owner), ({ sessions }) => sessions.map(({ handle }) => handle))
@@ -84,5 +94,167 @@ describe("Session.clear", () => {
       assert.isTrue(Option.isSome(yield* within(session, Session.authentication)))
       assert.deepStrictEqual(yield* within(session, Session.owner), Option.some("ada"))
       assert.deepStrictEqual(yield* within(session, Session.all), { name: "x" })
+    }))
+})
+
+describe("Session.setOwner", () => {
+  const asOwner = (session: Session.Session, owner: string) => within(session, Session.setOwner(owner))
+
+  for (const policy of ["refuse", "evict"] as const) {
+    test(
+      `the session that logs in again takes no place of another one, where more are ${
+        policy === "refuse" ? "refused" : "ended"
+      }`,
+      () =>
+        Effect.gen(function*() {
+          const [token, other] = [yield* logIn("ada"), yield* logIn("ada")]
+          const again = yield* Sessions.modify({ token }, Session.setOwner("ada"))
+          const after = Effect.andThen(Session.destroy, Session.setOwner("ada"))
+          const anew = yield* Sessions.modify(
+            { token: Option.getOrThrow(again.token) },
+            Effect.tap(Session.get(Name), () => after)
+          )
+          assert.deepStrictEqual(anew.value, Option.some("Ada"))
+          const now = Option.getOrThrow(anew.token)
+          assert.deepStrictEqual(yield* Effect.forEach([token, other, now], isAlive), [false, true, true])
+          const { value } = yield* Sessions.modify(
+            { token: now },
+            Effect.andThen(Session.setOwner("ada"), Session.get(Name))
+          )
+          assert.deepStrictEqual(value, Option.none())
+          assert.isTrue(yield* isAlive(other))
+        }),
+      { owner: { limit: 2, policy } }
+    )
+  }
+
+  test("a session that is refused to an owner stays as it is, with its id", () =>
+    Effect.gen(function*() {
+      yield* logIn("ada")
+      const { token } = yield* Sessions.create(Session.put(Name, "a visitor"))
+      const session = yield* Sessions.open({ token })
+      const id = yield* within(session, Session.handle)
+      yield* Effect.flip(asOwner(session, "ada"))
+      assert.strictEqual(yield* within(session, Session.handle), id)
+      yield* Sessions.commit(session)
+      assert.isTrue(yield* isAlive(token))
+    }), { owner: { limit: 1 } })
+
+  test("a session that changes hands twice in one request is ended with those of its last owner", () =>
+    Effect.gen(function*() {
+      const session = yield* Sessions.open({ cookies: undefined })
+      yield* asOwner(session, "ada")
+      yield* Sessions.commit(session)
+      yield* asOwner(session, "grace")
+      assert.deepStrictEqual(yield* handles("grace"), [])
+      yield* Sessions.destroyAll("grace")
+      yield* Effect.ignore(Sessions.commit(session))
+      assert.deepStrictEqual(yield* handles("grace"), [])
+      const { token } = yield* Sessions.commit(session)
+      yield* Effect.forEach(
+        Option.toArray(token),
+        (token) => Effect.map(ownerOf(token), (owner) => assert.notStrictEqual(owner, "grace"))
+      )
+    }))
+
+  test("a login in a request that has lost its session, and given it up, is one", () =>
+    Effect.gen(function*() {
+      const { token } = yield* Sessions.create(Session.put(Name, "a visitor"))
+      const session = yield* Sessions.open({ token })
+      yield* Sessions.destroy({ token })
+      yield* within(session, Effect.andThen(Session.put(Name, "x"), Effect.ignore(Session.commit)))
+      yield* within(session, Session.destroy)
+      yield* asOwner(session, "ada")
+      const next = yield* Sessions.commit(session)
+      assert.strictEqual(yield* ownerOf(Option.getOrThrow(next.token)), "ada")
+    }))
+
+  test("a login after the one that was ended in advance is one", () =>
+    Effect.gen(function*() {
+      const session = yield* Sessions.open({ cookies: undefined })
+      yield* asOwner(session, "ada")
+      yield* Sessions.destroyAll("ada")
+      yield* Effect.flip(Sessions.commit(session))
+      yield* within(session, Effect.andThen(Session.regenerate, Effect.ignore(Session.commit)))
+      assert.deepStrictEqual(yield* handles("ada"), [])
+      yield* asOwner(session, "ada")
+      const next = yield* Sessions.commit(session)
+      assert.strictEqual(yield* ownerOf(Option.getOrThrow(next.token)), "ada")
+    }))
+
+  test("a session that an owner has got may get another id afterwards", () =>
+    Effect.gen(function*() {
+      const session = yield* Sessions.open({ cookies: undefined })
+      yield* asOwner(session, "ada")
+      const [first, second] = [yield* Sessions.commit(session), yield* Sessions.regenerate(session)]
+      const [old, token] = [Option.getOrThrow(first.token), Option.getOrThrow(second.token)]
+      assert.deepStrictEqual([yield* isAlive(old), yield* isAlive(token)], [false, true])
+      assert.lengthOf(yield* handles("ada"), 1)
+    }))
+
+  test("a part of a request that is taken back leaves no owner, and one that counts has the id that the index knows", () =>
+    Effect.gen(function*() {
+      const session = yield* Sessions.open({ cookies: undefined })
+      yield* within(session, Effect.ignore(Session.atomic(Effect.andThen(Session.setOwner("ada"), Effect.fail("no")))))
+      assert.deepStrictEqual(yield* within(session, Session.owner), Option.none())
+      yield* within(
+        session,
+        Session.atomic(Effect.gen(function*() {
+          yield* Session.setOwner("ada")
+          // Meanwhile, another fiber wants to know the id.
+          yield* within(session, Session.sessionId)
+        }))
+      )
+      yield* Sessions.destroyAll("ada")
+      yield* Effect.flip(Sessions.commit(session))
+      assert.deepStrictEqual(yield* handles("ada"), [])
+    }))
+
+  test("an owner who is set when the request is over is a SessionClosedError, not silence", () =>
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const go = yield* Deferred.make<void>()
+      const backend = MemoryBackend.make(10)
+      const slow: MemoryBackend.MemoryBackend = {
+        ...backend,
+        owners: {
+          ...backend.owners,
+          add: (...entry) =>
+            Effect.andThen(
+              Deferred.succeed(begun, undefined),
+              Effect.andThen(Deferred.await(go), backend.owners.add(...entry))
+            )
+        }
+      }
+      yield* onServer(slow)(Effect.gen(function*() {
+        const { value: fiber } = yield* Sessions.create(Effect.gen(function*() {
+          const fiber = yield* Effect.forkDetach(Session.setOwner("ada"))
+          yield* Deferred.await(begun)
+          return fiber
+        }))
+        yield* Deferred.succeed(go, undefined)
+        assert.instanceOf(yield* Effect.flip(Fiber.join(fiber)), SessionError.SessionClosedError)
+      }))
+    }))
+
+  test("another owner is not the one who was authenticated, unless this request says so", () =>
+    Effect.gen(function*() {
+      const authenticated = (token: Token) =>
+        Effect.flatMap(Sessions.open({ token }), (session) =>
+          Effect.map(within(session, Session.authentication), Option.isSome))
+      const first = yield* Sessions.create(
+        Effect.andThen(Session.setOwner("ada"), Session.authenticated(["password"]))
+      )
+      const steps: ReadonlyArray<readonly [Effect.Effect<void, unknown, Owned>, boolean]> = [
+        [Session.setOwner("ada"), true],
+        [Session.setOwner("grace"), false],
+        [Effect.andThen(Session.authenticated(["passkey"]), Session.setOwner("ada")), true],
+        [Effect.andThen(Session.setOwner("grace"), Session.authenticated(["passkey"])), true]
+      ]
+      let { token } = first
+      for (const [login, expected] of steps) {
+        token = Option.getOrThrow((yield* Sessions.modify({ token }, login)).token)
+        assert.strictEqual(yield* authenticated(token), expected)
+      }
     }))
 })

@@ -22,7 +22,7 @@ import { type Expiry, isCut } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
 import * as Lifetime from "../record/lifetime.ts"
 import * as Meta from "../record/meta.ts"
-import * as Owner from "../record/owner.ts"
+import type * as Owner from "../record/owner.ts"
 import { howDeep, isTooDeep, type SessionRecord } from "../record/record.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
@@ -435,9 +435,10 @@ export class RequestSession {
     return text === undefined ? this.update((state) => Operation.removed(state, field)) : this.put(field, text)
   }
 
-  /** If the index of an owner has the new id already, it stays. */
+  /** If the index of an owner knows the session under its new id already, before there is one, it stays. */
   get regenerate(): Effect.Effect<void> {
-    return this.indexed !== undefined && this.indexed.key === State.idOf(this.loaded)?.key
+    const { indexed, loaded } = this
+    return indexed !== undefined && indexed.key === State.idOf(loaded)?.key && loaded._tag !== "Existing"
       ? Exit.void
       : Effect.flatMapEager(
         this.environment.drawId,
@@ -459,21 +460,31 @@ export class RequestSession {
   }
 
   /** A session changes hands under an id of its own, which is in the index of its owner before there is such a session. */
-  setOwner(id: string, clock: Clock.Clock): Effect.Effect<void, SessionStoreError | SessionLimitError> {
-    const renewed = State.isFresh(this.loaded) ? Exit.void : this.regenerate
-    return Effect.flatMap(Effect.flatMap(renewed, () => this.id), ({ key }) => {
+  setOwner(
+    owner: string,
+    clock: Clock.Clock
+  ): Effect.Effect<void, SessionStoreError | SessionLimitError | SessionClosedError> {
+    const { drawId, listeners, store } = this.environment
+    return Effect.flatMap(State.isUnwritten(this.loaded) ? this.id : drawId, (id) => {
+      const { loaded } = this
       const at = clock.currentTimeMillisUnsafe()
-      const fields = State.fieldsOf(this.loaded)
-      const until = this.expiry.horizon(State.recordOf(this.loaded) ?? this.expiry.start(at, fields), fields)
-      const { listeners, store } = this.environment
-      const added = store?.owners?.add(id, { key, at, until }, true) ?? Exit.succeed([])
-      return Effect.flatMap(added, (ended) => {
-        this.indexed = { key, at }
-        const text = Owner.encode({ id, at, until })
-        const put = this.update((state) => Operation.put(state, Meta.owner, text))
-        return Effect.flatMapEager(put, () => Events.ended(listeners, id, ended, () => "owner"))
-      })
+      const fields = State.fieldsOf(loaded)
+      const until = this.expiry.horizon(State.recordOf(loaded) ?? this.expiry.start(at, fields), fields)
+      const entry = { key: id.key, at, until }
+      const added = store?.owners?.add(owner, entry, true, State.keysOf(loaded)) ?? Exit.succeed([])
+      return Effect.flatMap(added, (ended) =>
+        Effect.andThen(
+          Events.ended(listeners, owner, ended, () => "owner"),
+          Effect.suspend(() => this.#owned(id, { id: owner, at, until }))
+        ))
     })
+  }
+
+  #owned(id: State.Id, owner: Owner.Owner): Effect.Effect<void, SessionClosedError> {
+    // The index may have taken its time.
+    if (this.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setOwner" }))
+    this.indexed = { key: id.key, at: owner.at }
+    return this.update((state) => Operation.owned(state, id, owner))
   }
 
   commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {

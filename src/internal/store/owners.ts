@@ -109,16 +109,18 @@ export const make = (
   })
 
   /** The first entry that is meant, with what it stands for. */
-  const findOne = Effect.fnUntraced(function*(owner: string, isMeant: (one: Seen) => boolean, asked: ReturnType<Asked>) {
-    let after: OwnerEntry | undefined
-    do {
-      const { next, seen } = yield* asked(page(owner, pageSize, after))
-      const found = seen.find(isMeant)
-      if (found !== undefined) return found
-      after = next
-    } while (after !== undefined)
-    return undefined
-  })
+  const findOne = Effect.fnUntraced(
+    function*(owner: string, isMeant: (one: Seen) => boolean, asked: ReturnType<Asked>) {
+      let after: OwnerEntry | undefined
+      do {
+        const { next, seen } = yield* asked(page(owner, pageSize, after))
+        const found = seen.find(isMeant)
+        if (found !== undefined) return found
+        after = next
+      } while (after !== undefined)
+      return undefined
+    }
+  )
 
   // -----------------------------------------------------------------------------
   // ending
@@ -181,8 +183,10 @@ export const make = (
   // -----------------------------------------------------------------------------
 
   /** There may be too many, of which some may be over. */
-  const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry) {
-    const others = (yield* indexing(all(owner))).filter(({ entry: { key }, is }) => key !== entry.key && is !== "late")
+  const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry, replaced?: ReadonlySet<string>) {
+    const others = (yield* indexing(all(owner))).filter(({ entry: { key }, is }) =>
+      key !== entry.key && replaced?.has(key) !== true && is !== "late"
+    )
     const excess = others.length + 1 - limit
     if (excess <= 0) return []
     if (policy === "refuse") {
@@ -200,10 +204,10 @@ export const make = (
 
   return {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
-    add: (owner, entry, isLogin) =>
+    add: (owner, entry, isLogin, replaced) =>
       Effect.flatMap(
         indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, isLogin ? asLimit : undefined))),
-        (isOver) => isOver && isLogin ? makeRoom(owner, entry) : none
+        (isOver) => isOver && isLogin ? makeRoom(owner, entry, replaced) : none
       ),
     remove: (owner, entry) => indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry]))),
     list: (owner, { after, fields, limit }) =>
@@ -222,7 +226,7 @@ export const make = (
       const record = yield* listing(backend.load(key))
       return record === undefined || "successor" in record ? undefined : { key, record }
     }),
-    end: (owner, { except = new Set(), handle } = {}) =>
+    end: (owner, { except = nobody, handle } = {}) =>
       handle === undefined ? endAll(owner, except) : endOne(owner, handle)
   }
 }
@@ -236,9 +240,12 @@ type Seen =
   | { readonly entry: OwnerEntry; readonly is: "coming" | "late" | "over" }
 
 /** Of several entries of one session, the latest, which comes first. */
-const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> => [
-  ...new Map(seen.toReversed().map((one) => [one.entry.key, one])).values()
-].toReversed()
+const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> =>
+  [
+    ...new Map(seen.toReversed().map((one) => [one.entry.key, one])).values()
+  ].toReversed()
+
+const nobody: ReadonlySet<string> = new Set()
 
 const isEarlier = (one: OwnerEntry, other: OwnerEntry): boolean =>
   one.at < other.at || one.at === other.at && one.key > other.key
