@@ -4,6 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Option, Redacted } from "effect"
 import { Session, SessionConfig, SessionError, type SessionOwners, Sessions, SessionStore } from "effect-session"
+import { TestClock } from "effect/testing"
+import * as Crypto from "node:crypto"
 import * as MemoryBackend from "../../src/internal/drivers/memory/backend.ts"
 import { secret } from "../support/config.ts"
 import { Name } from "../support/routes.ts"
@@ -28,6 +30,8 @@ const test = (
   effect: () => Effect.Effect<void, unknown, Services>,
   options: SessionConfig.Options = {}
 ) => it.effect(title, () => onServer(MemoryBackend.make(1_000), options)(Effect.suspend(effect)))
+
+const hashOf = (owner: string) => Crypto.hash("sha256", owner, "base64url")
 
 type Owned = Session.Session | SessionOwners.SessionOwners
 
@@ -256,5 +260,55 @@ describe("Session.setOwner", () => {
         token = Option.getOrThrow((yield* Sessions.modify({ token }, login)).token)
         assert.strictEqual(yield* authenticated(token), expected)
       }
+    }))
+})
+
+describe("an entry of the index", () => {
+  test("is there as long as the request can write its session, however short sessions live", () =>
+    Effect.gen(function*() {
+      const backend = MemoryBackend.make(10)
+      yield* onServer(backend, { age: "1 minute", absoluteAge: "2 minutes" })(Effect.gen(function*() {
+        const { token } = yield* Sessions.create(Session.put(Name, "a visitor"))
+        for (const presented of [{ token }, { cookies: undefined }]) {
+          const session = yield* Sessions.open(presented)
+          yield* within(session, Session.setOwner("ada"))
+          yield* TestClock.adjust("30 minutes")
+          yield* backend.sweep
+          yield* Sessions.destroyAll("ada")
+          yield* TestClock.adjust("10 minutes")
+          yield* Effect.exit(Sessions.commit(session))
+          assert.deepStrictEqual(yield* handles("ada"), [])
+        }
+      }))
+    }))
+
+  test("stays until the session is over for a server whose clock is ten minutes behind", () =>
+    Effect.gen(function*() {
+      const backend = MemoryBackend.make(10)
+      yield* onServer(backend)(Effect.gen(function*() {
+        const token = yield* logIn("ada")
+        // It is not renewed yet, and the session goes on until an hour from now.
+        yield* TestClock.adjust("59 minutes")
+        yield* Sessions.modify({ token }, Session.get(Name))
+        const [{ until }] = (yield* backend.owners.list(hashOf("ada"), 1)) as [SessionStore.OwnerEntry]
+        const session = yield* Sessions.open({ token }, { readonly: true })
+        const { idle } = yield* within(session, Session.expiresAt)
+        assert.isAtLeast(until, Option.getOrThrow(idle).epochMilliseconds + 600_000)
+      }))
+    }))
+})
+
+describe("a session that is larger than the limit of today", () => {
+  test("is extended, and its entry with it", () =>
+    Effect.gen(function*() {
+      const backend = MemoryBackend.make(10)
+      const token = yield* onServer(backend)(logIn("ada"))
+      yield* onServer(backend, { sizeLimit: 10 })(Effect.gen(function*() {
+        for (let use = 0; use < 3; use++) {
+          yield* TestClock.adjust("50 minutes")
+          yield* Sessions.modify({ token }, Session.get(Name))
+        }
+        assert.lengthOf(yield* handles("ada"), 1)
+      }))
     }))
 })

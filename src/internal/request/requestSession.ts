@@ -22,7 +22,7 @@ import { type Expiry, isCut } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
 import * as Lifetime from "../record/lifetime.ts"
 import * as Meta from "../record/meta.ts"
-import type * as Owner from "../record/owner.ts"
+import * as Owner from "../record/owner.ts"
 import { howDeep, isTooDeep, type SessionRecord } from "../record/record.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
@@ -469,7 +469,8 @@ export class RequestSession {
       const { loaded } = this
       const at = clock.currentTimeMillisUnsafe()
       const fields = State.fieldsOf(loaded)
-      const until = this.expiry.horizon(State.recordOf(loaded) ?? this.expiry.start(at, fields), fields)
+      const times = State.recordOf(loaded) ?? this.expiry.start(at, fields)
+      const until = Owner.keptUntil(this.expiry.horizon(times, fields))
       const entry = { key: id.key, at, until }
       const added = store?.owners?.add(owner, entry, true, State.keysOf(loaded)) ?? Exit.succeed([])
       return Effect.flatMap(added, (ended) =>

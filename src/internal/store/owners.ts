@@ -22,9 +22,6 @@ import * as Successor from "./successor.ts"
 /** So many sessions are looked at together. */
 const pageSize = 100
 
-/** For so long, the index keeps what is no session (any more): servers' clocks differ. */
-const grace = 2 * Owner.patience
-
 /** Within that time, most requests that log in have written their session. */
 const justNow = 30_000
 
@@ -69,11 +66,11 @@ export const make = (
     return entries.map((entry): Seen => {
       const found = stored.get(entry.key)
       const age = now - entry.at
-      if (found === undefined) return { entry, is: age < justNow ? "coming" : age < grace ? "late" : "over" }
+      if (found === undefined) return { entry, is: age < justNow ? "coming" : age < Owner.grace ? "late" : "over" }
       // Not by the settings: those of another server may let it live longer.
-      if ("successor" in found || found.expiresAt <= now - grace) return { entry, is: "over" }
+      if ("successor" in found || found.expiresAt <= now - Owner.grace) return { entry, is: "over" }
       const whose = Owner.of(found.fields)
-      if (whose === undefined) return { entry, is: age < grace ? "late" : "over" }
+      if (whose === undefined) return { entry, is: age < Owner.grace ? "late" : "over" }
       if (whose.id !== owner) return { entry, is: "over" }
       // It has another entry, a later one, as its life was extended.
       if (entry.at < whose.at || expiry.isExpired(found, now)) return { entry, is: "late" }
@@ -129,7 +126,7 @@ export const make = (
   const bury = (owner: string, entries: ReadonlyArray<OwnerEntry>) =>
     Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      const mark = { supersededUntil: now + grace, successor: "" }
+      const mark = { supersededUntil: now + Owner.grace, successor: "" }
       yield* Effect.forEach(entries, ({ key }) => index.bury(key, mark), { concurrency: 10, discard: true })
       yield* index.remove(Identifier.hash(owner), entries)
     })
