@@ -8,7 +8,8 @@ import { TestClock } from "effect/testing"
 import * as Crypto from "node:crypto"
 import * as MemoryBackend from "../../src/internal/drivers/memory/backend.ts"
 import { secret } from "../support/config.ts"
-import { Name } from "../support/routes.ts"
+import { Name, post } from "../support/routes.ts"
+import { serve } from "../support/server.ts"
 
 type Services = SessionStore.SessionStore | SessionOwners.SessionOwners | SessionConfig.SessionConfig
 
@@ -310,5 +311,46 @@ describe("a session that is larger than the limit of today", () => {
         }
         assert.lengthOf(yield* handles("ada"), 1)
       }))
+    }))
+})
+
+describe("a login that fails after Session.setOwner", () => {
+  const failing = Effect.andThen(Session.setOwner("ada"), Effect.fail("no"))
+
+  for (const policy of ["refuse", "evict"] as const) {
+    test(
+      `takes no place, where more than the limit are ${policy === "refuse" ? "refused" : "ended"}`,
+      () =>
+        Effect.gen(function*() {
+          const first = yield* logIn("ada")
+          for (let attempt = 0; attempt < 3; attempt++) {
+            yield* Effect.flip(Sessions.create(failing))
+            yield* Effect.flip(Effect.scoped(Effect.flatMap(
+              Sessions.openScoped({ cookies: undefined }),
+              (session) => within(session, failing)
+            )))
+          }
+          const second = yield* logIn("ada")
+          assert.deepStrictEqual(yield* Effect.forEach([first, second], isAlive), [true, true])
+        }),
+      { owner: { limit: 2, policy } }
+    )
+  }
+
+  it.effect("takes no place over HTTP either, and one that is written takes one", () =>
+    Effect.gen(function*() {
+      // The store has owners, which the type of a server's does not say.
+      const setOwner = Session.setOwner("ada") as Effect.Effect<void, SessionError.SessionLimitError, Session.Session>
+      const routes = Layer.mergeAll(
+        post("/fails", Effect.andThen(setOwner, Effect.die("no"))),
+        post("/rolled-back", Effect.andThen(setOwner, Session.rollback)),
+        post("/login", setOwner)
+      )
+      const server = yield* serve(routes, { config: { owner: { limit: 1 } } })
+      const statuses: Array<number> = []
+      for (const path of ["/fails", "/rolled-back", "/fails", "/login", "/login"]) {
+        statuses.push((yield* server.post(path)).status)
+      }
+      assert.deepStrictEqual(statuses, [500, 200, 500, 200, 409])
     }))
 })

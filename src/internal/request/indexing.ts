@@ -30,11 +30,19 @@ export const ownerIn = (intent: Intent, base: Fields): Owner.Owner | undefined =
 export const before =
   (session: RequestSession, owners: SessionOwners, { at, id, until }: Owner.Owner): Prepare => ({ key }) => {
     const { indexed } = session
-    return indexed?.key === key && indexed.at === at
-      ? Exit.void
-      // The limit is for logins.
-      : Effect.asVoid(owners.add(id, { key, at, until }, false)) as Effect.Effect<void, SessionStoreError>
+    if (indexed?.key === key && indexed.at === at) {
+      session.indexed = { ...indexed, isUsed: true }
+      return Exit.void
+    }
+    // The limit is for logins.
+    return Effect.asVoid(owners.add(id, { key, at, until }, false)) as Effect.Effect<void, SessionStoreError>
   }
+
+/** The request is over: a login that nobody has tried to write takes no place of the next one. */
+export const withdraw = ({ environment: { store }, indexed }: RequestSession): Effect.Effect<void> =>
+  indexed === undefined || indexed.isUsed || store?.owners === undefined
+    ? Exit.void
+    : Effect.ignore(store.owners.remove(indexed.owner, indexed))
 
 /** Whether the request has made its session known so long ago that it could have been ended in advance, and nobody knows. */
 export const isTooLate = ({ indexed }: RequestSession, intent: Intent, clock: Clock.Clock): boolean =>

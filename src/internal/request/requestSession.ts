@@ -17,6 +17,7 @@ import {
   SessionValueError
 } from "../../SessionError.ts"
 import type { EndedBy } from "../../SessionEvent.ts"
+import type { OwnerEntry } from "../../SessionStore.ts"
 import type * as Draft from "../record/draft.ts"
 import { type Expiry, isCut } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
@@ -59,9 +60,10 @@ export type Presented =
   | { readonly _tag: "Duplicate" }
 
 /** An entry in the index of an owner, made by this request. */
-export interface Indexed {
-  readonly key: string
-  readonly at: number
+export interface Indexed extends OwnerEntry {
+  readonly owner: string
+  /** Whether the store was asked to write the session. */
+  readonly isUsed: boolean
 }
 
 /** Something that was done to a session, and can be done to another one. */
@@ -484,7 +486,7 @@ export class RequestSession {
   #owned(id: State.Id, owner: Owner.Owner): Effect.Effect<void, SessionClosedError> {
     // The index may have taken its time.
     if (this.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setOwner" }))
-    this.indexed = { key: id.key, at: owner.at }
+    this.indexed = { owner: owner.id, key: id.key, at: owner.at, until: owner.until, isUsed: false }
     return this.update((state) => Operation.owned(state, id, owner))
   }
 
