@@ -692,14 +692,16 @@ const isHandle = (handle: string): boolean => /^[A-Za-z0-9_-]{16}$/.test(handle)
 const requestSessionOf = (session: Session.Session): RequestSession => session as unknown as RequestSession
 
 /** Runs the effect, and writes what it has changed. What comes later would miss that, and is refused. */
-const runIn = Effect.fnUntraced(function*<A, E, R>(session: RequestSession, effect: Effect.Effect<A, E, R>) {
-  const value = yield* Effect.onExit(
-    Effect.provideService(effect, Session.Session, session),
-    (exit) => Exit.isSuccess(exit) ? close(session) : giveUp(session)
-  )
-  if ((yield* Effect.clockWith((clock) => session.commit(clock))) === "Dropped") return yield* new SessionGoneError({})
-  return { ...(yield* committed(session)), value }
-})
+const runIn = Effect.fnUntraced(
+  function*<A, E, R>(session: RequestSession, effect: Effect.Effect<A, E, R>) {
+    const value = yield* Effect.ensuring(Effect.provideService(effect, Session.Session, session), close(session))
+    if ((yield* Effect.clockWith((clock) => session.commit(clock))) === "Dropped") {
+      return yield* new SessionGoneError({})
+    }
+    return { ...(yield* committed(session)), value }
+  },
+  (ran, session) => Effect.ensuring(ran, Effect.suspend(() => Indexing.withdraw(session)))
+)
 
 const close = (session: RequestSession): Effect.Effect<void> => Effect.sync(() => void (session.phase = "closed"))
 
