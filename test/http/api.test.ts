@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Schema } from "effect"
-import { Session, SessionKey, SessionMiddleware } from "effect-session"
+import { Session, SessionError, SessionKey, SessionMiddleware } from "effect-session"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import {
   HttpApi,
@@ -232,3 +232,38 @@ describe("the name of the cookie", () => {
       })
   )
 })
+
+const Logins = HttpApi.make("logins").add(
+  HttpApiGroup.make("logins").add(
+    HttpApiEndpoint.post("login", "/login/:user", {
+      params: { user: Schema.String },
+      success: HttpApiSchema.NoContent,
+      error: SessionError.SessionLimitError
+    })
+  )
+).middleware(SessionMiddleware.Api)
+
+// The store has owners, which the type of a test's server does not say.
+const setOwner: (
+  id: string
+) => ReturnType<typeof Session.setOwner> extends Effect.Effect<infer A, infer E, infer _>
+  ? Effect.Effect<A, E, Session.Session>
+  : never = Session.setOwner as never
+
+it.effect("in an HttpApi, a login needs no error declared but that of the limit", () =>
+  Effect.gen(function*() {
+    const handlers = HttpApiBuilder.group(Logins, "logins", (handlers) =>
+      handlers.handleAll({
+        login: ({ params }) => setOwner(params.user.repeat(params.user === "x" ? 2_000 : 1))
+      }))
+    const server = yield* serveApp(
+      HttpApiBuilder.layer(Logins).pipe(Layer.provide(handlers), Layer.provide(SessionMiddleware.layerApi)),
+      { config: { owner: { limit: 1 } } }
+    )
+    const answers = yield* Effect.forEach(["ada", "ada", "x"], (user) => server.post(`/login/${user}`))
+    assert.deepStrictEqual(answers.map(({ body, status }) => [status, body]), [
+      [204, ""],
+      [409, JSON.stringify({ _tag: "SessionLimitError", limit: 1 })],
+      [500, ""]
+    ])
+  }))
