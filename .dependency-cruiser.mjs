@@ -65,7 +65,7 @@ const parts = [
       ]
     ]
   ]),
-  ["SessionDriver", ["\\w+Layer", "SessionConfig"]],
+  ["SessionDriver", ["\\w+Layer", "internal/config", "SessionConfig", "SessionError"]],
   ["SessionStoreTest", ["internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]],
 
   // The session of a request knows neither HTTP nor any driver.

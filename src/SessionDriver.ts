@@ -16,26 +16,29 @@ import * as Redacted from "effect/Redacted"
 import * as CookieLayer from "./CookieLayer.ts"
 import * as DynamoLayer from "./DynamoLayer.ts"
 import * as FileLayer from "./FileLayer.ts"
+import * as Setting from "./internal/config/settings.ts"
 import * as MemoryLayer from "./MemoryLayer.ts"
 import * as RedisLayer from "./RedisLayer.ts"
 import { type drivers, SessionConfig } from "./SessionConfig.ts"
-import type { SessionConfigError } from "./SessionError.ts"
+import { SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import type { SessionStore } from "./SessionStore.ts"
 
+type Type = (typeof drivers)[number]
+
+type Driver<Provided> = (
+  options: never
+) => Layer.Layer<Provided, SessionConfigError, SessionConfig | FileSystem.FileSystem | Path.Path>
+
 // Each driver imports its client when it is built, so that nobody loads one that is not used.
-const layers: {
-  readonly [Type in (typeof drivers)[number]]: (options: never) => Layer.Layer<
-    SessionStore,
-    SessionConfigError,
-    SessionConfig | FileSystem.FileSystem | Path.Path
-  >
-} = {
-  cookie: CookieLayer.layer,
+const layersWithOwners: { readonly [T in Exclude<Type, "cookie">]: Driver<SessionStore | SessionOwners> } = {
   dynamodb: DynamoLayer.layer,
   file: FileLayer.layer,
   memory: MemoryLayer.layer,
   redis: RedisLayer.layer
 }
+
+const layers: { readonly [T in Type]: Driver<SessionStore> } = { cookie: CookieLayer.layer, ...layersWithOwners }
 
 /**
  * The driver that the configuration names with `store.type` (the environment variable `SESSION_DRIVER`), with its own
@@ -68,3 +71,44 @@ export const layerConfig: Layer.Layer<
     return layers[type](Redacted.value(options) as never)
   })
 )
+
+/**
+ * As {@link layerConfig}, with the owners of sessions, for applications that use `Session.setOwner` and lists of an owner's
+ * sessions. The configuration has to name a driver then: the default, `"cookie"`, is a `SessionConfigError`, as nobody knows
+ * which sessions there are in cookies.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { NodeServices } from "@effect/platform-node"
+ * import { Layer } from "effect"
+ * import { SessionConfig, SessionDriver } from "effect-session"
+ *
+ * const Sessions = SessionDriver.layerConfigWithOwners.pipe(
+ *   Layer.provide(NodeServices.layer),
+ *   Layer.provideMerge(SessionConfig.layerConfig({ store: { type: "memory" } }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfigWithOwners: Layer.Layer<
+  SessionStore | SessionOwners,
+  SessionConfigError,
+  SessionConfig | FileSystem.FileSystem | Path.Path
+> = Layer.unwrap(
+  Effect.gen(function*() {
+    const { options, type } = (yield* SessionConfig).store
+    if (type === "cookie") return yield* new SessionConfigError({ mistakes: [noOwners()] })
+    return layersWithOwners[type](Redacted.value(options) as never)
+  })
+)
+
+const noOwners = () =>
+  Setting.mistake(
+    ["store", "type"],
+    "cookie",
+    "Sessions in cookies have no lists of a user's sessions, which this application needs. " +
+      Setting.writeOneOf(Object.keys(layersWithOwners))
+  )

@@ -38,15 +38,13 @@ export interface SessionOwners {
   readonly [TypeId]: TypeId
 
   /**
-   * Makes a session known that is about to be written. If the owner logs in with it (`isLogin`), the limit of sessions per
-   * owner counts, and the answer is the keys of the sessions that were ended to make room. A session whose place it takes
-   * (`replaced`) does not count.
+   * Makes a session known that is about to be written. At a login, the limit of sessions per owner counts, but not the session
+   * that this one takes the place of; the answer is the keys of the sessions that were ended to make room.
    */
   readonly add: (
     owner: string,
     entry: OwnerEntry,
-    isLogin: boolean,
-    replaced?: ReadonlySet<string>
+    login?: { readonly replaces: string | undefined }
   ) => Effect.Effect<ReadonlyArray<string>, SessionStoreError | SessionLimitError>
 
   /** Forgets a session that has ended. */

@@ -417,6 +417,21 @@ const laws = {
       yield* expectEnded(other)
     })),
 
+  "a second login in a session of the same owner takes no room": (layer) =>
+    Effect.forEach(
+      ["refuse", "evict"] as const,
+      (policy) =>
+        provideStore(layer, { owner: { limit: 2, policy } })(Effect.gen(function*() {
+          const owner = yield* newOwner
+          const other = yield* logIn(owner)
+          let token = yield* logIn(owner)
+          for (const login of [Session.setOwner(owner), Effect.andThen(Session.regenerate, Session.setOwner(owner))]) {
+            token = Option.getOrThrow((yield* Sessions.modify({ token }, login)).token)
+          }
+          yield* expectAlive(owner, other, token)
+        }))
+    ),
+
   "20 logins at once are no more than the limit": (layer) =>
     provideStore(layer, { owner: { limit: 3 } })(Effect.gen(function*() {
       const owner = yield* newOwner

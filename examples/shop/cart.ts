@@ -4,6 +4,7 @@
  */
 import { Effect, Option, Schema } from "effect"
 import { Session, type SessionKey } from "effect-session"
+import { NotLoggedIn } from "./account.ts"
 import { Cart, Customer } from "./keys.ts"
 import { type Product, products } from "./products.ts"
 
@@ -46,8 +47,6 @@ export const remove = (product: Product) => setQuantity(product, 0)
 // -----------------------------------------------------------------------------
 // buying it
 // -----------------------------------------------------------------------------
-
-export class NotLoggedIn extends Schema.TaggedError<NotLoggedIn>()("NotLoggedIn", {}) {}
 
 export class CartIsEmpty extends Schema.TaggedError<CartIsEmpty>()("CartIsEmpty", {}) {}
 

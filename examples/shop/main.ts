@@ -1,16 +1,18 @@
 /**
- * A small shop with sessions: a visit counter, a login, a cart, and messages that are shown once.
+ * A small shop with sessions: a visit counter, a login, a cart, messages that are shown once, and a list of the devices
+ * that a customer is logged in on.
  *
  *     npm start
- *     SESSION_DRIVER=memory PORT=8080 npm start
+ *     SESSION_DRIVER=redis PORT=8080 npm start
  *
  * Read it in this order:
  *
  * 1. keys.ts      what the shop keeps in a session
  * 2. cart.ts      what can be done with a cart: no HTTP, and no word of where sessions are stored
- * 3. routes.ts    which request does what
- * 4. pages.ts     what the pages look like (with html.ts and style.css)
- * 5. main.ts      this file: puts it all together and starts the server
+ * 3. account.ts   who is logged in, and where (with devices.ts)
+ * 4. routes.ts    which request does what
+ * 5. pages.ts     what the pages look like (with html.ts and style.css)
+ * 6. main.ts      this file: puts it all together and starts the server
  */
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Config, Effect, Layer, Option, Schema } from "effect"
@@ -24,7 +26,9 @@ import { Routes } from "./routes.ts"
 const secret = Effect.gen(function*() {
   const fromEnvironment = yield* Config.option(Config.Redacted("SESSION_SECRET"))
   if (Option.isSome(fromEnvironment)) return fromEnvironment.value
-  yield* Effect.logWarning("Sessions end when the server stops; set SESSION_SECRET to keep them")
+  yield* Effect.logWarning(
+    "Sessions end when the server stops; set SESSION_SECRET to keep them, and SESSION_DRIVER to where, such as redis"
+  )
   return yield* SessionConfig.generateSecret
 })
 
@@ -33,15 +37,20 @@ const SessionSettings = Layer.unwrap(
   Effect.map(secret, (secret) =>
     SessionConfig.layerConfig({
       secret,
+      // In the memory of the server, unless SESSION_DRIVER names another driver.
+      store: { type: "memory" },
+      // For "Keep me logged in".
+      maximumAge: "30 days",
+      maximumAbsoluteAge: "90 days",
       // The shop runs on plain http, where browsers such as Safari refuse a Secure cookie even from localhost. Never
       // switch this off on the web: without it the cookie travels over http too, for everybody on the way to read.
       cookie: { secure: false }
     }))
 )
 
-// Where sessions are stored: in the cookie itself, unless SESSION_DRIVER names another driver. Nothing else in the shop
-// knows.
-const Sessions = SessionDriver.layerConfig.pipe(
+// Where sessions are stored. Nothing else in the shop knows. As it has a list of devices, it needs a driver that knows
+// whose sessions they are: any but "cookie".
+const Sessions = SessionDriver.layerConfigWithOwners.pipe(
   Layer.provide(NodeServices.layer), // for sessions in files
   Layer.provideMerge(SessionSettings)
 )

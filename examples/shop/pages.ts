@@ -5,6 +5,7 @@
  */
 import { DateTime, Option } from "effect"
 import type { Session } from "effect-session"
+import type { Devices } from "./account.ts"
 import { contentsOf } from "./cart.ts"
 import { type Content, type Html, html } from "./html.ts"
 import { Cart, Customer, Visits } from "./keys.ts"
@@ -21,9 +22,19 @@ export const money = (cents: number): string => euros.format(cents / 100)
 /** What the request before has left for this one, such as "message" or "errors.name". */
 const flashed = (session: Session.SessionView, path: string): string => String(session.flashMessages.get(path, ""))
 
+/** What a page knows of who looks at it. */
+export interface Visit {
+  readonly session: Session.SessionView
+  /** Whether the browser has come with a session that is over. */
+  readonly hasEnded: boolean
+}
+
+export const sessionHasEnded =
+  "Your session is over: it was not used for a while, or you have logged it out from another device."
+
 /** What is on every page. */
-const layout = (session: Session.SessionView, title: string, content: Html): Html => {
-  const message = flashed(session, "message")
+const layout = ({ hasEnded, session }: Visit, title: string, content: Html): Html => {
+  const message = flashed(session, "message") || (hasEnded ? sessionHasEnded : "")
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -52,7 +63,8 @@ const layout = (session: Session.SessionView, title: string, content: Html): Htm
 }
 
 const account = ({ name }: { readonly name: string }): Html =>
-  html`<span class="customer">${name}</span>
+  html`<a href="/security">Security</a>
+      <span class="customer">${name}</span>
       <form method="post" action="/logout"><button class="link">Log out</button></form>`
 
 /** The hidden field that says which product a form is about. */
@@ -64,12 +76,12 @@ const cup = ({ color }: Product): Html => html`<span class="cup" style="--tea: $
 // home
 // -----------------------------------------------------------------------------
 
-export const home = (session: Session.SessionView): Html =>
+export const home = (visit: Visit): Html =>
   layout(
-    session,
+    visit,
     "Tea",
     html`<h1>Tea by the hundred grams</h1>
-    <p class="lead">You have opened this page ${times(session.get(Visits))}.</p>
+    <p class="lead">You have opened this page ${times(visit.session.get(Visits))}.</p>
     <ul class="products">${products.map(productCard)}</ul>`
   )
 
@@ -92,19 +104,42 @@ const productCard = (product: Product): Html =>
 // login
 // -----------------------------------------------------------------------------
 
-export const login = (session: Session.SessionView): Html =>
+export const login = (visit: Visit): Html =>
   layout(
-    session,
+    visit,
     "Log in",
     // "novalidate": the browser would check the form too, but this is to show what the server does.
     html`<form class="panel narrow" method="post" action="/login" novalidate>
       <h1>Log in</h1>
       <p class="quiet">Any name will do, with any password of at least 8 characters.</p>
-      ${field({ name: "name", label: "Name", autocomplete: "username" }, session)}
-      ${field({ name: "password", label: "Password", type: "password", autocomplete: "current-password" }, session)}
+      <input type="hidden" name="to" value="${flashed(visit.session, "to")}">
+      ${field({ name: "name", label: "Name", autocomplete: "username" }, visit.session)}
+      ${passwordField(visit.session)}
+      <label class="choice"><input type="checkbox" name="keep" value="yes" ${
+      flashed(visit.session, "keep") && html`checked`
+    }> Keep me logged in</label>
       <button>Log in</button>
     </form>`
   )
+
+/** For a customer who is logged in. The name is for browsers that fill the password in. */
+export const password = (visit: Visit): Html => {
+  const name = Option.match(visit.session.get(Customer), { onNone: () => "", onSome: ({ name }) => name })
+  return layout(
+    visit,
+    "Enter your password again",
+    html`<form class="panel narrow" method="post" action="/password" novalidate>
+      <h1>Enter your password again</h1>
+      <p class="quiet">${name}, it has been a while since you did. Only you may see your devices, and log them out.</p>
+      <input type="hidden" name="name" value="${name}" autocomplete="username">
+      ${passwordField(visit.session)}
+      <button>Continue</button>
+    </form>`
+  )
+}
+
+const passwordField = (session: Session.SessionView): Html =>
+  field({ name: "password", label: "Password", type: "password", autocomplete: "current-password" }, session)
 
 interface Field {
   readonly name: string
@@ -130,7 +165,8 @@ const field = ({ autocomplete, label, name, type = "text" }: Field, session: Ses
 // cart
 // -----------------------------------------------------------------------------
 
-export const cart = (session: Session.SessionView): Html => {
+export const cart = (visit: Visit): Html => {
+  const { session } = visit
   const { lines, total } = contentsOf(session.get(Cart))
   const content = lines.length === 0
     ? html`<p>There is nothing in it yet. <a href="/">Choose a tea</a></p>`
@@ -143,7 +179,7 @@ export const cart = (session: Session.SessionView): Html => {
       <a href="/">Keep on choosing</a>
       <button>Order</button>
     </form>`
-  return layout(session, "Cart", html`<div class="panel"><h1>Your cart</h1>${content}</div>`)
+  return layout(visit, "Cart", html`<div class="panel"><h1>Your cart</h1>${content}</div>`)
 }
 
 const cartLine = (
@@ -170,6 +206,71 @@ const cartLine = (
       </li>`
 
 // -----------------------------------------------------------------------------
+// security
+// -----------------------------------------------------------------------------
+
+export const security = (visit: Visit, { next, sessions }: Devices, now: DateTime.Utc): Html => {
+  const others = html`<form class="order" method="post" action="/security/log-out-others">
+        <span class="quiet">Something looks wrong?</span>
+        <button>Log out all other devices</button>
+      </form>`
+  return layout(
+    visit,
+    "Security",
+    html`<div class="panel">
+      <div>
+        <h1>Where you are logged in</h1>
+        <p class="lead">Log out what you don't use any more, or don't recognize.</p>
+      </div>
+      <ul class="devices">${sessions.toSorted(thisOneFirst).map((one) => device(one, now))}
+      </ul>
+      ${
+      Option.match(next, {
+        onNone: () => "",
+        onSome: (next) => html`<a href="/security?after=${next}">Earlier logins</a>`
+      })
+    }
+      ${sessions.some(({ isCurrent }) => !isCurrent) ? others : ""}
+    </div>`
+  )
+}
+
+type Device = Devices["sessions"][number]
+
+const thisOneFirst = (one: Device, other: Device): number => Number(other.isCurrent) - Number(one.isCurrent)
+
+const device = ({ attributes, handle, isCurrent, lastUsedAt }: Device, now: DateTime.Utc): Html => {
+  const name = Option.getOrElse(attributes.device, () => "Unknown device")
+  const since = Option.match(attributes.customer, {
+    onNone: () => "",
+    onSome: ({ loggedInAt }) => html`Logged in since ${moment(loggedInAt, "short")}`
+  })
+  return html`
+        <li>
+          <div>
+            <h2>${name}${isCurrent ? html` <span class="badge">This device</span>` : ""}</h2>
+            <p class="quiet">${since}</p>
+            <p class="quiet">Last used ${ago(lastUsedAt, now)}</p>
+          </div>
+          <form method="post" action="${isCurrent ? "/logout" : "/security/log-out"}">
+            <input type="hidden" name="handle" value="${handle}">
+            <button class="secondary">Log out <span class="unseen">${name}</span></button>
+          </form>
+        </li>`
+}
+
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" })
+
+/** Such as "3 minutes ago". */
+export const ago = (time: DateTime.Utc, now: DateTime.Utc): string => {
+  const minutes = Math.max(0, Math.floor((now.epochMilliseconds - time.epochMilliseconds) / 60_000))
+  if (minutes < 1) return "just now"
+  if (minutes < 60) return relative.format(-minutes, "minute")
+  const hours = Math.floor(minutes / 60)
+  return hours < 24 ? relative.format(-hours, "hour") : relative.format(-Math.floor(hours / 24), "day")
+}
+
+// -----------------------------------------------------------------------------
 // session
 // -----------------------------------------------------------------------------
 
@@ -180,9 +281,9 @@ export interface SessionFacts {
   readonly fresh: boolean
 }
 
-export const session = (session: Session.SessionView, facts: SessionFacts): Html =>
+export const session = (visit: Visit, facts: SessionFacts): Html =>
   layout(
-    session,
+    visit,
     "Session",
     html`<div class="panel">
       <div>
@@ -197,7 +298,9 @@ export const session = (session: Session.SessionView, facts: SessionFacts): Html
       </dl>
       <h2>What is in it</h2>
       <dl>
-        ${Object.entries(session.all()).map(([name, value]) => row(name, html`<code>${JSON.stringify(value)}</code>`))}
+        ${
+      Object.entries(visit.session.all()).map(([name, value]) => row(name, html`<code>${JSON.stringify(value)}</code>`))
+    }
       </dl>
     </div>`
   )
@@ -206,7 +309,7 @@ const row = (term: string, description: Content): Html =>
   html`
         <div><dt>${term}</dt><dd>${description}</dd></div>`
 
-const moment = (time: DateTime.Utc): Html =>
+const moment = (time: DateTime.Utc, timeStyle: "short" | "medium" = "medium"): Html =>
   html`<time datetime="${DateTime.formatIso(time)}">${
-    DateTime.formatUtc(time, { locale: "en", dateStyle: "medium", timeStyle: "medium" })
+    DateTime.formatUtc(time, { locale: "en", dateStyle: "medium", timeStyle })
   } UTC</time>`

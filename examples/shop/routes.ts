@@ -5,10 +5,12 @@
  * goes out. A handler neither loads nor saves anything.
  */
 import { DateTime, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
-import { Session, SessionMiddleware } from "effect-session"
+import { Session, SessionConfig, type SessionError, SessionMiddleware, Sessions } from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { fileURLToPath } from "node:url"
+import * as Account from "./account.ts"
 import * as Cart from "./cart.ts"
+import { deviceName } from "./devices.ts"
 import type { Html } from "./html.ts"
 import { Customer, Visits } from "./keys.ts"
 import * as Pages from "./pages.ts"
@@ -19,8 +21,18 @@ import { products } from "./products.ts"
 // -----------------------------------------------------------------------------
 
 /** A page shows the session as it is now: for that, it takes a view, which it can read without Effects. */
-const page = (render: (session: Session.SessionView) => Html) =>
-  Effect.map(Session.view, (session) => notKept(HttpServerResponse.html(render(session).source)))
+const page = (render: (visit: Pages.Visit) => Html) =>
+  Effect.gen(function*() {
+    const visit = { session: yield* Session.view, hasEnded: yield* hasEnded }
+    return notKept(HttpServerResponse.html(render(visit).source))
+  })
+
+/** Whether the browser has come with a session that there is no more, such as one that another device has ended. */
+const hasEnded = Effect.gen(function*() {
+  const { cookies } = yield* HttpServerRequest.HttpServerRequest
+  const { cookie } = yield* SessionConfig.SessionConfig
+  return cookie.name in cookies && (yield* Session.fresh)
+})
 
 /** Browsers show a page that they have kept when somebody goes back, even after a logout. */
 const notKept = HttpServerResponse.setHeader("cache-control", "no-store")
@@ -45,7 +57,7 @@ const home = Effect.gen(function*() {
   return yield* page(Pages.home)
 })
 
-const LoginForm = Schema.Struct({
+const PasswordForm = Schema.Struct({
   name: Schema.Trim.check(
     Schema.isNonEmpty({ message: "Please write your name." }),
     Schema.isMaxLength(40, { message: "Please write at most 40 characters." })
@@ -53,24 +65,47 @@ const LoginForm = Schema.Struct({
   password: Schema.String.check(Schema.isMinLength(8, { message: "A password has at least 8 characters." }))
 })
 
+const LoginForm = Schema.Struct({
+  ...PasswordForm.fields,
+  keep: Schema.optionalKey(Schema.Literal("yes")),
+  // Where the customer was going. Any other place is none of ours.
+  to: Schema.optionalKey(Schema.Literals(["", "/security"]))
+})
+
+const thisDevice = Effect.map(
+  HttpServerRequest.HttpServerRequest,
+  ({ headers }) => deviceName(headers["user-agent"])
+)
+
+/** Back to a form with what was wrong with it, and what was written into it; but never what is called a password. */
+const again = (path: string, errors: Record<string, string>) =>
+  Effect.gen(function*() {
+    yield* Session.flash("errors", errors)
+    yield* Session.flashAll()
+    return seeOther(path)
+  })
+
+const failedLogin = (form: string) => ({
+  SchemaError: (error: Schema.SchemaError) => again(form, errorsByField(error)),
+  // If there is a limit, as with SESSION_OWNER_LIMIT=3.
+  SessionLimitError: ({ limit }: SessionError.SessionLimitError) =>
+    Effect.andThen(
+      Session.rollback,
+      again("/login", {
+        name: `You are logged in on as many devices as you may be: ${limit}. Log out on one of them first.`
+      })
+    )
+})
+
 const login = Effect.gen(function*() {
   // A real shop would look the customer up and check the password here.
-  const { name } = yield* HttpServerRequest.schemaBodyUrlParams(LoginForm, { errors: "all" })
-  yield* Session.put(Customer, { name, loggedInAt: yield* DateTime.now })
-  // A new id for the session at every login: whoever knew the old one (session fixation) has no use for it.
-  yield* Session.regenerate
+  const { keep, name, to } = yield* HttpServerRequest.schemaBodyUrlParams(LoginForm, { errors: "all" })
+  yield* Account.keepLoggedIn(keep === "yes")
+  yield* Account.logIn(name, yield* thisDevice)
   yield* Session.flash("message", `Welcome, ${name}.`)
   const { count } = yield* Cart.contents
-  return seeOther(count > 0 ? "/cart" : "/")
-}).pipe(
-  Effect.catchTag("SchemaError", (error) =>
-    Effect.gen(function*() {
-      yield* Session.flash("errors", errorsByField(error))
-      // What was written into the form, to fill it in again; but never what is called a password.
-      yield* Session.flashAll()
-      return seeOther("/login")
-    }))
-)
+  return seeOther(to || (count > 0 ? "/cart" : "/"))
+}).pipe(Effect.catchTags(failedLogin("/login")))
 
 const logout = Effect.gen(function*() {
   // The session is over for good: a copy of its cookie is worth nothing from now on. The message begins a new one.
@@ -78,6 +113,57 @@ const logout = Effect.gen(function*() {
   yield* Session.flash("message", "You are logged out.")
   return seeOther("/")
 })
+
+// -----------------------------------------------------------------------------
+// security
+// -----------------------------------------------------------------------------
+
+/** The password again, of a customer who is logged in: to be done like any other login. */
+const confirm = Effect.gen(function*() {
+  const { name } = yield* HttpServerRequest.schemaBodyUrlParams(PasswordForm, { errors: "all" })
+  yield* Account.logIn(name, yield* thisDevice)
+  return seeOther("/security")
+}).pipe(Effect.catchTags(failedLogin("/password")))
+
+const password = Effect.gen(function*() {
+  return Option.isSome(yield* Customer) ? yield* page(Pages.password) : seeOther("/login")
+})
+
+/** Whoever has not entered the password lately is asked for it, and comes back to the list. */
+const askFirst = {
+  NotLoggedIn: () =>
+    Effect.gen(function*() {
+      yield* Session.flash("message", (yield* hasEnded) ? Pages.sessionHasEnded : "Please log in to see your devices.")
+      yield* Session.flash("to", "/security")
+      return seeOther("/login")
+    }),
+  SessionNotRecentError: () => Effect.succeed(seeOther("/password"))
+}
+
+const NextPage = Schema.Struct({ after: Schema.optional(Schema.String) })
+
+const security = Effect.gen(function*() {
+  const { after } = yield* HttpServerRequest.schemaSearchParams(NextPage)
+  const devices = yield* Account.devices(yield* Account.confirmedCustomer, after)
+  const now = yield* DateTime.now
+  return yield* page((visit) => Pages.security(visit, devices, now))
+}).pipe(Effect.catchTags(askFirst))
+
+const DeviceForm = Schema.Struct({ handle: Schema.String })
+
+const logOutDevice = Effect.gen(function*() {
+  const { handle } = yield* HttpServerRequest.schemaBodyUrlParams(DeviceForm)
+  const wasThere = yield* Sessions.destroyHandle(yield* Account.confirmedCustomer, handle)
+  yield* Session.flash("message", wasThere ? "The device is logged out." : "The device was logged out already.")
+  return seeOther("/security")
+}).pipe(Effect.catchTags(askFirst))
+
+const logOutOthers = Effect.gen(function*() {
+  yield* Account.confirmedCustomer
+  const count = yield* Sessions.destroyOthers
+  yield* Session.flash("message", `${count === 1 ? "One other device is" : `${count} other devices are`} logged out.`)
+  return seeOther("/security")
+}).pipe(Effect.catchTags(askFirst))
 
 // -----------------------------------------------------------------------------
 // cart
@@ -148,7 +234,7 @@ const session = Effect.gen(function*() {
     expiresAt: Option.getOrUndefined((yield* Session.expiresAt).idle),
     fresh: yield* Session.fresh
   }
-  return yield* page((session) => Pages.session(session, facts))
+  return yield* page((visit) => Pages.session(visit, facts))
 })
 
 // -----------------------------------------------------------------------------
@@ -158,6 +244,8 @@ const session = Effect.gen(function*() {
 const ShownPages = Layer.mergeAll(
   HttpRouter.add("GET", "/", home),
   HttpRouter.add("GET", "/login", page(Pages.login)),
+  HttpRouter.add("GET", "/password", password),
+  HttpRouter.add("GET", "/security", security),
   HttpRouter.add("GET", "/cart", page(Pages.cart)),
   HttpRouter.add("GET", "/session", session)
 )
@@ -180,6 +268,9 @@ const OwnFormsOnly = HttpRouter.middleware((route) =>
 const PostedForms = Layer.mergeAll(
   HttpRouter.add("POST", "/login", login),
   HttpRouter.add("POST", "/logout", logout),
+  HttpRouter.add("POST", "/password", confirm),
+  HttpRouter.add("POST", "/security/log-out", logOutDevice),
+  HttpRouter.add("POST", "/security/log-out-others", logOutOthers),
   HttpRouter.add("POST", "/cart/add", addToCart),
   HttpRouter.add("POST", "/cart/remove", removeFromCart),
   HttpRouter.add("POST", "/cart/quantity", changeQuantity),
@@ -193,7 +284,8 @@ const Style = HttpRouter.add(
 )
 
 export const Routes = Layer.mergeAll(ShownPages, PostedForms).pipe(
-  // Without this line the shop does not compile: the routes need a session, and nobody gives them one.
+  // Without this line the shop does not compile: the routes need a session, and nobody gives them one. Nor does it with a
+  // store that does not know whose sessions it has.
   Layer.provide(SessionMiddleware.layer),
   Layer.merge(Style)
 )

@@ -3,8 +3,8 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Context, Effect, Exit, Layer, type Scope } from "effect"
-import { CookieLayer, MemoryLayer, SessionConfig, SessionDriver, SessionStore } from "effect-session"
+import { Config, ConfigProvider, Context, Effect, Exit, Layer, Option, type Scope } from "effect"
+import { CookieLayer, MemoryLayer, SessionConfig, SessionDriver, Sessions, SessionStore } from "effect-session"
 import { Id } from "../../src/internal/token/secret.ts"
 import { errorIn, mistakesIn, secret } from "../support/config.ts"
 
@@ -149,6 +149,40 @@ describe("SessionDriver.layerConfig", () => {
     Effect.gen(function*() {
       const context = yield* configured({ SESSION_DRIVER: "memory" }, { store: { type: "cookie", revocations: 5 } })
       assert.strictEqual(Context.get(context, SessionStore.SessionStore).driver, "memory")
+    }))
+})
+
+describe("SessionDriver.layerConfigWithOwners", () => {
+  const layerConfigWithOwners = Layer.provide(SessionDriver.layerConfigWithOwners, NodeServices.layer)
+
+  const build = (options: SessionConfig.Options = {}, env: Record<string, string> = {}) =>
+    Layer.build(Layer.provide(layerConfigWithOwners, SessionConfig.layerConfig({ secret, ...options }))).pipe(
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+    )
+
+  it.effect("builds the driver that is written, with the owners of its sessions", () =>
+    Effect.gen(function*() {
+      const sources = [build({ store: { type: "memory" } }), build({}, { SESSION_DRIVER: "memory" })]
+      for (const source of sources) {
+        const context = yield* source
+        assert.strictEqual(Context.get(context, SessionStore.SessionStore).driver, "memory")
+        const listed = yield* Effect.provide(Sessions.list("ada"), context)
+        assert.deepStrictEqual(listed, { sessions: [], next: Option.none() })
+      }
+    }))
+
+  it.effect("refuses sessions in cookies, also where no driver is written, and says which to write", () =>
+    Effect.gen(function*() {
+      const mistake = "store.type (SESSION_DRIVER): found \"cookie\". Sessions in cookies have no lists of a user's " +
+        "sessions, which this application needs. Write one of \"dynamodb\", \"file\", \"memory\", \"redis\""
+      const sources = [build(), build({ store: { type: "cookie" } }), build({}, { SESSION_DRIVER: "cookie" })]
+      for (const source of sources) assert.deepStrictEqual(yield* mistakesIn(source), [mistake])
+    }))
+
+  it.effect("names the mistakes in a driver's settings, as layerConfig does", () =>
+    Effect.gen(function*() {
+      const options = { capacity: 0, sweepEvery: 5 }
+      assert.deepStrictEqual(yield* mistakesIn(build({ store: { type: "memory", ...options } })), memoryMistakes)
     }))
 })
 

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url"
 import type { BrowserContext, Page } from "playwright-core"
 import { products } from "../../examples/shop/products.ts"
 import { startChromium } from "../support/chromium.ts"
+import { keys, startDynamo, table } from "../support/dynamoServer.ts"
 import { shared, startRedis, temporaryFolder } from "../support/redisServer.ts"
 
 // -----------------------------------------------------------------------------
@@ -64,11 +65,16 @@ const browser = shared(startChromium)
 // what a customer does and sees
 // -----------------------------------------------------------------------------
 
-const logIn = async (page: Page, name = "Ada", password = "correct horse") => {
+const logIn = async (page: Page, name = "Ada", password = "correct horse", keep = false) => {
   await page.goto("/login")
+  await fillIn(page, name, password)
+  if (keep) await page.getByLabel("Keep me logged in").check()
+  await page.getByRole("button", { name: "Log in" }).click()
+}
+
+const fillIn = async (page: Page, name: string, password = "correct horse") => {
   await page.getByLabel("Name").fill(name)
   await page.getByLabel("Password").fill(password)
-  await page.getByRole("button", { name: "Log in" }).click()
 }
 
 const add = async (page: Page, product: string) => {
@@ -84,6 +90,18 @@ const message = async (page: Page) => (await texts(page, "[role=status]")).join(
 
 /** The names of the customers that the page is for: one or none. */
 const customer = (page: Page) => texts(page, "header .customer")
+
+/** The devices on the page of them. */
+const devices = async (page: Page) => {
+  await page.goto("/security")
+  return texts(page, ".devices h2")
+}
+
+const userAgents = {
+  "Firefox on Linux": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+  "Safari on iPhone":
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1"
+}
 
 /** The terms of the page about the session, and what it says to them. */
 const session = async (page: Page): Promise<Record<string, string>> => {
@@ -103,10 +121,19 @@ const drivers: ReadonlyArray<{
   readonly driver: string
   readonly settings: Effect.Effect<Record<string, string>, never, Scope.Scope>
 }> = [
-  { driver: "cookie", settings: Effect.succeed({}) },
   { driver: "memory", settings: Effect.succeed({}) },
   { driver: "file", settings: Effect.map(temporaryFolder, (location) => ({ SESSION_STORE_LOCATION: location })) },
-  { driver: "redis", settings: Effect.map(startRedis(), ({ url }) => ({ SESSION_STORE_URL: url })) }
+  { driver: "redis", settings: Effect.map(startRedis(), ({ url }) => ({ SESSION_STORE_URL: url })) },
+  {
+    driver: "dynamodb",
+    settings: Effect.map(startDynamo(), ({ url }) => ({
+      SESSION_STORE_TABLE: table,
+      SESSION_STORE_ENDPOINT: url,
+      SESSION_STORE_AWS_REGION: "eu-west-1",
+      SESSION_STORE_AWS_ACCESS_KEY_ID: keys.accessKeyId,
+      SESSION_STORE_AWS_SECRET_ACCESS_KEY: keys.secretAccessKey
+    }))
+  }
 ]
 
 describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings }) => {
@@ -116,8 +143,12 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
   let page: Page
 
   /** Another browser, for the rest of the test. */
-  const newContext = async () => {
-    const context = await browser().newContext({ baseURL: shop!.url, javaScriptEnabled: false })
+  const newContext = async (device: keyof typeof userAgents = "Firefox on Linux") => {
+    const context = await browser().newContext({
+      baseURL: shop!.url,
+      javaScriptEnabled: false,
+      userAgent: userAgents[device]
+    })
     onTestFinished(() => context.close())
     return context
   }
@@ -252,17 +283,14 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
     return responses.map(({ headers }) => headers.get("location"))
   }
 
-  // What is in a cookie can't be merged.
-  const itOnServers = it.skipIf(driver === "cookie")
-
-  itOnServers("has all in the cart that was put into it at the same time", async () => {
+  it("has all in the cart that was put into it at the same time", async () => {
     await page.goto("/")
     await postAtOnce("/cart/add", Array.from({ length: 60 }, (_, index) => ({ product: products[index % 6]!.id })))
     const { cart } = await session(page)
     assert.deepStrictEqual(JSON.parse(cart!), Object.fromEntries(products.map(({ id }) => [id, 10])))
   })
 
-  itOnServers("takes one order for a cart, however often the customer clicks", async () => {
+  it("takes one order for a cart, however often the customer clicks", async () => {
     await logIn(page)
     await add(page, "Peppermint")
     const locations = await postAtOnce("/cart/order", Array.from({ length: 10 }, () => ({})))
@@ -303,7 +331,7 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
 
     await logIn(page)
     await add(page, "Rooibos")
-    const { Created, Expires, Fresh, Handle, cart, customer, visits, ...rest } = await session(page)
+    const { Created, Expires, Fresh, Handle, cart, customer, device, visits, ...rest } = await session(page)
     assert.match(Handle!, /^[\w-]{16}$/)
     assert.match(Created!, / UTC$/)
     // The default age of a session, to the second that is shown.
@@ -311,6 +339,7 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
     assert.strictEqual(Fresh, "No, it came with the request")
     assert.strictEqual(cart, "{\"rooibos\":1}")
     assert.strictEqual(JSON.parse(customer!).name, "Ada")
+    assert.strictEqual(device, "\"Firefox on Linux\"")
     assert.strictEqual(visits, "2")
     assert.deepStrictEqual(rest, {})
   })
@@ -353,6 +382,121 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
     assert.deepStrictEqual(await customer(page), ["Ada"])
   })
 
+  /** Another device that the customer is logged in on. */
+  const loggedInElsewhere = async (name: string) => {
+    const context = await newContext("Safari on iPhone")
+    const page = await context.newPage()
+    await logIn(page, name)
+    return page
+  }
+
+  it("shows a customer all devices, and logs out one of them: its next page says so", async () => {
+    await logIn(page, "Grace")
+    const other = await loggedInElsewhere("Grace")
+    assert.deepStrictEqual(await devices(page), ["Firefox on Linux This device", "Safari on iPhone"])
+    assert.deepStrictEqual(await devices(other), ["Safari on iPhone This device", "Firefox on Linux"])
+    assert.match((await texts(page, ".devices li"))[1]!, /Logged in since .* UTC\s+Last used just now/)
+
+    await press(page, "Log out Safari on iPhone")
+    assert.strictEqual(await message(page), "The device is logged out.")
+    assert.deepStrictEqual(await texts(page, ".devices h2"), ["Firefox on Linux This device"])
+    assert.strictEqual(await page.getByRole("button", { name: "Log out all other devices" }).count(), 0)
+
+    await other.getByRole("link", { name: "Cart" }).click()
+    assert.include(await message(other), "you have logged it out from another device")
+    assert.deepStrictEqual(await customer(other), [])
+    assert.deepStrictEqual(await customer(page), ["Grace"])
+  })
+
+  it("asks a device that another one has logged out to log in, and leads back to where it was going", async () => {
+    await logIn(page, "Edsger")
+    const other = await loggedInElsewhere("Edsger")
+    await devices(page)
+    await press(page, "Log out Safari on iPhone")
+
+    await other.getByRole("link", { name: "Security" }).click()
+    assert.strictEqual(new URL(other.url()).pathname, "/login")
+    assert.include(await message(other), "you have logged it out from another device")
+    await fillIn(other, "Edsger", "short")
+    await press(other, "Log in")
+    assert.deepStrictEqual(await texts(other, ".error"), ["A password has at least 8 characters."])
+    await fillIn(other, "Edsger")
+    await press(other, "Log in")
+    assert.strictEqual(new URL(other.url()).pathname, "/security")
+    assert.deepStrictEqual(await texts(other, ".devices h2"), ["Safari on iPhone This device", "Firefox on Linux"])
+  })
+
+  it("logs out all other devices, and no other customer's", async () => {
+    await logIn(page, "Barbara")
+    const others = [await loggedInElsewhere("Barbara"), await loggedInElsewhere("Barbara")]
+    const stranger = await loggedInElsewhere("Not Barbara")
+    assert.lengthOf(await devices(page), 3)
+    await press(page, "Log out all other devices")
+    assert.strictEqual(await message(page), "2 other devices are logged out.")
+    assert.deepStrictEqual(await texts(page, ".devices h2"), ["Firefox on Linux This device"])
+    for (const other of others) {
+      await other.reload()
+      assert.deepStrictEqual(await customer(other), [])
+    }
+    assert.deepStrictEqual(await devices(stranger), ["Safari on iPhone This device"])
+  })
+
+  it("logs this device out from the list of devices, as from any other page", async () => {
+    await logIn(page, "Alan")
+    await devices(page)
+    await press(page, "Log out Firefox on Linux")
+    assert.strictEqual(await message(page), "You are logged out.")
+    assert.deepStrictEqual(await customer(page), [])
+  })
+
+  it("shows no token in the list of devices, and nothing that a token has in it", async () => {
+    await logIn(page, "Donald")
+    const other = await loggedInElsewhere("Donald")
+    await devices(page)
+    const content = await page.content()
+    const cookies = [await sessionCookie(context), await sessionCookie(other.context())]
+    for (const part of cookies.flatMap(({ value }) => decodeURIComponent(value).split("."))) {
+      assert.isAtLeast(part.length, 20)
+      assert.notInclude(content, part)
+    }
+  })
+
+  it("logs nobody out by the form of another site, or with another customer's handle", async () => {
+    await logIn(page, "Niklaus")
+    const other = await loggedInElsewhere("Niklaus")
+    await devices(page)
+    const handle = await page.locator("[name=handle]").last().inputValue()
+
+    const send = async (from: BrowserContext, site: string) => {
+      const { name, value } = await sessionCookie(from)
+      const { status } = await fetch(`${shop!.url}/security/log-out`, {
+        method: "POST",
+        redirect: "manual",
+        headers: { cookie: `${name}=${value}`, "sec-fetch-site": site },
+        body: new URLSearchParams({ handle })
+      })
+      return status
+    }
+    assert.strictEqual(await send(context, "cross-site"), 403)
+    const stranger = await loggedInElsewhere("Mallory")
+    assert.strictEqual(await send(stranger.context(), "same-origin"), 303)
+    await other.reload()
+    assert.deepStrictEqual(await customer(other), ["Niklaus"])
+  })
+
+  it("keeps a customer logged in who wants that, and others until they close the browser", async () => {
+    const days = 86_400_000
+    const end = async () => Date.parse((await session(page))["Expires"]!) - Date.now()
+
+    await logIn(page, "Ada", "correct horse", true)
+    assert.approximately((await sessionCookie(context)).expires * 1000 - Date.now(), 30 * days, 60_000)
+    assert.approximately(await end(), 30 * days, 60_000)
+
+    await logIn(page, "Ada", "correct horse", false)
+    assert.strictEqual((await sessionCookie(context)).expires, -1)
+    assert.approximately(await end(), 2 * 3_600_000, 60_000)
+  })
+
   it("shows a name that is HTML as it was written", async () => {
     const name = "<b>\"Ada\" & 'Co'</b>"
     await logIn(page, name)
@@ -377,13 +521,21 @@ describe("the shop", () => {
     assert.notInclude((await startForTest(secret)).printed(), warning)
   })
 
+  const scopeOfTest = () => {
+    const scope = Scope.makeUnsafe()
+    onTestFinished(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+    return scope
+  }
+
   it("keeps sessions when it is started again with the same secret", async () => {
-    const first = await startForTest(secret)
+    const location = await Effect.runPromise(Scope.provide(temporaryFolder, scopeOfTest()))
+    const settings = { ...secret, SESSION_DRIVER: "file", SESSION_STORE_LOCATION: location }
+    const first = await startForTest(settings)
     const page = await browser().newPage()
     onTestFinished(() => page.close())
     await page.goto(first.url)
     await stop(first)
-    const second = await startForTest(secret)
+    const second = await startForTest(settings)
     await page.goto(second.url)
     assert.strictEqual(await page.locator(".lead").innerText(), "You have opened this page twice.")
   })
@@ -391,5 +543,34 @@ describe("the shop", () => {
   it("does not start with a driver that there is not, and says which there are", async () => {
     const error = await start({ SESSION_DRIVER: "floppy" }).then(() => "none", String)
     assert.match(error, /SESSION_DRIVER.*found "floppy".*Write one of .*"cookie"/)
+  })
+
+  it("does not start with the driver that has no lists of devices, and says which have", async () => {
+    const error = await start({ SESSION_DRIVER: "cookie" }).then(() => "none", String)
+    assert.match(error, /SESSION_DRIVER.*found "cookie".*Write one of "dynamodb", "file", "memory", "redis"/)
+  })
+
+  it("logs a customer in on no more devices than there may be, and says what to do", async () => {
+    const { url } = await startForTest({ ...secret, SESSION_OWNER_LIMIT: "1" })
+    const newPage = async () => {
+      const context = await browser().newContext({ baseURL: url, javaScriptEnabled: false })
+      onTestFinished(() => context.close())
+      return context.newPage()
+    }
+    const [page, other] = [await newPage(), await newPage()]
+    await logIn(page)
+    await logIn(other)
+    assert.deepStrictEqual(await texts(other, ".error"), [
+      "You are logged in on as many devices as you may be: 1. Log out on one of them first."
+    ])
+    assert.strictEqual(await other.getByLabel("Name").inputValue(), "Ada")
+    assert.deepStrictEqual(await customer(other), [])
+
+    // The same device again is no other one.
+    await logIn(page)
+    assert.strictEqual(await message(page), "Welcome, Ada.")
+    await press(page, "Log out")
+    await logIn(other)
+    assert.deepStrictEqual(await customer(other), ["Ada"])
   })
 })

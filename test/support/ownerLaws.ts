@@ -146,7 +146,7 @@ export const suite = (makeBackend: () => MakeBackend, { orders }: Options = {}):
       })), 120_000)
 
   for (const [title, { begin, isLogin, request }] of Object.entries(cases)) {
-    test(`destroyAll and ${title}: whatever the order of their steps, no session of before survives`, (backend) =>
+    test(`V7.4.2, V7.4.3 destroyAll and ${title}: whatever the order of their steps, no session of before survives`, (backend) =>
       Effect.gen(function*() {
         const count = yield* everyOrder(
           Effect.fnUntraced(function*(play) {

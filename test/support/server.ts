@@ -81,7 +81,7 @@ export const serveApp = (
     options
   )
 
-type ServerLayer = Layer.Layer<
+export type ServerLayer = Layer.Layer<
   never,
   SessionError.SessionConfigError,
   | SessionStore.SessionStore

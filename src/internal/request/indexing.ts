@@ -35,7 +35,7 @@ export const before =
       return Exit.void
     }
     // The limit is for logins.
-    return Effect.asVoid(owners.add(id, { key, at, until }, false)) as Effect.Effect<void, SessionStoreError>
+    return Effect.asVoid(owners.add(id, { key, at, until })) as Effect.Effect<void, SessionStoreError>
   }
 
 /** The request is over: a login that nobody has tried to write takes no place of the next one. */

@@ -474,7 +474,7 @@ export class RequestSession {
       const times = State.recordOf(loaded) ?? this.expiry.start(at, fields)
       const until = Owner.keptUntil(this.expiry.horizon(times, fields))
       const entry = { key: id.key, at, until }
-      const added = store?.owners?.add(owner, entry, true, State.keysOf(loaded)) ?? Exit.succeed([])
+      const added = store?.owners?.add(owner, entry, { replaces: State.storedKeyOf(loaded) }) ?? Exit.succeed([])
       return Effect.flatMap(added, (ended) =>
         Effect.andThen(
           Events.ended(listeners, owner, ended, () => "owner"),

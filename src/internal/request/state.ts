@@ -163,11 +163,15 @@ export const ownerOf = (state: Seen): Owner.Owner | undefined => {
 /** The id of the session from this request on, if it has one yet. */
 export const idOf = (state: Loaded): Id | undefined => "newId" in state ? state.newId : state.id
 
-/** The keys of the session: where it gets another id, both, and where it ends, also that of what follows. */
+/** The keys of the session: where it gets another id, both. */
 export const keysOf = (state: Loaded): ReadonlySet<string> => {
-  const before = "ended" in state ? state.ended.id : "id" in state ? state.id : undefined
-  return new Set([before, idOf(state)].flatMap((id) => id === undefined ? [] : [id.key]))
+  const ids = "newId" in state && "id" in state ? [state.id, state.newId] : [idOf(state)]
+  return new Set(ids.flatMap((id) => id === undefined ? [] : [id.key]))
 }
+
+/** The key that it is stored under, or that of the one that the request ends. */
+export const storedKeyOf = (state: Loaded): string | undefined =>
+  state._tag === "Ended" ? state.ended.id.key : isStored(state) ? state.id.key : undefined
 
 /** Whether nothing is stored yet under the id that the session has from this request on. */
 export const isUnwritten = ({ _tag }: Loaded): boolean => _tag !== "Existing" && _tag !== "Lost"

@@ -180,9 +180,9 @@ export const make = (
   // -----------------------------------------------------------------------------
 
   /** There may be too many, of which some may be over. */
-  const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry, replaced?: ReadonlySet<string>) {
+  const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry, replaces: string | undefined) {
     const others = (yield* indexing(all(owner))).filter(({ entry: { key }, is }) =>
-      key !== entry.key && replaced?.has(key) !== true && is !== "late"
+      key !== entry.key && key !== replaces && is !== "late"
     )
     const excess = others.length + 1 - limit
     if (excess <= 0) return []
@@ -201,10 +201,10 @@ export const make = (
 
   return {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
-    add: (owner, entry, isLogin, replaced) =>
+    add: (owner, entry, login) =>
       Effect.flatMap(
-        indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, isLogin ? asLimit : undefined))),
-        (isOver) => isOver && isLogin ? makeRoom(owner, entry, replaced) : none
+        indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, login && asLimit))),
+        (isOver) => isOver && login ? makeRoom(owner, entry, login.replaces) : none
       ),
     remove: (owner, entry) => indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry]))),
     list: (owner, { after, fields, limit }) =>

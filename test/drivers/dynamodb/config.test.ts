@@ -533,7 +533,7 @@ describe("the policies in the documentation", () => {
       assert.strictEqual((yield* other.regenerate())._tag, "Written")
       yield* session.destroy
       assert.isUndefined(yield* session.stored)
-      yield* owners.add("Ada", { key: session.key, at: 0, until: 1 }, true)
+      yield* owners.add("Ada", { key: session.key, at: 0, until: 1 }, { replaces: undefined })
       assert.deepStrictEqual((yield* owners.list("Ada", { limit: 10, after: undefined, fields: [] })).sessions, [])
       yield* owners.end("Ada")
     }))

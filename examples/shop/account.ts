@@ -1,0 +1,60 @@
+/**
+ * Who is logged in, and on which devices. As in cart.ts, these are Effects that need a session, and here also a store that
+ * knows whose sessions it has (SessionOwners).
+ */
+import { DateTime, Effect, Option, Schema } from "effect"
+import { Session, Sessions } from "effect-session"
+import { Customer, Device } from "./keys.ts"
+
+// -----------------------------------------------------------------------------
+// logging in
+// -----------------------------------------------------------------------------
+
+/**
+ * What every login does, also one of a customer who only enters the password again. The name stands for the id that a real
+ * shop has for its customers.
+ */
+export const logIn = Effect.fnUntraced(function*(name: string, device: string) {
+  const owner = yield* Session.owner
+  const since = Option.filter(yield* Customer, (customer) => customer.name === name)
+  // Either way the session gets a new id: whoever knew the old one (session fixation) has no use for it.
+  yield* Option.contains(owner, name) ? Session.regenerate : Session.setOwner(name)
+  yield* Session.put(Customer, {
+    name,
+    loggedInAt: Option.isSome(since) ? since.value.loggedInAt : yield* DateTime.now
+  })
+  yield* Session.put(Device, device)
+  yield* Session.authenticated(["password"])
+})
+
+/** "Keep me logged in", or only until the browser is closed. */
+export const keepLoggedIn = (isKept: boolean) =>
+  Session.setLifetime(
+    isKept ? { age: "30 days", absoluteAge: "90 days", persistence: "persistent" } : { persistence: "browser" }
+  )
+
+export class NotLoggedIn extends Schema.TaggedError<NotLoggedIn>()("NotLoggedIn", {}) {}
+
+const enteredLately = Session.requireRecent("10 minutes", { methods: ["password"] })
+
+/**
+ * The customer, for what nobody may do at a browser that somebody has left open: the password has to have been entered a
+ * short time ago.
+ */
+export const confirmedCustomer = Effect.gen(function*() {
+  const owner = yield* Session.owner
+  if (Option.isNone(owner)) return yield* new NotLoggedIn()
+  yield* enteredLately
+  return owner.value
+})
+
+// -----------------------------------------------------------------------------
+// devices
+// -----------------------------------------------------------------------------
+
+const attributes = { customer: Customer, device: Device }
+
+export type Devices = Sessions.Page<typeof attributes>
+
+/** Where a customer is logged in: a page of the list, which may have many. */
+export const devices = (customer: string, after = "") => Sessions.list(customer, { attributes, after })
