@@ -337,6 +337,28 @@ describe("a login that fails after Session.setOwner", () => {
     )
   }
 
+  it.effect("takes no place if it was the index that failed", () =>
+    Effect.gen(function*() {
+      const backend = MemoryBackend.make(10)
+      let isDown = false
+      const flaky: MemoryBackend.MemoryBackend = {
+        ...backend,
+        owners: {
+          ...backend.owners,
+          list: (...page) => Effect.suspend(() => isDown ? Effect.fail("down") : backend.owners.list(...page))
+        }
+      }
+      yield* onServer(flaky, { owner: { limit: 1 } })(Effect.gen(function*() {
+        yield* Sessions.destroy({ token: yield* logIn("ada") })
+        const token = yield* logIn("ada")
+        isDown = true
+        assert.instanceOf(yield* Effect.flip(logIn("ada")), SessionError.SessionStoreError)
+        isDown = false
+        yield* Sessions.destroy({ token })
+        yield* logIn("ada")
+      }))
+    }))
+
   it.effect("takes no place over HTTP either, and one that is written takes one", () =>
     Effect.gen(function*() {
       // The store has owners, which the type of a server's does not say.

@@ -186,10 +186,7 @@ export const make = (
     )
     const excess = others.length + 1 - limit
     if (excess <= 0) return []
-    if (policy === "refuse") {
-      yield* indexing(index.remove(Identifier.hash(owner), [entry]))
-      return yield* new SessionLimitError({ limit })
-    }
+    if (policy === "refuse") return yield* new SessionLimitError({ limit })
     // Of logins at the same time, the later one ends the earlier one, and not both each other.
     const mayGo = others.filter((other) => other.is === "there" || isEarlier(other.entry, entry))
     const unused = mayGo.toSorted((one, other) => lastUse(one) - lastUse(other)).slice(0, excess)
@@ -199,14 +196,21 @@ export const make = (
 
   const none = Effect.succeed<ReadonlyArray<string>>([])
 
+  const remove: SessionOwners["remove"] = (owner, entry) =>
+    indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry])))
+
   return {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
     add: (owner, entry, login) =>
       Effect.flatMap(
         indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, login && asLimit))),
-        (isOver) => isOver && login ? makeRoom(owner, entry, login.replaces) : none
+        (isOver) =>
+          isOver && login
+            // A login that came to nothing takes no place of the next one.
+            ? Effect.onError(makeRoom(owner, entry, login.replaces), () => Effect.ignore(remove(owner, entry)))
+            : none
       ),
-    remove: (owner, entry) => indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry]))),
+    remove,
     list: (owner, { after, fields, limit }) =>
       Effect.map(listing(page(owner, limit, after, fields)), ({ next, seen }) => ({
         sessions: withoutDuplicates(seen).flatMap((one): ReadonlyArray<Owned> =>
