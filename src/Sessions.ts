@@ -467,6 +467,15 @@ export const destroyAll = (
  * Ends all sessions of the owner of this request's session but that one, and answers with how many there were. Without an
  * owner, there are none.
  *
+ * **Details**
+ *
+ * The session stays also if this request or another one has given it a new id, or is about to.
+ *
+ * **Gotchas**
+ *
+ * If another request writes it under its new id in the very moment in which the others are ended, it can be taken for one of
+ * them. Then the user has to log in again.
+ *
  * @since 0.1.0
  * @category owners
  */

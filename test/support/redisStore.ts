@@ -3,24 +3,13 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
-import {
-  RedisLayer,
-  type SessionConfig,
-  type SessionError,
-  type SessionOwners,
-  type SessionStore
-} from "effect-session"
+import { RedisLayer } from "effect-session"
 import { connectNodeRedis } from "./redisServer.ts"
-
-type StoreLayer = Layer.Layer<
-  SessionStore.SessionStore | SessionOwners.SessionOwners,
-  SessionError.SessionConfigError,
-  SessionConfig.SessionConfig
->
+import type { OwnerStoreLayer } from "./server.ts"
 
 export interface RedisClient {
   readonly client: string
-  readonly store: (url: string, options?: RedisLayer.ClientOptions) => StoreLayer
+  readonly store: (url: string, options?: RedisLayer.ClientOptions) => OwnerStoreLayer
 }
 
 export const ioredis: RedisClient = {

@@ -131,6 +131,21 @@ export const make = (
       yield* index.remove(Identifier.hash(owner), entries)
     })
 
+  /** These keys, and those of the same sessions by now, if requests have given them other ids meanwhile. */
+  const withSuccessors = Effect.fnUntraced(function*(keys: ReadonlySet<string>) {
+    const all = new Set(keys)
+    let latest = [...keys]
+    while (latest.length > 0) {
+      const found = yield* peek(latest, [])
+      latest = [...found.values()].flatMap((stored) => {
+        const next = "successor" in stored ? Successor.decode(stored.successor)?.key : undefined
+        return next === undefined || all.has(next) ? [] : [next]
+      })
+      latest.forEach((key) => all.add(key))
+    }
+    return all
+  })
+
   /** One pass over all of them: the keys of the sessions it has ended, and whether there was anything to end. */
   const endOnce = Effect.fnUntraced(function*(owner: string, except: ReadonlySet<string>) {
     const ended: Array<string> = []
@@ -138,7 +153,9 @@ export const make = (
     let after: OwnerEntry | undefined
     do {
       const { next, seen } = yield* ending(page(owner, pageSize, after))
-      const meant = seen.filter(({ entry }) => !except.has(entry.key))
+      // After the look: what was there by then and has taken the place of such a session has left its mark.
+      const spared = except.size === 0 ? except : yield* ending(withSuccessors(except))
+      const meant = seen.filter(({ entry }) => !spared.has(entry.key))
       const toBury = meant.filter(({ is }) => is !== "over")
       if (toBury.length > 0) yield* ending(bury(owner, toBury.map(({ entry }) => entry)))
       // Also what is over: it may have become another one since the index was asked.
@@ -227,7 +244,7 @@ export const make = (
       const record = yield* listing(backend.load(key))
       return record === undefined || "successor" in record ? undefined : { key, record }
     }),
-    end: (owner, { except = nobody, handle } = {}) =>
+    end: (owner, { except = noKeys, handle } = {}) =>
       handle === undefined ? endAll(owner, except) : endOne(owner, handle)
   }
 }
@@ -241,12 +258,13 @@ type Seen =
   | { readonly entry: OwnerEntry; readonly is: "coming" | "late" | "over" }
 
 /** Of several entries of one session, the latest, which comes first. */
-const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> =>
-  [
-    ...new Map(seen.toReversed().map((one) => [one.entry.key, one])).values()
-  ].toReversed()
+const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> => {
+  const latest = new Map<string, Seen>()
+  for (const one of seen) if (!latest.has(one.entry.key)) latest.set(one.entry.key, one)
+  return [...latest.values()]
+}
 
-const nobody: ReadonlySet<string> = new Set()
+const noKeys: ReadonlySet<string> = new Set()
 
 const isEarlier = (one: OwnerEntry, other: OwnerEntry): boolean =>
   one.at < other.at || one.at === other.at && one.key > other.key

@@ -22,6 +22,7 @@ import { requireSecret } from "../config/secret.ts"
 import * as Change from "../record/change.ts"
 import * as Expiry from "../record/expiry.ts"
 import * as Meta from "../record/meta.ts"
+import * as Owner from "../record/owner.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import * as KeyRing from "../token/keyRing.ts"
 import * as Protection from "../token/protection.ts"
@@ -154,6 +155,8 @@ const operations = (
   ): Effect.fn.Return<Written | Gone | Taken | Conflict, unknown> {
     const key = newId.key
     const mark = yield* backend.load(old)
+    // What may have been ended in advance is that id, and not the owner's session: it can have another one.
+    if (mark !== undefined && "fields" in mark && isSameOwner(mark, record)) return taken
     if (mark === undefined || !("successor" in mark) || Successor.decode(mark.successor)?.key !== key) {
       return yield* notThere(newId, record)
     }
@@ -249,4 +252,9 @@ const operations = (
     destroy: (id) => Effect.suspend(() => destroy(id.key)),
     look
   }
+}
+
+const isSameOwner = (one: SessionRecord, other: SessionRecord): boolean => {
+  const owner = Owner.of(one.fields)
+  return owner !== undefined && owner.id === Owner.of(other.fields)?.id
 }

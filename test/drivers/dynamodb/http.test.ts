@@ -6,6 +6,7 @@ import { Effect, Layer, Schema } from "effect"
 import { DynamoLayer, Session, SessionKey } from "effect-session"
 import { TestClock } from "effect/testing"
 import { startDynamo } from "../../support/dynamoServer.ts"
+import { ownerRaces } from "../../support/ownerRaces.ts"
 import { assertAllKept, races } from "../../support/races.ts"
 import { shared } from "../../support/redisServer.ts"
 import { basicRoutes, Count, keysRoute, post } from "../../support/routes.ts"
@@ -86,6 +87,8 @@ races("DynamoDB", {
   store: () => DynamoLayer.layer(dynamo().options),
   holds: (operation) => dynamo().holds(requestOf[operation])
 })
+
+ownerRaces("DynamoDB", { store: () => DynamoLayer.layer(dynamo().options), clients: 12 })
 
 describe("a session that is too large for an item", () => {
   it.effect("is an error of the server, without a cookie, and a commit by hand can handle it", () =>

@@ -2,9 +2,12 @@
  * Sessions in files over HTTP: requests of one session at the same time, on one server and on two that share the folder.
  */
 import { fileStore, temporaryFolder } from "../../support/fileStore.ts"
+import { ownerRaces } from "../../support/ownerRaces.ts"
 import { races } from "../../support/races.ts"
 import { shared } from "../../support/redisServer.ts"
 
 const location = shared(temporaryFolder)
 
 races("the FileLayer", { store: () => fileStore(location()) })
+
+ownerRaces("the FileLayer", { store: () => fileStore(location()) })

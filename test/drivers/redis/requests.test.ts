@@ -7,6 +7,7 @@ import { Session, SessionConfig, SessionOwners, Sessions, SessionStore } from "e
 import * as Change from "../../../src/internal/record/change.ts"
 import { setTimeOfDay } from "../../support/clock.ts"
 import { secret } from "../../support/config.ts"
+import { ownerRaces } from "../../support/ownerRaces.ts"
 import { races } from "../../support/races.ts"
 import { monitor, shared, startRedis } from "../../support/redisServer.ts"
 import { redisClients } from "../../support/redisStore.ts"
@@ -245,4 +246,7 @@ describe.each(redisClients)("through $client, a commit that expects something", 
     }))
 })
 
-for (const { client, store } of redisClients) races(`Redis through ${client}`, { store: () => store(redis().url) })
+for (const { client, store } of redisClients) {
+  races(`Redis through ${client}`, { store: () => store(redis().url) })
+  ownerRaces(`Redis through ${client}`, { store: () => store(redis().url) })
+}

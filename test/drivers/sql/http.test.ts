@@ -10,6 +10,7 @@ import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
 import { watchStore } from "../../support/failingStore.ts"
 import { startMariadb } from "../../support/mariadbServer.ts"
+import { ownerRaces } from "../../support/ownerRaces.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { races } from "../../support/races.ts"
 import { shared } from "../../support/redisServer.ts"
@@ -33,6 +34,12 @@ races("PostgreSQL", { store: () => sqlStore(newClient()) })
 races("MariaDB", { store: () => sqlStore(mariadb().client()) })
 
 races("SQLite", { store: () => sqlStore(sqliteClient()), servers: [1] })
+
+ownerRaces("PostgreSQL", { store: () => sqlStore(newClient()) })
+
+ownerRaces("MariaDB", { store: () => sqlStore(mariadb().client()) })
+
+ownerRaces("SQLite", { store: () => sqlStore(sqliteClient()), servers: 1 })
 
 describe("a commit and a logout that wait for the same row", () => {
   const orders = [

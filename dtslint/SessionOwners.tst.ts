@@ -1,0 +1,140 @@
+import { type DateTime, Effect, Layer, type Option, Schema } from "effect"
+import {
+  CookieLayer,
+  MemoryLayer,
+  Session,
+  SessionConfig,
+  type SessionError,
+  SessionKey,
+  SessionMiddleware,
+  type SessionOwners,
+  Sessions,
+  type SessionStore
+} from "effect-session"
+import { HttpRouter, type HttpServer, HttpServerResponse } from "effect/http"
+import type { BackingPersistence } from "effect/persistence/Persistence"
+import { describe, expect, it } from "tstyche"
+
+type Services = SessionStore.SessionStore | SessionConfig.SessionConfig
+type OwnerError = SessionError.SessionStoreError | SessionError.SessionOwnerError
+
+const Device = SessionKey.make("device", Schema.String)
+const Visits = SessionKey.make("visits", Schema.NumberFromString).pipe(SessionKey.withDefault(() => 0))
+
+describe("what needs the owners of sessions", () => {
+  it("says so in its type", () => {
+    expect(Session.setOwner("ada")).type.toBe<
+      Effect.Effect<
+        void,
+        | OwnerError
+        | SessionError.SessionLimitError
+        | SessionError.SessionReadonlyError
+        | SessionError.SessionClosedError,
+        Session.Session | SessionOwners.SessionOwners
+      >
+    >()
+    expect(Sessions.destroyAll("ada")).type.toBe<Effect.Effect<number, OwnerError, SessionOwners.SessionOwners>>()
+    expect(Sessions.destroyHandle("ada", "handle")).type.toBe<
+      Effect.Effect<boolean, OwnerError, SessionOwners.SessionOwners>
+    >()
+    expect(Sessions.destroyOthers).type.toBe<
+      Effect.Effect<number, OwnerError, Session.Session | SessionOwners.SessionOwners>
+    >()
+    expect(Sessions.open({ owner: "ada", handle: "handle" })).type.toBe<
+      Effect.Effect<Session.Session, SessionError.SessionStoreError, Services | SessionOwners.SessionOwners>
+    >()
+  })
+
+  it("is not asked of who only wants to know whose the session is", () => {
+    expect(Session.owner).type.toBe<
+      Effect.Effect<Option.Option<string>, SessionError.SessionStoreError, Session.Session>
+    >()
+  })
+})
+
+describe("a list", () => {
+  it("has the attributes that are asked for, as their schemas have them, if they are there", () => {
+    expect(Sessions.list("ada", { attributes: { device: Device, visits: Visits } })).type.toBe<
+      Effect.Effect<
+        Sessions.Page<{ readonly device: typeof Device; readonly visits: typeof Visits }>,
+        OwnerError,
+        SessionOwners.SessionOwners
+      >
+    >()
+    type Info = Sessions.Info<{ readonly device: typeof Device; readonly visits: typeof Visits }>
+    expect<Info["attributes"]>().type.toBe<
+      { readonly device: Option.Option<string>; readonly visits: Option.Option<number> }
+    >()
+    expect<Info["lastUsedAt"]>().type.toBe<DateTime.Utc>()
+    expect<Info["expiresAt"]>().type.toBe<Option.Option<DateTime.Utc>>()
+  })
+
+  it("has none if none are asked for", () => {
+    expect(Sessions.list("ada")).type.toBe<
+      Effect.Effect<Sessions.Page<{}>, OwnerError, SessionOwners.SessionOwners>
+    >()
+    expect<Sessions.Info<{}>["attributes"]>().type.not.toHaveProperty("device")
+  })
+
+  it("takes keys and no names of them, and a cursor that is a text", () => {
+    expect(Sessions.list).type.not.toBeCallableWith("ada", { attributes: { device: "device" } })
+    expect(Sessions.list).type.not.toBeCallableWith("ada", { after: 7 })
+    expect(Sessions.list).type.not.toBeCallableWith()
+  })
+})
+
+/** What an application does last: it runs what needs nothing any more. */
+const run = <A, E>(_: Effect.Effect<A, E>): void => {}
+const server = {} as Layer.Layer<HttpServer.HttpServer>
+
+const launch = <A, E, R, StoreR>(
+  routes: Layer.Layer<A, E, R>,
+  store: Layer.Layer<SessionStore.SessionStore | StoreR, unknown, SessionConfig.SessionConfig>
+) =>
+  HttpRouter.serve(routes.pipe(Layer.provide(SessionMiddleware.layer))).pipe(
+    Layer.provide(store),
+    Layer.provide(SessionConfig.layer()),
+    Layer.provide(server),
+    Layer.launch
+  )
+
+const route = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  HttpRouter.add("POST", "/", Effect.as(effect, HttpServerResponse.empty()))
+
+describe("a program that uses the owners of sessions", () => {
+  const login = route(Session.setOwner("ada"))
+  const list = route(Sessions.list("ada"))
+  const all = route(Sessions.destroyAll("ada"))
+  const others = route(Sessions.destroyOthers)
+  const whose = route(Session.owner)
+
+  it("compiles with a store on the server", () => {
+    expect(run).type.toBeCallableWith(launch(login, MemoryLayer.layer()))
+    expect(run).type.toBeCallableWith(launch(list, MemoryLayer.layer()))
+    expect(run).type.toBeCallableWith(launch(all, MemoryLayer.layer()))
+    expect(run).type.toBeCallableWith(launch(others, MemoryLayer.layer()))
+  })
+
+  it("does not compile with CookieLayer, which has none", () => {
+    expect(run).type.not.toBeCallableWith(launch(login, CookieLayer.layer()))
+    expect(run).type.not.toBeCallableWith(launch(list, CookieLayer.layer()))
+    expect(run).type.not.toBeCallableWith(launch(all, CookieLayer.layer()))
+    expect(run).type.not.toBeCallableWith(launch(others, CookieLayer.layer()))
+  })
+
+  it("neither with CookieLayer.layerShared, but for asking whose the session is", () => {
+    const shared = CookieLayer.layerShared.pipe(Layer.provide({} as Layer.Layer<BackingPersistence>))
+    expect(run).type.not.toBeCallableWith(launch(login, shared))
+    expect(run).type.toBeCallableWith(launch(whose, shared))
+    expect(run).type.toBeCallableWith(launch(whose, CookieLayer.layer()))
+  })
+
+  it("outside a request needs them as well", () => {
+    const store = Layer.provideMerge(CookieLayer.layer(), SessionConfig.layer())
+    const owned = Effect.asVoid(Sessions.create(Session.setOwner("ada")))
+    expect(run).type.not.toBeCallableWith(Effect.provide(owned, store))
+    expect(run).type.toBeCallableWith(
+      Effect.provide(owned, Layer.provideMerge(MemoryLayer.layer(), SessionConfig.layer()))
+    )
+  })
+})
