@@ -243,18 +243,11 @@ const Logins = HttpApi.make("logins").add(
   )
 ).middleware(SessionMiddleware.Api)
 
-// The store has owners, which the type of a test's server does not say.
-const setOwner: (
-  id: string
-) => ReturnType<typeof Session.setOwner> extends Effect.Effect<infer A, infer E, infer _>
-  ? Effect.Effect<A, E, Session.Session>
-  : never = Session.setOwner as never
-
 it.effect("in an HttpApi, a login needs no error declared but that of the limit", () =>
   Effect.gen(function*() {
     const handlers = HttpApiBuilder.group(Logins, "logins", (handlers) =>
       handlers.handleAll({
-        login: ({ params }) => setOwner(params.user.repeat(params.user === "x" ? 2_000 : 1))
+        login: ({ params }) => Session.setOwner(params.user.repeat(params.user === "x" ? 2_000 : 1))
       }))
     const server = yield* serveApp(
       HttpApiBuilder.layer(Logins).pipe(Layer.provide(handlers), Layer.provide(SessionMiddleware.layerApi)),

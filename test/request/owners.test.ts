@@ -361,8 +361,7 @@ describe("a login that fails after Session.setOwner", () => {
 
   it.effect("takes no place over HTTP either, and one that is written takes one", () =>
     Effect.gen(function*() {
-      // The store has owners, which the type of a server's does not say.
-      const setOwner = Session.setOwner("ada") as Effect.Effect<void, SessionError.SessionLimitError, Session.Session>
+      const setOwner = Session.setOwner("ada")
       const routes = Layer.mergeAll(
         post("/fails", Effect.andThen(setOwner, Effect.die("no"))),
         post("/rolled-back", Effect.andThen(setOwner, Session.rollback)),
