@@ -375,3 +375,38 @@ describe("a login that fails after Session.setOwner", () => {
       assert.deepStrictEqual(statuses, [500, 200, 500, 200, 409])
     }))
 })
+
+describe("a login whose answer was lost", () => {
+  for (const operation of ["create", "regenerate"] as const) {
+    it.effect(`(${operation}) is one session when it is tried again, with what has been put since`, () =>
+      Effect.gen(function*() {
+        const backend = MemoryBackend.make(10)
+        let losses = 0
+        const lossy: MemoryBackend.MemoryBackend = {
+          ...backend,
+          [operation]: (...parameters: ReadonlyArray<never>) =>
+            Effect.flatMap(
+              (backend[operation] as (...parameters: ReadonlyArray<never>) => Effect.Effect<unknown, unknown>)(
+                ...parameters
+              ),
+              (answer) => losses-- > 0 ? Effect.fail("lost") : Effect.succeed(answer)
+            )
+        }
+        yield* onServer(lossy)(Effect.gen(function*() {
+          const visitor = yield* Sessions.create(Session.put(Name, "a visitor"))
+          const session = yield* Sessions.open(operation === "create" ? { cookies: undefined } : visitor)
+          yield* within(session, Session.setOwner("ada"))
+          losses = 1
+          assert.instanceOf(yield* Effect.flip(Sessions.commit(session)), SessionError.SessionStoreError)
+          // Longer than a session that was regenerated leaves its mark.
+          yield* TestClock.adjust("5 minutes")
+          yield* backend.sweep
+          yield* within(session, Session.put(Name, "Ada"))
+          const token = Option.getOrThrow((yield* Sessions.commit(session)).token)
+          const again = yield* Sessions.open({ token }, { readonly: true })
+          assert.deepStrictEqual(yield* handles("ada"), [yield* within(again, Session.handle)])
+          assert.deepStrictEqual(yield* within(again, Session.get(Name)), Option.some("Ada"))
+        }))
+      }))
+  }
+})
