@@ -486,7 +486,9 @@ export class RequestSession {
   #owned(id: State.Id, owner: Owner.Owner): Effect.Effect<void, SessionClosedError> {
     // The index may have taken its time.
     if (this.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setOwner" }))
-    this.indexed = { owner: owner.id, key: id.key, at: owner.at, until: owner.until, isUsed: false }
+    const { at, until } = owner
+    const isUsed = this.indexed?.key === id.key && this.indexed.isUsed
+    this.indexed = { owner: owner.id, key: id.key, at, until, isUsed }
     return this.update((state) => Operation.owned(state, id, owner))
   }
 
