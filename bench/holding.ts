@@ -119,7 +119,7 @@ const effectSession = async (): Promise<Holder> => {
       const expiresAt = endsEarly ? begin + lifetime / 2 : begin + lifetime
       const record = { createdAt: begin, touchedAt: begin, expiresAt, fields }
       const written = Effect.runSync(store.create(new Id(randomText(32)), record))
-      if (written._tag === "Taken") throw new Error("Two random ids are the same")
+      if (written._tag !== "Written") throw new Error("Two random ids are the same")
       return written.token!.text
     },
     find: async (token) => {

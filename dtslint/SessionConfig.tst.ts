@@ -83,7 +83,7 @@ describe("settings in code", () => {
 describe("Layers", () => {
   type Store<R, E = never> = Layer.Layer<SessionStore.SessionStore, SessionConfigError | E, R>
   type StoreWithOwners<R, E = never> = Layer.Layer<
-    SessionStore.SessionStore | SessionOwners.SessionOwners,
+    SessionStore.SessionStore | SessionOwners.SessionOwners | SessionOwners.SessionIndex,
     SessionConfigError | E,
     R
   >
@@ -105,7 +105,11 @@ describe("Layers", () => {
 
   it("of a cookie store that several processes share need where it remembers ended sessions", () => {
     expect(CookieLayer.layerShared).type.toBe<
-      Store<SessionConfig.SessionConfig | Persistence.BackingPersistence>
+      Layer.Layer<
+        SessionStore.SessionStore | SessionOwners.SessionOwners,
+        SessionConfigError,
+        SessionConfig.SessionConfig | Persistence.BackingPersistence
+      >
     >()
   })
 })
@@ -129,7 +133,7 @@ describe("a store", () => {
   it("is made of four functions", () => {
     const driver = {} as SessionStore.Driver
     expect(SessionStore.fromDriver(driver)).type.toBe<
-      Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig.SessionConfig>
+      Effect.Effect<SessionStore.WithIndex, SessionConfigError, SessionConfig.SessionConfig>
     >()
     const { touch: _, ...three } = driver
     expect(SessionStore.fromDriver).type.not.toBeCallableWith(three)

@@ -24,7 +24,7 @@ describe("SessionDriver", () => {
 
   it("provides owners only where drivers without them are refused", () => {
     expect(SessionDriver.layerConfigWithOwners).type.toBe<
-      Built<SessionStore.SessionStore | SessionOwners.SessionOwners>
+      Built<SessionStore.SessionStore | SessionOwners.SessionOwners | SessionOwners.SessionIndex>
     >()
     type Needs<L> = L extends Layer.Layer<never, unknown, infer R> ? Extract<R, SessionOwners.SessionOwners> : unknown
     const withOwners = Layer.provide(server, SessionDriver.layerConfigWithOwners)

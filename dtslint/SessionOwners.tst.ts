@@ -35,13 +35,13 @@ describe("what needs the owners of sessions", () => {
     >()
     expect(Sessions.destroyAll("ada")).type.toBe<Effect.Effect<number, OwnerError, SessionOwners.SessionOwners>>()
     expect(Sessions.destroyHandle("ada", "handle")).type.toBe<
-      Effect.Effect<boolean, OwnerError, SessionOwners.SessionOwners>
+      Effect.Effect<boolean, OwnerError, SessionOwners.SessionIndex>
     >()
     expect(Sessions.destroyOthers).type.toBe<
       Effect.Effect<number, OwnerError, Session.Session | SessionOwners.SessionOwners>
     >()
     expect(Sessions.open({ owner: "ada", handle: "handle" })).type.toBe<
-      Effect.Effect<Session.Session, SessionError.SessionStoreError, Services | SessionOwners.SessionOwners>
+      Effect.Effect<Session.Session, SessionError.SessionStoreError, Services | SessionOwners.SessionIndex>
     >()
   })
 
@@ -58,7 +58,7 @@ describe("a list", () => {
       Effect.Effect<
         Sessions.Page<{ readonly device: typeof Device; readonly visits: typeof Visits }>,
         OwnerError,
-        SessionOwners.SessionOwners
+        SessionOwners.SessionIndex
       >
     >()
     type Info = Sessions.Info<{ readonly device: typeof Device; readonly visits: typeof Visits }>
@@ -71,7 +71,7 @@ describe("a list", () => {
 
   it("has none if none are asked for", () => {
     expect(Sessions.list("ada")).type.toBe<
-      Effect.Effect<Sessions.Page<{}>, OwnerError, SessionOwners.SessionOwners>
+      Effect.Effect<Sessions.Page<{}>, OwnerError, SessionOwners.SessionIndex>
     >()
     expect<Sessions.Info<{}>["attributes"]>().type.not.toHaveProperty("device")
   })
@@ -106,6 +106,8 @@ describe("a program that uses the owners of sessions", () => {
   const list = route(Sessions.list("ada"))
   const all = route(Sessions.destroyAll("ada"))
   const others = route(Sessions.destroyOthers)
+  const one = route(Sessions.destroyHandle("ada", "handle"))
+  const byHandle = route(Sessions.open({ owner: "ada", handle: "handle" }))
   const whose = route(Session.owner)
 
   it("compiles with a store on the server", () => {
@@ -113,6 +115,8 @@ describe("a program that uses the owners of sessions", () => {
     expect(run).type.toBeCallableWith(launch(list, MemoryLayer.layer()))
     expect(run).type.toBeCallableWith(launch(all, MemoryLayer.layer()))
     expect(run).type.toBeCallableWith(launch(others, MemoryLayer.layer()))
+    expect(run).type.toBeCallableWith(launch(one, MemoryLayer.layer()))
+    expect(run).type.toBeCallableWith(launch(byHandle, MemoryLayer.layer()))
   })
 
   it("does not compile with CookieLayer, which has none", () => {
@@ -120,13 +124,20 @@ describe("a program that uses the owners of sessions", () => {
     expect(run).type.not.toBeCallableWith(launch(list, CookieLayer.layer()))
     expect(run).type.not.toBeCallableWith(launch(all, CookieLayer.layer()))
     expect(run).type.not.toBeCallableWith(launch(others, CookieLayer.layer()))
+    expect(run).type.not.toBeCallableWith(launch(one, CookieLayer.layer()))
+    expect(run).type.not.toBeCallableWith(launch(byHandle, CookieLayer.layer()))
+    expect(run).type.toBeCallableWith(launch(whose, CookieLayer.layer()))
   })
 
-  it("neither with CookieLayer.layerShared, but for asking whose the session is", () => {
+  it("compiles with CookieLayer.layerShared if it only ends all sessions of an owner, or all others", () => {
     const shared = CookieLayer.layerShared.pipe(Layer.provide({} as Layer.Layer<BackingPersistence>))
-    expect(run).type.not.toBeCallableWith(launch(login, shared))
+    expect(run).type.toBeCallableWith(launch(login, shared))
+    expect(run).type.toBeCallableWith(launch(all, shared))
+    expect(run).type.toBeCallableWith(launch(others, shared))
     expect(run).type.toBeCallableWith(launch(whose, shared))
-    expect(run).type.toBeCallableWith(launch(whose, CookieLayer.layer()))
+    expect(run).type.not.toBeCallableWith(launch(list, shared))
+    expect(run).type.not.toBeCallableWith(launch(one, shared))
+    expect(run).type.not.toBeCallableWith(launch(byHandle, shared))
   })
 
   it("outside a request needs them as well", () => {

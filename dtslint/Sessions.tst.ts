@@ -62,7 +62,7 @@ describe("Sessions", () => {
     expect(Sessions.watch(session)).type.toBe<Watching<never>>()
     expect(Sessions.watch({ token })).type.toBe<Watching<Services>>()
     expect(Sessions.watch({ owner: "ada", handle: "handle" })).type.toBe<
-      Watching<Services | SessionOwners.SessionOwners>
+      Watching<Services | SessionOwners.SessionIndex>
     >()
   })
 

@@ -32,10 +32,13 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { requireSecret } from "./internal/config/secret.ts"
 import * as Setting from "./internal/config/settings.ts"
+import * as Owners from "./internal/drivers/cookie/owners.ts"
 import * as Revocations from "./internal/drivers/cookie/revocations.ts"
 import * as CookieStore from "./internal/drivers/cookie/store.ts"
-import { SessionConfig } from "./SessionConfig.ts"
-import type { SessionConfigError } from "./SessionError.ts"
+import * as Inert from "./internal/store/inert.ts"
+import { SessionConfig, type Settings } from "./SessionConfig.ts"
+import { SessionConfigError } from "./SessionError.ts"
+import type { SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -66,24 +69,47 @@ export const make: (
 ) => Effect.Effect<SessionStore.SessionStore, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options = {}) {
     const { revocations } = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
-    return yield* makeWith(yield* Revocations.inMemory(revocations), true)
+    const settings = yield* settingsWithSecret
+    const remembered = yield* Revocations.inMemory(revocations)
+    return yield* SessionStore.make(CookieStore.make(settings, remembered), { keepsTimeLimit: true })
   }
 )
 
 /**
- * A cookie store that remembers ended sessions in a `BackingPersistence`.
+ * A cookie store that remembers ended sessions in a `BackingPersistence`, and when all sessions of an owner were ended.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const makeShared: Effect.Effect<
-  SessionStore.SessionStore,
+  SessionStore.WithOwners,
   SessionConfigError,
   SessionConfig | Persistence.BackingPersistence | Scope.Scope
 > = Effect.gen(function*() {
-  const backing = yield* Persistence.BackingPersistence
-  return yield* makeWith(Revocations.shared(yield* backing.make("effect-session-revocations")), false)
+  const settings = yield* settingsWithSecret
+  yield* refuseLimit(settings)
+  const shared = yield* (yield* Persistence.BackingPersistence).make("effect-session-revocations")
+  const owners = settings.enabled
+    ? Owners.make(settings, shared)
+    : Inert.make("cookie").owners
+  const store = yield* SessionStore.make(CookieStore.make(settings, Revocations.shared(shared), owners))
+  return { ...store, owners }
 })
+
+/** Nobody knows how many sessions an owner has. */
+const refuseLimit = ({ owner: { limit } }: Settings): Effect.Effect<void, SessionConfigError> =>
+  Number.isFinite(limit)
+    ? Effect.fail(
+      new SessionConfigError({
+        mistakes: [Setting.mistake(
+          ["owner", "limit"],
+          limit,
+          "The cookie store does not know how many sessions an owner has. " +
+            "Write \"unlimited\", or use a store on the server, such as RedisLayer"
+        )]
+      })
+    )
+    : Effect.void
 
 /**
  * Sessions in the cookie. Ended sessions are remembered in memory: for servers of one process.
@@ -123,6 +149,17 @@ export const layerConfig = (
  * a SQL database or a `KeyValueStore`: for servers of several processes, and across restarts. One look-up for each
  * request that uses its session.
  *
+ * **Details**
+ *
+ * `Session.setOwner`, `Sessions.destroyAll` and `Sessions.destroyOthers` work, as that place also remembers when the sessions of
+ * an owner were ended. Which ones there are, nobody knows: so there is no list, and no `owner.limit`. A login costs one look-up
+ * more; for a session with an owner, one look-up asks for three keys at once.
+ *
+ * **Gotchas**
+ *
+ * What that place loses, comes back to life: it must not remove entries before their time, and each read must see what was
+ * written before. A Cluster of Redis refuses look-ups of several keys, so it can't be that place for sessions with owners.
+ *
  * **Example**
  *
  * ```ts
@@ -141,13 +178,12 @@ export const layerConfig = (
  * @category layers
  */
 export const layerShared: Layer.Layer<
-  SessionStore.SessionStore,
+  SessionStore.SessionStore | SessionOwners,
   SessionConfigError,
   SessionConfig | Persistence.BackingPersistence
-> = Layer.effect(SessionStore.SessionStore, makeShared)
+> = SessionStore.layerWithOwners(makeShared)
 
-const makeWith = Effect.fnUntraced(function*(revocations: Revocations.Revocations, keepsTimeLimit: boolean) {
-  const settings = yield* SessionConfig
-  if (settings.enabled) yield* requireSecret(settings, "The cookie store")
-  return yield* SessionStore.make(CookieStore.make(settings, revocations), { keepsTimeLimit })
-})
+const settingsWithSecret = Effect.tap(
+  SessionConfig,
+  (settings) => settings.enabled ? requireSecret(settings, "The cookie store") : Effect.void
+)

@@ -95,7 +95,7 @@ import * as DynamoTable from "./internal/drivers/dynamodb/table.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
-import type { SessionOwners } from "./SessionOwners.ts"
+import type { SessionIndex, SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -249,7 +249,7 @@ const nameConflicts = ({ ttlAttribute }: typeof TableOptions.Type): ReadonlyArra
  */
 export const make: (
   options: Options
-) => Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<SessionStore.WithIndex, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options) {
     const { enabled, timeLimit } = yield* SessionConfig
     const { connection, table } = yield* decode(options)
@@ -288,7 +288,7 @@ const start = Effect.fnUntraced(
  */
 export const layer = (
   options: Options
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+): Layer.Layer<SessionStore.SessionStore | SessionOwners | SessionIndex, SessionConfigError, SessionConfig> =>
   SessionStore.layer(make(options))
 
 /**
@@ -299,8 +299,11 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError | Config.ConfigError, SessionConfig> =>
-  SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<
+  SessionStore.SessionStore | SessionOwners | SessionIndex,
+  SessionConfigError | Config.ConfigError,
+  SessionConfig
+> => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * Sessions in DynamoDB, through a `DynamoDBClient` of the AWS SDK that the caller makes and closes, with retries and
@@ -321,7 +324,7 @@ export const layerConfig = (
 export const layerClient = (
   client: AwsClient,
   options: Omit<Options, "endpoint" | "aws">
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+): Layer.Layer<SessionStore.SessionStore | SessionOwners | SessionIndex, SessionConfigError, SessionConfig> =>
   SessionStore.layer(
     Effect.gen(function*() {
       const table = yield* Effect.fromResult(Setting.decode(TableOptions, options, ["store"]))

@@ -48,7 +48,7 @@ import * as FileBackend from "./internal/drivers/file/backend.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
-import type { SessionOwners } from "./SessionOwners.ts"
+import type { SessionIndex, SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -82,7 +82,7 @@ const Options = Schema.Struct({
  * @category constructors
  */
 export const make: (options: Options) => Effect.Effect<
-  SessionStore.WithOwners,
+  SessionStore.WithIndex,
   SessionConfigError,
   SessionConfig | FileSystem.FileSystem | Path.Path | Scope.Scope
 > = Effect.fnUntraced(function*(options) {
@@ -138,7 +138,7 @@ const reasonOf = ({ message, reason }: PlatformError): string => {
 export const layer = (
   options: Options
 ): Layer.Layer<
-  SessionStore.SessionStore | SessionOwners,
+  SessionStore.SessionStore | SessionOwners | SessionIndex,
   SessionConfigError,
   SessionConfig | FileSystem.FileSystem | Path.Path
 > => SessionStore.layer(make(options))
@@ -152,7 +152,7 @@ export const layer = (
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<
-  SessionStore.SessionStore | SessionOwners,
+  SessionStore.SessionStore | SessionOwners | SessionIndex,
   SessionConfigError | Config.ConfigError,
   SessionConfig | FileSystem.FileSystem | Path.Path
 > => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))

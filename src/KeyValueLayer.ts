@@ -38,7 +38,7 @@ import * as KeyValueBackend from "./internal/drivers/keyValue/backend.ts"
 import { withoutValues } from "./internal/store/withoutValues.ts"
 import type { DurationInput, SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError } from "./SessionError.ts"
-import type { SessionOwners } from "./SessionOwners.ts"
+import type { SessionIndex, SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -70,7 +70,7 @@ const Options = Schema.Struct({
 export const make: (
   options?: Options
 ) => Effect.Effect<
-  SessionStore.WithOwners,
+  SessionStore.WithIndex,
   SessionConfigError,
   SessionConfig | KeyValueStore | Scope.Scope
 > = Effect.fnUntraced(function*(options = {}) {
@@ -105,8 +105,11 @@ export const make: (
  */
 export const layer = (
   options?: Options
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig | KeyValueStore> =>
-  SessionStore.layer(make(options))
+): Layer.Layer<
+  SessionStore.SessionStore | SessionOwners | SessionIndex,
+  SessionConfigError,
+  SessionConfig | KeyValueStore
+> => SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -117,7 +120,7 @@ export const layer = (
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<
-  SessionStore.SessionStore | SessionOwners,
+  SessionStore.SessionStore | SessionOwners | SessionIndex,
   SessionConfigError | Config.ConfigError,
   SessionConfig | KeyValueStore
 > => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))

@@ -14,7 +14,7 @@ import * as Setting from "./internal/config/settings.ts"
 import * as MemoryBackend from "./internal/drivers/memory/backend.ts"
 import type { DurationInput, SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError } from "./SessionError.ts"
-import type { SessionOwners } from "./SessionOwners.ts"
+import type { SessionIndex, SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -45,7 +45,7 @@ const Options = Schema.Struct({
  */
 export const make: (
   options?: Options
-) => Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<SessionStore.WithIndex, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options = {}) {
     const { capacity, sweepEvery } = yield* Effect.fromResult(Setting.decode(Options, options, ["store"]))
     const backend = MemoryBackend.make(capacity)
@@ -73,7 +73,7 @@ export const make: (
  */
 export const layer = (
   options?: Options
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+): Layer.Layer<SessionStore.SessionStore | SessionOwners | SessionIndex, SessionConfigError, SessionConfig> =>
   SessionStore.layer(make(options))
 
 /**
@@ -84,5 +84,8 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError | Config.ConfigError, SessionConfig> =>
-  SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<
+  SessionStore.SessionStore | SessionOwners | SessionIndex,
+  SessionConfigError | Config.ConfigError,
+  SessionConfig
+> => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))

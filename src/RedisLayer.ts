@@ -89,7 +89,7 @@ import * as TryOut from "./internal/drivers/redis/tryOut.ts"
 import * as Inert from "./internal/store/inert.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
-import type { SessionOwners } from "./SessionOwners.ts"
+import type { SessionIndex, SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -205,7 +205,7 @@ const OptionsWithTls = Schema.Struct({
  */
 export const make: (
   options?: Options
-) => Effect.Effect<SessionStore.WithOwners, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<SessionStore.WithIndex, SessionConfigError, SessionConfig | Scope.Scope> = Effect.fnUntraced(
   function*(options = {}) {
     const { enabled, timeLimit } = yield* SessionConfig
     const { prefix, waitAtMost, waitForReplicas, ...connection } = yield* decode(options)
@@ -325,7 +325,7 @@ const absent = {
  */
 export const layer = (
   options?: Options
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+): Layer.Layer<SessionStore.SessionStore | SessionOwners | SessionIndex, SessionConfigError, SessionConfig> =>
   SessionStore.layer(make(options))
 
 /**
@@ -336,8 +336,11 @@ export const layer = (
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError | Config.ConfigError, SessionConfig> =>
-  SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<
+  SessionStore.SessionStore | SessionOwners | SessionIndex,
+  SessionConfigError | Config.ConfigError,
+  SessionConfig
+> => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * Sessions in Redis, through the `Redis` service of `effect/persistence`, such as `NodeRedis` of `@effect/platform-node`
@@ -355,7 +358,7 @@ export const layerConfig = (
  */
 export const layerRedis = (
   options: ClientOptions = {}
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig | Redis> =>
+): Layer.Layer<SessionStore.SessionStore | SessionOwners | SessionIndex, SessionConfigError, SessionConfig | Redis> =>
   SessionStore.layer(
     Effect.gen(function*() {
       const redis = yield* Redis
@@ -431,7 +434,7 @@ export const layerRedis = (
 export const layerClient = (
   client: RedisClient.IoRedis | RedisClient.NodeRedis,
   options: ClientOptions = {}
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig> =>
+): Layer.Layer<SessionStore.SessionStore | SessionOwners | SessionIndex, SessionConfigError, SessionConfig> =>
   SessionStore.layer(
     Effect.gen(function*() {
       const { timeLimit } = yield* SessionConfig

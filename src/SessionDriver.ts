@@ -21,7 +21,7 @@ import * as MemoryLayer from "./MemoryLayer.ts"
 import * as RedisLayer from "./RedisLayer.ts"
 import { type drivers, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
-import type { SessionOwners } from "./SessionOwners.ts"
+import type { SessionIndex, SessionOwners } from "./SessionOwners.ts"
 import type { SessionStore } from "./SessionStore.ts"
 
 type Type = (typeof drivers)[number]
@@ -31,7 +31,9 @@ type Driver<Provided> = (
 ) => Layer.Layer<Provided, SessionConfigError, SessionConfig | FileSystem.FileSystem | Path.Path>
 
 // Each driver imports its client when it is built, so that nobody loads one that is not used.
-const layersWithOwners: { readonly [T in Exclude<Type, "cookie">]: Driver<SessionStore | SessionOwners> } = {
+const layersWithOwners: {
+  readonly [T in Exclude<Type, "cookie">]: Driver<SessionStore | SessionOwners | SessionIndex>
+} = {
   dynamodb: DynamoLayer.layer,
   file: FileLayer.layer,
   memory: MemoryLayer.layer,
@@ -94,7 +96,7 @@ export const layerConfig: Layer.Layer<
  * @category layers
  */
 export const layerConfigWithOwners: Layer.Layer<
-  SessionStore | SessionOwners,
+  SessionStore | SessionOwners | SessionIndex,
   SessionConfigError,
   SessionConfig | FileSystem.FileSystem | Path.Path
 > = Layer.unwrap(

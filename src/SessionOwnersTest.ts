@@ -1,7 +1,10 @@
 /**
- * The conformance suite of drivers whose stores know the sessions of each owner: it holds them against the contract of
- * {@link SessionOwners}, beside what `SessionStoreTest` asks of every store. It runs in vitest, with `@effect/vitest`, and is not
- * part of the barrel.
+ * The conformance suite of drivers whose stores know something of owners: it holds them against the contracts of
+ * `SessionOwners` and `SessionIndex`, beside what `SessionStoreTest` asks of every store. It runs in vitest, with
+ * `@effect/vitest`, and is not part of the barrel.
+ *
+ * If a driver knows which sessions an owner has, use {@link suite}; if it can only end all of them, use
+ * {@link suiteWithoutIndex}.
  *
  * @since 0.1.0
  */
@@ -9,6 +12,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -24,6 +28,8 @@ import type * as SessionStore from "./SessionStore.ts"
 
 type Stores = SessionStore.SessionStore | SessionOwners.SessionOwners
 
+type StoresWithIndex = Stores | SessionOwners.SessionIndex
+
 /**
  * What the suite needs of a driver.
  *
@@ -32,7 +38,7 @@ type Stores = SessionStore.SessionStore | SessionOwners.SessionOwners
  */
 export interface Options<E> {
   /** The driver, whose store knows the owners of its sessions. Every test builds it anew; what it stores may outlive that. */
-  readonly layer: Layer.Layer<Stores, E, SessionConfig.SessionConfig>
+  readonly layer: Layer.Layer<StoresWithIndex, E, SessionConfig.SessionConfig>
 
   /** The laws that the driver does not promise, by name. Its documentation should say the same. */
   readonly skip?: ReadonlyArray<Law>
@@ -42,15 +48,26 @@ export interface Options<E> {
 }
 
 /**
- * The laws of a store that knows the owners of its sessions.
+ * What the suite needs of a driver whose store can end the sessions of an owner without knowing them.
  *
  * @since 0.1.0
  * @category models
  */
-export type Law = keyof typeof laws
+export interface OptionsWithoutIndex<E> {
+  /** The driver. Every test builds it anew, and twice: what it stores has to outlive that. */
+  readonly layer: Layer.Layer<Stores, E, SessionConfig.SessionConfig>
+}
 
 /**
- * Registers the tests.
+ * The laws of a store that knows which sessions an owner has.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Law = keyof typeof laws | keyof typeof lawsOfEnding
+
+/**
+ * Registers the tests of a driver whose store knows which sessions an owner has.
  *
  * **Example**
  *
@@ -66,7 +83,7 @@ export type Law = keyof typeof laws
  */
 export const suite = <E>(name: string, options: Options<E>): void => {
   describe(`${name} keeps the contract of SessionOwners`, () => {
-    for (const [law, test] of Object.entries(laws) as Array<[Law, Test]>) {
+    for (const [law, test] of Object.entries({ ...laws, ...lawsOfEnding }) as Array<[Law, Test<StoresWithIndex>]>) {
       const register = options.skip?.includes(law) ? it.effect.skip : it.effect
       register(law, () => run(test, options.layer))
     }
@@ -78,14 +95,41 @@ export const suite = <E>(name: string, options: Options<E>): void => {
   })
 }
 
+/**
+ * Registers the tests of a driver whose store can end the sessions of an owner without knowing them.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { Persistence } from "effect/persistence"
+ * import { CookieLayer } from "effect-session"
+ * import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
+ *
+ * declare const shared: Layer.Layer<Persistence.BackingPersistence>
+ *
+ * SessionOwnersTest.suiteWithoutIndex("CookieLayer.layerShared", {
+ *   layer: Layer.provide(CookieLayer.layerShared, shared)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const suiteWithoutIndex = <E>(name: string, { layer }: OptionsWithoutIndex<E>): void => {
+  describe(`${name} keeps the contract of SessionOwners`, () => {
+    for (const [law, test] of Object.entries(lawsOfEnding)) it.effect(law, () => run(test, layer))
+  })
+}
+
 // -----------------------------------------------------------------------------
 // the stage
 // -----------------------------------------------------------------------------
 
-type AnyLayer = Layer.Layer<Stores, unknown, SessionConfig.SessionConfig>
+type LayerOf<S> = Layer.Layer<S, unknown, SessionConfig.SessionConfig>
 
 /** A test gets the driver's Layer for building a second store. */
-type Test = (layer: AnyLayer) => Effect.Effect<void, unknown, Stores | SessionConfig.SessionConfig>
+type Test<S> = (layer: LayerOf<S>) => Effect.Effect<void, unknown, S | SessionConfig.SessionConfig>
 
 const configuration = {
   secret: "the conformance suite's own secret, long enough",
@@ -94,12 +138,12 @@ const configuration = {
   touchEvery: "1 minute"
 } as const
 
-const provideStore = (layer: AnyLayer, options: SessionConfig.Options = {}) =>
+const provideStore = <S>(layer: LayerOf<S>, options: SessionConfig.Options = {}) =>
   // Local, or a second store with other settings would be the first one again.
   Effect.provide(Layer.provideMerge(layer, SessionConfig.layer({ ...configuration, ...options })), { local: true })
 
 /** Begins at the time of day, as the expiry of a back end's own goes by the real clock. */
-const run = (test: Test, layer: AnyLayer): Effect.Effect<void, unknown> =>
+const run = <S>(test: Test<S>, layer: LayerOf<S>): Effect.Effect<void, unknown> =>
   Effect.flatMap(
     TestClock.withLive(Clock.currentTimeMillis),
     (now) => Effect.andThen(TestClock.setTime(now), provideStore(layer)(test(layer)))
@@ -438,9 +482,155 @@ const laws = {
       yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.exit(logIn(owner)), { concurrency: "unbounded" })
       assert.isAtMost((yield* devices(owner)).length, 3)
     }))
-} satisfies { readonly [law: string]: Test }
+} satisfies { readonly [law: string]: Test<StoresWithIndex> }
 
-const holdsNoSecret = (dump: Effect.Effect<string, unknown, SessionStore.SessionStore>): Test => () =>
+// -----------------------------------------------------------------------------
+// the laws that need no index
+// -----------------------------------------------------------------------------
+
+const lawsOfEnding = {
+  "destroyAll ends all sessions of the owner and no other's, and the next login counts again": () =>
+    Effect.gen(function*() {
+      const [owner, bystander] = [yield* newOwner, yield* newOwner]
+      const other = yield* logIn(bystander)
+      for (let time = 0; time < 3; time++) {
+        const tokens = yield* Effect.forEach([1, 2, 3], () => logIn(owner))
+        yield* expectAlive(owner, ...tokens)
+        yield* Sessions.destroyAll(owner)
+        yield* expectEnded(...tokens)
+      }
+      yield* expectAlive(bystander, other)
+      yield* expectAlive(owner, yield* logIn(owner))
+    }),
+
+  "what was ended stays so, for as long as anything of it could be accepted": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const tokens = yield* Effect.forEach([1, 2], () => logIn(owner))
+      yield* Sessions.destroyAll(owner)
+      for (let hours = 0; hours < 15; hours++) {
+        yield* TestClock.adjust("1 hour")
+        yield* expectEnded(...tokens)
+      }
+      yield* expectAlive(owner, yield* logIn(owner))
+    }),
+
+  "a login that comes after destroyAll outlives the time for which that is remembered": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      yield* Sessions.destroyAll(owner)
+      yield* TestClock.adjust("1 hour")
+      let token = yield* logIn(owner)
+      for (let times = 0; times < 12; times++) {
+        yield* TestClock.adjust("55 minutes")
+        token = Option.getOrThrow((yield* Sessions.modify({ token }, Session.touch)).token)
+        yield* expectAlive(owner, token)
+      }
+    }),
+
+  "destroyOthers spares its session from then on, under each id that it gets, until destroyAll": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const others = yield* Effect.forEach([1, 2], () => logIn(owner))
+      let token = yield* logIn(owner)
+      const change = (effect: Effect.Effect<unknown, unknown, Session.Session | SessionOwners.SessionOwners>) =>
+        Effect.gen(function*() {
+          const changed = yield* Sessions.modify({ token }, effect)
+          token = Option.getOrThrow(changed.token)
+          yield* expectAlive(owner, token)
+        })
+      yield* change(Effect.andThen(Session.regenerate, Sessions.destroyOthers))
+      yield* expectEnded(...others)
+      const another = yield* logIn(owner)
+      yield* change(Session.regenerate)
+      yield* change(Session.put(Device, "still mine"))
+      yield* expectAlive(owner, another)
+      yield* change(Sessions.destroyOthers)
+      yield* expectEnded(another)
+      yield* change(Effect.andThen(Session.setOwner(owner), Sessions.destroyOthers))
+      yield* change(Session.regenerate)
+      yield* Sessions.destroyAll(owner)
+      yield* expectEnded(token)
+    }),
+
+  "whoever is ended does not come back by ending others": () =>
+    Effect.gen(function*() {
+      for (const end of ["all", "others"]) {
+        const owner = yield* newOwner
+        const [one, other] = [yield* logIn(owner), yield* logIn(owner)]
+        const session = yield* Sessions.open({ token: one })
+        if (end === "all") yield* Sessions.destroyAll(owner)
+        else yield* Sessions.modify({ token: other }, Sessions.destroyOthers)
+        yield* expectEnded(one)
+        // Its request was under way.
+        yield* Effect.provideService(Sessions.destroyOthers, Session.Session, session)
+        yield* expectEnded(one, other)
+      }
+    }),
+
+  "destroyOthers of a login counts for its session": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const other = yield* logIn(owner)
+      const login = Effect.andThen(
+        Session.setOwner(owner),
+        Effect.andThen(Session.put(Device, "x"), Sessions.destroyOthers)
+      )
+      const { token } = yield* Sessions.create(login)
+      yield* expectEnded(other)
+      yield* expectAlive(owner, token)
+    }),
+
+  "a login that all sessions were ended before does not count": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const login = Session.setOwner(owner).pipe(
+        Effect.andThen(Session.put(Device, "x")),
+        Effect.andThen(Sessions.destroyAll(owner))
+      )
+      const { token } = yield* Sessions.create(Session.put(Device, "a visitor's"))
+      const tokens = [
+        Effect.map(Sessions.create(login), ({ token }) => Option.some(token)),
+        Effect.map(Sessions.modify({ token }, login), ({ token }) => token)
+      ]
+      for (const made of tokens) {
+        yield* expectEnded(...Option.toArray(Option.flatten(yield* Effect.option(made))))
+      }
+    }),
+
+  "another server knows at once that all sessions, or all others, have ended": (layer) =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const there = provideStore(layer)
+      const [one, other] = [yield* logIn(owner), yield* there(logIn(owner))]
+      yield* there(expectAlive(owner, one, other))
+      yield* there(Sessions.modify({ token: one }, Sessions.destroyOthers))
+      yield* expectEnded(other)
+      yield* expectAlive(owner, one)
+      yield* there(Sessions.destroyAll(owner))
+      yield* expectEnded(one)
+    }),
+
+  "whoever waits for the end of a session sees that its owner has ended it": () =>
+    Effect.gen(function*() {
+      const owner = yield* newOwner
+      const [one, other] = [yield* logIn(owner), yield* logIn(owner)]
+      const [first, second] = yield* Effect.forEach([one, other], (token) =>
+        Effect.flatMap(
+          Sessions.open({ token }),
+          (session) => Effect.forkChild(Sessions.watch(session), { startImmediately: true })
+        ))
+      yield* Sessions.modify({ token: one }, Sessions.destroyOthers)
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(second!)
+      assert.isUndefined(first!.pollUnsafe(), "the session goes on")
+      yield* Sessions.destroyAll(owner)
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(first!)
+    })
+} satisfies { readonly [law: string]: Test<Stores> }
+
+const holdsNoSecret = (dump: Effect.Effect<string, unknown, SessionStore.SessionStore>): Test<StoresWithIndex> => () =>
   Effect.gen(function*() {
     const owner = yield* newOwner
     const token = yield* logIn(owner, "Ada's laptop")

@@ -22,8 +22,8 @@ import * as ServerStore from "./internal/store/serverStore.ts"
 import { Id, Token } from "./internal/token/secret.ts"
 import type { SessionConfig } from "./SessionConfig.ts"
 import type { SessionConfigError, SessionStoreError, SessionTooLargeError, StoreOperation } from "./SessionError.ts"
-import { SessionOwners as Owners } from "./SessionOwners.ts"
-import type { SessionOwners } from "./SessionOwners.ts"
+import { SessionIndex as Index, SessionOwners as Owners } from "./SessionOwners.ts"
+import type { SessionIndex, SessionOwners } from "./SessionOwners.ts"
 
 export type {
   /**
@@ -153,7 +153,7 @@ export interface SessionStore {
   /** Whether the token itself holds the session, so that every change needs a new cookie. */
   readonly stateless: boolean
 
-  /** The sessions of each owner, if the store knows them. */
+  /** Whose sessions they are, if the store can end those of an owner. */
   readonly owners?: SessionOwners | undefined
 
   /**
@@ -213,18 +213,39 @@ export interface SessionStore {
    * ago. One that is not in the answer has ended. Without this, only what this process does is known.
    */
   readonly look?:
-    | ((keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, string>, SessionStoreError>)
+    | ((sessions: ReadonlyArray<Watched>) => Effect.Effect<ReadonlyMap<string, string>, SessionStoreError>)
     | undefined
 }
 
 /**
- * A store that knows the sessions of each owner.
+ * A session whose end somebody waits for: its key, and the text of the field that says whose it is, if it has an owner.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Watched {
+  readonly key: string
+  readonly owner: string | undefined
+}
+
+/**
+ * A store that can end the sessions of an owner.
  *
  * @since 0.1.0
  * @category models
  */
 export interface WithOwners extends SessionStore {
   readonly owners: SessionOwners
+}
+
+/**
+ * A store that also knows which ones these are.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WithIndex extends WithOwners {
+  readonly owners: SessionOwners & SessionIndex
 }
 
 /**
@@ -331,7 +352,9 @@ export const SessionStore: Context.Service<SessionStore, SessionStore> = Context
 export type Operations =
   & Pick<SessionStore, "driver" | "stateless" | "owners">
   & {
-    readonly look?: ((keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, string>, unknown>) | undefined
+    readonly look?:
+      | ((sessions: ReadonlyArray<Watched>) => Effect.Effect<ReadonlyMap<string, string>, unknown>)
+      | undefined
   }
   & {
     readonly [Operation in StoreOperation]: SessionStore[Operation] extends
@@ -525,7 +548,7 @@ export const fromBackend: {
    * @since 0.1.0
    * @category constructors
    */
-  (backend: Backend & { readonly owners: OwnerIndex }): Effect.Effect<WithOwners, SessionConfigError, SessionConfig>
+  (backend: Backend & { readonly owners: OwnerIndex }): Effect.Effect<WithIndex, SessionConfigError, SessionConfig>
   /**
    * The store of a driver. Ids are protected as `id.protection` says, and the back end sees only their SHA-256.
    *
@@ -533,23 +556,32 @@ export const fromBackend: {
    * @category constructors
    */
   (backend: Backend): Effect.Effect<SessionStore, SessionConfigError, SessionConfig>
-} = ServerStore.fromBackend as (backend: Backend) => Effect.Effect<WithOwners, SessionConfigError, SessionConfig>
+} = ServerStore.fromBackend as (backend: Backend) => Effect.Effect<WithIndex, SessionConfigError, SessionConfig>
 
 /**
- * The Layer of a store that knows the sessions of each owner: it provides both.
+ * The Layer of a store that knows the sessions of each owner: it provides the store, its owners, and its index of them.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer = <E, R>(
+  store: Effect.Effect<WithIndex, E, R>
+): Layer.Layer<SessionStore | SessionOwners | SessionIndex, E, Exclude<R, Scope.Scope>> =>
+  Layer.effectContext(Effect.map(store, (store) => Context.add(servicesOf(store), Index, store.owners)))
+
+/**
+ * The Layer of a store that can end the sessions of an owner without knowing them: it provides the store and its owners.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWithOwners = <E, R>(
   store: Effect.Effect<WithOwners, E, R>
 ): Layer.Layer<SessionStore | SessionOwners, E, Exclude<R, Scope.Scope>> =>
-  Layer.effectContext(
-    Effect.map(
-      store,
-      (store) => Context.make(SessionStore, store as SessionStore).pipe(Context.add(Owners, store.owners))
-    )
-  )
+  Layer.effectContext(Effect.map(store, servicesOf))
+
+const servicesOf = (store: WithOwners): Context.Context<SessionStore | SessionOwners> =>
+  Context.make(SessionStore, store as SessionStore).pipe(Context.add(Owners, store.owners))
 
 /**
  * The four functions of a driver as many frameworks know it.
@@ -618,5 +650,5 @@ export interface Driver {
  * @since 0.1.0
  * @category constructors
  */
-export const fromDriver = (driver: Driver): Effect.Effect<WithOwners, SessionConfigError, SessionConfig> =>
+export const fromDriver = (driver: Driver): Effect.Effect<WithIndex, SessionConfigError, SessionConfig> =>
   fromBackend(DriverBackend.make(driver))

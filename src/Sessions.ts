@@ -27,6 +27,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Cookie from "./internal/http/cookie.ts"
+import * as Meta from "./internal/record/meta.ts"
 import * as Owner from "./internal/record/owner.ts"
 import { endOfTime } from "./internal/record/record.ts"
 import * as Environment from "./internal/request/environment.ts"
@@ -40,7 +41,7 @@ import { GenerateId, SessionConfig, type Settings } from "./SessionConfig.ts"
 import { type CommitError, SessionGoneError, SessionOwnerError, type SessionStoreError } from "./SessionError.ts"
 import type { EndedBy, SessionEvent } from "./SessionEvent.ts"
 import type * as SessionKey from "./SessionKey.ts"
-import { type Owned, SessionOwners } from "./SessionOwners.ts"
+import { type Excepted, type Owned, SessionIndex, SessionOwners } from "./SessionOwners.ts"
 import { Id, type OwnerEntry, SessionStore } from "./SessionStore.ts"
 
 // -----------------------------------------------------------------------------
@@ -58,8 +59,8 @@ export type Presented =
   | { readonly cookies: string | undefined }
 
 /**
- * A session by its owner and its handle, as {@link list} has it. The store has to know its sessions' owners. The id and the
- * token of such a session stay unknown.
+ * A session by its owner and its handle, as {@link list} has it. The store has to know which sessions an owner has. The id and
+ * the token of such a session stay unknown.
  *
  * @since 0.1.0
  * @category models
@@ -78,7 +79,7 @@ export interface ByHandle {
 export type Needs<P extends Presented | ByHandle> =
   | SessionStore
   | SessionConfig
-  | (P extends ByHandle ? SessionOwners : never)
+  | (P extends ByHandle ? SessionIndex : never)
 
 /**
  * How a session is opened.
@@ -419,12 +420,12 @@ export const list = Effect.fnUntraced(function*<const Attributes extends AnyAttr
   readonly attributes?: Attributes
   readonly limit?: number
   readonly after?: string
-} = {}): Effect.fn.Return<Page<Attributes>, SessionStoreError | SessionOwnerError, SessionOwners> {
+} = {}): Effect.fn.Return<Page<Attributes>, SessionStoreError | SessionOwnerError, SessionIndex> {
   const { after, attributes = {} as Attributes, limit = 50 } = options
   yield* checked(owner)
-  const owners = yield* SessionOwners
+  const index = yield* SessionIndex
   const own = yield* currentKeys
-  const page = yield* owners.list(owner, {
+  const page = yield* index.list(owner, {
     limit: Math.min(Math.max(1, Math.floor(limit) || 1), 100),
     after: after === undefined ? undefined : decodeCursor(after),
     fields: Object.values(attributes).map(({ field }) => field)
@@ -445,11 +446,15 @@ export const list = Effect.fnUntraced(function*<const Attributes extends AnyAttr
 export const destroyHandle = (
   owner: string,
   handle: string
-): Effect.Effect<boolean, SessionStoreError | SessionOwnerError, SessionOwners> =>
-  isHandle(handle) ? Effect.map(end(owner, { handle }), (ended) => ended > 0) : Effect.as(checked(owner), false)
+): Effect.Effect<boolean, SessionStoreError | SessionOwnerError, SessionIndex> =>
+  isHandle(handle)
+    ? Effect.flatMap(SessionIndex, (index) =>
+      Effect.map(ending(owner, index, index.endOne(owner, handle)), (ended) => ended > 0))
+    : Effect.as(checked(owner), false)
 
 /**
- * Ends all sessions of an owner, such as after a change of the password, and answers with how many there were.
+ * Ends all sessions of an owner, such as after a change of the password, and answers with how many there were, as far as the
+ * store knows: with `CookieLayer.layerShared`, that is 0.
  *
  * **Details**
  *
@@ -464,8 +469,8 @@ export const destroyAll = (
 ): Effect.Effect<number, SessionStoreError | SessionOwnerError, SessionOwners> => end(owner)
 
 /**
- * Ends all sessions of the owner of this request's session but that one, and answers with how many there were. Without an
- * owner, there are none.
+ * Ends all sessions of the owner of this request's session but that one, and answers with how many there were, as
+ * {@link destroyAll} does. Without an owner, there are none.
  *
  * **Details**
  *
@@ -483,22 +488,31 @@ export const destroyOthers: Effect.Effect<
   number,
   SessionStoreError | SessionOwnerError,
   Session.Session | SessionOwners
-> = Effect.flatMap(
-  Session.owner,
-  (owner): Effect.Effect<number, SessionStoreError | SessionOwnerError, SessionOwners> =>
-    Option.isNone(owner) ? Effect.succeed(0) : Effect.flatMap(currentKeys, (except) => end(owner.value, { except }))
-)
+> = Effect.gen(function*() {
+  const session = requestSessionOf(yield* Session.Session)
+  yield* session.ready
+  const { loaded } = session
+  const owner = State.ownerOf(loaded)
+  return owner === undefined ? 0 : yield* end(owner.id, { keys: State.keysOf(loaded), mark: owner.mark })
+})
 
-const end = Effect.fnUntraced(function*(
+const end = (
   owner: string,
-  options?: { readonly handle?: string; readonly except?: ReadonlySet<string> }
-): Effect.fn.Return<number, SessionStoreError | SessionOwnerError, SessionOwners> {
+  except?: Excepted
+): Effect.Effect<number, SessionStoreError | SessionOwnerError, SessionOwners> =>
+  Effect.flatMap(SessionOwners, (owners) => ending(owner, owners, Effect.suspend(() => owners.end(owner, except))))
+
+/** Ends sessions of an owner, and tells those who listen. */
+const ending = Effect.fnUntraced(function*(
+  owner: string,
+  owners: SessionOwners | SessionIndex,
+  end: Effect.Effect<ReadonlyArray<string>, SessionStoreError>
+): Effect.fn.Return<number, SessionStoreError | SessionOwnerError> {
   yield* checked(owner)
-  const owners = yield* SessionOwners
   const listeners = Events.listenersOf(owners)
   // Before, as afterwards it may have ended.
   const by = yield* whoEnds(owner, listeners)
-  const ended = yield* owners.end(owner, options)
+  const ended = yield* end
   yield* Events.ended(listeners, owner, ended, by)
   return ended.length
 })
@@ -571,7 +585,8 @@ const decodeCursor = (text: string): OwnerEntry | undefined => {
  *
  * **Gotchas**
  *
- * What happens on another server is not told here. A store is known by the service: give the stream the same Layer as the
+ * What happens on another server is not told here, and with `CookieLayer.layerShared` nobody knows which sessions
+ * {@link destroyAll} and {@link destroyOthers} have ended. A store is known by the service: give the stream the same Layer as the
  * middleware.
  *
  * **Example** (A mail about a new login)
@@ -618,7 +633,8 @@ export const events: Stream.Stream<SessionEvent, never, SessionStore> = Stream.u
  * says where it has gone. To be sure, let `touchEvery` be shorter than that.
  *
  * With `CookieLayer`, a session that is not used any more ends here only with its `absoluteAge`: what other servers extend
- * stays in the cookie.
+ * stays in the cookie. With `CookieLayer.layerShared`, what {@link destroyAll} and {@link destroyOthers} end is noticed once per
+ * `touchEvery`, also in this process.
  *
  * **Example** (A socket that closes when its session ends)
  *
@@ -654,8 +670,9 @@ export function watch(
     return Effect.flatMap(session.ready, () => {
       const { environment, expiry, state } = session
       if (!State.isStored(state)) return Effect.void
-      const { id: { key }, record: { createdAt } } = state
-      return Watching.untilEnded(environment, key, expiry.latest(createdAt, endOfTime))
+      const { id: { key }, record: { createdAt, fields } } = state
+      const watched = { key, owner: fields.get(Meta.owner) }
+      return Watching.untilEnded(environment, watched, expiry.latest(createdAt, endOfTime))
     })
   })
 }
@@ -691,9 +708,9 @@ const load = Effect.fnUntraced(function*<P extends Presented | ByHandle>(
   return session
 })
 
-const find = ({ handle, owner }: ByHandle): Effect.Effect<Owned | undefined, SessionStoreError, SessionOwners> =>
+const find = ({ handle, owner }: ByHandle): Effect.Effect<Owned | undefined, SessionStoreError, SessionIndex> =>
   isHandle(handle) && Owner.mistakeIn(owner) === undefined
-    ? Effect.flatMap(SessionOwners, (owners) => owners.find(owner, handle))
+    ? Effect.flatMap(SessionIndex, (index) => index.find(owner, handle))
     : Effect.undefined
 
 const isHandle = (handle: string): boolean => /^[A-Za-z0-9_-]{16}$/.test(handle)

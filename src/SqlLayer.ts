@@ -95,7 +95,7 @@ import * as Inert from "./internal/store/inert.ts"
 import { withoutValues } from "./internal/store/withoutValues.ts"
 import { type DurationInput, SessionConfig } from "./SessionConfig.ts"
 import { SessionConfigError } from "./SessionError.ts"
-import type { SessionOwners } from "./SessionOwners.ts"
+import type { SessionIndex, SessionOwners } from "./SessionOwners.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
@@ -136,7 +136,7 @@ const Options = Schema.Struct({ ...tableField, sweepEvery: Setting.duration("10 
 export const make: (
   options?: Options
 ) => Effect.Effect<
-  SessionStore.WithOwners,
+  SessionStore.WithIndex,
   SessionConfigError,
   SessionConfig | SqlClient | Scope.Scope
 > = Effect.fnUntraced(function*(options = {}) {
@@ -227,8 +227,11 @@ const howToMakeIt =
  */
 export const layer = (
   options?: Options
-): Layer.Layer<SessionStore.SessionStore | SessionOwners, SessionConfigError, SessionConfig | SqlClient> =>
-  SessionStore.layer(make(options))
+): Layer.Layer<
+  SessionStore.SessionStore | SessionOwners | SessionIndex,
+  SessionConfigError,
+  SessionConfig | SqlClient
+> => SessionStore.layer(make(options))
 
 /**
  * As {@link layer}, with each setting from a `Config`.
@@ -239,7 +242,7 @@ export const layer = (
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<
-  SessionStore.SessionStore | SessionOwners,
+  SessionStore.SessionStore | SessionOwners | SessionIndex,
   SessionConfigError | Config.ConfigError,
   SessionConfig | SqlClient
 > => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))

@@ -620,7 +620,7 @@ describe("those who listen", () => {
 describe("a session that is ended from elsewhere", () => {
   const test = <A, E>(
     title: string,
-    effect: Effect.Effect<A, E, Services | SessionOwners.SessionOwners | Scope.Scope>,
+    effect: Effect.Effect<A, E, Services | SessionOwners.SessionOwners | SessionOwners.SessionIndex | Scope.Scope>,
     options?: SessionConfig.Options
   ) =>
     it.effect(

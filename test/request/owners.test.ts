@@ -11,7 +11,11 @@ import { secret } from "../support/config.ts"
 import { Name, post } from "../support/routes.ts"
 import { serve } from "../support/server.ts"
 
-type Services = SessionStore.SessionStore | SessionOwners.SessionOwners | SessionConfig.SessionConfig
+type Services =
+  | SessionStore.SessionStore
+  | SessionOwners.SessionOwners
+  | SessionOwners.SessionIndex
+  | SessionConfig.SessionConfig
 
 /** A server of its own on the back end. */
 const onServer =

@@ -195,7 +195,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
 describe("watching", () => {
   const test = <A, E>(
     title: string,
-    effect: Effect.Effect<A, E, Services | SessionOwners.SessionOwners | Scope.Scope>,
+    effect: Effect.Effect<A, E, Services | SessionOwners.SessionOwners | SessionOwners.SessionIndex | Scope.Scope>,
     options?: SessionConfig.Options
   ) => it.effect(title, () => Effect.provide(effect, Layer.provideMerge(MemoryLayer.layer(), config(options))))
 

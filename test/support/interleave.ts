@@ -14,7 +14,12 @@ export interface Run {
 }
 
 /** What one of the programs does, given its back end. */
-export type Program = (backend: SessionStore.Backend) => Effect.Effect<unknown, unknown>
+export type Program<Target = SessionStore.Backend> = (backend: Target) => Effect.Effect<unknown, unknown>
+
+export type Programs<Target = SessionStore.Backend> = Readonly<Record<Name, Program<Target>>>
+
+/** Has its turn before the call of that name. */
+export type Step = <A, E>(call: Effect.Effect<A, E>, name: string) => Effect.Effect<A, E>
 
 class Turns {
   readonly waiting: Array<{ readonly call: string; readonly turn: Deferred.Deferred<void> }> = []
@@ -29,7 +34,7 @@ class Turns {
   }
 
   /** Waits for its turn before the call. */
-  readonly step = <A, E>(call: Effect.Effect<A, E>, name: string): Effect.Effect<A, E> =>
+  readonly step: Step = (call, name) =>
     Effect.suspend(() => {
       if (this.steps++ === this.stopsAt) return Effect.never
       const turn = Deferred.makeUnsafe<void>()
@@ -44,10 +49,7 @@ const indexMethods = ["add", "list", "remove", "bury"] as const
 type AnyCall = (...parameters: ReadonlyArray<never>) => Effect.Effect<unknown, unknown>
 
 /** The same back end, with each of its calls as `step` has it. */
-export const stepwise = (
-  backend: SessionStore.Backend,
-  step: <A, E>(call: Effect.Effect<A, E>, name: string) => Effect.Effect<A, E>
-): SessionStore.Backend => {
+export const stepwise = (backend: SessionStore.Backend, step: Step): SessionStore.Backend => {
   const wrap = (target: object, names: ReadonlyArray<string>) =>
     Object.fromEntries(
       names.filter((name) => name in target).map((name) => {
@@ -65,9 +67,10 @@ export const stepwise = (
 // Between two calls of a back end, a program does nothing that takes more than a turn of the event loop.
 const settled = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
 
-const play = Effect.fnUntraced(function*(
-  backend: SessionStore.Backend,
-  programs: Readonly<Record<Name, Program>>,
+const play = Effect.fnUntraced(function*<Target>(
+  stepwise: (target: Target, step: Step) => Target,
+  backend: Target,
+  programs: Programs<Target>,
   wanted: ReadonlyArray<Name>,
   stops: Partial<Record<Name, number>>
 ) {
@@ -123,14 +126,18 @@ export interface Options {
   readonly stops?: Partial<Record<Name, number>>
 }
 
+type Test<Target, E, R> = (
+  play: (backend: Target, programs: Programs<Target>) => Effect.Effect<Run>
+) => Effect.Effect<void, E, R>
+
 /** Runs the test for each order, one after the other; the answer is how many there were. */
-export const everyOrder = Effect.fnUntraced(function*<E, R>(
-  test: (
-    play: (
-      backend: SessionStore.Backend,
-      programs: Readonly<Record<Name, Program>>
-    ) => Effect.Effect<Run>
-  ) => Effect.Effect<void, E, R>,
+export const everyOrder = <E, R>(test: Test<SessionStore.Backend, E, R>, options?: Options) =>
+  everyOrderOf(stepwise, test, options)
+
+/** As {@link everyOrder}, of programs on something else than a back end. */
+export const everyOrderOf = Effect.fnUntraced(function*<Target, E, R>(
+  stepwise: (target: Target, step: Step) => Target,
+  test: Test<Target, E, R>,
   { atMost = Infinity, stops = {} }: Options = {}
 ) {
   let wanted: ReadonlyArray<Name> | undefined = []
@@ -139,7 +146,7 @@ export const everyOrder = Effect.fnUntraced(function*<E, R>(
     const current: ReadonlyArray<Name> = wanted
     wanted = undefined
     yield* test((backend, programs) =>
-      Effect.map(play(backend, programs, current, stops), ({ choices, order, run }) => {
+      Effect.map(play(stepwise, backend, programs, current, stops), ({ choices, order, run }) => {
         // The last choice that can be made in the other way.
         const last = choices.findLast((at) => order[at] === "A")
         if (atMost < Infinity) wanted = byChance()

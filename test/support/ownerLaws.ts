@@ -16,7 +16,9 @@ export type MakeBackend = Effect.Effect<
   Scope.Scope
 >
 
-type Services = SessionStore.SessionStore | SessionOwners.SessionOwners | SessionConfig.SessionConfig
+type Needed = SessionStore.SessionStore | SessionOwners.SessionOwners | SessionConfig.SessionConfig
+
+type Services = Needed | SessionOwners.SessionIndex
 
 /** A server of its own on the back end. */
 const onServer =
@@ -56,12 +58,12 @@ let owners = 0
 const newOwner = () => `owner ${++owners} ${Math.random()}`
 
 /** What a request does, and the session that it is done to, if there is one before. */
-interface Case {
-  readonly begin: (owner: string) => Effect.Effect<Redacted.Redacted<string> | undefined, unknown, Services>
+export interface Case {
+  readonly begin: (owner: string) => Effect.Effect<Redacted.Redacted<string> | undefined, unknown, Needed>
   readonly request: (
     owner: string,
     token: Redacted.Redacted<string> | undefined
-  ) => Effect.Effect<Option.Option<Redacted.Redacted<string>>, unknown, Services>
+  ) => Effect.Effect<Option.Option<Redacted.Redacted<string>>, unknown, Needed>
   /** Whether it makes a session of the owner's; otherwise it had one before. */
   readonly isLogin: boolean
 }
@@ -71,12 +73,12 @@ type Token = Option.Option<Redacted.Redacted<string>>
 const put = Session.put(Name, "Ada")
 
 const anonymous: Case["begin"] = () => Effect.map(Sessions.create(put), ({ token }) => token)
-const owned: Case["begin"] = (owner) =>
+export const owned: Case["begin"] = (owner) =>
   Effect.map(Sessions.create(Effect.andThen(Session.setOwner(owner), put)), ({ token }) => token)
 
 const tokenOf = ({ token }: Sessions.Committed) => token
 
-const cases: Readonly<Record<string, Case>> = {
+export const cases: Readonly<Record<string, Case>> = {
   "a login": {
     begin: () => Effect.undefined,
     request: (owner) => Effect.map(Sessions.create(Session.setOwner(owner)), ({ token }) => Option.some(token)),

@@ -27,7 +27,7 @@ export type StoreLayer = Layer.Layer<
 
 /** One that knows the owners of its sessions. */
 export type OwnerStoreLayer = Layer.Layer<
-  SessionStore.SessionStore | SessionOwners.SessionOwners,
+  SessionStore.SessionStore | SessionOwners.SessionOwners | SessionOwners.SessionIndex,
   SessionError.SessionConfigError,
   SessionConfig.SessionConfig
 >
@@ -53,7 +53,8 @@ export type Provided =
   | HttpRouter.Request<"GlobalError", unknown>
   | SessionStore.SessionStore
   | SessionOwners.SessionOwners
-  | HttpRouter.Request<"Requires", SessionOwners.SessionOwners>
+  | SessionOwners.SessionIndex
+  | HttpRouter.Request<"Requires", SessionOwners.SessionOwners | SessionOwners.SessionIndex>
   | SessionConfig.SessionConfig
   | HttpServer.HttpServer
   | HttpServices

@@ -11,6 +11,8 @@ export interface Owner {
   readonly at: number
   /** Until when the entry is there. */
   readonly until: number
+  /** What the store has marked the login with. */
+  readonly mark?: string | undefined
 }
 
 /**
@@ -25,7 +27,7 @@ export const grace = 2 * patience
 /** Until when an entry is kept that stands for a session which is over at a moment. */
 export const keptUntil = (end: number): number => Math.min(end + grace, endOfTime)
 
-export const encode = ({ at, id, until }: Owner): string => JSON.stringify({ id, at, until })
+export const encode = ({ at, id, mark, until }: Owner): string => JSON.stringify({ id, at, until, mark })
 
 /** The owner of a session with these fields; what somebody has damaged is none. */
 export const of = (fields: Pick<Fields, "get">): Owner | undefined => {
@@ -38,7 +40,12 @@ export const decode = (text: string): Owner | undefined => {
   return isOwner(value) ? value : undefined
 }
 
-const isOwner = Schema.is(Schema.Struct({ id: Schema.String, at: Schema.Number, until: Schema.Number }))
+const isOwner = Schema.is(Schema.Struct({
+  id: Schema.String,
+  at: Schema.Number,
+  until: Schema.Number,
+  mark: Schema.optional(Schema.String)
+}))
 
 /** Why a text can't be the id of an owner, if it can't. */
 export const mistakeIn = (id: string): string | undefined => {

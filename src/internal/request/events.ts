@@ -11,8 +11,9 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { Destroyed, EndedBy, Rejection, SessionEvent } from "../../SessionEvent.ts"
-import type { SessionOwners } from "../../SessionOwners.ts"
-import type { SessionStore } from "../../SessionStore.ts"
+import type { SessionIndex, SessionOwners } from "../../SessionOwners.ts"
+import type { SessionStore, Watched } from "../../SessionStore.ts"
+import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
 import type { Fields, SessionRecord } from "../record/record.ts"
 import { Id } from "../token/secret.ts"
@@ -31,8 +32,8 @@ export interface Refused {
   readonly record?: SessionRecord | undefined
 }
 
-/** Gets an event, and for a session with a new id also its key; `false` if it has no room for it. It must not fail. */
-export type Listener = (event: SessionEvent, key: string | undefined) => boolean
+/** Gets an event, and for a session with a new id also what it is by now; `false` if it has no room for it. It must not fail. */
+export type Listener = (event: SessionEvent, now: Watched | undefined) => boolean
 
 /** Those who listen to what happens in one store. Ask whether they are there first: an event that nobody hears is not made. */
 export class Listeners {
@@ -85,7 +86,7 @@ export class Listeners {
             at: now(fiber)
           },
           fiber,
-          id.key
+          { key: id.key, owner: fields.get(Meta.owner) }
         )
       case "destroy":
         return this.destroyed({ handle: id.handle, owner: ownerIn(fields), by }, fiber)
@@ -113,15 +114,15 @@ export class Listeners {
     this.#tell({ _tag: "Rejected", reason, handle, owner, at: now(fiber) }, fiber)
   }
 
-  #tell(event: SessionEvent, fiber: AnyFiber, key?: string): void {
+  #tell(event: SessionEvent, fiber: AnyFiber, now?: Watched): void {
     for (const listener of this.#listeners) {
-      if (!listener(event, key)) Observability.count(Observability.droppedEvents[event._tag], fiber)
+      if (!listener(event, now)) Observability.count(Observability.droppedEvents[event._tag], fiber)
     }
   }
 }
 
-/** Those of a store, or of the part of it that knows owners: whatever is done with it in this process, they are told. */
-export const listenersOf = (store: SessionStore | SessionOwners): Listeners => {
+/** Those of a store, or of a part of it that knows owners: whatever is done with it in this process, they are told. */
+export const listenersOf = (store: SessionStore | SessionOwners | SessionIndex): Listeners => {
   const key = ("owners" in store ? store.owners : undefined) ?? store
   const known = listeners.get(key)
   if (known !== undefined) return known
@@ -130,7 +131,7 @@ export const listenersOf = (store: SessionStore | SessionOwners): Listeners => {
   return made
 }
 
-const listeners = new WeakMap<SessionStore | SessionOwners, Listeners>()
+const listeners = new WeakMap<SessionStore | SessionOwners | SessionIndex, Listeners>()
 
 /** Sessions of an owner, by their keys, were ended from elsewhere. */
 export const ended = (

@@ -127,7 +127,7 @@ const ownedIn = (
   const isKnown = state._tag === "Existing" || indexed?.key === id.key
   if (isKnown && Owner.keptUntil(times.expiresAt) <= owner.until) return state.draft
   const until = Owner.keptUntil(expiry.horizon(times, fields))
-  return Draft.put(state.draft, Meta.owner, Owner.encode({ id: owner.id, at: now, until }))
+  return Draft.put(state.draft, Meta.owner, Owner.encode({ ...owner, at: now, until }))
 }
 
 const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Write | undefined => {

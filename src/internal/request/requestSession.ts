@@ -17,6 +17,7 @@ import {
   SessionValueError
 } from "../../SessionError.ts"
 import type { EndedBy } from "../../SessionEvent.ts"
+import type { Added } from "../../SessionOwners.ts"
 import type { OwnerEntry } from "../../SessionStore.ts"
 import type * as Draft from "../record/draft.ts"
 import { type Expiry, isCut } from "../record/expiry.ts"
@@ -473,12 +474,12 @@ export class RequestSession {
       const fields = State.fieldsOf(loaded)
       const times = State.recordOf(loaded) ?? this.expiry.start(at, fields)
       const until = Owner.keptUntil(this.expiry.horizon(times, fields))
-      const entry = { key: id.key, at, until }
-      const added = store?.owners?.add(owner, entry, { replaces: State.storedKeyOf(loaded) }) ?? Exit.succeed([])
-      return Effect.flatMap(added, (ended) =>
+      const added = store?.owners?.add(owner, { key: id.key, at, until }, { replaces: State.storedKeyOf(loaded) }) ??
+        Exit.succeed<Added>({ ended: [] })
+      return Effect.flatMap(added, ({ ended, mark }) =>
         Effect.andThen(
           Events.ended(listeners, owner, ended, () => "owner"),
-          Effect.suspend(() => this.#owned(id, { id: owner, at, until }))
+          Effect.suspend(() => this.#owned(id, { id: owner, at, until, mark }))
         ))
     })
   }

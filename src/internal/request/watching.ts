@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { SessionEvent } from "../../SessionEvent.ts"
-import type { SessionStore } from "../../SessionStore.ts"
+import type { SessionStore, Watched } from "../../SessionStore.ts"
 import { Id } from "../token/secret.ts"
 import type { Environment } from "./environment.ts"
 import type { Listeners } from "./events.ts"
@@ -22,8 +22,8 @@ const batch = 1_000
 const leastEvery = Duration.seconds(1)
 
 interface Watcher {
-  /** The key that the session has by now. */
-  key: string
+  /** What the session is by now. */
+  session: Watched
   /** The latest moment at which it can still be alive. */
   readonly until: number
   readonly ended: Deferred.Deferred<void>
@@ -42,11 +42,11 @@ class Watchers {
     this.#every = Duration.max(settings.touchEvery, leastEvery)
   }
 
-  /** Waits until the session of a key has ended. */
-  until(key: string, until: number): Effect.Effect<void> {
+  /** Waits until the session has ended. */
+  until(session: Watched, until: number): Effect.Effect<void> {
     return Effect.acquireUseRelease(
       Effect.withFiber((fiber) => {
-        const watcher = { key, until, ended: Deferred.makeUnsafe<void>() }
+        const watcher = { session, until, ended: Deferred.makeUnsafe<void>() }
         this.#add(watcher)
         this.#begin(fiber.getRef(Clock.Clock))
         return Effect.succeed(watcher)
@@ -60,14 +60,14 @@ class Watchers {
   }
 
   #add(watcher: Watcher): void {
-    const handle = handleOf(watcher.key)
+    const handle = handleOf(watcher.session)
     const watchers = this.#byHandle.get(handle)
     if (watchers === undefined) this.#byHandle.set(handle, new Set([watcher]))
     else watchers.add(watcher)
   }
 
   #remove(watcher: Watcher): void {
-    const handle = handleOf(watcher.key)
+    const handle = handleOf(watcher.session)
     const watchers = this.#byHandle.get(handle)
     watchers?.delete(watcher)
     if (watchers?.size === 0) this.#byHandle.delete(handle)
@@ -85,9 +85,9 @@ class Watchers {
     this.#looking = Effect.runForkWith(Context.make(Clock.Clock, clock))(Effect.forever(look))
   }
 
-  readonly #hear = (event: SessionEvent, key: string | undefined): boolean => {
+  readonly #hear = (event: SessionEvent, now: Watched | undefined): boolean => {
     if (event._tag === "Destroyed") this.#end(event.handle)
-    if (event._tag === "Regenerated" && key !== undefined) this.#follow(event.previousHandle, key)
+    if (event._tag === "Regenerated" && now !== undefined) this.#follow(event.previousHandle, now)
     return true
   }
 
@@ -95,9 +95,9 @@ class Watchers {
     for (const { ended } of this.#taken(handle)) Deferred.doneUnsafe(ended, Exit.void)
   }
 
-  #follow(handle: string, key: string): void {
+  #follow(handle: string, session: Watched): void {
     for (const watcher of this.#taken(handle)) {
-      watcher.key = key
+      watcher.session = session
       this.#add(watcher)
     }
   }
@@ -114,32 +114,32 @@ class Watchers {
       const now = yield* Clock.currentTimeMillis
       const all = [...this.#byHandle.values()].flatMap((watchers) => [...watchers])
       for (const { ended, until } of all) if (now >= until) Deferred.doneUnsafe(ended, Exit.void)
-      const keys = [...new Set(all.map(({ key }) => key))]
+      const sessions = [...new Map(all.map(({ session }) => [session.key, session])).values()]
       const { look } = this.#store
       if (look === undefined) return
-      for (let at = 0; at < keys.length; at += batch) {
-        const some = keys.slice(at, at + batch)
+      for (let at = 0; at < sessions.length; at += batch) {
+        const some = sessions.slice(at, at + batch)
         const current = yield* look(some)
-        for (const key of some) this.#seen(key, current.get(key))
+        for (const session of some) this.#seen(session, current.get(session.key))
       }
     })
   }
 
-  #seen(key: string, current: string | undefined): void {
-    if (current === undefined) this.#end(handleOf(key))
-    else if (current !== key) this.#follow(handleOf(key), current)
+  #seen(session: Watched, key: string | undefined): void {
+    if (key === undefined) this.#end(handleOf(session))
+    else if (key !== session.key) this.#follow(handleOf(session), { ...session, key })
   }
 }
 
-const handleOf = (key: string): string => Id.ofKey(key).handle
+const handleOf = ({ key }: Watched): string => Id.ofKey(key).handle
 
-/** Waits until the session of a key has ended, which is at `until` at the latest. */
-export const untilEnded = (environment: Environment, key: string, until: number): Effect.Effect<void> => {
+/** Waits until the session has ended, which is at `until` at the latest. */
+export const untilEnded = (environment: Environment, session: Watched, until: number): Effect.Effect<void> => {
   const { listeners, store } = environment
   if (store === undefined) return Effect.void
   let watchers = known.get(listeners)
   if (watchers === undefined) known.set(listeners, watchers = new Watchers({ ...environment, store }))
-  return watchers.until(key, until)
+  return watchers.until(session, until)
 }
 
 const known = new WeakMap<Listeners, Watchers>()

@@ -90,7 +90,7 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
     regenerate: (id, newId, record, before, overwritten) =>
       refused(record.fields, before) ?? regenerate(store.regenerate(id, newId, record, before, overwritten)),
     destroy: (id, record) => onlyStoreError(destroy(store.destroy(id, record))),
-    look: look && ((keys) => onlyStoreError(load(look(keys))))
+    look: look && ((sessions) => onlyStoreError(load(look(sessions))))
   }
 }
 

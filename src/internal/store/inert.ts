@@ -2,20 +2,22 @@
  * Where sessions are switched off (`enabled: false`), nothing asks the store, so none is connected.
  */
 import * as Effect from "effect/Effect"
-import type { WithOwners } from "../../SessionStore.ts"
+import type { WithIndex } from "../../SessionStore.ts"
 import { gone, unchanged } from "./answers.ts"
 
-export const make = (driver: string): WithOwners => ({
+export const make = (driver: string): WithIndex => ({
   "~effect-session/SessionStore": "~effect-session/SessionStore",
   driver,
   stateless: false,
   owners: {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
-    add: () => Effect.succeed([]),
+    "~effect-session/SessionIndex": "~effect-session/SessionIndex",
+    add: () => Effect.succeed({ ended: [] }),
     remove: () => Effect.void,
+    end: () => Effect.succeed([]),
     list: () => Effect.succeed({ sessions: [], next: undefined }),
     find: () => Effect.undefined,
-    end: () => Effect.succeed([])
+    endOne: () => Effect.succeed([])
   },
   load: () => Effect.succeed({ _tag: "NotFound", reason: "unknown" }),
   create: () => Effect.succeed(unchanged),

@@ -9,7 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Settings } from "../../SessionConfig.ts"
 import { type OwnerOperation, SessionLimitError, type SessionStoreError } from "../../SessionError.ts"
-import type { Owned, SessionOwners } from "../../SessionOwners.ts"
+import type { Added, Owned, SessionIndex, SessionOwners } from "../../SessionOwners.ts"
 import type { Backend, OwnerEntry, OwnerIndex, SupersededRecord } from "../../SessionStore.ts"
 import type { Expiry } from "../record/expiry.ts"
 import * as Meta from "../record/meta.ts"
@@ -42,7 +42,7 @@ export const make = (
   { owner: { limit, policy } }: Settings,
   expiry: Expiry,
   asked: Asked
-): SessionOwners => {
+): SessionOwners & SessionIndex => {
   const indexing = asked("index")
   const listing = asked("list")
   const ending = asked("end")
@@ -202,22 +202,21 @@ export const make = (
       key !== entry.key && key !== replaces && is !== "late"
     )
     const excess = others.length + 1 - limit
-    if (excess <= 0) return []
+    if (excess <= 0) return added
     if (policy === "refuse") return yield* new SessionLimitError({ limit })
     // Of logins at the same time, the later one ends the earlier one, and not both each other.
     const mayGo = others.filter((other) => other.is === "there" || isEarlier(other.entry, entry))
     const unused = mayGo.toSorted((one, other) => lastUse(one) - lastUse(other)).slice(0, excess)
     yield* ending(bury(owner, unused.map(({ entry }) => entry)))
-    return unused.filter(({ is }) => is === "there").map(({ entry }) => entry.key)
+    return { ended: unused.filter(({ is }) => is === "there").map(({ entry }) => entry.key) }
   })
-
-  const none = Effect.succeed<ReadonlyArray<string>>([])
 
   const remove: SessionOwners["remove"] = (owner, entry) =>
     indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry])))
 
   return {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
+    "~effect-session/SessionIndex": "~effect-session/SessionIndex",
     add: (owner, entry, login) =>
       Effect.flatMap(
         indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, login && asLimit))),
@@ -225,7 +224,7 @@ export const make = (
           isOver && login
             // A login that came to nothing takes no place of the next one.
             ? Effect.onError(makeRoom(owner, entry, login.replaces), () => Effect.ignore(remove(owner, entry)))
-            : none
+            : Effect.succeed(added)
       ),
     remove,
     list: (owner, { after, fields, limit }) =>
@@ -244,10 +243,12 @@ export const make = (
       const record = yield* listing(backend.load(key))
       return record === undefined || "successor" in record ? undefined : { key, record }
     }),
-    end: (owner, { except = noKeys, handle } = {}) =>
-      handle === undefined ? endAll(owner, except) : endOne(owner, handle)
+    end: (owner, except) => endAll(owner, except?.keys ?? noKeys),
+    endOne
   }
 }
+
+const added: Added = { ended: [] }
 
 /**
  * An entry of the index, and what it stands for: a session of the owner; one that a request is probably about to write; one

@@ -14,6 +14,7 @@ import type {
   Operations,
   SupersededRecord,
   Taken,
+  Watched,
   Written
 } from "../../SessionStore.ts"
 import * as Afresh from "../concurrency/afresh.ts"
@@ -230,11 +231,11 @@ const operations = (
 
   const peek = Peek.of(backend)
 
-  const look = (keys: ReadonlyArray<string>) =>
+  const look = (sessions: ReadonlyArray<Watched>) =>
     Effect.map(
-      Effect.zip(peek(keys, Meta.all), Clock.currentTimeMillis),
+      Effect.zip(peek(sessions.map(({ key }) => key), Meta.all), Clock.currentTimeMillis),
       ([stored, now]) =>
-        new Map(keys.flatMap((key) => {
+        new Map(sessions.flatMap(({ key }) => {
           const current = keyNow(key, stored.get(key), now)
           return current === undefined ? [] : [[key, current] as const]
         }))

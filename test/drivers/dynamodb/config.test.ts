@@ -524,7 +524,7 @@ describe("the policies in the documentation", () => {
       const policy = JSON.parse(/```json\n(.*?)```/s.exec(documentation)![1]!)
       server.allows(policy.Statement[0].Action.map((action: string) => action.replace("dynamodb:", "")))
       const store = yield* withOptions(server.options)
-      const owners = store.owners!
+      const owners = store.owners as SessionStore.WithIndex["owners"]
       const session = yield* createSession(store)
       yield* session.touch({})
       yield* session.commit(Change.set(Change.none, "name", "\"Ada\""))

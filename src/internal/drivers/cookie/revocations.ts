@@ -2,12 +2,17 @@
  * Which sessions were destroyed or regenerated, for the store whose records are out in cookies: a cookie can't be taken
  * back, so its id is remembered until the cookie would have expired anyway.
  */
+import { isArrayNonEmpty } from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Persistence from "effect/persistence/Persistence"
 import * as Schedule from "effect/Schedule"
-import { endOfTime } from "../../record/record.ts"
+import type { Watched } from "../../../SessionStore.ts"
+import * as Meta from "../../record/meta.ts"
+import * as Owner from "../../record/owner.ts"
+import { endOfTime, type Fields } from "../../record/record.ts"
+import * as Owners from "./owners.ts"
 
 export interface Revocation {
   /** Until then the session counts as regenerated a moment ago. */
@@ -19,6 +24,12 @@ export interface Revocation {
 /** Keys are hashes of ids, moments are milliseconds since the epoch. */
 export interface Revocations {
   readonly find: (key: string) => Effect.Effect<Revocation | undefined, unknown>
+  /** That of a session with these fields, which also ends when all sessions of its owner do. */
+  readonly findFor: (key: string, fields: Fields) => Effect.Effect<Revocation | undefined, unknown>
+  /** Those of several sessions. */
+  readonly findAll: (
+    sessions: ReadonlyArray<Watched>
+  ) => Effect.Effect<ReadonlyArray<Revocation | undefined>, unknown>
   readonly add: (key: string, revocation: Revocation, until: number) => Effect.Effect<void, unknown>
 }
 
@@ -40,11 +51,14 @@ export const inMemory = Effect.fnUntraced(function*(capacity: number) {
     }
   })
   yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced("1 minute")))
+  const find: Revocations["find"] = (key) => {
+    const entry = entries.get(key)
+    return entry === undefined ? notRevoked : Effect.succeed(entry)
+  }
   const revocations: Revocations = {
-    find: (key) => {
-      const entry = entries.get(key)
-      return entry === undefined ? notRevoked : Effect.succeed(entry)
-    },
+    find,
+    findFor: find,
+    findAll: (sessions) => Effect.sync(() => sessions.map(({ key }) => entries.get(key))),
     add: (key, revocation, until) =>
       Effect.suspend(() => {
         if (entries.size >= capacity && !entries.has(key)) {
@@ -63,9 +77,37 @@ const notRevoked = Effect.succeed(undefined)
 /** In a store that several processes share. */
 export const shared = (store: Persistence.BackingPersistenceStore): Revocations => ({
   find: (key) => store.get(key) as Effect.Effect<Revocation | undefined, unknown>,
+  findFor: (key, fields) => {
+    const text = fields.get(Meta.owner)
+    return text === undefined
+      ? store.get(key) as Effect.Effect<Revocation | undefined, unknown>
+      : Effect.map(findMany(store, [{ key, owner: text }]), ([found]) => found)
+  },
+  findAll: (sessions) => findMany(store, sessions),
   add: (key, revocation, until) =>
     Effect.flatMap(
       Clock.currentTimeMillis,
       (now) => store.set(key, revocation, until === endOfTime ? undefined : Duration.millis(Math.max(1, until - now)))
     )
 })
+
+/** With one question. */
+const findMany = (store: Persistence.BackingPersistenceStore, sessions: ReadonlyArray<Watched>) => {
+  const asked = sessions.map(({ key, owner: text }) => {
+    const owner = text === undefined ? undefined : Owner.decode(text)
+    return { mark: owner?.mark, keys: owner === undefined ? [key] : [key, ...Owners.keysOf(owner.id)] }
+  })
+  const keys = asked.flatMap(({ keys }) => keys)
+  return isArrayNonEmpty(keys)
+    ? Effect.map(store.getMany(keys), (found) => {
+      let at = 0
+      return asked.map(({ keys: { length }, mark }) => {
+        const [revocation, all, others] = found.slice(at, at += length) as [Revocation?, Owners.Ending?, Owners.Ending?]
+        return revocation ?? (Owners.isEnded(mark, { all, others }) ? withItsOwner : undefined)
+      })
+    })
+    : Effect.succeed([])
+}
+
+/** There is nothing that takes the place of a session that was ended with all of its owner. */
+const withItsOwner: Revocation = { supersededUntil: 0 }

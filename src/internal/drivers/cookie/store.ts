@@ -6,7 +6,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Settings } from "../../../SessionConfig.ts"
 import { SessionTooLargeError } from "../../../SessionError.ts"
-import type { Gone, Loaded, Operations, Written } from "../../../SessionStore.ts"
+import type { SessionOwners } from "../../../SessionOwners.ts"
+import type { Gone, Loaded, Operations, Watched, Written } from "../../../SessionStore.ts"
 import * as Expiry from "../../record/expiry.ts"
 import { linesOf } from "../../record/lazyFields.ts"
 import * as Record from "../../record/record.ts"
@@ -15,9 +16,10 @@ import * as Capacity from "../../token/capacity.ts"
 import * as KeyRing from "../../token/keyRing.ts"
 import * as Seal from "../../token/seal.ts"
 import { Id, Token } from "../../token/secret.ts"
+import { clockSkew } from "./clocks.ts"
 import type { Revocation, Revocations } from "./revocations.ts"
 
-export const make = (settings: Settings, revocations: Revocations): Operations => {
+export const make = (settings: Settings, revocations: Revocations, owners?: SessionOwners): Operations => {
   const expiry = Expiry.make(settings)
   const capacity = Capacity.ofToken(settings.cookie)
   const limit = settings.cookie.chunks * Capacity.ofCookie
@@ -52,15 +54,19 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
     }
   }
 
-  const unlessRevoked = <A>(id: Id, then: () => Effect.Effect<A, unknown>): Effect.Effect<A | Gone, unknown> =>
+  const unlessRevoked = <A>(
+    { key }: Id,
+    fields: Record.Fields,
+    then: () => Effect.Effect<A, unknown>
+  ): Effect.Effect<A | Gone, unknown> =>
     Effect.suspend(() =>
       Effect.flatMapEager(
-        revocations.find(id.key),
+        revocations.findFor(key, fields),
         (revocation): Effect.Effect<A | Gone, unknown> => revocation === undefined ? then() : Effect.succeed(gone)
       )
     )
 
-  const update = (id: Id, record: Record.SessionRecord) => unlessRevoked(id, () => seal(id, record))
+  const update = (id: Id, record: Record.SessionRecord) => unlessRevoked(id, record.fields, () => seal(id, record))
 
   // As long as any cookie of the session can be accepted, also by a server whose clock is behind.
   const remember = (key: string, record: Record.SessionRecord, revocation: Revocation) =>
@@ -93,7 +99,7 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
       if (session === undefined) return Effect.succeed(isSealed(token) ? notOurs.tampered : notOurs.malformed)
       const { id, record } = session
       if (expiry.isExpired(record, now)) return Effect.succeed(expired(id, record))
-      return Effect.mapEager(revocations.find(id.key), (revocation): Loaded => {
+      return Effect.mapEager(revocations.findFor(id.key, record.fields), (revocation): Loaded => {
         if (revocation === undefined) return toLoaded(session)
         return now < revocation.supersededUntil ? superseded(id) : unknown(id)
       })
@@ -107,26 +113,26 @@ export const make = (settings: Settings, revocations: Revocations): Operations =
   })
 
   /** Whether a session has expired, only its cookie knows. */
-  const look = Effect.fnUntraced(function*(keys: ReadonlyArray<string>) {
+  const look = Effect.fnUntraced(function*(sessions: ReadonlyArray<Watched>) {
+    const found = yield* revocations.findAll(sessions)
     const now = yield* Clock.currentTimeMillis
-    const current = new Map<string, string>()
-    for (const key of keys) {
-      const revocation = yield* revocations.find(key)
+    return new Map(sessions.flatMap(({ key }, at) => {
+      const revocation = found[at]
       const next = revocation === undefined ? key : now < revocation.supersededUntil ? revocation.successor : undefined
-      if (next !== undefined) current.set(key, next)
-    }
-    return current
+      return next === undefined ? [] : [[key, next] as const]
+    }))
   })
 
   return {
     driver: "cookie",
     stateless: true,
+    owners,
     load,
     create: (id, record) => Effect.suspend(() => seal(id, record)),
     update: (id, _, record) => update(id, record),
     touch: update,
-    regenerate: (id, newId, record) =>
-      unlessRevoked(id, () => Effect.tap(seal(newId, record), () => supersede(id, newId, record))),
+    regenerate: (id, newId, record, before) =>
+      unlessRevoked(id, before, () => Effect.tap(seal(newId, record), () => supersede(id, newId, record))),
     destroy: (id, record) => Effect.suspend(() => destroy(id.key, record)),
     look
   }
@@ -138,5 +144,3 @@ interface Session {
   readonly record: Record.SessionRecord
   readonly outdated: boolean
 }
-
-const clockSkew = 5 * 60_000
