@@ -75,9 +75,8 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
     const refusal = store.stateless ? undefined : SizeLimit.refusal(store.driver, sizeLimit, fields, before)
     return refusal && Effect.fail(refusal)
   }
-  // Nor is a session refused what it needs to live on: its owner's index has to know it.
-  const refusedIfPut = ({ set }: Change, record: SessionRecord) =>
-    set.size === 0 || set.size === 1 && set.has(Meta.owner) ? undefined : refused(record.fields)
+  const refusedIfPut = (change: Change, record: SessionRecord) =>
+    putsNothing(change) ? undefined : refused(record.fields)
   return {
     "~effect-session/SessionStore": "~effect-session/SessionStore",
     driver: store.driver,
@@ -94,6 +93,9 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
     look: look && ((sessions) => onlyStoreError(load(look(sessions))))
   }
 }
+
+/** That the index has a new entry of the session's makes it no larger. */
+const putsNothing = ({ set }: Change): boolean => set.size === 0 || set.size === 1 && set.has(Meta.owner)
 
 // Nothing is too large to be loaded or destroyed.
 const onlyStoreError = <A>(effect: Effect.Effect<A, SessionStoreError | SessionTooLargeError>) =>
