@@ -517,7 +517,7 @@ const ending = Effect.fnUntraced(function*(
   return ended.length
 })
 
-/** Who ends sessions of an owner, by their keys: the owner, if this is a request of one of them. */
+/** By whom sessions of an owner are ended, by their keys: by the owner, if this is a request of one of them. */
 const whoEnds = Effect.fnUntraced(function*(
   owner: string,
   listeners: Events.Listeners

@@ -68,7 +68,7 @@ const PasswordForm = Schema.Struct({
 const LoginForm = Schema.Struct({
   ...PasswordForm.fields,
   keep: Schema.optionalKey(Schema.Literal("yes")),
-  // Where the customer was going. Any other place is none of ours.
+  // Where the customer was going. Any other place is not in this shop.
   to: Schema.optionalKey(Schema.Literals(["", "/security"]))
 })
 
@@ -129,7 +129,7 @@ const password = Effect.gen(function*() {
   return Option.isSome(yield* Customer) ? yield* page(Pages.password) : seeOther("/login")
 })
 
-/** Whoever has not entered the password lately is asked for it, and comes back to the list. */
+/** Asks for the password if the customer has not entered it lately, and then comes back to the list. */
 const askFirst = {
   NotLoggedIn: () =>
     Effect.gen(function*() {

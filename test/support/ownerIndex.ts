@@ -311,7 +311,7 @@ export const suite = (title: string, { backend, isForSeveral }: Options): void =
     describe("burying", () => {
       const mark = () => ({ supersededUntil: Date.now() + hour, successor: "" })
 
-      it.live("a session: it is gone for whoever has it in hand", () =>
+      it.live("a session: it is gone for every request that has it in hand", () =>
         Effect.gen(function*() {
           const [one, other] = yield* two
           const { key } = yield* created(one!, { a: "1", "~owner": `"me"` })

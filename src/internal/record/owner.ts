@@ -29,7 +29,7 @@ export const keptUntil = (end: number): number => Math.min(end + grace, endOfTim
 
 export const encode = ({ at, id, mark, until }: Owner): string => JSON.stringify({ id, at, until, mark })
 
-/** The owner of a session with these fields; what somebody has damaged is none. */
+/** The owner of a session with these fields; a damaged field is no owner. */
 export const of = (fields: Pick<Fields, "get">): Owner | undefined => {
   const text = fields.get(Meta.owner)
   return text === undefined ? undefined : decode(text)

@@ -1,7 +1,7 @@
 /**
  * The sessions of each owner, from the index that a back end keeps.
  *
- * A session is in the index before it is written, so whoever ends all sessions of an owner finds also those that are about to be.
+ * A session is in the index before it is written, so ending all sessions of an owner finds also those that are about to be.
  * They can't come any more: what is ended leaves a mark under its key, whether it was there or not. And what is in the index
  * without being a session, as a request has failed in between, goes when somebody looks.
  */

@@ -229,7 +229,7 @@ describe("an entry", () => {
       }])
     }))
 
-  it.effect("that somebody has damaged is none, and the others are listed", () =>
+  it.effect("that is damaged is ignored, and the others are listed", () =>
     Effect.gen(function*() {
       const { backend: { owners }, server } = yield* start
       const entries = entriesOf(1)

@@ -146,7 +146,7 @@ const toSort = ({ at, key }: OwnerEntry): Value => ({ S: `${String(at).padStart(
 
 const digits = String(endOfTime).length
 
-/** Nothing, if it is none. */
+/** `undefined` if it is not one. */
 export const toEntry = (item: Item): OwnerEntry | undefined => {
   const [, at, key] = /^(\d{16})\.(.+)$/.exec(item["sort"]?.S ?? "") ?? []
   const until = Number(item["expiresAt"]?.N)
