@@ -136,7 +136,7 @@ const password = Effect.gen(function*() {
   return Option.isSome(yield* Customer) ? yield* pageOnTheWay(Pages.password) : seeOther("/login")
 })
 
-/** Whoever has not entered the password lately is asked for it, and comes back to where it was needed. */
+/** Asks for the password if the customer has not entered it lately, and then comes back to where it was needed. */
 const confirmed = Account.confirmedCustomer.pipe(
   Effect.catchTags({
     SessionUnauthenticatedError: () =>

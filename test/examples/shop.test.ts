@@ -505,7 +505,7 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
     assert.deepStrictEqual(await customer(other), ["Niklaus"])
   })
 
-  it("keeps a customer logged in who wants that, and others until they close the browser", async () => {
+  it("keeps a customer logged in if asked to, and otherwise until the browser is closed", async () => {
     const days = 86_400_000
     const end = async () => Date.parse((await session(page))["Expires"]!) - Date.now()
 
