@@ -33,7 +33,7 @@ export const toLogin = (login: string, request: HttpServerRequest): string => {
 
 const isRepeatable = ({ method }: HttpServerRequest) => method === "GET" || method === "HEAD"
 
-// A `url` has lost what routers take off it; outside of Node.js, the original one is complete.
+// A `url` has lost what routers take off it. The original one has a host, where there is any: that of the client's choice.
 const withoutHost = (url: string) => url.startsWith("/") ? url : inside(URL.parse(url))
 
 /** The page that the request came from. Behind a proxy nobody knows the scheme, so the host has to do. */
