@@ -110,6 +110,7 @@ const parts = [
       "SessionError"
     ]
   ],
+  ["SessionGuard", ["internal/http", "SessionMiddleware", "SessionError"]],
   [
     "SessionOwnersTest",
     ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
@@ -129,7 +130,7 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "Csrf"]],
+  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "SessionGuard", "Csrf"]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]

@@ -10,8 +10,8 @@
  * answer was lost, is carried out once.
  *
  * Which sessions an owner has is in an index: an item for each of them in the partition of the owner, whose `id` is the
- * prefix, `owner:` and the hash of the owner's id. Its `sort` is made of its time and the session's key, so that they are
- * listed with the latest first. A global secondary index would lag behind the sessions, and ending all sessions of an owner
+ * prefix, `owner:` and the hash of the owner's id. Its `sort` is made of its time and the session's key, and a list
+ * reads it backwards, so that the latest comes first. A global secondary index would lag behind the sessions, and ending all sessions of an owner
  * would miss the login of a moment ago. Items of the table can be read consistently. These are the requests:
  *
  * | operation  | requests |

@@ -90,10 +90,12 @@ export const make: (options: Options) => Effect.Effect<
   if (!(yield* SessionConfig).enabled) return Inert.make("file")
   const path = yield* Path.Path
   const backend = FileBackend.make(yield* FileSystem.FileSystem, path, path.resolve(location), sync)
-  yield* Effect.mapError(backend.tryOut, (error) => {
+  const refused = (folder: string) => (error: PlatformError) => {
     const write = `${reasonOf(error)}. Write the path of a folder that exists and that this process may write to`
-    return new SessionConfigError({ mistakes: [Setting.mistake(["store", "location"], location, write)] })
-  })
+    return new SessionConfigError({ mistakes: [Setting.mistake(["store", "location"], folder, write)] })
+  }
+  yield* Effect.mapError(backend.tryOut, refused(location))
+  yield* Effect.mapError(backend.tryOutOwners, refused(path.join(location, "owners")))
   const sweep = Effect.flatMap(Clock.currentTimeMillis, backend.sweep).pipe(
     Effect.catch((error) =>
       Effect.annotateLogs(Effect.logWarning("Expired sessions could not be removed"), { reason: error.message })

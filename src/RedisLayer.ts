@@ -15,12 +15,12 @@
  * | regenerate | `EVALSHA` on both keys: moves the hash to the new one, and puts the mark of a superseded session in its place; if another request has changed the session meanwhile, the answer is the whole hash |
  * | destroy    | `EVALSHA`: removes the hash; another one for the session that followed, if it is the mark of a superseded one |
  * | login of an owner | `EVALSHA` before the session is written: adds it to the sorted set of its owner |
- * | list of an owner  | `ZRANGEBYSCORE`, and for each session in it an `HMGET` of nothing but what the list shows, all sent together |
+ * | list of an owner  | `ZREVRANGEBYSCORE`, and for each session in it an `HMGET` of nothing but what the list shows, all sent together |
  * | end of an owner's sessions | `EVALSHA` for each: puts a mark in its place, also if it is not there yet; and one `ZREM` |
  * | start      | `HGETALL`, `EVAL` and `EVALSHA` on keys that are never there, to see whether Redis allows all of this |
  *
  * The sessions of an owner are a sorted set under the prefix, `owner:` and the hash of the owner's id: a member for each, of
- * some 80 bytes, and 180 if there are more than 128. It expires a minute after the last of its sessions. What is over
+ * some 80 bytes, and 180 if there are more than 128. It expires an hour after the last of its sessions, as the clocks of your servers may differ. What is over
  * goes when others are added, ten of them at most each time. An owner's key and those of the sessions may be on different
  * nodes of a Cluster, as no script has both.
  *
@@ -39,7 +39,7 @@
  * their own:
  *
  * ```text
- * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +zrangebyscore +exists +hset +pexpire +pttl +hget
+ * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +zrevrangebyscore +exists +hset +pexpire +pttl +hget
  *   +hmget +hkeys +hexists +hdel +type +zadd +zcard +zrange +zrem +del +unlink +rename +info +ping +select +wait
  *   +cluster|slots +cluster|info
  * ```
@@ -58,6 +58,10 @@
  * new one may be gone, and one that was ended, or whose id a login had replaced, may be back. `appendfsync always` keeps what a
  * restart would lose, `appendfsync everysec` all but a second of it. `min-replicas-to-write 1` with a `min-replicas-max-lag` of
  * some seconds has a master refuse changes (503) when its replicas lag more than that.
+ *
+ * Give Redis the `maxmemory-policy` `noeviction`. With any other one, a Redis that is full throws sessions out: their users are
+ * logged out. And it may throw out the set of an owner whose sessions stay, as a set is read and written less often: they are in
+ * no list then, and `Sessions.destroyAll` does not end them, until they have been in use for as long as `age`.
  *
  * With `waitForReplicas`, what must not come back waits: a logout, a regeneration or the end of an owner's session succeeds
  * only when as many replicas have confirmed it (`WAIT`), and is a `SessionStoreError`, and a 503, if they have not done so
@@ -412,6 +416,8 @@ export const layerRedis = (
  * `maxRetriesPerRequest: 0`, `enableOfflineQueue: false` and a `socketTimeout`; a Cluster also needs a
  * `clusterNodeRetryStrategy`. {@link layer} does so.
  *
+ * A Cluster of ioredis has to read from the masters, as it does by default: with another `scaleReads`, it is refused.
+ *
  * Where one address leads to the master, as with hosted services, a master that becomes a replica may keep its connections,
  * and refuses all changes (`READONLY`). The store then has the client connect again, and logs a warning: ioredis by
  * `disconnect(true)`, node-redis by a `QUIT`, after which it goes by its `reconnectStrategy`. A client that never connects
@@ -438,6 +444,7 @@ export const layerClient = (
   SessionStore.layer(
     Effect.gen(function*() {
       const { timeLimit } = yield* SessionConfig
+      if (Replica.readsFromReplicas(client)) return yield* new SessionConfigError({ mistakes: [readsFromReplicas] })
       const onReadOnly = yield* Replica.make(Replica.wayToConnectAgain(client))
       const limited = yield* RedisClient.make(client, timeLimit, onReadOnly)
       const scope = yield* Effect.scope
@@ -457,6 +464,13 @@ export const layerClient = (
       ))
     })
   )
+
+const readsFromReplicas: ConfigMistake = {
+  setting: "RedisLayer.layerClient",
+  found: "a client",
+  write: "It reads from replicas (scaleReads), which may not know yet what a login or a logout has just written: " +
+    "take one for the sessions that has scaleReads: \"master\""
+}
 
 const makeWith = Effect.fnUntraced(function*(
   client: RedisBackend.Client,

@@ -681,7 +681,8 @@ export const destroy: Effect.Effect<
 
 /**
  * Says whose session it is, such as at a login: by the user's id, a text of 1 to 1,024 bytes. The session gets a new id, as
- * with {@link regenerate}, if this request has not given it one yet, and is the owner's until it ends.
+ * with {@link regenerate}, and is the owner's until it ends. If it was another owner's, what is in it stays, but that owner's
+ * authentication does not count for this one.
  *
  * **Details**
  *
@@ -1171,8 +1172,8 @@ export type Methods<Method extends string = string> = readonly [Method, ...Reado
  *
  * **Details**
  *
- * `regenerate` and `clear` keep it, `destroy` ends it. A method that is no name of 1 to 64 characters is a
- * `SessionValueError`.
+ * `regenerate` and `clear` keep it, `destroy` ends it, and so does {@link setOwner} where it names another owner. A method that
+ * is no name of 1 to 64 characters is a `SessionValueError`.
  *
  * Where somebody who is logged in authenticates again, do all that a login does: {@link regenerate} (OWASP ASVS 5.0, V7.2.4
  * asks for it there too), and say whose session it is. After two clicks on the button, the second one has only what it puts

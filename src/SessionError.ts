@@ -16,6 +16,9 @@ import * as Schema from "effect/Schema"
 
 const unavailable = Effect.succeed(HttpServerResponse.text("Service Unavailable", { status: 503 }))
 const conflict = Effect.succeed(HttpServerResponse.text("Conflict", { status: 409 }))
+const unauthenticated = Effect.succeed(
+  HttpServerResponse.text("Unauthorized", { status: 401, headers: { "www-authenticate": "Session" } })
+)
 const internal = Effect.succeed(HttpServerResponse.text("Internal Server Error", { status: 500 }))
 
 /**
@@ -255,6 +258,26 @@ export class SessionLimitError extends Schema.TaggedError<SessionLimitError>()("
 }
 
 /**
+ * `SessionGuard.required`: nobody is logged in. Status 401. It says nothing else, so an `HttpApi` can declare it as it is.
+ *
+ * The error's own answer has a `WWW-Authenticate` header, as RFC 9110 asks of each 401, with the scheme `Session`, which no
+ * browser has a dialog for.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionUnauthenticatedError
+  extends Schema.TaggedError<SessionUnauthenticatedError>()("SessionUnauthenticatedError", {}, { httpApiStatus: 401 })
+{
+  override get message(): string {
+    return "Nobody is logged in in this session"
+  }
+  [HttpServerRespondable.symbol]() {
+    return unauthenticated
+  }
+}
+
+/**
  * `Session.requireRecent`: the user must authenticate again, or with another method. Status 401.
  *
  * **Details**
@@ -363,6 +386,7 @@ export type SessionError =
   | ChangeError
   | CommitError
   | SessionLifetimeError
+  | SessionUnauthenticatedError
   | SessionNotRecentError
   | SessionOwnerError
   | SessionLimitError

@@ -501,7 +501,10 @@ export interface OwnerIndex {
    */
   readonly add: (owner: string, entry: OwnerEntry, limit: number | undefined) => Effect.Effect<boolean, unknown>
 
-  /** The first so many entries, or those that follow an entry, the latest (`at`) first; of the same time, by their keys. */
+  /**
+   * The last so many entries, or those before an entry that need not be there any more, in the order of `at` and then of `key`,
+   * beginning with the last: as an index of both is read backwards. Keys are in the order of their bytes.
+   */
   readonly list: (
     owner: string,
     limit: number,

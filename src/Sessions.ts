@@ -32,6 +32,7 @@ import * as Owner from "./internal/record/owner.ts"
 import { endOfTime } from "./internal/record/record.ts"
 import * as Environment from "./internal/request/environment.ts"
 import * as Events from "./internal/request/events.ts"
+import * as Indexing from "./internal/request/indexing.ts"
 import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
 import * as Watching from "./internal/request/watching.ts"
@@ -268,7 +269,7 @@ export const openScoped = <P extends Presented | ByHandle>(
   presented: P,
   options?: Options
 ): Effect.Effect<Session.Session, SessionStoreError, Needs<P> | Scope.Scope> =>
-  Effect.acquireRelease(open(presented, options), (session) => close(requestSessionOf(session)), {
+  Effect.acquireRelease(open(presented, options), (session) => giveUp(requestSessionOf(session)), {
     interruptible: true
   })
 
@@ -516,7 +517,7 @@ const ending = Effect.fnUntraced(function*(
   return ended.length
 })
 
-/** Who ends sessions of an owner, by their keys: the owner, if this is a request of one of them. */
+/** By whom sessions of an owner are ended, by their keys: by the owner, if this is a request of one of them. */
 const whoEnds = Effect.fnUntraced(function*(
   owner: string,
   listeners: Events.Listeners
@@ -717,13 +718,22 @@ const isHandle = (handle: string): boolean => /^[A-Za-z0-9_-]{16}$/.test(handle)
 const requestSessionOf = (session: Session.Session): RequestSession => session as unknown as RequestSession
 
 /** Runs the effect, and writes what it has changed. What comes later would miss that, and is refused. */
-const runIn = Effect.fnUntraced(function*<A, E, R>(session: RequestSession, effect: Effect.Effect<A, E, R>) {
-  const value = yield* Effect.ensuring(Effect.provideService(effect, Session.Session, session), close(session))
-  if ((yield* Effect.clockWith((clock) => session.commit(clock))) === "Dropped") return yield* new SessionGoneError({})
-  return { ...(yield* committed(session)), value }
-})
+const runIn = Effect.fnUntraced(
+  function*<A, E, R>(session: RequestSession, effect: Effect.Effect<A, E, R>) {
+    const value = yield* Effect.ensuring(Effect.provideService(effect, Session.Session, session), close(session))
+    if ((yield* Effect.clockWith((clock) => session.commit(clock))) === "Dropped") {
+      return yield* new SessionGoneError({})
+    }
+    return { ...(yield* committed(session)), value }
+  },
+  (ran, session) => Effect.ensuring(ran, Effect.suspend(() => Indexing.withdraw(session)))
+)
 
 const close = (session: RequestSession): Effect.Effect<void> => Effect.sync(() => void (session.phase = "closed"))
+
+/** Nothing of it is written any more. */
+const giveUp = (session: RequestSession): Effect.Effect<void> =>
+  Effect.andThen(close(session), Effect.suspend(() => Indexing.withdraw(session)))
 
 const committing = (
   session: Session.Session,

@@ -87,7 +87,7 @@ import { SqlError } from "effect/sql/SqlError"
 import * as TimeLimit from "./internal/concurrency/timeLimit.ts"
 import * as Setting from "./internal/config/settings.ts"
 import * as SqlBackend from "./internal/drivers/sql/backend.ts"
-import { type Dialect, ownersOf } from "./internal/drivers/sql/dialect.ts"
+import { type Dialect, ownersOf, withoutSchema } from "./internal/drivers/sql/dialect.ts"
 import { mysql } from "./internal/drivers/sql/mysql.ts"
 import { postgresql } from "./internal/drivers/sql/postgresql.ts"
 import { sqlite } from "./internal/drivers/sql/sqlite.ts"
@@ -101,8 +101,8 @@ import * as SessionStore from "./SessionStore.ts"
 /**
  * The settings of the SQL store. All are optional.
  *
- * - `table`: the name of the table, default `"effect_sessions"`. Before a dot is the schema: `"auth.sessions"`. It is always
- *   quoted, and no name transformation of the client applies. The table of the owners is in the same schema, and has
+ * - `table`: the name of the table, default `"effect_sessions"`, of at most 49 bytes. Before a dot is the schema:
+ *   `"auth.sessions"`. It is always quoted, and no name transformation of the client applies. The table of the owners is in the same schema, and has
  *   `owners_of_` before that name.
  * - `sweepEvery`: how often expired sessions are deleted, default 10 minutes; `"never"` if something else does it. They are
  *   gone for everybody before that.
@@ -115,10 +115,16 @@ export interface Options {
   readonly sweepEvery?: DurationInput
 }
 
+// PostgreSQL cuts names off after 63 bytes: two tables with long names would share one table of owners, or one index of it.
+const longestName = 63 - "idx_owners_of_".length
+
+const isName = (table: string): boolean =>
+  /^[^\0]{1,128}$/.test(table) && Buffer.byteLength(withoutSchema(table)) <= longestName
+
 const tableField = {
   table: Setting.textOr(
-    /^[^\0]{1,128}$/,
-    "Write the name of a table, such as \"effect_sessions\" or, with a schema, \"auth.sessions\"",
+    { test: isName },
+    `Write the name of a table, such as "effect_sessions" or, with a schema, "auth.sessions", of ${longestName} bytes at most`,
     "effect_sessions"
   )
 }

@@ -2,8 +2,8 @@
  * Who is logged in, and on which devices. As in cart.ts, these are Effects that need a session, and here also a store that
  * knows whose sessions it has (SessionOwners).
  */
-import { DateTime, Effect, Option, Schema } from "effect"
-import { Session, Sessions } from "effect-session"
+import { Context, DateTime, Effect, Option, Schema } from "effect"
+import { Session, SessionGuard, Sessions } from "effect-session"
 import { Customer, Device } from "./keys.ts"
 
 // -----------------------------------------------------------------------------
@@ -37,16 +37,14 @@ export class NotLoggedIn extends Schema.TaggedError<NotLoggedIn>()("NotLoggedIn"
 
 const enteredLately = Session.requireRecent("10 minutes", { methods: ["password"] })
 
+/** Who is logged in. A handler that needs it compiles only behind a guard, so none can forget to look. */
+export class CurrentCustomer extends Context.Service<CurrentCustomer, string>()("CurrentCustomer") {}
+
 /**
- * The customer, for what nobody may do at a browser that somebody has left open: the password has to have been entered a
- * short time ago.
+ * The guard of what nobody may do at a browser that somebody has left open: the password has to have been entered a short
+ * time ago.
  */
-export const confirmedCustomer = Effect.gen(function*() {
-  const owner = yield* Session.owner
-  if (Option.isNone(owner)) return yield* new NotLoggedIn()
-  yield* enteredLately
-  return owner.value
-})
+export const confirmedCustomer = Effect.tap(SessionGuard.required(Session.owner), () => enteredLately)
 
 // -----------------------------------------------------------------------------
 // devices

@@ -107,7 +107,7 @@ const productCard = ({ csrf }: Visit) => (product: Product): Html =>
 // login
 // -----------------------------------------------------------------------------
 
-export const login = (visit: Visit): Html =>
+export const login = (visit: Visit, to: string): Html =>
   layout(
     visit,
     "Log in",
@@ -116,7 +116,7 @@ export const login = (visit: Visit): Html =>
       ${visit.csrf}
       <h1>Log in</h1>
       <p class="quiet">Any name will do, with any password of at least 8 characters.</p>
-      <input type="hidden" name="to" value="${flashed(visit.session, "to")}">
+      ${onTheWay(to, visit.session)}
       ${field({ name: "name", label: "Name", autocomplete: "username" }, visit.session)}
       ${passwordField(visit.session)}
       <label class="choice"><input type="checkbox" name="keep" value="yes" ${
@@ -127,7 +127,7 @@ export const login = (visit: Visit): Html =>
   )
 
 /** For a customer who is logged in. The name is for browsers that fill the password in. */
-export const password = (visit: Visit): Html => {
+export const password = (visit: Visit, to: string): Html => {
   const name = Option.match(visit.session.get(Customer), { onNone: () => "", onSome: ({ name }) => name })
   return layout(
     visit,
@@ -136,12 +136,17 @@ export const password = (visit: Visit): Html => {
       ${visit.csrf}
       <h1>Enter your password again</h1>
       <p class="quiet">${name}, it has been a while since you did. Only you may see your devices, and log them out.</p>
+      ${onTheWay(to, visit.session)}
       <input type="hidden" name="name" value="${name}" autocomplete="username">
       ${passwordField(visit.session)}
       <button>Continue</button>
     </form>`
   )
 }
+
+/** The hidden field that says where the customer was going: the address has it, or the form that was sent before. */
+const onTheWay = (to: string, session: Session.SessionView): Html =>
+  html`<input type="hidden" name="to" value="${to || flashed(session, "to")}">`
 
 const passwordField = (session: Session.SessionView): Html =>
   field({ name: "password", label: "Password", type: "password", autocomplete: "current-password" }, session)

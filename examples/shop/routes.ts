@@ -5,7 +5,15 @@
  * goes out. A handler neither loads nor saves anything.
  */
 import { DateTime, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
-import { Csrf, Session, SessionConfig, type SessionError, SessionMiddleware, Sessions } from "effect-session"
+import {
+  Csrf,
+  Session,
+  SessionConfig,
+  type SessionError,
+  SessionGuard,
+  SessionMiddleware,
+  Sessions
+} from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { fileURLToPath } from "node:url"
 import * as Account from "./account.ts"
@@ -58,6 +66,8 @@ const home = Effect.gen(function*() {
 })
 
 const PasswordForm = Schema.Struct({
+  // Where the customer was going, which anybody can have written into a link: see "wayBack".
+  to: Schema.optionalKey(Schema.String),
   name: Schema.Trim.check(
     Schema.isNonEmpty({ message: "Please write your name." }),
     Schema.isMaxLength(40, { message: "Please write at most 40 characters." })
@@ -67,15 +77,20 @@ const PasswordForm = Schema.Struct({
 
 const LoginForm = Schema.Struct({
   ...PasswordForm.fields,
-  keep: Schema.optionalKey(Schema.Literal("yes")),
-  // Where the customer was going. Any other place is none of ours.
-  to: Schema.optionalKey(Schema.Literals(["", "/security"]))
+  keep: Schema.optionalKey(Schema.Literal("yes"))
 })
 
 const thisDevice = Effect.map(
   HttpServerRequest.HttpServerRequest,
   ({ headers }) => deviceName(headers["user-agent"])
 )
+
+/** A page with a form that leads on to where the customer was going. */
+const pageOnTheWay = (render: (visit: Pages.Visit, to: string) => Html) =>
+  Effect.flatMap(
+    HttpServerRequest.ParsedSearchParams,
+    ({ to }) => page((visit) => render(visit, SessionGuard.wayBack(to, "")))
+  )
 
 /** Back to a form with what was wrong with it, and what was written into it; but never what is called a password. */
 const again = (path: string, errors: Record<string, string>) =>
@@ -104,7 +119,7 @@ const login = Effect.gen(function*() {
   yield* Account.logIn(name, yield* thisDevice)
   yield* Session.flash("message", `Welcome, ${name}.`)
   const { count } = yield* Cart.contents
-  return seeOther(to || (count > 0 ? "/cart" : "/"))
+  return seeOther(SessionGuard.wayBack(to, count > 0 ? "/cart" : "/"))
 }).pipe(Effect.catchTags(failedLogin("/login")))
 
 const logout = Effect.gen(function*() {
@@ -120,50 +135,55 @@ const logout = Effect.gen(function*() {
 
 /** The password again, of a customer who is logged in: to be done like any other login. */
 const confirm = Effect.gen(function*() {
-  const { name } = yield* HttpServerRequest.schemaBodyUrlParams(PasswordForm, { errors: "all" })
+  const { name, to } = yield* HttpServerRequest.schemaBodyUrlParams(PasswordForm, { errors: "all" })
   yield* Account.logIn(name, yield* thisDevice)
-  return seeOther("/security")
+  return seeOther(SessionGuard.wayBack(to, "/security"))
 }).pipe(Effect.catchTags(failedLogin("/password")))
 
 const password = Effect.gen(function*() {
-  return Option.isSome(yield* Customer) ? yield* page(Pages.password) : seeOther("/login")
+  return Option.isSome(yield* Customer) ? yield* pageOnTheWay(Pages.password) : seeOther("/login")
 })
 
-/** Whoever has not entered the password lately is asked for it, and comes back to the list. */
-const askFirst = {
-  NotLoggedIn: () =>
-    Effect.gen(function*() {
-      yield* Session.flash("message", (yield* hasEnded) ? Pages.sessionHasEnded : "Please log in to see your devices.")
-      yield* Session.flash("to", "/security")
-      return seeOther("/login")
-    }),
-  SessionNotRecentError: () => Effect.succeed(seeOther("/password"))
-}
+/** Asks for the password if the customer has not entered it lately, and then comes back to where it was needed. */
+const confirmed = Account.confirmedCustomer.pipe(
+  Effect.catchTags({
+    SessionUnauthenticatedError: () =>
+      Effect.gen(function*() {
+        yield* Session.flash(
+          "message",
+          (yield* hasEnded) ? Pages.sessionHasEnded : "Please log in to see your devices."
+        )
+        return yield* SessionGuard.redirect("/login")
+      }),
+    SessionNotRecentError: () => SessionGuard.redirect("/password")
+  })
+)
 
 const NextPage = Schema.Struct({ after: Schema.optional(Schema.String) })
 
 const security = Effect.gen(function*() {
   const { after } = yield* HttpServerRequest.schemaSearchParams(NextPage)
-  const devices = yield* Account.devices(yield* Account.confirmedCustomer, after)
+  const devices = yield* Account.devices(yield* Account.CurrentCustomer, after)
   const now = yield* DateTime.now
   return yield* page((visit) => Pages.security(visit, devices, now))
-}).pipe(Effect.catchTags(askFirst))
+})
 
 const DeviceForm = Schema.Struct({ handle: Schema.String })
 
 const logOutDevice = Effect.gen(function*() {
   const { handle } = yield* HttpServerRequest.schemaBodyUrlParams(DeviceForm)
-  const wasThere = yield* Sessions.destroyHandle(yield* Account.confirmedCustomer, handle)
+  const wasThere = yield* Sessions.destroyHandle(yield* Account.CurrentCustomer, handle)
   yield* Session.flash("message", wasThere ? "The device is logged out." : "The device was logged out already.")
   return seeOther("/security")
-}).pipe(Effect.catchTags(askFirst))
+})
 
 const logOutOthers = Effect.gen(function*() {
-  yield* Account.confirmedCustomer
+  // Asked for so that this does not compile outside of the guard either.
+  yield* Account.CurrentCustomer
   const count = yield* Sessions.destroyOthers
   yield* Session.flash("message", `${count === 1 ? "One other device is" : `${count} other devices are`} logged out.`)
   return seeOther("/security")
-}).pipe(Effect.catchTags(askFirst))
+})
 
 // -----------------------------------------------------------------------------
 // cart
@@ -241,11 +261,14 @@ const session = Effect.gen(function*() {
 // routes
 // -----------------------------------------------------------------------------
 
+/** Without it, what needs the current customer does not compile. */
+const ConfirmedOnly = SessionGuard.layer(Account.CurrentCustomer, confirmed)
+
 const ShownPages = Layer.mergeAll(
   HttpRouter.add("GET", "/", home),
-  HttpRouter.add("GET", "/login", page(Pages.login)),
+  HttpRouter.add("GET", "/login", pageOnTheWay(Pages.login)),
   HttpRouter.add("GET", "/password", password),
-  HttpRouter.add("GET", "/security", security),
+  HttpRouter.add("GET", "/security", security).pipe(Layer.provide(ConfirmedOnly)),
   HttpRouter.add("GET", "/cart", page(Pages.cart)),
   HttpRouter.add("GET", "/session", session)
 )
@@ -254,8 +277,10 @@ const PostedForms = Layer.mergeAll(
   HttpRouter.add("POST", "/login", login),
   HttpRouter.add("POST", "/logout", logout),
   HttpRouter.add("POST", "/password", confirm),
-  HttpRouter.add("POST", "/security/log-out", logOutDevice),
-  HttpRouter.add("POST", "/security/log-out-others", logOutOthers),
+  Layer.mergeAll(
+    HttpRouter.add("POST", "/security/log-out", logOutDevice),
+    HttpRouter.add("POST", "/security/log-out-others", logOutOthers)
+  ).pipe(Layer.provide(ConfirmedOnly)),
   HttpRouter.add("POST", "/cart/add", addToCart),
   HttpRouter.add("POST", "/cart/remove", removeFromCart),
   HttpRouter.add("POST", "/cart/quantity", changeQuantity),

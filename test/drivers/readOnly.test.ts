@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, type Scope } from "effect"
-import { DynamoLayer, KeyValueLayer, Session } from "effect-session"
+import { DynamoLayer, KeyValueLayer, Session, type SessionError } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { KeyValueStore } from "effect/persistence"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -168,6 +168,16 @@ const routes = Layer.mergeAll(
       Effect.map((text) => HttpServerResponse.text(text))
     )
   ),
+  HttpRouter.add(
+    "POST",
+    "/of-an-owner",
+    // Each of these stores has owners, which the type of a store in general does not say.
+    Effect.as(Session.setOwner("Ada"), HttpServerResponse.text("ok")) as Effect.Effect<
+      HttpServerResponse.HttpServerResponse,
+      SessionError.SessionError,
+      Session.Session
+    >
+  ),
   HttpRouter.add("POST", "/commit-by-hand", Effect.as(Session.commit, HttpServerResponse.text("ok")))
 )
 
@@ -215,6 +225,33 @@ describe.each(situations)("$what", ({ says, start }) => {
       })
       yield* TestClock.withLive(eventually(extended))
       assert.strictEqual((yield* server.post("/logout", { cookie })).status, 200)
+    }).pipe(Effect.provide(observed.layer))
+  })
+
+  it.effect("lets the sessions of an owner be read, also when it is time that the owner's index knows them for longer", () => {
+    const observed = observe()
+    return Effect.gen(function*() {
+      yield* setTimeOfDay
+      const { lock, store, unlock } = yield* TestClock.withLive(start)
+      const server = yield* serve(routes, { store, config: { age: "1 hour", touchEvery: "1 minute" } })
+      const cookie = cookieOf(yield* server.post("/of-an-owner"))
+      const read = Effect.map(server.get("/", { cookie }), ({ body, setCookies, status }) => {
+        assert.deepStrictEqual([status, body], [200, "{}"])
+        return setCookies.length
+      })
+      yield* TestClock.adjust("50 minutes")
+      assert.strictEqual(yield* read, 1)
+      yield* TestClock.withLive(lock)
+      yield* TestClock.adjust("50 minutes")
+      // As before, ioredis looks whether the address leads to another server by now.
+      assert.strictEqual(yield* read, 0)
+      yield* TestClock.withLive(eventually(Effect.map(read, (cookies) => assert.strictEqual(cookies, 0))))
+      for (let request = 0; request < 5; request++) assert.strictEqual(yield* read, 0)
+      assert.isAtLeast(observed.counters()["failed_touches"]!, 6)
+      yield* TestClock.withLive(unlock)
+      yield* TestClock.withLive(eventually(Effect.map(read, (cookies) => assert.strictEqual(cookies, 1))))
+      yield* TestClock.adjust("50 minutes")
+      assert.strictEqual(yield* read, 1)
     }).pipe(Effect.provide(observed.layer))
   })
 })

@@ -426,6 +426,27 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
     assert.deepStrictEqual(await texts(other, ".devices h2"), ["Safari on iPhone This device", "Firefox on Linux"])
   })
 
+  it("leads back to the page of the list that was asked for, with its query", async () => {
+    await page.goto("/security?after=")
+    assert.strictEqual(new URL(page.url()).pathname, "/login")
+    assert.strictEqual(await message(page), "Please log in to see your devices.")
+    await fillIn(page, "Frances")
+    await press(page, "Log in")
+    assert.strictEqual(page.url(), `${shop!.url}/security?after=`)
+  })
+
+  it("leads no customer to another site, whatever a link to the login says", async () => {
+    for (const to of ["//evil.example", "/\\evil.example", "https://evil.example", "/..//evil.example"]) {
+      await page.goto(`/login?to=${encodeURIComponent(to)}`)
+      assert.strictEqual(await page.locator("[name=to]").inputValue(), "")
+      await page.locator("[name=to]").evaluate((field, to) => field.setAttribute("value", to), to)
+      await fillIn(page, "Katherine")
+      await press(page, "Log in")
+      assert.strictEqual(page.url(), `${shop!.url}/`)
+      await press(page, "Log out")
+    }
+  })
+
   it("logs out all other devices, and no other customer's", async () => {
     await logIn(page, "Barbara")
     const others = [await loggedInElsewhere("Barbara"), await loggedInElsewhere("Barbara")]
@@ -490,7 +511,7 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
     assert.deepStrictEqual(await customer(other), ["Niklaus"])
   })
 
-  it("keeps a customer logged in who wants that, and others until they close the browser", async () => {
+  it("keeps a customer logged in if asked to, and otherwise until the browser is closed", async () => {
     const days = 86_400_000
     const end = async () => Date.parse((await session(page))["Expires"]!) - Date.now()
 

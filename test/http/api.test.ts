@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Schema } from "effect"
-import { Session, SessionKey, SessionMiddleware } from "effect-session"
+import { Session, SessionError, SessionKey, SessionMiddleware } from "effect-session"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import {
   HttpApi,
@@ -232,3 +232,31 @@ describe("the name of the cookie", () => {
       })
   )
 })
+
+const Logins = HttpApi.make("logins").add(
+  HttpApiGroup.make("logins").add(
+    HttpApiEndpoint.post("login", "/login/:user", {
+      params: { user: Schema.String },
+      success: HttpApiSchema.NoContent,
+      error: SessionError.SessionLimitError
+    })
+  )
+).middleware(SessionMiddleware.Api)
+
+it.effect("in an HttpApi, a login needs no error declared but that of the limit", () =>
+  Effect.gen(function*() {
+    const handlers = HttpApiBuilder.group(Logins, "logins", (handlers) =>
+      handlers.handleAll({
+        login: ({ params }) => Session.setOwner(params.user.repeat(params.user === "x" ? 2_000 : 1))
+      }))
+    const server = yield* serveApp(
+      HttpApiBuilder.layer(Logins).pipe(Layer.provide(handlers), Layer.provide(SessionMiddleware.layerApi)),
+      { config: { owner: { limit: 1 } } }
+    )
+    const answers = yield* Effect.forEach(["ada", "ada", "x"], (user) => server.post(`/login/${user}`))
+    assert.deepStrictEqual(answers.map(({ body, status }) => [status, body]), [
+      [204, ""],
+      [409, JSON.stringify({ _tag: "SessionLimitError", limit: 1 })],
+      [500, ""]
+    ])
+  }))

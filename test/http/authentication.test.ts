@@ -74,7 +74,7 @@ const routes = Layer.mergeAll(
 describe.each(stores)("a handler that needs a recent login, with the $driver", ({ makeStore }) => {
   const served = Effect.andThen(setTimeOfDay, Effect.suspend(() => serve(routes, { store: makeStore() })))
 
-  it.effect("V7.5.1 lets pass who has just logged in, and answers 401 ten minutes later, until the next login", () =>
+  it.effect("V7.5.1 lets a user pass who has just logged in, and answers 401 ten minutes later, until the next login", () =>
     Effect.gen(function*() {
       const browser = (yield* served).browser()
       yield* browser.post("/login")
@@ -95,7 +95,7 @@ describe.each(stores)("a handler that needs a recent login, with the $driver", (
       assert.strictEqual((yield* browser.post("/email")).status, 401)
     }))
 
-  it.effect("answers 401 to whoever has no session, with a challenge that no browser has a dialog for", () =>
+  it.effect("answers 401 where there is no session, with a challenge that no browser has a dialog for", () =>
     Effect.gen(function*() {
       const answer = yield* (yield* served).post("/email")
       assert.strictEqual(answer.status, 401)
@@ -120,7 +120,7 @@ describe.each(stores)("a handler that needs a recent login, with the $driver", (
       assert.strictEqual(page.headers["location"], "/login")
     }))
 
-  it.effect("lets pass who has clicked twice on the button of the login, whichever answer comes last", () =>
+  it.effect("lets a user pass who has clicked twice on the button of the login, whichever answer comes last", () =>
     Effect.gen(function*() {
       yield* setTimeOfDay
       const slow = slowRoute("/slow", login)

@@ -66,7 +66,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
           )
         ))
 
-    test("V7.5.1 Session.requireRecent lets pass who was authenticated no longer ago than that, to the millisecond", () =>
+    test("V7.5.1 Session.requireRecent lets a user pass who was authenticated no longer ago than that, to the millisecond", () =>
       Effect.gen(function*() {
         const at = yield* DateTime.now
         const token = yield* login

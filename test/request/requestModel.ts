@@ -6,6 +6,7 @@
 import type { JsonObject } from "effect/Schema"
 import type { Expiry } from "../../src/internal/record/expiry.ts"
 import * as Lifetime from "../../src/internal/record/lifetime.ts"
+import * as Meta from "../../src/internal/record/meta.ts"
 import type { Fields, SessionRecord, Times } from "../../src/internal/record/record.ts"
 import type { Id, Phase } from "../../src/internal/request/state.ts"
 import type { Token } from "../../src/internal/token/secret.ts"
@@ -98,9 +99,7 @@ export class RequestModel {
 
   clear(): void {
     this.flashing = undefined
-    const own = this.fields.get("~lifetime")
-    this.do({ kind: "clear" })
-    if (own !== undefined) this.setLifetime(own)
+    this.do({ kind: "clear", keeps: Meta.all })
   }
 
   setLifetime(text: string | undefined): void {
@@ -277,7 +276,8 @@ export class RequestModel {
     const functions = new Set(seenBy(untold, there).keys())
     const isDone = (field: string) =>
       onlyAdds(untold, field) || functions.has(field) || there.get(field) === successor.get(field)
-    const touched = [...fieldsOf(untold), ...untold.some(({ kind }) => kind === "clear") ? there.keys() : []]
+    const cleared = untold.some(({ kind }) => kind === "clear") ? [...there.keys(), ...Meta.all] : []
+    const touched = [...fieldsOf(untold), ...cleared]
     const done = new Set(touched.filter(isDone))
     const expecting = [...functions, ...[...done].filter((field) => !onlyAdds(untold, field))]
     return {

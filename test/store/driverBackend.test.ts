@@ -4,12 +4,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { SessionStore } from "effect-session"
+import { TestClock } from "effect/testing"
 import { randomBytes } from "node:crypto"
+import { endOfTime } from "../../src/internal/record/record.ts"
 import * as DriverBackend from "../../src/internal/store/driverBackend.ts"
 import * as OwnerIndex from "../support/ownerIndex.ts"
 import * as OwnerLaws from "../support/ownerLaws.ts"
 
 const hour = 3_600_000
+
+type OwnerEntry = SessionStore.OwnerEntry
 
 const newHash = () => randomBytes(32).toString("base64url")
 
@@ -55,7 +59,7 @@ describe("the sessions of an owner, in a driver of four functions", () => {
 })
 
 describe("a driver of four functions", () => {
-  it.effect("reads and writes one document to add an entry, which ends with the last of its sessions", () =>
+  it.effect("reads and writes one document to add an entry, which ends an hour after the last of its sessions", () =>
     Effect.gen(function*() {
       const { calls, driver, values } = makeDriver()
       const { owners } = DriverBackend.make(driver)
@@ -65,15 +69,32 @@ describe("a driver of four functions", () => {
       yield* Effect.forEach(entries, (entry) => owners.add(owner, entry, 5))
       assert.deepStrictEqual(calls.splice(0), [
         ["read", key],
-        ["write", key, 2 * hour],
+        ["write", key, 3 * hour],
         ["read", key],
-        ["write", key, 2 * hour]
+        ["write", key, 3 * hour]
       ])
       yield* owners.remove(owner, entries.slice(0, 1))
-      assert.deepStrictEqual(calls.splice(0), [["read", key], ["write", key, hour]])
+      assert.deepStrictEqual(calls.splice(0), [["read", key], ["write", key, 2 * hour]])
       yield* owners.remove(owner, entries)
       assert.deepStrictEqual(calls.splice(0), [["read", key], ["destroy", key]])
       assert.strictEqual(values.size, 0)
+    }))
+
+  it.effect("forgets entries that are over when others are added, but none that is alive for a server whose clock is behind", () =>
+    Effect.gen(function*() {
+      const { driver, values } = makeDriver()
+      const { owners } = DriverBackend.make(driver)
+      const owner = newHash()
+      const [over, alive, never, next] = [2 * hour, 2 * hour + 1, endOfTime, 9 * hour].map((until, at) => ({
+        key: newHash(),
+        at,
+        until
+      })) as [OwnerEntry, OwnerEntry, OwnerEntry, OwnerEntry]
+      yield* Effect.forEach([over, alive, never], (entry) => owners.add(owner, entry, undefined))
+      yield* TestClock.setTime(3 * hour)
+      yield* owners.add(owner, next, undefined)
+      assert.deepStrictEqual(yield* owners.list(owner, 10), [next, never, alive])
+      assert.strictEqual(values.size, 1)
     }))
 
   it.effect("puts a mark without reading what is there", () =>

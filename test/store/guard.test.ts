@@ -2,11 +2,13 @@
  * Which calls of a back end the store watches over, so that they end within the time limit.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
-import { SessionConfig, type SessionError, SessionStore } from "effect-session"
+import { Effect, Fiber, Layer } from "effect"
+import { Session, SessionConfig, type SessionError, Sessions, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
+import * as MemoryBackend from "../../src/internal/drivers/memory/backend.ts"
 import { Id, Token } from "../../src/internal/token/secret.ts"
+import { Name } from "../support/routes.ts"
 
 const record = { createdAt: 0, touchedAt: 0, expiresAt: 1_000_000, fields: new Map() }
 const id = new Id("i".repeat(43))
@@ -66,6 +68,24 @@ describe("a back end", () => {
       const regenerated = yield* errorAtLimit(trusted, (store) => store.regenerate(id, newId, record, record.fields))
       assert.strictEqual(regenerated, noAnswer)
       assert.strictEqual(yield* errorAtLimit(trusted, (store) => store.load(token), 2), noAnswer)
+    }))
+})
+
+describe("a session of an owner", () => {
+  it.effect("that is larger than is allowed by now lives on while it is only read", () =>
+    Effect.gen(function*() {
+      const backend = MemoryBackend.make(10)
+      const onServer = (sizeLimit: number) =>
+        Layer.provideMerge(
+          SessionStore.layer(SessionStore.fromBackend(backend)),
+          SessionConfig.layer({ secret: "s".repeat(32), age: "1 hour", sizeLimit })
+        )
+      const login = Effect.andThen(Session.setOwner("Ada"), Session.put(Name, "x".repeat(2000)))
+      const { token } = yield* Effect.provide(Sessions.create(login), onServer(4000))
+      for (let use = 0; use < 5; use++) {
+        yield* TestClock.adjust("50 minutes")
+        yield* Effect.provide(Sessions.modify({ token }, Session.get(Name)), onServer(1000))
+      }
     }))
 })
 

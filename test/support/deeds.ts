@@ -15,14 +15,14 @@ export type OnText = (text: string | undefined) => string | undefined | typeof r
 /** A function depends on what it sees; the others don't. */
 export type Deed =
   | { readonly kind: "set" | "add" | "function"; readonly field: string; readonly run: OnText }
-  | { readonly kind: "clear" }
+  | { readonly kind: "clear"; readonly keeps?: ReadonlyArray<string> }
 
 /** The fields after these deeds, one after the other; nothing if one of them is refused. */
 export const fieldsAfter = (fields: Fields, deeds: ReadonlyArray<Deed>): Fields | undefined => {
   const after = new Map(fields)
   for (const deed of deeds) {
     if (deed.kind === "clear") {
-      after.clear()
+      for (const field of after.keys()) if (deed.keeps?.includes(field) !== true) after.delete(field)
       continue
     }
     const text = deed.run(after.get(deed.field))
@@ -38,7 +38,11 @@ export const seenBy = (deeds: ReadonlyArray<Deed>, fields: Fields): ReadonlyMap<
   const seen = new Map<string, string | undefined>()
   const own = new Set<string>()
   for (const deed of deeds) {
-    if (deed.kind === "clear") return seen
+    if (deed.kind === "clear") {
+      // What is kept is as it was, whatever that is.
+      deed.keeps?.filter((field) => !own.has(field)).forEach((field) => seen.set(field, fields.get(field)))
+      return seen
+    }
     if (deed.kind === "set") own.add(deed.field)
     else if (deed.kind === "function" && !own.has(deed.field)) seen.set(deed.field, fields.get(deed.field))
   }

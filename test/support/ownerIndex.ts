@@ -26,9 +26,9 @@ export const hour = 3_600_000
 
 export const entryAt = (at: number, key = newHash()): SessionStore.OwnerEntry => ({ key, at, until: at + 24 * hour })
 
-/** The latest first; of the same time, by their keys. */
+/** The latest first; of the same time, the last key first. */
 const inOrder = (entries: ReadonlyArray<SessionStore.OwnerEntry>) =>
-  entries.toSorted((one, other) => other.at - one.at || (one.key < other.key ? -1 : 1))
+  entries.toSorted((one, other) => other.at - one.at || (one.key > other.key ? -1 : 1))
 
 const timesFrom = (createdAt: number): SessionStore.Times => ({
   createdAt,
@@ -128,7 +128,7 @@ export const suite = (title: string, { backend, isForSeveral }: Options): void =
           assert.deepStrictEqual(yield* owners.list(newHash(), 100, entryAt(Date.now())), [])
         }))
 
-      it.live("has the latest first, of the same time by their keys, and no more than are asked for", () =>
+      it.live("has the latest first, of the same time the last key first, and no more than are asked for", () =>
         Effect.gen(function*() {
           const backend = yield* open
           const owner = newHash()
@@ -311,7 +311,7 @@ export const suite = (title: string, { backend, isForSeveral }: Options): void =
     describe("burying", () => {
       const mark = () => ({ supersededUntil: Date.now() + hour, successor: "" })
 
-      it.live("a session: it is gone for whoever has it in hand", () =>
+      it.live("a session: it is gone for every request that has it in hand", () =>
         Effect.gen(function*() {
           const [one, other] = yield* two
           const { key } = yield* created(one!, { a: "1", "~owner": `"me"` })

@@ -219,6 +219,65 @@ export const suite = (makeBackend: () => MakeBackend, { orders }: Options = {}):
       }))
   }
 
+  test("destroyHandle and a request that regenerates the session: what is said to have ended is not alive", (backend) =>
+    Effect.gen(function*() {
+      const { request } = cases["a request that regenerates the session"]!
+      yield* everyOrder(
+        Effect.fnUntraced(function*(play) {
+          const owner = newOwner()
+          const before = yield* onServer(owned(owner))(backend)
+          const handle = yield* onServer(handleOf(before!))(backend)
+          const { exits, steps } = yield* play(backend, {
+            A: onServer(Effect.suspend(() => request(owner, before))),
+            B: onServer(Effect.suspend(() => Sessions.destroyHandle(owner, handle)))
+          })
+          const trace = steps.join(", ")
+          yield* onServer(Effect.gen(function*() {
+            const after = Exit.isSuccess(exits.A) ? Option.toArray(exits.A.value as Token) : []
+            const own = yield* Effect.filter(after, (token) => Effect.map(ownerOf(token), (id) => id === owner))
+            assert(Exit.isSuccess(exits.B), trace)
+            assert.strictEqual(exits.B.value, own.length === 0, trace)
+            assert.isFalse(yield* isAlive(before!), trace)
+            assert.deepStrictEqual(yield* handles(owner), yield* Effect.forEach(own, handleOf), trace)
+          }))(backend)
+        }),
+        { atMost: orders }
+      )
+    }))
+
+  test("a session whose entry is renewed is listed once, also on pages of one", (backend) =>
+    Effect.gen(function*() {
+      const owner = newOwner()
+      yield* onServer(Effect.gen(function*() {
+        const token = (yield* owned(owner))!
+        for (let use = 0; use < 5; use++) {
+          yield* TestClock.adjust("50 minutes")
+          yield* Sessions.modify({ token }, Session.get(Name))
+        }
+        const found: Array<string> = []
+        let after: string | undefined
+        do {
+          const page = yield* Sessions.list(owner, { limit: 1, ...(after !== undefined && { after }) })
+          found.push(...page.sessions.map(({ handle }) => handle))
+          after = Option.getOrUndefined(page.next)
+        } while (after !== undefined)
+        assert.deepStrictEqual(found, [yield* handleOf(token)])
+      }))(backend)
+    }))
+
+  test("destroyAll ends also what lives only by the settings of another server", (backend) =>
+    Effect.gen(function*() {
+      const owner = newOwner()
+      const shop = { age: "10 days", absoluteAge: "30 days" } as const
+      const token = (yield* onServer(owned(owner), shop)(backend))!
+      yield* TestClock.adjust("1 day")
+      const job = { age: "10 minutes" } as const
+      assert.deepStrictEqual(yield* onServer(handles(owner), job)(backend), [])
+      assert.lengthOf(yield* onServer(handles(owner), shop)(backend), 1)
+      yield* onServer(Sessions.destroyAll(owner), job)(backend)
+      assert.isFalse(yield* onServer(isAlive(token), shop)(backend))
+    }))
+
   test("destroyAll that breaks off ends the rest when it is called again", (backend) =>
     Effect.gen(function*() {
       for (let stop = 0;; stop++) {

@@ -155,13 +155,14 @@ export const size = (standard: number) =>
     standard
   )
 
-export const text = (pattern: RegExp, write: string) =>
+export const text = (pattern: Pick<RegExp, "test">, write: string) =>
   kind(
     Schema.String,
     (written) => typeof written === "string" && pattern.test(written) ? Result.succeed(written) : Result.fail(write)
   ).pipe(Schema.annotateKey({ messageMissingKey: write }))
 
-export const textOr = (pattern: RegExp, write: string, standard: string) => withDefault(text(pattern, write), standard)
+export const textOr = (pattern: Pick<RegExp, "test">, write: string, standard: string) =>
+  withDefault(text(pattern, write), standard)
 
 /** Texts of one form; in an environment variable, with commas between them. */
 export const list = (pattern: RegExp, write: string) =>

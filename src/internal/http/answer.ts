@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Indexing from "../request/indexing.ts"
 import type { RequestSession } from "../request/requestSession.ts"
 import type { Exchange } from "./exchange.ts"
 import * as Headers from "./headers.ts"
@@ -28,9 +29,14 @@ export const answer = (exchange: Exchange, made: Response): Effect.Effect<Respon
   exchange.isAnswered = true
   // A change that a forked fiber makes from here on would miss the commit.
   session.phase = "closed"
+  const answered = decided(exchange, made, isNeeded)
+  return session.indexed === undefined ? answered : Effect.tap(answered, () => Indexing.withdraw(session))
+}
+
+const decided = (exchange: Exchange, made: Response, isNeeded: boolean): Effect.Effect<Response> => {
   if (rollsBack(Headers.statusOf(made))) return SetCookie.withCookie(exchange, made)
   if (isNeeded) return committing(exchange, made)
-  return exchange.answerWith(exchange.varying(staysLate(session, made)))
+  return exchange.answerWith(exchange.varying(staysLate(exchange.session, made)))
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   SessionConflictError,
   SessionGoneError,
   SessionLifetimeError,
+  SessionOwnerError,
   SessionReadonlyError,
   SessionStoreError,
   SessionTooLargeError,
@@ -26,6 +27,7 @@ export const all = [
     SessionClosedError,
     SessionTooLargeError,
     SessionLifetimeError,
+    SessionOwnerError,
     HttpApiError.InternalServerError
   ]).pipe(
     HttpApiSchema.asNoContent({ decode: () => new HttpApiError.InternalServerError() }),

@@ -254,16 +254,32 @@ export const flash = (draft: Draft, field: string, messages: Flash.Messages): Dr
 export const unflash = (draft: Draft, base: Fields, field: string): Draft =>
   base.has(field) ? remove(draft, field) : without(draft, new Set([field]))
 
-export const clear = (draft: Draft): Draft => ({
-  clears: true,
-  edits: undefined,
-  undone: hasRewritten(draft) ? draft : draft.undone
+/**
+ * Removes all fields but those that are `kept`: they stay as they are, also if another request is just changing them. In a
+ * session that takes the place of one that has ended, there is nothing to keep but what the request itself has put.
+ */
+export const clear = (draft: Draft, base: Fields = nowhere, kept: ReadonlyArray<string> = []): Draft => {
+  const cleared = { clears: true, edits: undefined, undone: hasRewritten(draft, kept) ? draft : draft.undone }
+  return kept.reduce<Draft>(
+    (cleared, field) => edited(cleared, field, editOf(draft, field) ?? asItIs(base.get(field))),
+    cleared
+  )
+}
+
+const nowhere: Fields = new Map()
+
+const asItIs = (seen: string | undefined): Rewritten => ({
+  _tag: "Rewritten",
+  seen,
+  rewrites: { last: Exit.succeed, before: undefined },
+  text: seen,
+  isFixed: false
 })
 
-const hasRewritten = ({ edits }: Draft): boolean => {
+const hasRewritten = ({ edits }: Draft, kept: ReadonlyArray<string>): boolean => {
   let found = false
-  Edits.forEach(edits, (edit) => {
-    found ||= isRewritten(edit)
+  Edits.forEach(edits, (edit, field) => {
+    found ||= isRewritten(edit) && !kept.includes(field)
   })
   return found
 }

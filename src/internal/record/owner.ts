@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Meta from "./meta.ts"
-import { type Fields, parse } from "./record.ts"
+import { endOfTime, type Fields, parse } from "./record.ts"
 
 export interface Owner {
   readonly id: string
@@ -21,9 +21,15 @@ export interface Owner {
  */
 export const patience = 3_600_000
 
+/** For so long, an index keeps what may be over: a request may be slow, and the clocks of servers differ. */
+export const grace = 2 * patience
+
+/** Until when an entry is kept that stands for a session which is over at a moment. */
+export const keptUntil = (end: number): number => Math.min(end + grace, endOfTime)
+
 export const encode = ({ at, id, mark, until }: Owner): string => JSON.stringify({ id, at, until, mark })
 
-/** The owner of a session with these fields; what somebody has damaged is none. */
+/** The owner of a session with these fields; a damaged field is no owner. */
 export const of = (fields: Pick<Fields, "get">): Owner | undefined => {
   const text = fields.get(Meta.owner)
   return text === undefined ? undefined : decode(text)

@@ -136,7 +136,7 @@ const write = (committing: Committing): Commit => {
 const ask = (committing: Committing, intent: Intent.Intent): Commit => {
   const { clock, fiber, session, store } = committing
   const { drawId, storeTimes } = session.environment
-  const owner = store.owners && Indexing.ownerIn(intent)
+  const owner = store.owners && Indexing.ownerIn(intent, session.loaded.base)
   if (owner !== undefined && Indexing.isTooLate(session, intent, clock)) return lose(committing)
   // Before it is told, as from then on there are none.
   const isOnlyReading = !session.hasChanges

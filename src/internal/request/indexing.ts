@@ -6,19 +6,21 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { SessionStoreError } from "../../SessionError.ts"
 import type { SessionOwners } from "../../SessionOwners.ts"
+import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
+import type { Fields } from "../record/record.ts"
 import type { Prepare } from "./carryOut.ts"
 import { idOf, type Intent } from "./intent.ts"
 import type { RequestSession } from "./requestSession.ts"
 
-/** The owner whose index has to know the session, if what is to be written says whose it is. */
-export const ownerIn = (intent: Intent): Owner.Owner | undefined => {
+/** The owner whose index has to know the session, if what is to be written says so; `base`: the fields as they are stored. */
+export const ownerIn = (intent: Intent, base: Fields): Owner.Owner | undefined => {
   switch (intent.operation) {
     case "create":
     case "regenerate":
       return Owner.of(intent.record.fields)
     case "update":
-      return Owner.of(intent.change.set)
+      return intent.change.set.get(Meta.owner) === base.get(Meta.owner) ? undefined : Owner.of(intent.change.set)
     default:
       return undefined
   }
@@ -28,11 +30,19 @@ export const ownerIn = (intent: Intent): Owner.Owner | undefined => {
 export const before =
   (session: RequestSession, owners: SessionOwners, { at, id, until }: Owner.Owner): Prepare => ({ key }) => {
     const { indexed } = session
-    return indexed?.key === key && indexed.at === at
-      ? Exit.void
-      // The limit is for logins.
-      : Effect.asVoid(owners.add(id, { key, at, until })) as Effect.Effect<void, SessionStoreError>
+    if (indexed?.key === key && indexed.at === at) {
+      session.indexed = { ...indexed, isUsed: true }
+      return Exit.void
+    }
+    // The limit is for logins.
+    return Effect.asVoid(owners.add(id, { key, at, until })) as Effect.Effect<void, SessionStoreError>
   }
+
+/** The request is over: a login that nobody has tried to write takes no place of the next one. */
+export const withdraw = ({ environment: { store }, indexed }: RequestSession): Effect.Effect<void> =>
+  indexed === undefined || indexed.isUsed || store?.owners === undefined
+    ? Exit.void
+    : Effect.ignore(store.owners.remove(indexed.owner, indexed))
 
 /** Whether the request has made its session known so long ago that it could have been ended in advance, and nobody knows. */
 export const isTooLate = ({ indexed }: RequestSession, intent: Intent, clock: Clock.Clock): boolean =>

@@ -125,8 +125,8 @@ const ownedIn = (
   const owner = ownerOf(state)
   if (owner === undefined) return state.draft
   const isKnown = state._tag === "Existing" || indexed?.key === id.key
-  if (isKnown && times.expiresAt <= owner.until) return state.draft
-  const until = expiry.horizon(times, fields)
+  if (isKnown && Owner.keptUntil(times.expiresAt) <= owner.until) return state.draft
+  const until = Owner.keptUntil(expiry.horizon(times, fields))
   return Draft.put(state.draft, Meta.owner, Owner.encode({ ...owner, at: now, until }))
 }
 

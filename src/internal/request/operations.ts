@@ -5,8 +5,19 @@ import type { Increment } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import * as Flash from "../record/flash.ts"
 import * as Meta from "../record/meta.ts"
+import * as Owner from "../record/owner.ts"
 import type { Fields } from "../record/record.ts"
-import { type Id, idOf, isStored, type Loaded, type Lost, type Outgoing, recordOf, type Replacing } from "./state.ts"
+import {
+  type Id,
+  idOf,
+  isStored,
+  type Loaded,
+  type Lost,
+  type Outgoing,
+  ownerOf,
+  recordOf,
+  type Replacing
+} from "./state.ts"
 
 // -----------------------------------------------------------------------------
 // what is in it
@@ -65,11 +76,7 @@ export const lightened = (state: Loaded, bytes: number): Loaded => {
 
 /** What belongs to the session itself stays, such as whose it is. */
 export const cleared = (state: Loaded): Loaded =>
-  edited({ ...state, flashing: undefined }, (draft, base) =>
-    Meta.all.reduce((cleared, field) => {
-      const text = Draft.seen(draft, base, field)
-      return text === undefined ? cleared : Draft.put(cleared, field, text)
-    }, Draft.clear(draft)))
+  edited({ ...state, flashing: undefined }, (draft, base) => Draft.clear(draft, base, Meta.all))
 
 // -----------------------------------------------------------------------------
 // its life
@@ -104,6 +111,15 @@ export const regenerated = (state: Loaded, newId: Id): Loaded => {
     default:
       return { ...state, _tag: "Regenerated", newId, isFresh: true }
   }
+}
+
+/** It is somebody's from now on, under this id. When another owner was authenticated says nothing of this one. */
+export const owned = (state: Loaded, id: Id, owner: Owner.Owner): Loaded => {
+  const next = idOf(state)?.key === id.key ? state : regenerated(state, id)
+  const before = ownerOf(next)
+  const isOld = before !== undefined && before.id !== owner.id &&
+    !Draft.changes(next.draft, next.base, Meta.authenticated)
+  return put(isOld ? removed(next, Meta.authenticated) : next, Meta.owner, Owner.encode(owner))
 }
 
 /** What the request has done stays in view, and no cookie goes out for a session that is lost. */

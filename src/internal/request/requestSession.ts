@@ -18,6 +18,7 @@ import {
 } from "../../SessionError.ts"
 import type { EndedBy } from "../../SessionEvent.ts"
 import type { Added } from "../../SessionOwners.ts"
+import type { OwnerEntry } from "../../SessionStore.ts"
 import type * as Draft from "../record/draft.ts"
 import { type Expiry, isCut } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
@@ -60,9 +61,10 @@ export type Presented =
   | { readonly _tag: "Duplicate" }
 
 /** An entry in the index of an owner, made by this request. */
-export interface Indexed {
-  readonly key: string
-  readonly at: number
+export interface Indexed extends OwnerEntry {
+  readonly owner: string
+  /** Whether the store was asked to write the session. */
+  readonly isUsed: boolean
 }
 
 /** Something that was done to a session, and can be done to another one. */
@@ -436,9 +438,10 @@ export class RequestSession {
     return text === undefined ? this.update((state) => Operation.removed(state, field)) : this.put(field, text)
   }
 
-  /** If the index of an owner has the new id already, it stays. */
+  /** If the index of an owner knows the session under its new id already, before there is one, it stays. */
   get regenerate(): Effect.Effect<void> {
-    return this.indexed !== undefined && this.indexed.key === State.idOf(this.loaded)?.key
+    const { indexed, loaded } = this
+    return indexed !== undefined && indexed.key === State.idOf(loaded)?.key && loaded._tag !== "Existing"
       ? Exit.void
       : Effect.flatMapEager(
         this.environment.drawId,
@@ -460,22 +463,34 @@ export class RequestSession {
   }
 
   /** A session changes hands under an id of its own, which is in the index of its owner before there is such a session. */
-  setOwner(id: string, clock: Clock.Clock): Effect.Effect<void, SessionStoreError | SessionLimitError> {
-    const replaces = State.isStored(this.loaded) ? this.loaded.id.key : undefined
-    const renewed = State.isFresh(this.loaded) ? Exit.void : this.regenerate
-    return Effect.flatMap(Effect.flatMap(renewed, () => this.id), ({ key }) => {
+  setOwner(
+    owner: string,
+    clock: Clock.Clock
+  ): Effect.Effect<void, SessionStoreError | SessionLimitError | SessionClosedError> {
+    const { drawId, listeners, store } = this.environment
+    return Effect.flatMap(State.isUnwritten(this.loaded) ? this.id : drawId, (id) => {
+      const { loaded } = this
       const at = clock.currentTimeMillisUnsafe()
-      const fields = State.fieldsOf(this.loaded)
-      const until = this.expiry.horizon(State.recordOf(this.loaded) ?? this.expiry.start(at, fields), fields)
-      const { listeners, store } = this.environment
-      const added = store?.owners?.add(id, { key, at, until }, { replaces }) ?? Exit.succeed<Added>({ ended: [] })
-      return Effect.flatMap(added, ({ ended, mark }) => {
-        this.indexed = { key, at }
-        const text = Owner.encode({ id, at, until, mark })
-        const put = this.update((state) => Operation.put(state, Meta.owner, text))
-        return Effect.flatMapEager(put, () => Events.ended(listeners, id, ended, () => "owner"))
-      })
+      const fields = State.fieldsOf(loaded)
+      const times = State.recordOf(loaded) ?? this.expiry.start(at, fields)
+      const until = Owner.keptUntil(this.expiry.horizon(times, fields))
+      const added = store?.owners?.add(owner, { key: id.key, at, until }, { replaces: State.storedKeyOf(loaded) }) ??
+        Exit.succeed<Added>({ ended: [] })
+      return Effect.flatMap(added, ({ ended, mark }) =>
+        Effect.andThen(
+          Events.ended(listeners, owner, ended, () => "owner"),
+          Effect.suspend(() => this.#owned(id, { id: owner, at, until, mark }))
+        ))
     })
+  }
+
+  #owned(id: State.Id, owner: Owner.Owner): Effect.Effect<void, SessionClosedError> {
+    // The index may have taken its time.
+    if (this.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setOwner" }))
+    const { at, until } = owner
+    const isUsed = this.indexed?.key === id.key && this.indexed.isUsed
+    this.indexed = { owner: owner.id, key: id.key, at, until, isUsed }
+    return this.update((state) => Operation.owned(state, id, owner))
   }
 
   commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {

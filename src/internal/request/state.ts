@@ -169,6 +169,13 @@ export const keysOf = (state: Loaded): ReadonlySet<string> => {
   return new Set(ids.flatMap((id) => id === undefined ? [] : [id.key]))
 }
 
+/** The key that it is stored under, or that of the one that the request ends. */
+export const storedKeyOf = (state: Loaded): string | undefined =>
+  state._tag === "Ended" ? state.ended.id.key : isStored(state) ? state.id.key : undefined
+
+/** Whether nothing is stored yet under the id that the session has from this request on. */
+export const isUnwritten = ({ _tag }: Loaded): boolean => _tag !== "Existing" && _tag !== "Lost"
+
 /** Whether this request made the id. */
 export const isFresh = (state: Loaded): boolean => "isFresh" in state ? state.isFresh : true
 

@@ -98,11 +98,11 @@ const ownerIndex = (driver: Driver, locked: KeyLock.KeyLock): Omit<OwnerIndex, "
 
   const inTurn = (owner: string) => locked(OwnerDocument.keyOf(owner))
 
-  /** Writes what `f` makes of the entries, but for those that are over, and answers with them. */
+  /** Writes what `f` makes of the entries, but for those that are over for everybody, and answers with them. */
   const modify = (owner: string, f: (entries: ReadonlyArray<OwnerEntry>) => ReadonlyArray<OwnerEntry>) =>
     inTurn(owner)(
       Effect.flatMap(Effect.zip(read(owner), Clock.currentTimeMillis), ([entries, now]) => {
-        const next = f(entries).filter(({ until }) => until > now)
+        const next = f(entries).filter((entry) => !OwnerDocument.isOver(entry, now))
         return Effect.as(write(owner, next), next)
       })
     )

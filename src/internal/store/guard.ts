@@ -13,6 +13,7 @@ import {
 import type { Operations, SessionStore } from "../../SessionStore.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import type { Change } from "../record/change.ts"
+import * as Meta from "../record/meta.ts"
 import type { Fields, SessionRecord } from "../record/record.ts"
 import * as SizeLimit from "./sizeLimit.ts"
 import { withoutValues } from "./withoutValues.ts"
@@ -75,7 +76,7 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
     return refusal && Effect.fail(refusal)
   }
   const refusedIfPut = (change: Change, record: SessionRecord) =>
-    change.set.size === 0 ? undefined : refused(record.fields)
+    putsNothing(change) ? undefined : refused(record.fields)
   return {
     "~effect-session/SessionStore": "~effect-session/SessionStore",
     driver: store.driver,
@@ -92,6 +93,9 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
     look: look && ((sessions) => onlyStoreError(load(look(sessions))))
   }
 }
+
+/** That the index has a new entry of the session's makes it no larger. */
+const putsNothing = ({ set }: Change): boolean => set.size === 0 || set.size === 1 && set.has(Meta.owner)
 
 // Nothing is too large to be loaded or destroyed.
 const onlyStoreError = <A>(effect: Effect.Effect<A, SessionStoreError | SessionTooLargeError>) =>

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import type { OwnerEntry } from "../../SessionStore.ts"
+import { endOfTime } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
 import type { Document } from "./document.ts"
 
@@ -27,9 +28,15 @@ export const toEntries = (document: unknown): ReadonlyArray<OwnerEntry> => {
   })
 }
 
-/** When the last of them is over. */
+/** When the last of them is over, for every server. */
 export const expiryOf = (entries: ReadonlyArray<OwnerEntry>): number =>
-  entries.reduce((latest, { until }) => Math.max(latest, until), 0)
+  entries.reduce((latest, entry) => Math.max(latest, forEverybody(entry)), 0)
+
+/** Whether an entry is over, for every server. */
+export const isOver = (entry: OwnerEntry, now: number): boolean => forEverybody(entry) <= now
+
+/** The clocks of servers may differ by an hour: for one that is behind, the session may still be alive. */
+const forEverybody = ({ until }: OwnerEntry): number => Math.min(until + 3_600_000, endOfTime)
 
 const toIso = (moment: number): string => new Date(moment).toISOString()
 

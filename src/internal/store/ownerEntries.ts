@@ -3,7 +3,7 @@
  */
 import type { OwnerEntry } from "../../SessionStore.ts"
 
-/** The first so many, or those that follow one of them, which need not be there any more. */
+/** The first so many of the list, or those that follow one of them, which need not be there any more. */
 export const page = (
   entries: ReadonlyArray<OwnerEntry>,
   limit: number,
@@ -11,6 +11,6 @@ export const page = (
 ): ReadonlyArray<OwnerEntry> =>
   entries.filter((entry) => after === undefined || compare(entry, after) > 0).toSorted(compare).slice(0, limit)
 
-/** The latest first; of the same time, by their keys. */
+/** The latest first; of the same time, the last key first. */
 const compare = (one: OwnerEntry, other: OwnerEntry): number =>
-  other.at - one.at || (one.key === other.key ? other.until - one.until : one.key < other.key ? -1 : 1)
+  other.at - one.at || (one.key === other.key ? other.until - one.until : one.key > other.key ? -1 : 1)

@@ -1,7 +1,7 @@
 /**
  * The sessions of each owner, from the index that a back end keeps.
  *
- * A session is in the index before it is written, so whoever ends all sessions of an owner finds also those that are about to be.
+ * A session is in the index before it is written, so ending all sessions of an owner finds also those that are about to be.
  * They can't come any more: what is ended leaves a mark under its key, whether it was there or not. And what is in the index
  * without being a session, as a request has failed in between, goes when somebody looks.
  */
@@ -21,9 +21,6 @@ import * as Successor from "./successor.ts"
 
 /** So many sessions are looked at together. */
 const pageSize = 100
-
-/** For so long, the index keeps what is no session (any more): servers' clocks differ. */
-const grace = 2 * Owner.patience
 
 /** Within that time, most requests that log in have written their session. */
 const justNow = 30_000
@@ -69,12 +66,15 @@ export const make = (
     return entries.map((entry): Seen => {
       const found = stored.get(entry.key)
       const age = now - entry.at
-      if (found === undefined) return { entry, is: age < justNow ? "coming" : age < grace ? "late" : "over" }
-      if ("successor" in found || expiry.isExpired(found, now - grace)) return { entry, is: "over" }
-      if (expiry.isExpired(found, now)) return { entry, is: "late" }
+      if (found === undefined) return { entry, is: age < justNow ? "coming" : age < Owner.grace ? "late" : "over" }
+      // Not by the settings: those of another server may let it live longer.
+      if ("successor" in found || found.expiresAt <= now - Owner.grace) return { entry, is: "over" }
       const whose = Owner.of(found.fields)
-      if (whose?.id === owner) return { entry, is: "there", record: found }
-      return { entry, is: whose === undefined && age < grace ? "late" : "over" }
+      if (whose === undefined) return { entry, is: age < Owner.grace ? "late" : "over" }
+      if (whose.id !== owner) return { entry, is: "over" }
+      // It has another entry, a later one, as its life was extended.
+      if (entry.at < whose.at || expiry.isExpired(found, now)) return { entry, is: "late" }
+      return { entry, is: "there", record: found }
     })
   })
 
@@ -105,6 +105,20 @@ export const make = (
     return withoutDuplicates(found)
   })
 
+  /** The first entry that is meant, with what it stands for. */
+  const findOne = Effect.fnUntraced(
+    function*(owner: string, isMeant: (one: Seen) => boolean, asked: ReturnType<Asked>) {
+      let after: OwnerEntry | undefined
+      do {
+        const { next, seen } = yield* asked(page(owner, pageSize, after))
+        const found = seen.find(isMeant)
+        if (found !== undefined) return found
+        after = next
+      } while (after !== undefined)
+      return undefined
+    }
+  )
+
   // -----------------------------------------------------------------------------
   // ending
   // -----------------------------------------------------------------------------
@@ -112,7 +126,7 @@ export const make = (
   const bury = (owner: string, entries: ReadonlyArray<OwnerEntry>) =>
     Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      const mark = { supersededUntil: now + grace, successor: "" }
+      const mark = { supersededUntil: now + Owner.grace, successor: "" }
       yield* Effect.forEach(entries, ({ key }) => index.bury(key, mark), { concurrency: 10, discard: true })
       yield* index.remove(Identifier.hash(owner), entries)
     })
@@ -133,7 +147,7 @@ export const make = (
   })
 
   /** One pass over all of them: the keys of the sessions it has ended, and whether there was anything to end. */
-  const endOnce = Effect.fnUntraced(function*(owner: string, handle: string, except: ReadonlySet<string>) {
+  const endOnce = Effect.fnUntraced(function*(owner: string, except: ReadonlySet<string>) {
     const ended: Array<string> = []
     let hasFound = false
     let after: OwnerEntry | undefined
@@ -141,9 +155,10 @@ export const make = (
       const { next, seen } = yield* ending(page(owner, pageSize, after))
       // After the look: what was there by then and has taken the place of such a session has left its mark.
       const spared = except.size === 0 ? except : yield* ending(withSuccessors(except))
-      const meant = seen.filter(({ entry: { key } }) => key.startsWith(handle) && !spared.has(key))
+      const meant = seen.filter(({ entry }) => !spared.has(entry.key))
       const toBury = meant.filter(({ is }) => is !== "over")
       if (toBury.length > 0) yield* ending(bury(owner, toBury.map(({ entry }) => entry)))
+      // Also what is over: it may have become another one since the index was asked.
       hasFound ||= meant.length > 0
       ended.push(...toBury.filter(({ is }) => is === "there").map(({ entry }) => entry.key))
       after = next
@@ -152,14 +167,29 @@ export const make = (
   })
 
   // What has been regenerated meanwhile is in the index under its new key: so there are passes until one finds nothing.
-  const end = Effect.fnUntraced(function*(owner: string, handle: string, except: ReadonlySet<string>) {
+  const endAll = Effect.fnUntraced(function*(owner: string, except: ReadonlySet<string>) {
     const ended = new Set<string>()
     for (let pass = 0; pass < passes; pass++) {
-      const { ended: some, hasFound } = yield* endOnce(owner, handle, except)
+      const { ended: some, hasFound } = yield* endOnce(owner, except)
       some.forEach((key) => ended.add(key))
       if (!hasFound) break
     }
     return [...ended]
+  })
+
+  /** The session of a handle. If a request is just giving it another id, it ends under that one. */
+  const endOne = Effect.fnUntraced(function*(owner: string, handle: string) {
+    let isMeant = (key: string) => key.startsWith(handle)
+    for (;;) {
+      const found = yield* findOne(owner, ({ entry, is }) => is !== "over" && isMeant(entry.key), ending)
+      if (found === undefined) return []
+      const { entry, is } = found
+      const mark = yield* ending(backend.destroy(entry.key))
+      const successor = mark && Successor.decode(mark.successor)
+      yield* ending(bury(owner, [entry]))
+      if (successor === undefined) return is === "there" ? [entry.key] : []
+      isMeant = (key) => key === successor.key
+    }
   })
 
   // -----------------------------------------------------------------------------
@@ -173,10 +203,7 @@ export const make = (
     )
     const excess = others.length + 1 - limit
     if (excess <= 0) return added
-    if (policy === "refuse") {
-      yield* indexing(index.remove(Identifier.hash(owner), [entry]))
-      return yield* new SessionLimitError({ limit })
-    }
+    if (policy === "refuse") return yield* new SessionLimitError({ limit })
     // Of logins at the same time, the later one ends the earlier one, and not both each other.
     const mayGo = others.filter((other) => other.is === "there" || isEarlier(other.entry, entry))
     const unused = mayGo.toSorted((one, other) => lastUse(one) - lastUse(other)).slice(0, excess)
@@ -184,15 +211,22 @@ export const make = (
     return { ended: unused.filter(({ is }) => is === "there").map(({ entry }) => entry.key) }
   })
 
+  const remove: SessionOwners["remove"] = (owner, entry) =>
+    indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry])))
+
   return {
     "~effect-session/SessionOwners": "~effect-session/SessionOwners",
     "~effect-session/SessionIndex": "~effect-session/SessionIndex",
     add: (owner, entry, login) =>
       Effect.flatMap(
         indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, login && asLimit))),
-        (isOver) => isOver && login ? makeRoom(owner, entry, login.replaces) : Effect.succeed(added)
+        (isOver) =>
+          isOver && login
+            // A login that came to nothing takes no place of the next one.
+            ? Effect.onError(makeRoom(owner, entry, login.replaces), () => Effect.ignore(remove(owner, entry)))
+            : Effect.succeed(added)
       ),
-    remove: (owner, entry) => indexing(Effect.suspend(() => index.remove(Identifier.hash(owner), [entry]))),
+    remove,
     list: (owner, { after, fields, limit }) =>
       Effect.map(listing(page(owner, limit, after, fields)), ({ next, seen }) => ({
         sessions: withoutDuplicates(seen).flatMap((one): ReadonlyArray<Owned> =>
@@ -203,20 +237,14 @@ export const make = (
         next
       })),
     find: Effect.fnUntraced(function*(owner, handle) {
-      let after: OwnerEntry | undefined
-      do {
-        const { next, seen } = yield* listing(page(owner, pageSize, after))
-        const found = seen.find((one) => one.is === "there" && one.entry.key.startsWith(handle))
-        if (found !== undefined) {
-          const record = yield* listing(backend.load(found.entry.key))
-          return record === undefined || "successor" in record ? undefined : { key: found.entry.key, record }
-        }
-        after = next
-      } while (after !== undefined)
-      return undefined
+      const found = yield* findOne(owner, ({ entry, is }) => is === "there" && entry.key.startsWith(handle), listing)
+      if (found === undefined) return undefined
+      const { key } = found.entry
+      const record = yield* listing(backend.load(key))
+      return record === undefined || "successor" in record ? undefined : { key, record }
     }),
-    end: (owner, except) => end(owner, "", except?.keys ?? noKeys),
-    endOne: (owner, handle) => end(owner, handle, noKeys)
+    end: (owner, except) => endAll(owner, except?.keys ?? noKeys),
+    endOne
   }
 }
 
@@ -224,17 +252,20 @@ const added: Added = { ended: [] }
 
 /**
  * An entry of the index, and what it stands for: a session of the owner; one that a request is probably about to write; one
- * that may still come, or that has just expired; or nothing.
+ * that may still come, has just expired, or has another entry; or nothing.
  */
 type Seen =
   | { readonly entry: OwnerEntry; readonly is: "there"; readonly record: SessionRecord }
   | { readonly entry: OwnerEntry; readonly is: "coming" | "late" | "over" }
 
-const noKeys: ReadonlySet<string> = new Set()
+/** Of several entries of one session, the latest, which comes first. */
+const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> => {
+  const latest = new Map<string, Seen>()
+  for (const one of seen) if (!latest.has(one.entry.key)) latest.set(one.entry.key, one)
+  return [...latest.values()]
+}
 
-const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> => [
-  ...new Map(seen.map((one) => [one.entry.key, one])).values()
-]
+const noKeys: ReadonlySet<string> = new Set()
 
 const isEarlier = (one: OwnerEntry, other: OwnerEntry): boolean =>
   one.at < other.at || one.at === other.at && one.key > other.key

@@ -135,17 +135,29 @@ const operations = (
     return true
   })
 
-  /** Something is under the key of an id that should be new. If the owner has ended the session in advance, it is a mark. */
-  const notThere = ({ key }: Id, { fields }: SessionRecord): Effect.Effect<Gone | Taken, unknown> =>
-    fields.has(Meta.owner)
-      ? Effect.map(Afresh.reading(seeNow(key)), (stored) => Owners.isBuried(stored) ? gone : taken)
-      : Effect.succeed(taken)
+  /**
+   * Something is under the key of an id that should be new. If the owner has ended the session in advance, it is a mark. If the
+   * answer to a first try was lost, it is this very session: another one would be in the owner's list beside it.
+   */
+  const notNew = Effect.fnUntraced(function*(
+    id: Id,
+    record: SessionRecord
+  ): Effect.fn.Return<Written | Gone | Taken, unknown> {
+    const { key } = id
+    const owner = record.fields.get(Meta.owner)
+    if (owner === undefined) return taken
+    const stored = yield* seeNow(key)
+    if (Owners.isBuried(stored)) return gone
+    if (stored === undefined || "successor" in stored || stored.fields.get(Meta.owner) !== owner) return taken
+    const all = { ...Change.none, clear: true, set: record.fields, touch: true }
+    return (yield* backend.update(key, all, record)) === true ? tokenOf(id) : gone
+  })
 
   /** Loading may lag behind, if the driver is told so: then the mark would not be seen, and the session come under another id. */
   const seeNow = (key: string) =>
     backend.peek === undefined
       ? backend.load(key)
-      : Effect.map(backend.peek([key], []), (found) => found.get(key))
+      : Effect.map(backend.peek([key], [Meta.owner]), (found) => found.get(key))
 
   /** The new id is in use. It may be this very session: the answer to a first try was lost. */
   const regenerateAgain = Effect.fnUntraced(function*(
@@ -159,7 +171,7 @@ const operations = (
     // What may have been ended in advance is that id, and not the owner's session: it can have another one.
     if (mark !== undefined && "fields" in mark && isSameOwner(mark, record)) return taken
     if (mark === undefined || !("successor" in mark) || Successor.decode(mark.successor)?.key !== key) {
-      return yield* notThere(newId, record)
+      return yield* notNew(newId, record)
     }
     // Which leaves the mark, and confirms it: a back end that waits for that may have given up.
     yield* backend.destroy(old)
@@ -244,7 +256,7 @@ const operations = (
       Effect.flatMap(
         Effect.suspend(() => backend.create(id.key, record)),
         (created): Effect.Effect<Written | Gone | Taken, unknown> =>
-          created ? Effect.succeed(tokenOf(id)) : notThere(id, record)
+          created ? Effect.succeed(tokenOf(id)) : inTime(Afresh.reading(notNew(id, record)))
       ),
     update: (id, change, record, successor) => update(successor ?? id.key, change, record, successor !== undefined),
     touch: (id, record) =>

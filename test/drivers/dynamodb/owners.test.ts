@@ -45,7 +45,7 @@ OwnerIndexTest.suite("owners in DynamoDB:", {
 })
 
 describe("the sessions of an owner, in DynamoDB", () => {
-  OwnerLaws.suite(() => Effect.suspend(() => backendOf(server())), { orders: 60 })
+  OwnerLaws.suite(() => Effect.suspend(() => backendOf(server())), { orders: 20 })
 })
 
 describe("a login that its owner has ended in advance", () => {
@@ -216,20 +216,20 @@ describe("what an owner's sessions cost:", () => {
 })
 
 describe("an entry", () => {
-  it.effect("is an item that is sorted as it is listed, and that DynamoDB removes an hour after the entry's time", () =>
+  it.effect("is an item that is sorted by its time and its key, and that DynamoDB removes an hour after the entry's time", () =>
     Effect.gen(function*() {
       const { backend: { owners }, server } = yield* start
       const entry = { key: newHash(), at: now, until: now + 1 }
       yield* owners.add("owner", entry, undefined)
       assert.deepStrictEqual(yield* server.items(), [{
         id: { S: "shop:owner:owner" },
-        sort: { S: `9005499254740991.${entry.key}` },
+        sort: { S: `0001700000000000.${entry.key}` },
         expiresAt: { N: `${now + 1}` },
         ttl: { N: "1700003601" }
       }])
     }))
 
-  it.effect("that somebody has damaged is none, and the others are listed", () =>
+  it.effect("that is damaged is ignored, and the others are listed", () =>
     Effect.gen(function*() {
       const { backend: { owners }, server } = yield* start
       const entries = entriesOf(1)
@@ -238,7 +238,7 @@ describe("an entry", () => {
       const damaged = [
         { id, sort: { S: "0" }, expiresAt: { N: "1" } },
         { id, sort: { S: "session" }, expiresAt: { N: "1" } },
-        { id, sort: { S: `9005499254740990.${newHash()}` } }
+        { id, sort: { S: `0001700000000001.${newHash()}` } }
       ]
       for (const Item of damaged) yield* server.ask((dynamo) => dynamo.putItem({ TableName: table, Item }))
       assert.deepStrictEqual(yield* owners.list("owner", 100), entries)

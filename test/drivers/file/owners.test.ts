@@ -7,7 +7,7 @@ import { Effect, FileSystem, Layer, Path } from "effect"
 import { FileLayer, Session, SessionConfig, Sessions } from "effect-session"
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
-import { secret } from "../../support/config.ts"
+import { mistakesIn, secret } from "../../support/config.ts"
 import {
   type Before,
   fileBackend,
@@ -21,6 +21,7 @@ import {
   watched
 } from "../../support/fileStore.ts"
 import * as OwnerIndex from "../../support/ownerIndex.ts"
+import * as OwnerLaws from "../../support/ownerLaws.ts"
 import { shared } from "../../support/redisServer.ts"
 
 const location = shared(temporaryFolder)
@@ -28,6 +29,10 @@ const location = shared(temporaryFolder)
 OwnerIndex.suite("FileLayer's owners", {
   backend: Effect.suspend(() => fileBackend(location())),
   isForSeveral: true
+})
+
+describe("the sessions of an owner, in files", () => {
+  OwnerLaws.suite(() => Effect.flatMap(temporaryFolder, fileBackend), { orders: 10 })
 })
 
 const entryUntil = (until: number, key = newKey()) => ({ key, at: until - hour, until })
@@ -200,6 +205,28 @@ describe("a folder that is removed under way", () => {
       const key = newKey()
       yield* backend.owners.bury(key, { supersededUntil: hour, successor: "" })
       assert.isFalse(yield* backend.create(key, recordUntil(hour)))
+    }))
+})
+
+describe("a folder of owners that can't be written to", () => {
+  it.effect("is found out at the start, and nothing is left in one that can", () =>
+    Effect.gen(function*() {
+      const { backend, location } = yield* stage
+      yield* backend.tryOutOwners
+      assert.deepStrictEqual(pathsIn(location), [])
+      yield* backend.owners.add(newKey(), entryUntil(hour), undefined)
+      const before = pathsIn(location)
+      yield* backend.tryOutOwners
+      assert.deepStrictEqual(pathsIn(location), before)
+
+      const other = yield* temporaryFolder
+      writeFileSync(join(other, "owners"), "")
+      const [mistake] = yield* mistakesIn(
+        Layer.build(
+          Layer.provide(FileLayer.layer({ location: other }), [NodeServices.layer, SessionConfig.layer({ secret })])
+        )
+      )
+      assert.match(mistake!, /^store\.location .*found ".*\/owners"\. It is not a folder\. Write the path/)
     }))
 })
 

@@ -70,12 +70,28 @@ describe("a sweep", () => {
       assert.isDefined(yield* backend.load(keyOf(1)))
     }))
 
+  it.effect("removes the entries of owners whose time is over, and lets others have a turn in between", () =>
+    Effect.gen(function*() {
+      const { owners, sweep } = MemoryBackend.make(100_000)
+      const entryUntil = (until: number) => ({ key: keyOf(until), at: 0, until })
+      for (let index = 0; index < 20_000; index++) {
+        yield* owners.add(keyOf(index), entryUntil(1_000), undefined)
+        if (index % 10 === 0) yield* owners.add(keyOf(index), entryUntil(1_001), undefined)
+      }
+      yield* TestClock.setTime(1_000)
+      assert.isAtLeast(yield* turnsDuring(sweep), 2 * 26)
+      for (let index = 0; index < 20_000; index++) {
+        const left = index % 10 === 0 ? [entryUntil(1_001)] : []
+        assert.deepStrictEqual(yield* owners.list(keyOf(index), 10), left)
+      }
+    }))
+
   for (const [what, expiresAt] of [["nothing", 1], ["everything", 0]] as const) {
     it.effect(`lets others have a turn after each Map of up to 4,096 sessions, where ${what} has expired`, () =>
       Effect.gen(function*() {
         const backend = yield* backendWith(20_000, () => expiresAt)
-        // Each of them has room for 750 of the 20,000.
-        assert.isAtLeast(yield* turnsDuring(backend.sweep), 26)
+        // Each of them has room for 750 of the 20,000, and there are as many for the owners.
+        assert.isAtLeast(yield* turnsDuring(backend.sweep), 2 * 26)
       }))
   }
 })

@@ -3,11 +3,12 @@
  */
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { RedisLayer } from "effect-session"
+import { RedisLayer, SessionConfig } from "effect-session"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { Redis } from "effect/persistence"
-import { Cluster } from "ioredis"
+import { Cluster, type ClusterOptions } from "ioredis"
 import { createHash } from "node:crypto"
+import { mistakesIn, secret } from "../../support/config.ts"
 import { type LoadClient, serveLoad, startLoad } from "../../support/load.ts"
 import { observe } from "../../support/observe.ts"
 import { brokenWires, countTwice } from "../../support/outages.ts"
@@ -52,7 +53,7 @@ SessionStoreTest.suite("RedisLayer.layerClient on a Cluster", {
   }))
 })
 
-const connectCluster = (options: { readonly enableAutoPipelining?: boolean } = {}) =>
+const connectCluster = (options: Pick<ClusterOptions, "enableAutoPipelining" | "scaleReads"> = {}) =>
   Effect.acquireRelease(
     Effect.sync(() => new Cluster([...cluster().addresses], { redisOptions: { password }, ...options })),
     (client) => Effect.sync(() => client.disconnect())
@@ -84,8 +85,20 @@ for (const { client, open } of backends) {
   OwnerIndex.suite(`Redis as a Cluster through ${client}`, { backend: open, isForSeveral: true })
 }
 
+it.live.each(["slave", "all"] as const)(
+  "a client that reads from replicas (%s), which lag behind, is refused",
+  (scaleReads) =>
+    Effect.gen(function*() {
+      const client = yield* connectCluster({ scaleReads })
+      const mistakes = yield* mistakesIn(
+        Layer.build(Layer.provide(RedisLayer.layerClient(client), SessionConfig.layer({ secret })))
+      )
+      assert.include(mistakes.join(), "It reads from replicas (scaleReads)")
+    })
+)
+
 describe("the sessions of an owner on a Cluster", () => {
-  OwnerLaws.suite(() => onClient(connectCluster(), { isCluster: true }))
+  OwnerLaws.suite(() => onClient(connectCluster(), { isCluster: true }), { orders: 20 })
 })
 
 describe.each(backends)("what is about owners, through $client,", ({ open }) => {

@@ -116,10 +116,10 @@ describe.each(redisClients)("through $client, a session with an owner", ({ clien
       assert.deepStrictEqual(yield* seen, ["HGETALL", "EVALSHA"])
       const { sessions } = yield* outside(Sessions.list(owner))
       assert.strictEqual(sessions.length, 3)
-      assert.deepStrictEqual(yield* seen, ["ZRANGEBYSCORE", "HMGET", "HMGET", "HMGET"])
+      assert.deepStrictEqual(yield* seen, ["ZREVRANGEBYSCORE", "HMGET", "HMGET", "HMGET"])
       assert.strictEqual(yield* outside(Sessions.destroyAll(owner)), 3)
-      const end = ["ZRANGEBYSCORE", "HMGET", "HMGET", "HMGET", "EVALSHA", "EVALSHA", "EVALSHA", "ZREM"]
-      assert.deepStrictEqual(yield* seen, [...end, "ZRANGEBYSCORE"], "and once more, whether there are others now")
+      const end = ["ZREVRANGEBYSCORE", "HMGET", "HMGET", "HMGET", "EVALSHA", "EVALSHA", "EVALSHA", "ZREM"]
+      assert.deepStrictEqual(yield* seen, [...end, "ZREVRANGEBYSCORE"], "and once more, whether there are others now")
       for (const cookie of [first, second, third]) {
         assert.strictEqual((yield* server.get("/", { cookie })).body, "{}")
       }

@@ -3,7 +3,7 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Context, Effect, Fiber, Layer, Schema, String } from "effect"
+import { Arbitrary, Array as Arr, Context, Effect, Fiber, Layer, Schema, String } from "effect"
 import { type SessionStore, SqlLayer } from "effect-session"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Statement from "effect/sql/Statement"
@@ -130,7 +130,7 @@ const insert = `INSERT INTO "owners_of_effect_sessions" (owner, entered_at, key,
   "ON CONFLICT (owner, entered_at, key) DO UPDATE SET expires_at = excluded.expires_at"
 const count = `SELECT COUNT(*) AS entries FROM "owners_of_effect_sessions" WHERE owner = $1`
 const list = `SELECT key, entered_at, expires_at FROM "owners_of_effect_sessions" WHERE owner = $1`
-const inOrder = " ORDER BY entered_at DESC, key LIMIT 100"
+const inOrder = " ORDER BY entered_at DESC, key DESC LIMIT 100"
 const picked = "CASE jsonb_typeof(fields) WHEN 'object' THEN COALESCE((SELECT jsonb_object_agg(name, fields -> name) " +
   "FROM jsonb_array_elements_text($1::jsonb) AS names (name) WHERE fields ? name), '{}') ELSE fields END::text"
 const select = `SELECT key, created_at, touched_at, expires_at, superseded_until, ${picked} AS fields ` +
@@ -166,7 +166,7 @@ const operations: ReadonlyArray<{
   {
     name: "listing those that follow",
     operation: ({ owners }) => owners.list("me", 100, newEntry()),
-    onPostgres: [`${list} AND entered_at <= $2 AND (entered_at < $3 OR key > $4)${inOrder}`],
+    onPostgres: [`${list} AND entered_at <= $2 AND (entered_at < $3 OR key < $4)${inOrder}`],
     words: ["SELECT"]
   },
   {
@@ -365,6 +365,59 @@ describe("on SQLite", () => {
       }
       assert.deepStrictEqual(yield* owners.list("me", 100), [entry])
       assert.deepStrictEqual(yield* backend.load(gone.key), mark)
+    }))
+})
+
+describe.each(databases)("of thousands of sessions of one owner, in $database,", (database) => {
+  const prepared = Effect.gen(function*() {
+    const opened = yield* open(database)
+    const owner = newHash()
+    const entries = Array.from({ length: 3000 }, (_, index) => newEntry(now + index))
+    // Past the driver, in a few statements.
+    yield* Effect.forEach(
+      Arr.chunksOf(entries, 1000),
+      ([first, ...more]) =>
+        opened.sql`INSERT INTO owners_of_effect_sessions ${
+          opened.sql.insert([toRow(owner, first), ...more.map((entry) => toRow(owner, entry))])
+        }`
+    )
+    return { ...opened, owner, entries }
+  })
+
+  const toRow = (owner: string, { at, key, until }: SessionStore.OwnerEntry) => ({
+    owner,
+    entered_at: at,
+    key,
+    expires_at: until
+  })
+
+  it.live("all can be removed at once, as where a limit is new", () =>
+    Effect.gen(function*() {
+      const { entries, owner, owners } = yield* prepared
+      yield* owners.remove(owner, entries.slice(1))
+      assert.deepStrictEqual(yield* owners.list(owner, 100), entries.slice(0, 1))
+    }))
+
+  it.live("a page is found without sorting them, also where most owners have few", () =>
+    Effect.gen(function*() {
+      const { entries, owner, owners, sql } = yield* prepared
+      yield* Effect.forEach(entries.slice(0, 500), (entry) => owners.add(newHash(), entry, undefined))
+      if (database !== onSqlite) {
+        yield* sql.unsafe(`ANALYZE ${database === onMariadb ? "TABLE" : ""} owners_of_effect_sessions`)
+      }
+      const asked: Array<readonly [text: string, parameters: ReadonlyArray<unknown>]> = []
+      for (const after of [undefined, entries[1000]]) {
+        yield* Effect.provideService(owners.list(owner, 100, after), Statement.CurrentTransformer, (statement) =>
+          Effect.sync(() => {
+            asked.push(statement.compile())
+            return statement
+          }))
+      }
+      assert.lengthOf(asked, 2)
+      for (const [text, parameters] of asked) {
+        const plan = yield* sql.unsafe(`EXPLAIN ${database === onSqlite ? "QUERY PLAN" : ""} ${text}`, parameters)
+        assert.notMatch(JSON.stringify(plan), /sort|temp b-tree/i)
+      }
     }))
 })
 

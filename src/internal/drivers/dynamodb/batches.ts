@@ -1,6 +1,7 @@
 /**
  * Requests for many items at once, of which DynamoDB takes so many, and may leave some undone.
  */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import { DynamoError } from "./client.ts"
 
@@ -18,12 +19,9 @@ export const run = <A, B>(
   send: (batch: ReadonlyArray<A>) => Effect.Effect<Outcome<A, B>, DynamoError>
 ): Effect.Effect<ReadonlyArray<B>, DynamoError> =>
   Effect.map(
-    Effect.forEach(inBatches(all, most), (batch) => untilDone(batch, send, 0), { concurrency: 4 }),
+    Effect.forEach(Arr.chunksOf(all, most), (batch) => untilDone(batch, send, 0), { concurrency: 4 }),
     (answers) => answers.flat()
   )
-
-const inBatches = <A>(all: ReadonlyArray<A>, most: number): ReadonlyArray<ReadonlyArray<A>> =>
-  Array.from({ length: Math.ceil(all.length / most) }, (_, index) => all.slice(index * most, (index + 1) * most))
 
 /** The SDK only tries again what has failed as a whole. */
 const untilDone = <A, B>(

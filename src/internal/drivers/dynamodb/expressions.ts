@@ -134,12 +134,12 @@ export const onlyTimesAnd = (fields: ReadonlyArray<string>) => {
   }
 }
 
-/** In the order of their sort keys; only those after one of these, if there is one. */
-export const inPartition = (id: Value, after?: Value) =>
-  after === undefined
+/** All in a partition, or only what comes before one of these sort keys. */
+export const inPartition = (id: Value, before?: Value) =>
+  before === undefined
     ? { KeyConditionExpression: "id = :id", ExpressionAttributeValues: { ":id": id } }
     : {
-      KeyConditionExpression: "id = :id AND #sort > :after",
+      KeyConditionExpression: "id = :id AND #sort < :before",
       ExpressionAttributeNames: { "#sort": "sort" },
-      ExpressionAttributeValues: { ":id": id, ":after": after }
+      ExpressionAttributeValues: { ":id": id, ":before": before }
     }

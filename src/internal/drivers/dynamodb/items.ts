@@ -2,7 +2,7 @@
  * The items of the table. Each session is one, and so is each entry in the index of owners.
  */
 import type { OwnerEntry, SessionRecord, SupersededRecord } from "../../../SessionStore.ts"
-import type { Fields } from "../../record/record.ts"
+import { endOfTime, type Fields } from "../../record/record.ts"
 import { toField, toName } from "../../store/fieldName.ts"
 import * as Identifier from "../../token/identifier.ts"
 import type { Item, Value } from "./client.ts"
@@ -141,17 +141,15 @@ const sizeOfValue = ({ M, N, S }: Value): number =>
 // entries
 // -----------------------------------------------------------------------------
 
-/** As the list is ordered: the latest first, and those of the same time by their keys. */
-const toSort = ({ at, key }: OwnerEntry): Value => ({
-  S: `${String(Number.MAX_SAFE_INTEGER - at).padStart(digits, "0")}.${key}`
-})
+/** In the order of a list, which is read backwards: of their times, and of their keys. */
+const toSort = ({ at, key }: OwnerEntry): Value => ({ S: `${String(at).padStart(digits, "0")}.${key}` })
 
-const digits = String(Number.MAX_SAFE_INTEGER).length
+const digits = String(endOfTime).length
 
-/** Nothing, if it is none. */
+/** `undefined` if it is not one. */
 export const toEntry = (item: Item): OwnerEntry | undefined => {
-  const [, left, key] = /^(\d{16})\.(.+)$/.exec(item["sort"]?.S ?? "") ?? []
+  const [, at, key] = /^(\d{16})\.(.+)$/.exec(item["sort"]?.S ?? "") ?? []
   const until = Number(item["expiresAt"]?.N)
-  if (left === undefined || key === undefined || Number.isNaN(until)) return undefined
-  return { key, at: Number.MAX_SAFE_INTEGER - Number(left), until }
+  if (at === undefined || key === undefined || Number.isNaN(until)) return undefined
+  return { key, at: Number(at), until }
 }

@@ -1,5 +1,5 @@
 /**
- * The index of owners: an item for each entry, all of one owner in a partition of the same table, sorted as they are listed.
+ * The index of owners: an item for each entry, all of one owner in a partition of the same table, which a list reads backwards.
  *
  * A global secondary index on the sessions would need no items of its own, but it can't be read consistently: ending all
  * sessions of an owner could miss the login of a moment ago.
@@ -52,11 +52,13 @@ export const make = (dynamo: Dynamo, settings: Items.Table): OwnerIndex => {
       const added = put(toEntryItem(owner, entry))
       return limit === undefined ? Effect.as(added, false) : Effect.andThen(added, isOver(owner, limit))
     },
-    list: (owner, limit, after) =>
-      Effect.map(
-        query(Expressions.inPartition(partitionOf(owner), after && keyOfEntry(owner, after)["sort"]), limit),
+    list: (owner, limit, after) => {
+      const entries = Expressions.inPartition(partitionOf(owner), after && keyOfEntry(owner, after)["sort"])
+      return Effect.map(
+        query({ ...entries, ScanIndexForward: false }, limit),
         ({ items }) => items.map(Items.toEntry).filter((entry) => entry !== undefined)
-      ),
+      )
+    },
     remove: (owner, entries) => {
       // DynamoDB refuses a key that comes twice.
       const keys = new Map(entries.map((entry) => keyOfEntry(owner, entry)).map((key) => [key["sort"]!.S, key]))

@@ -41,6 +41,9 @@ export interface FileBackend extends Backend {
   /** Fails if nothing can be written. Rights alone do not tell: the disk may be read-only, and root may do anything. */
   readonly tryOut: Effect.Effect<void, PlatformError>
 
+  /** The same for the folder of the owners, if there is one: another user may have made it. */
+  readonly tryOutOwners: Effect.Effect<void, PlatformError>
+
   /** Removes what has expired, and what a crashed process has left behind. What it can't remove doesn't stop it. */
   readonly sweep: (now: number) => Effect.Effect<void, PlatformError>
 }
@@ -367,9 +370,12 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
         Effect.onError(all, () => remove(inLocation(name)))
       )
     }),
+    tryOutOwners: index.tryOut,
     peek: Peek.oneByOne((key) => Effect.map(read(key), recordOf)),
     owners: {
-      ...index,
+      add: index.add,
+      list: index.list,
+      remove: index.remove,
       bury: (key, mark) =>
         Effect.suspend(() => {
           loaded.delete(key)

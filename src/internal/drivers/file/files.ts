@@ -8,7 +8,7 @@ export const isMissing = (error: PlatformError): boolean => error.reason._tag ==
 
 export const isTaken = (error: PlatformError): boolean => error.reason._tag === "AlreadyExists"
 
-/** It is not there, or what should be the folder that it is in is none. */
+/** It is not there, or what should be its folder is not a folder. */
 export const isGone = (error: PlatformError): boolean => isMissing(error) || codeOf(error) === "ENOTDIR"
 
 /** A file can't take the place of a folder. */

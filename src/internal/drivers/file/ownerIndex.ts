@@ -19,6 +19,9 @@ import * as Entries from "../../store/ownerEntries.ts"
 import * as Files from "./files.ts"
 
 export interface FileIndex extends Omit<OwnerIndex, "bury"> {
+  /** Fails if there is a folder that nothing can be written to. */
+  readonly tryOut: Effect.Effect<void, PlatformError>
+
   /** Removes the entries that are over. What it can't remove doesn't stop it. */
   readonly sweep: (now: number) => Effect.Effect<void, PlatformError>
 }
@@ -70,6 +73,13 @@ export const make = (
         concurrency: 10,
         discard: true
       }),
+    tryOut: Effect.flatMap(
+      fs.exists(root),
+      (exists) =>
+        exists
+          ? Effect.scoped(Effect.asVoid(fs.makeTempDirectoryScoped({ directory: root, prefix: ".tried-" })))
+          : Effect.void
+    ),
     sweep: (now) =>
       Effect.flatMap(namesIn(root), (names) =>
         Files.forEach(

@@ -26,7 +26,7 @@ export interface MemoryBackend extends Backend {
 
 export const make = (capacity: number): MemoryBackend => {
   const entries = SmallMaps.make<Entry>(capacity)
-  const index = MemoryIndex.make()
+  const index = MemoryIndex.make(capacity)
   const put = (key: string, record: Record.SessionRecord) => entries.set(key, Record.encode(record))
   const mergeInto = (key: string, change: Change.Change, times: Record.Times) => {
     const text = entries.get(key)
@@ -99,17 +99,11 @@ export const make = (capacity: number): MemoryBackend => {
   }
 }
 
-/** Removes the expired, from one small Map after the other, so that requests are served in between. */
+/** Removes the expired. */
 const sweep = (entries: SmallMaps.SmallMaps<Entry>): Effect.Effect<void> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const removeExpired = (entry: Entry, key: string) => {
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    SmallMaps.forEach(entries, (entry, key) => {
       if (expiryOf(entry) <= now) entries.delete(key)
-    }
-    return Effect.forEach(
-      entries.maps,
-      (map) => Effect.andThen(Effect.sync(() => map.forEach(removeExpired)), Effect.yieldNow),
-      { discard: true }
-    )
-  })
+    }))
 
 const expiryOf = (entry: Entry): number => isRecord(entry) ? Record.decodeExpiry(entry) : entry.supersededUntil

@@ -4,14 +4,17 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { OwnerEntry, OwnerIndex } from "../../../SessionStore.ts"
+import * as Entries from "../../store/ownerEntries.ts"
+import * as SmallMaps from "./smallMaps.ts"
 
 export interface MemoryIndex extends Omit<OwnerIndex, "bury"> {
   /** Removes what is over. */
   readonly sweep: Effect.Effect<void>
 }
 
-export const make = (): MemoryIndex => {
-  const owners = new Map<string, Map<string, OwnerEntry>>()
+/** Of as many owners as there may be sessions, more or less. */
+export const make = (capacity: number): MemoryIndex => {
+  const owners = SmallMaps.make<Map<string, OwnerEntry>>(capacity)
   const remove = (owner: string, { at, key }: OwnerEntry) => {
     const entries = owners.get(owner)
     if (entries?.get(key)?.at !== at) return
@@ -26,25 +29,11 @@ export const make = (): MemoryIndex => {
         return entries.size > limit
       }),
     list: (owner, limit, after) =>
-      Effect.sync(() =>
-        [...owners.get(owner)?.values() ?? []]
-          .filter((entry) => after === undefined || inOrder(after, entry) < 0)
-          .toSorted(inOrder)
-          .slice(0, limit)
-      ),
+      Effect.sync(() => Entries.page([...owners.get(owner)?.values() ?? []], limit, after)),
     remove: (owner, entries) => Effect.sync(() => entries.forEach((entry) => remove(owner, entry))),
     sweep: Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.forEach(
-        owners,
-        ([owner, entries]) => {
-          for (const entry of entries.values()) if (entry.until <= now) remove(owner, entry)
-          return Effect.yieldNow
-        },
-        { discard: true }
-      ))
+      SmallMaps.forEach(owners, (entries, owner) => {
+        for (const entry of entries.values()) if (entry.until <= now) remove(owner, entry)
+      }))
   }
 }
-
-/** The latest first. */
-const inOrder = (one: OwnerEntry, other: OwnerEntry): number =>
-  other.at - one.at || (one.key < other.key ? -1 : one.key > other.key ? 1 : 0)

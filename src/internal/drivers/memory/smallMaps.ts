@@ -2,6 +2,7 @@
  * A Map made of many small ones. When a Map grows or shrinks, V8 copies all of it at once: a million entries take 30 to 60 ms,
  * in which nobody is served, and 4,000 of them a fraction of one.
  */
+import * as Effect from "effect/Effect"
 
 /** How many entries each has, on average, when all are full. V8 makes room for 4,096, of which chance takes the rest. */
 const average = 3_750
@@ -34,6 +35,10 @@ export const make = <V>(capacity: number): SmallMaps<V> => {
     maps
   }
 }
+
+/** One small Map after the other, so that requests are served in between. What is looked at may be deleted. */
+export const forEach = <V>({ maps }: SmallMaps<V>, f: (value: V, key: string) => void): Effect.Effect<void> =>
+  Effect.forEach(maps, (map) => Effect.andThen(Effect.sync(() => map.forEach(f)), Effect.yieldNow), { discard: true })
 
 /** FNV-1a of the first characters, which have 24 bits: there are some 4,000 Maps at most. */
 const hash = (key: string): number => {

@@ -1,5 +1,5 @@
 /**
- * The sessions of an owner: a sorted set, in the order of a list. No command needs it together with a session, so a Cluster may
+ * The sessions of an owner: a sorted set, which a list reads backwards. No command needs it together with a session, so a Cluster may
  * have them in different places.
  */
 import * as Effect from "effect/Effect"
@@ -28,10 +28,10 @@ export const make = ({ add, ask, bury, prefix }: Options): OwnerIndex => {
   ): Effect.Effect<ReadonlyArray<OwnerEntry>, unknown> =>
     Effect.flatMap(
       ask<ReadonlyArray<string>>(
-        "ZRANGEBYSCORE",
+        "ZREVRANGEBYSCORE",
         keyOf(owner),
-        after === undefined ? "-inf" : scoreOf(after),
-        "+inf",
+        after === undefined ? "+inf" : `${after.at}`,
+        "-inf",
         "LIMIT",
         "0",
         `${count}`
@@ -58,8 +58,9 @@ export const make = ({ add, ask, bury, prefix }: Options): OwnerIndex => {
 // -----------------------------------------------------------------------------
 
 /**
- * All of an entry, so that removing one as it was listed leaves one that has taken its place. With the times in base 36 it has
- * at most 64 bytes, and Redis keeps 128 such members in a compact form.
+ * The key first, as Redis has those of the same score in the order of their bytes, and then all of the entry, so that removing
+ * one as it was listed leaves one that has taken its place. With the times in base 36 it has at most 64 bytes, and Redis keeps
+ * 128 such members in a compact form.
  */
 const toMember = ({ at, key, until }: OwnerEntry): string => `${key} ${at.toString(36)} ${until.toString(36)}`
 
@@ -67,9 +68,6 @@ const fromMember = (member: string): OwnerEntry | undefined => {
   const [, key, at, until] = /^([\w-]{43}) ([\da-z]+) ([\da-z]+)$/.exec(member) ?? []
   return key && at && until ? { key, at: Number.parseInt(at, 36), until: Number.parseInt(until, 36) } : undefined
 }
-
-/** Redis has the least first, and those of the same score in the order of their bytes. */
-const scoreOf = ({ at }: OwnerEntry): string => String(-at)
 
 /** Those that follow; what is no entry, as somebody has put it there, is left out. */
 const toEntries = (
@@ -79,7 +77,7 @@ const toEntries = (
   const last = after && toMember(after)
   return members.flatMap((member) => {
     const entry = fromMember(member)
-    return entry === undefined || entry.at === after?.at && member <= last! ? [] : [entry]
+    return entry === undefined || entry.at === after?.at && member >= last! ? [] : [entry]
   })
 }
 
@@ -87,7 +85,10 @@ const toEntries = (
 // what scripts are sent
 // -----------------------------------------------------------------------------
 
-/** The clocks of servers differ: for so long, what is over for one of them may not be so for another. */
+/**
+ * The clocks of servers differ: for so long, what is over for one of them may not be so for another. That goes for the whole set,
+ * too: a server whose clock is ahead takes the time that is left for shorter than it is, and others go on with the session.
+ */
 const longestDifference = 3_600_000
 
 const toAdd = (key: string, entry: OwnerEntry, limit: number | undefined, now: number): Command => [
@@ -95,7 +96,9 @@ const toAdd = (key: string, entry: OwnerEntry, limit: number | undefined, now: n
   Scripts.addEntry.sha,
   "1",
   key,
-  `${scoreOf(entry)} ${Scripts.keepFor(entry.until, now)} ${now} ${now - longestDifference} ${limit ?? ""}`,
+  `${entry.at} ${Scripts.keepFor(entry.until + longestDifference, now)} ${now} ${now - longestDifference} ${
+    limit ?? ""
+  }`,
   toMember(entry)
 ]
 

@@ -40,6 +40,10 @@ const isReplica = "Redis takes no changes (READONLY): the server that was the ma
 const byUs = "Connecting again, as the address may lead to the new master by now"
 const byItsOwner = "The client must connect again, and does not do so by itself: RedisLayer's documentation says how"
 
+/** Whether a client of a Cluster sends what only reads to replicas. They lag behind the login, or the logout, of a moment ago. */
+export const readsFromReplicas = (client: (IoRedis & Partial<InnerIoRedis>) | NodeRedis): boolean =>
+  "call" in client && client.isCluster === true && (client.options?.scaleReads ?? "master") !== "master"
+
 /** How to have a client connect again, if it does so at all when it loses its connection. */
 export const wayToConnectAgain = (client: IoRedis | NodeRedis): (() => void) | undefined =>
   "call" in client ? ofIoRedis(client) : ofNodeRedis(client)
@@ -53,7 +57,7 @@ const ofIoRedis = (client: IoRedis & Partial<InnerIoRedis>) =>
 interface InnerIoRedis {
   readonly isCluster: boolean
   readonly status: string
-  readonly options: { readonly retryStrategy?: unknown }
+  readonly options: { readonly retryStrategy?: unknown; readonly scaleReads?: unknown }
   readonly disconnect: (reconnect: boolean) => void
 }
 

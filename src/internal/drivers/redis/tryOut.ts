@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Scripts from "./scripts.ts"
 
 /** The commands that a user of Redis must be allowed for the driver to work, those of the client itself left out. */
-export const needed: ReadonlyArray<string> = ["hgetall", "evalsha", "eval", "zrangebyscore", ...Scripts.commands]
+export const needed: ReadonlyArray<string> = ["hgetall", "evalsha", "eval", "zrevrangebyscore", ...Scripts.commands]
 
 type Send = (command: string, ...parameters: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
 

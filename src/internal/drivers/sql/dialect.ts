@@ -72,10 +72,9 @@ type Sent<Operation> = Operation extends (...parameters: infer P) => Effect.Effe
 // names
 // -----------------------------------------------------------------------------
 
-// The word before comes first, as a database cuts off what is too long, and it must not be the table's name then.
+// The word before comes first, as PostgreSQL cuts off what is too long, and it must not be the table's name then.
 export const indexOf = (table: string): string => `idx_${withoutSchema(table)}_expires_at`
 
-// For the same reason: a table's name and its owners' must not become one.
 export const ownersOf = (table: string): string => `${schemaOf(table)}owners_of_${withoutSchema(table)}`
 
 export const schemaOf = (table: string): string => table.slice(0, table.lastIndexOf(".") + 1)

@@ -1,7 +1,8 @@
 /**
- * The index of owners: a table beside that of the sessions, with a row for each entry. Its primary key is in the order of a
- * list, so that a page of it is a range.
+ * The index of owners: a table beside that of the sessions, with a row for each entry. A list is its primary key read
+ * backwards, so that a page of it is a range: of 10,000 entries, no more than the page is read, and nothing is sorted.
  */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { OwnerEntry } from "../../../SessionStore.ts"
@@ -34,9 +35,9 @@ export const make = (table: string, { key, orReplace, parameter }: Dialect, { ro
   const count = `SELECT COUNT(*) AS entries FROM ${table} ${isOf}`
   const first = `SELECT ${key}, entered_at, expires_at FROM ${table} ${isOf}`
   const next = `${first} AND entered_at <= ${parameter(2)} ` +
-    `AND (entered_at < ${parameter(3)} OR ${key} > ${parameter(4)})`
+    `AND (entered_at < ${parameter(3)} OR ${key} < ${parameter(4)})`
   // In the text, as MySQL takes no limit that comes as a floating-point number, which is what its clients send.
-  const page = (limit: number) => ` ORDER BY entered_at DESC, ${key} LIMIT ${limit}`
+  const page = (limit: number) => ` ORDER BY entered_at DESC, ${key} DESC LIMIT ${limit}`
 
   // The owner in each of them, or SQLite goes through all rows of the owner: 65 ms instead of 0.5 for 100 entries of 10,000.
   const isEntry = (before: number) =>
@@ -53,13 +54,17 @@ export const make = (table: string, { key, orReplace, parameter }: Dialect, { ro
         (rows) =>
           rows.map(({ entered_at, expires_at, key }) => ({ key, at: Number(entered_at), until: Number(expires_at) }))
       ),
-    remove: (owner, entries) => {
-      const rounded = roundedUp(entries)
-      const isOneOf = rounded.map((_, index) => isEntry(3 * index))
-      return rows(
-        `DELETE FROM ${table} WHERE ${isOneOf.join(" OR ")}`,
-        rounded.flatMap(({ at, key }) => [owner, at, key])
-      )
-    }
+    remove: (owner, entries) =>
+      Effect.forEach(Arr.chunksOf(entries, mostRemoved), (batch) => {
+        const rounded = roundedUp(batch)
+        const isOneOf = rounded.map((_, index) => isEntry(3 * index))
+        return rows(
+          `DELETE FROM ${table} WHERE ${isOneOf.join(" OR ")}`,
+          rounded.flatMap(({ at, key }) => [owner, at, key])
+        )
+      }, { discard: true })
   }
 }
+
+/** SQLite takes no more than 1,000 conditions, and MariaDB needs 20 seconds for 10,000 of them. */
+const mostRemoved = 128
