@@ -100,7 +100,7 @@ const explanations: { readonly [R in Reason]: string } = {
   origin: "its Origin is not the server's. Add it to csrf.origins if you trust it, or if a proxy changes the Host",
   missing:
     "it has neither Sec-Fetch-Site nor Origin, and no token. Put Csrf.field into the form, or Csrf.token into the header",
-  invalid: "its token is none of this client's session, or there was a login since"
+  invalid: "its token was not made for this client's session, or there was a login since"
 }
 
 // -----------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /**
- * Guards: routes and endpoints that only somebody who is logged in reaches, and that get who that is as a service.
+ * Guards: routes and endpoints for logged-in users only, which get the user as a service.
  *
  * **When to use**
  *

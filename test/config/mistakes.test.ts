@@ -278,7 +278,7 @@ describe("choices and numbers", () => {
     ].map((
       origin
     ): [string, object, string] => [
-      `an origin that is none: ${origin}`,
+      `not an origin: ${origin}`,
       { csrf: { origins: [origin] } },
       `csrf.origins (SESSION_CSRF_ORIGINS): found a list of a text of ${origin.length} character${
         origin.length === 1 ? "" : "s"
@@ -286,7 +286,7 @@ describe("choices and numbers", () => {
       "one, but without a path (in an environment variable, with commas between them)"
     ]),
     [
-      "a header that is none",
+      "not the name of a header",
       { csrf: { header: "X CSRF" } },
       "csrf.header (SESSION_CSRF_HEADER): found \"X CSRF\". Write the name of a header in lower case such as " +
       "\"x-csrf-token\", of at most 64 letters, digits and hyphens"

@@ -211,8 +211,8 @@ describe("\"Verifying the origin with standard headers\"", () => {
     ["with a path", "https://shop.example/", { host: own }, 403],
     ["with credentials", "https://shop.example@evil.example", { host: own }, 403],
     ["a scheme of another kind", "chrome-extension://shop.example", { host: own }, 403],
-    ["a text that is none", "https://[", { host: own }, 403],
-    ["a host that is none", "https://shop.example", { host: "evil.example@shop.example" }, 403],
+    ["a text that is no origin", "https://[", { host: own }, 403],
+    ["a text that is no host", "https://shop.example", { host: "evil.example@shop.example" }, 403],
     ["http, where cookies need https", "http://shop.example", { host: own }, 403],
     ["http, where they do not", "http://shop.example", { host: own }, 200, insecure],
     ["localhost", "http://localhost:3000", { host: "localhost:3000" }, 200],
@@ -388,7 +388,7 @@ describe.each(drivers)("tokens with the $driver", ({ make, makeStore }) => {
       assert.strictEqual((yield* postForm(browser, "/count", { _csrf: token })).status, 200)
     }))
 
-  it.effect("a token that comes twice is none, by field and by header", () =>
+  it.effect("a token that comes twice does not count, by field and by header", () =>
     Effect.gen(function*() {
       const { browser, token } = yield* loggedIn
       assert.strictEqual((yield* postForm(browser, "/count", `_csrf=${token}&_csrf=${token}`)).status, 403)
@@ -594,7 +594,7 @@ describe.each(drivers)("tokens with the $driver", ({ make, makeStore }) => {
         assert.strictEqual((yield* postForm(browser, "/any", { _csrf: tokenIn(second) })).status, 200)
       }))
 
-    it.effect("a cookie that is none is replaced", () =>
+    it.effect("a cookie that is not valid is replaced", () =>
       Effect.gen(function*() {
         const server = yield* shop()
         for (const value of ["", "x", "A".repeat(42), "A".repeat(44), `"`, "%", "ä"]) {

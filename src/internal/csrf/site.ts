@@ -33,7 +33,7 @@ export const verdict = (headers: Headers, settings: Settings): Verdict => {
 /** Whether the client says with each request where it comes from, and so will with the next. */
 export const tells = (headers: Headers): boolean => headers["sec-fetch-site"] !== undefined
 
-/** Whether the origin is the server's own, as far as the request tells. `null` is nobody's. */
+/** Whether the origin is the server's own, as far as the request tells. `null` never matches. */
 const isOwn = (origin: string, headers: Headers, { cookie, csrf }: Settings): boolean => {
   const page = parse(origin)
   if (page === undefined) return false
@@ -47,7 +47,7 @@ const isOwn = (origin: string, headers: Headers, { cookie, csrf }: Settings): bo
   return !cookie.secure || page.protocol === "https:" || isLocal(page.hostname)
 }
 
-// A browser sends the Origin in lower case and without credentials or a path, and a Host that has them is none.
+// A browser sends the Origin in lower case and without credentials or a path, and a Host that has them is not valid.
 const parse = (text: string): URL | undefined => shape.test(text) && URL.canParse(text) ? new URL(text) : undefined
 
 const shape = /^https?:\/\/[\w.:[\]-]+$/
