@@ -24,6 +24,7 @@ const parts = [
       "internal/concurrency",
       "internal/config",
       "SessionConfig",
+      "SessionOwners",
       "SessionError"
     ]
   ],
@@ -76,6 +77,7 @@ const parts = [
     "internal/token",
     "internal/config",
     "SessionConfig",
+    "SessionOwners",
     "SessionError"
   ]],
   ["SessionKey", ["internal/record", "Session"]],

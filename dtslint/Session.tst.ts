@@ -243,6 +243,7 @@ describe("the session", () => {
     expect(Effect.provide(Session.increment(Count), Session.layerTest({ count: 1 }))).type.toBe<
       Effect.Effect<number, ChangeError>
     >()
+    expect(Effect.provide(Effect.ignore(Session.setOwner("ada")), Session.layerTest())).type.toBe<Effect.Effect<void>>()
     expect(Session.layerTest).type.not.toBeCallableWith({ since: new Date() })
   })
 })

@@ -55,7 +55,8 @@ import {
   SessionValueError
 } from "./SessionError.ts"
 import type * as SessionKey from "./SessionKey.ts"
-import type { SessionOwners } from "./SessionOwners.ts"
+import * as Owners from "./SessionOwners.ts"
+import type { SessionIndex, SessionOwners } from "./SessionOwners.ts"
 
 /**
  * @since 0.1.0
@@ -1334,7 +1335,7 @@ const show = (written: unknown): string => typeof written === "string" ? JSON.st
 
 /**
  * A session without HTTP and without a store, with these values in it as they would be stored: for tests of business
- * logic.
+ * logic. It can have an owner, who has no other sessions.
  *
  * **Example**
  *
@@ -1354,13 +1355,15 @@ const show = (written: unknown): string => typeof written === "string" ? JSON.st
  * @since 0.1.0
  * @category layers
  */
-export const layerTest = (values: JsonObject = {}): Layer.Layer<Session> =>
-  Layer.effect(
-    Session,
+export const layerTest = (values: JsonObject = {}): Layer.Layer<Session | SessionOwners | SessionIndex> =>
+  Layer.effectContext(
     Effect.map(Effect.orDie(SessionConfig.decode({})), (settings) => {
       const fields = new Map(Object.entries(values).map(([name, value]) => [fieldOfKey(name), JSON.stringify(value)]))
       const environment = Environment.make(settings, undefined, Effect.sync(Identifier.random), fields)
-      return new RequestSession(environment, noClient)
+      return Context.make(Session, new RequestSession(environment, noClient) as Session).pipe(
+        Context.add(Owners.SessionOwners, Owners.none),
+        Context.add(Owners.SessionIndex, Owners.none)
+      )
     })
   )
 

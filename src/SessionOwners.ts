@@ -15,7 +15,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { SessionLimitError, SessionStoreError } from "./SessionError.ts"
 import type { OwnerEntry, SessionRecord } from "./SessionStore.ts"
 
@@ -158,3 +158,20 @@ export const SessionOwners: Context.Service<SessionOwners, SessionOwners> = Cont
 export const SessionIndex: Context.Service<SessionIndex, SessionIndex> = Context.Service<SessionIndex>(
   "effect-session/SessionIndex"
 )
+
+/**
+ * Where nobody has a session: what is made known is forgotten. For sessions without a store, as in tests of business logic.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const none: SessionOwners & SessionIndex = {
+  "~effect-session/SessionOwners": "~effect-session/SessionOwners",
+  "~effect-session/SessionIndex": "~effect-session/SessionIndex",
+  add: () => Effect.succeed({ ended: [] }),
+  remove: () => Effect.void,
+  end: () => Effect.succeed([]),
+  list: () => Effect.succeed({ sessions: [], next: undefined }),
+  find: () => Effect.undefined,
+  endOne: () => Effect.succeed([])
+}

@@ -467,6 +467,14 @@ describe("Session.layerTest", () => {
       assert.deepStrictEqual(yield* Effect.provide(program, Session.layerTest()), { count: 1 })
     }))
 
+  it.effect("can have an owner, who has no other sessions", () =>
+    Effect.gen(function*() {
+      yield* Session.setOwner("Ada")
+      assert.deepStrictEqual(yield* Session.owner, Option.some("Ada"))
+      assert.deepStrictEqual(yield* Sessions.list("Ada"), { sessions: [], next: Option.none() })
+      assert.strictEqual(yield* Sessions.destroyOthers, 0)
+    }).pipe(Effect.provide(Session.layerTest())))
+
   it.effect("puts flash messages nowhere but where the next request would find them", () =>
     Effect.gen(function*() {
       yield* Session.flash("message", "Saved")

@@ -2,6 +2,7 @@
  * Where sessions are switched off (`enabled: false`), nothing asks the store, so none is connected.
  */
 import * as Effect from "effect/Effect"
+import * as SessionOwners from "../../SessionOwners.ts"
 import type { WithIndex } from "../../SessionStore.ts"
 import { gone, unchanged } from "./answers.ts"
 
@@ -9,16 +10,7 @@ export const make = (driver: string): WithIndex => ({
   "~effect-session/SessionStore": "~effect-session/SessionStore",
   driver,
   stateless: false,
-  owners: {
-    "~effect-session/SessionOwners": "~effect-session/SessionOwners",
-    "~effect-session/SessionIndex": "~effect-session/SessionIndex",
-    add: () => Effect.succeed({ ended: [] }),
-    remove: () => Effect.void,
-    end: () => Effect.succeed([]),
-    list: () => Effect.succeed({ sessions: [], next: undefined }),
-    find: () => Effect.undefined,
-    endOne: () => Effect.succeed([])
-  },
+  owners: SessionOwners.none,
   load: () => Effect.succeed({ _tag: "NotFound", reason: "unknown" }),
   create: () => Effect.succeed(unchanged),
   update: () => Effect.succeed(gone),
