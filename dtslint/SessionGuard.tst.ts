@@ -133,7 +133,7 @@ describe("an HttpApi", () => {
     expect<LoggedIn>().type.toBeAssignableTo<Needs<typeof group>>()
   })
 
-  it("does not where there is none: it can't be served", () => {
+  it("does not compile without a guard: it can't be served", () => {
     const Api = HttpApi.make("shop").add(HttpApiGroup.make("account").add(Name)).middleware(SessionMiddleware.Api)
     const group = HttpApiBuilder.group(Api, "account", (handlers) => handlers.handle("name", () => CurrentUser))
     expect<HttpRouter.Request<"Requires", CurrentUser>>().type.toBeAssignableTo<Needs<typeof group>>()

@@ -45,7 +45,7 @@ describe("what needs the owners of sessions", () => {
     >()
   })
 
-  it("is not asked of who only wants to know whose the session is", () => {
+  it("is not needed to read whose session it is", () => {
     expect(Session.owner).type.toBe<
       Effect.Effect<Option.Option<string>, SessionError.SessionStoreError, Session.Session>
     >()

@@ -1335,7 +1335,7 @@ const show = (written: unknown): string => typeof written === "string" ? JSON.st
 
 /**
  * A session without HTTP and without a store, with these values in it as they would be stored: for tests of business
- * logic. It can have an owner, who has no other sessions.
+ * logic. It can have an owner, with no other sessions.
  *
  * **Example**
  *

@@ -73,7 +73,7 @@ export interface Destroyed {
 }
 
 /**
- * Who has ended a session.
+ * What ended a session.
  *
  * - `"itself"`: a request of the session, or whoever holds its token.
  * - `"owner"`: another session of its owner, also by logging in where `owner.limit` leaves no room.

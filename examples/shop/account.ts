@@ -11,14 +11,13 @@ import { Customer, Device } from "./keys.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * What every login does, also one of a customer who only enters the password again. The name stands for the id that a real
- * shop has for its customers.
+ * What every login does, and entering the password again does too. The name stands for the id that a real shop has for its
+ * customers.
  */
 export const logIn = Effect.fnUntraced(function*(name: string, device: string) {
-  const owner = yield* Session.owner
   const since = Option.filter(yield* Customer, (customer) => customer.name === name)
-  // Either way the session gets a new id: whoever knew the old one (session fixation) has no use for it.
-  yield* Option.contains(owner, name) ? Session.regenerate : Session.setOwner(name)
+  // A new id comes with it, so an old one that somebody knows (session fixation) is worth nothing.
+  yield* Session.setOwner(name)
   yield* Session.put(Customer, {
     name,
     loggedInAt: Option.isSome(since) ? since.value.loggedInAt : yield* DateTime.now

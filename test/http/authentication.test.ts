@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Layer, Option, Schema } from "effect"
-import { CookieLayer, MemoryLayer, RedisLayer, Session, SessionError, SessionMiddleware } from "effect-session"
+import { Session, SessionError, SessionMiddleware } from "effect-session"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpRouter, HttpServerResponse } from "effect/http"
 import {
   HttpApi,
@@ -17,18 +17,13 @@ import {
 } from "effect/http-api"
 import { TestClock } from "effect/testing"
 import { setTimeOfDay } from "../support/clock.ts"
+import { storesWithRedis } from "../support/drivers.ts"
 import { watchStore } from "../support/failingStore.ts"
-import { shared, startRedis } from "../support/redisServer.ts"
 import { Name, ok, post, slowRoute } from "../support/routes.ts"
-import { cookieNames, cookieOf, serve, serveApp, type Server, type StoreLayer } from "../support/server.ts"
+import { cookieNames, cookieOf, serve, serveApp, type Server } from "../support/server.ts"
 
-const redis = shared(startRedis())
-
-const stores: ReadonlyArray<{ readonly driver: string; readonly makeStore: () => StoreLayer }> = [
-  { driver: "MemoryLayer", makeStore: () => MemoryLayer.layer() },
-  { driver: "CookieLayer", makeStore: () => CookieLayer.layer() },
-  { driver: "RedisLayer", makeStore: () => RedisLayer.layer({ url: redis().url }) }
-]
+const layers = storesWithRedis()
+const stores = Object.entries(layers).map(([driver, makeStore]) => ({ driver, makeStore }))
 
 class PasswordNeeded extends Schema.TaggedError<PasswordNeeded>()("PasswordNeeded", {
   loginAt: Schema.String,
@@ -74,7 +69,7 @@ const routes = Layer.mergeAll(
 describe.each(stores)("a handler that needs a recent login, with the $driver", ({ makeStore }) => {
   const served = Effect.andThen(setTimeOfDay, Effect.suspend(() => serve(routes, { store: makeStore() })))
 
-  it.effect("V7.5.1 lets a user pass who has just logged in, and answers 401 ten minutes later, until the next login", () =>
+  it.effect("V7.5.1 accepts a login of a moment ago, and answers 401 ten minutes later, until the next login", () =>
     Effect.gen(function*() {
       const browser = (yield* served).browser()
       yield* browser.post("/login")
@@ -120,7 +115,7 @@ describe.each(stores)("a handler that needs a recent login, with the $driver", (
       assert.strictEqual(page.headers["location"], "/login")
     }))
 
-  it.effect("lets a user pass who has clicked twice on the button of the login, whichever answer comes last", () =>
+  it.effect("accepts a login whose button was clicked twice, whichever answer comes last", () =>
     Effect.gen(function*() {
       yield* setTimeOfDay
       const slow = slowRoute("/slow", login)
@@ -274,7 +269,7 @@ describe("two servers whose clocks differ by ten minutes", () => {
   it.effect("know of each other's logins: one from the future is as if it were now", () =>
     Effect.gen(function*() {
       yield* setTimeOfDay
-      const store = RedisLayer.layer({ url: redis().url })
+      const store = layers.RedisLayer()
       const ahead = yield* serve(Layer.mergeAll(routes, when), { store })
       const behind = yield* serve(Layer.mergeAll(routes, when), { store })
       const cookie = cookieOf(yield* ahead.post("/login"))

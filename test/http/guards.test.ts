@@ -3,16 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Context, Effect, Layer, Option, Schema } from "effect"
-import {
-  CookieLayer,
-  MemoryLayer,
-  RedisLayer,
-  Session,
-  SessionError,
-  SessionGuard,
-  SessionKey,
-  SessionMiddleware
-} from "effect-session"
+import { Session, SessionError, SessionGuard, SessionKey, SessionMiddleware } from "effect-session"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpRouter, HttpServerResponse } from "effect/http"
 import {
   HttpApi,
@@ -25,18 +16,12 @@ import {
   OpenApi
 } from "effect/http-api"
 import { AnyText, oneOf } from "../support/arbitraries.ts"
+import { storesWithRedis } from "../support/drivers.ts"
 import { watchStore } from "../support/failingStore.ts"
-import { shared, startRedis } from "../support/redisServer.ts"
 import { Count, ok, post } from "../support/routes.ts"
-import { cookieNames, cookieOf, serve, serveApp, type Server, serveWeb, type StoreLayer } from "../support/server.ts"
+import { cookieNames, cookieOf, serve, serveApp, type Server, serveWeb } from "../support/server.ts"
 
-const redis = shared(startRedis())
-
-const stores: ReadonlyArray<{ readonly driver: string; readonly makeStore: () => StoreLayer }> = [
-  { driver: "MemoryLayer", makeStore: () => MemoryLayer.layer() },
-  { driver: "CookieLayer", makeStore: () => CookieLayer.layer() },
-  { driver: "RedisLayer", makeStore: () => RedisLayer.layer({ url: redis().url }) }
-]
+const stores = Object.entries(storesWithRedis()).map(([driver, makeStore]) => ({ driver, makeStore }))
 
 interface User {
   readonly name: string

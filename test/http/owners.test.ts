@@ -106,16 +106,22 @@ describe("what a session with an owner asks of the back end:", () => {
 // another id, meanwhile
 // -----------------------------------------------------------------------------
 
+/** The same back end, where a session gets its new id only when that is released. */
+const holdingRegenerate = Effect.fnUntraced(function*(backend: MemoryBackend.MemoryBackend) {
+  const reached = yield* Deferred.make<void>()
+  const released = yield* Deferred.make<void>()
+  const held = stepwise(backend, (call, name) =>
+    name === "regenerate"
+      ? Effect.andThen(Deferred.succeed(reached, undefined), Effect.andThen(Deferred.await(released), call))
+      : call)
+  return { held, reached, released }
+})
+
 describe("a request that gives the session another id while", () => {
   it.effect("the owner's others are ended gets one, even if its entry was taken for one of them", () =>
     Effect.gen(function*() {
-      const reached = yield* Deferred.make<void>()
-      const released = yield* Deferred.make<void>()
       const backend = MemoryBackend.make(100)
-      const held = stepwise(backend, (call, name) =>
-        name === "regenerate"
-          ? Effect.andThen(Deferred.succeed(reached, undefined), Effect.andThen(Deferred.await(released), call))
-          : call)
+      const { held, reached, released } = yield* holdingRegenerate(backend)
       const slow = yield* serve(ownerRoutes, { store: storeOf(held) })
       const other = yield* serve(ownerRoutes, { store: storeOf(backend) })
       const stage = stageOf([other])
@@ -132,13 +138,8 @@ describe("a request that gives the session another id while", () => {
 
   it.effect("all of the owner's are ended gets none", () =>
     Effect.gen(function*() {
-      const reached = yield* Deferred.make<void>()
-      const released = yield* Deferred.make<void>()
       const backend = MemoryBackend.make(100)
-      const held = stepwise(backend, (call, name) =>
-        name === "regenerate"
-          ? Effect.andThen(Deferred.succeed(reached, undefined), Effect.andThen(Deferred.await(released), call))
-          : call)
+      const { held, reached, released } = yield* holdingRegenerate(backend)
       const slow = yield* serve(ownerRoutes, { store: storeOf(held) })
       const stage = stageOf([yield* serve(ownerRoutes, { store: storeOf(backend) })])
       const owner = newOwner()

@@ -4,33 +4,16 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, DateTime, Duration, Effect, Exit, Layer, Option, Redacted, Schema } from "effect"
-import {
-  CookieLayer,
-  MemoryLayer,
-  RedisLayer,
-  Session,
-  SessionConfig,
-  SessionError,
-  SessionKey,
-  Sessions,
-  SessionStore
-} from "effect-session"
+import { Session, SessionConfig, SessionError, SessionKey, Sessions, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 import { setTimeOfDay } from "../support/clock.ts"
 import { secret } from "../support/config.ts"
+import { storesWithRedis } from "../support/drivers.ts"
 import { watchStore } from "../support/failingStore.ts"
-import { shared, startRedis } from "../support/redisServer.ts"
 import { Name } from "../support/routes.ts"
-import type { StoreLayer } from "../support/server.ts"
 import { createSession } from "../support/storedSession.ts"
 
-const redis = shared(startRedis())
-
-const stores: Record<string, () => StoreLayer> = {
-  MemoryLayer: () => MemoryLayer.layer(),
-  RedisLayer: () => RedisLayer.layer({ url: redis().url }),
-  CookieLayer: () => CookieLayer.layer()
-}
+const stores = storesWithRedis()
 
 type Services = SessionStore.SessionStore | SessionConfig.SessionConfig
 type Token = Extract<Sessions.Presented, { readonly token: unknown }>
@@ -66,7 +49,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
           )
         ))
 
-    test("V7.5.1 Session.requireRecent lets a user pass who was authenticated no longer ago than that, to the millisecond", () =>
+    test("V7.5.1 Session.requireRecent accepts an authentication no longer ago than that, to the millisecond", () =>
       Effect.gen(function*() {
         const at = yield* DateTime.now
         const token = yield* login

@@ -4,9 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Fiber, Layer, Option, type Pull, Queue, Redacted, type Scope, Stream } from "effect"
 import {
-  CookieLayer,
   MemoryLayer,
-  RedisLayer,
   Session,
   SessionConfig,
   type SessionEvent,
@@ -22,19 +20,13 @@ import * as Owner from "../../src/internal/record/owner.ts"
 import * as Events from "../../src/internal/request/events.ts"
 import type { RequestSession } from "../../src/internal/request/requestSession.ts"
 import { secret } from "../support/config.ts"
+import { storesWithRedis } from "../support/drivers.ts"
 import { watchStore } from "../support/failingStore.ts"
 import { observe } from "../support/observe.ts"
-import { shared, startRedis } from "../support/redisServer.ts"
 import { basicRoutes, Count, Name, post } from "../support/routes.ts"
 import { cookieOf, serve, type StoreLayer } from "../support/server.ts"
 
-const redis = shared(startRedis())
-
-const stores: Record<string, () => StoreLayer> = {
-  MemoryLayer: () => MemoryLayer.layer(),
-  RedisLayer: () => RedisLayer.layer({ url: redis().url }),
-  CookieLayer: () => CookieLayer.layer()
-}
+const stores = storesWithRedis()
 
 type Services = SessionStore.SessionStore | SessionConfig.SessionConfig
 

@@ -8,7 +8,6 @@ import {
   CookieLayer,
   FileLayer,
   MemoryLayer,
-  RedisLayer,
   Session,
   SessionConfig,
   SessionError,
@@ -17,22 +16,18 @@ import {
 } from "effect-session"
 import { TestClock } from "effect/testing"
 import { secret } from "../support/config.ts"
+import { storesWithRedis } from "../support/drivers.ts"
 import { temporaryFolder } from "../support/fileStore.ts"
 import { observe } from "../support/observe.ts"
-import { shared, startRedis } from "../support/redisServer.ts"
 import { Name } from "../support/routes.ts"
 import type { StoreLayer } from "../support/server.ts"
 
-const redis = shared(startRedis())
-
 const stores: Record<string, () => StoreLayer> = {
-  MemoryLayer: () => MemoryLayer.layer(),
+  ...storesWithRedis(),
   FileLayer: () =>
     Layer.unwrap(Effect.map(temporaryFolder, (location) => FileLayer.layer({ location }))).pipe(
       Layer.provide(NodeServices.layer)
-    ),
-  RedisLayer: () => RedisLayer.layer({ url: redis().url }),
-  CookieLayer: () => CookieLayer.layer()
+    )
 }
 
 const minute = 60

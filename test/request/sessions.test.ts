@@ -3,31 +3,16 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Redacted, Scope } from "effect"
-import {
-  CookieLayer,
-  MemoryLayer,
-  RedisLayer,
-  Session,
-  SessionConfig,
-  SessionError,
-  Sessions,
-  SessionStore
-} from "effect-session"
+import { MemoryLayer, Session, SessionConfig, SessionError, Sessions, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import { secret } from "../support/config.ts"
+import { storesWithRedis } from "../support/drivers.ts"
 import { watchStore } from "../support/failingStore.ts"
-import { shared, startRedis } from "../support/redisServer.ts"
 import { basicRoutes, Count, Name } from "../support/routes.ts"
 import { cookieOf, serve, type StoreLayer } from "../support/server.ts"
 
-const redis = shared(startRedis())
-
-const stores: Record<string, () => StoreLayer> = {
-  MemoryLayer: () => MemoryLayer.layer(),
-  RedisLayer: () => RedisLayer.layer({ url: redis().url }),
-  CookieLayer: () => CookieLayer.layer()
-}
+const stores = storesWithRedis()
 
 type Services = SessionStore.SessionStore | SessionConfig.SessionConfig
 

@@ -3,31 +3,16 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Layer, Option, Redacted, type Scope } from "effect"
-import {
-  CookieLayer,
-  MemoryLayer,
-  RedisLayer,
-  Session,
-  SessionConfig,
-  type SessionOwners,
-  Sessions,
-  SessionStore
-} from "effect-session"
+import { MemoryLayer, Session, SessionConfig, type SessionOwners, Sessions, SessionStore } from "effect-session"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as Events from "../../src/internal/request/events.ts"
 import { secret } from "../support/config.ts"
-import { shared, startRedis } from "../support/redisServer.ts"
+import { storesWithRedis } from "../support/drivers.ts"
 import { basicRoutes, Name, ok } from "../support/routes.ts"
 import { cookieOf, serve, type StoreLayer } from "../support/server.ts"
 
-const redis = shared(startRedis())
-
-const stores: Record<string, () => StoreLayer> = {
-  MemoryLayer: () => MemoryLayer.layer(),
-  RedisLayer: () => RedisLayer.layer({ url: redis().url }),
-  CookieLayer: () => CookieLayer.layer()
-}
+const stores = storesWithRedis()
 
 type Services = SessionStore.SessionStore | SessionConfig.SessionConfig
 

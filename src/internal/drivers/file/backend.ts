@@ -12,8 +12,8 @@
  * look again. There is no lock that a crashed process could leave behind, no reader ever sees half a file, and as nothing
  * but creating makes a pointer, what is gone can't come back.
  *
- * A session that its owner has ended has the mark of that as its next version. If there is none, or it is just coming or
- * going, there is a file in the place of the folder: nobody can make that folder then, and nobody takes the file for one, as
+ * When an owner ends a session, the mark of that becomes its next version. If there is no session, or it is just coming or
+ * going, a file takes the place of the folder: nobody can make that folder then, and nobody takes the file for one, as
  * folders are moved away by a name that ends with a separator.
  *
  * For the same reasons, a change needs not read again what a request has loaded: if the pointer can be renamed, that is what
