@@ -64,11 +64,22 @@ const counting = Effect.fnUntraced(function*(before: Effect.Effect<void> = Effec
 const withCounting = (store: StoreLayer): StoreLayer =>
   Layer.provide(Layer.effect(SessionStore.SessionStore, counting()), store) as StoreLayer
 
-/** Time goes by, until the store has been looked at. A real one takes its own time. */
+/** A real store takes its own time, whatever the clock says. */
+const realTime = Effect.promise(() => new Promise(setImmediate))
+
+/** Time goes by, until the store has been looked at. */
 const untilLook = Effect.fnUntraced(function*(time: `${number} seconds`) {
   const before = looks.length
   yield* TestClock.adjust(time)
-  while (looks.length === before) yield* Effect.promise(() => new Promise(setImmediate))
+  while (looks.length === before) yield* realTime
+})
+
+/** Time goes by, until it has ended: after that, the store isn't looked at again. */
+const untilOver = Effect.fnUntraced(function*<E>(watching: Fiber.Fiber<void, E>) {
+  while (watching.pollUnsafe() === undefined) {
+    yield* TestClock.adjust("1 second")
+    yield* realTime
+  }
 })
 
 for (const [driver, makeStore] of Object.entries(stores)) {
@@ -152,7 +163,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
         // In a cookie, it may be in use on another server, as far as anybody knows.
         yield* TestClock.adjust(driver === "CookieLayer" ? "50 minutes" : "30 seconds")
         assert.isFalse(yield* isOver(watching))
-        while (!(yield* isOver(watching))) yield* untilLook("30 seconds")
+        yield* untilOver(watching)
         const over = driver === "CookieLayer" ? 60 : 10
         assert.isAtLeast(yield* Clock.currentTimeMillis, over * 60_000)
       }), { age: "10 minutes", absoluteAge: "1 hour" })
