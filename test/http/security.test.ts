@@ -95,18 +95,18 @@ describe.each(drivers)("with the $driver", ({ make }) => {
       assert.deepStrictEqual(store.calls.filter((call) => call !== "load"), [])
     }))
 
-  it.effect("V3.3.1, V3.3.3 a cookie whose name begins with __Host- is accepted, sent back and cleared", () =>
-    Effect.gen(function*() {
-      const browser = (yield* served({ config: { cookie: { name: "__Host-session" } } })).browser()
-      const answer = yield* browser.post("/login")
-      assert.match(
-        answer.setCookies[0]!,
-        /^__Host-session=[^;]+; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Lax$/
-      )
-      assert.strictEqual((yield* browser.get("/")).body, `{"name":"Ada"}`)
-      yield* browser.post("/logout")
-      assert.strictEqual(browser.cookies(), "")
-    }))
+  for (const prefix of ["__Host-", "__Host-Http-"]) {
+    it.effect(`V3.3.1, V3.3.3 a cookie whose name begins with ${prefix} is accepted, sent back and cleared`, () =>
+      Effect.gen(function*() {
+        const browser = (yield* served({ config: { cookie: { name: `${prefix}session` } } })).browser()
+        const answer = yield* browser.post("/login")
+        const attributes = "Max-Age=\\d+; Path=/; HttpOnly; Secure; SameSite=Lax"
+        assert.match(answer.setCookies[0]!, new RegExp(`^${prefix}session=[^;]+; ${attributes}$`))
+        assert.strictEqual((yield* browser.get("/")).body, `{"name":"Ada"}`)
+        yield* browser.post("/logout")
+        assert.strictEqual(browser.cookies(), "")
+      }))
+  }
 
   it.effect("V3.3.4 the cookie can't be read by scripts unless the application wants that", () =>
     Effect.gen(function*() {
