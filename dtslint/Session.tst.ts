@@ -243,7 +243,7 @@ describe("the session", () => {
     expect(Effect.provide(Session.increment(Count), Session.layerTest({ count: 1 }))).type.toBe<
       Effect.Effect<number, ChangeError>
     >()
-    expect(Effect.provide(Effect.ignore(Session.setOwner("ada")), Session.layerTest())).type.toBe<Effect.Effect<void>>()
+    expect(Effect.provide(Effect.ignore(Session.login("ada")), Session.layerTest())).type.toBe<Effect.Effect<void>>()
     expect(Session.layerTest).type.not.toBeCallableWith({ since: new Date() })
   })
 })
@@ -253,11 +253,11 @@ describe("authentication", () => {
   type Method = "password" | "otp"
 
   it("takes at least one method, of any name or of the application's own", () => {
-    expect(Session.authenticated(["password", "otp"])).type.toBe<Effect.Effect<void, ChangeError, Service>>()
-    expect(Session.authenticated).type.not.toBeCallableWith([])
-    expect(Session.authenticated).type.not.toBeCallableWith("password")
-    expect(Session.authenticated<Method>).type.toBeCallableWith(["otp"])
-    expect(Session.authenticated<Method>).type.not.toBeCallableWith(["top"])
+    const login = (methods: Session.Methods<Method>) => Session.login("ada", { methods })
+    expect(login).type.toBeCallableWith(["password", "otp"])
+    expect(login).type.not.toBeCallableWith(["top"])
+    expect(Session.login).type.not.toBeCallableWith("ada", { methods: [] })
+    expect(Session.login).type.not.toBeCallableWith("ada", { methods: "password" })
     expect(Session.requireRecent<Method>).type.toBeCallableWith("10 minutes", { methods: ["otp"] })
     expect(Session.requireRecent<Method>).type.not.toBeCallableWith("10 minutes", { methods: ["top"] })
     expect(Session.requireRecent).type.not.toBeCallableWith("10 minutes", { methods: [] })

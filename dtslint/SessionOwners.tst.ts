@@ -23,7 +23,7 @@ const Visits = SessionKey.make("visits", Schema.NumberFromString).pipe(SessionKe
 
 describe("what needs the owners of sessions", () => {
   it("says so in its type", () => {
-    expect(Session.setOwner("ada")).type.toBe<
+    expect(Session.login("ada")).type.toBe<
       Effect.Effect<
         void,
         | OwnerError
@@ -102,7 +102,7 @@ const route = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   HttpRouter.add("POST", "/", Effect.as(effect, HttpServerResponse.empty()))
 
 describe("a program that uses the owners of sessions", () => {
-  const login = route(Session.setOwner("ada"))
+  const login = route(Session.login("ada"))
   const list = route(Sessions.list("ada"))
   const all = route(Sessions.destroyAll("ada"))
   const others = route(Sessions.destroyOthers)
@@ -142,7 +142,7 @@ describe("a program that uses the owners of sessions", () => {
 
   it("outside a request needs them as well", () => {
     const store = Layer.provideMerge(CookieLayer.layer(), SessionConfig.layer())
-    const owned = Effect.asVoid(Sessions.create(Session.setOwner("ada")))
+    const owned = Effect.asVoid(Sessions.create(Session.login("ada")))
     expect(run).type.not.toBeCallableWith(Effect.provide(owned, store))
     expect(run).type.toBeCallableWith(
       Effect.provide(owned, Layer.provideMerge(MemoryLayer.layer(), SessionConfig.layer()))

@@ -31,7 +31,8 @@ import type { Rewrite } from "./internal/record/draft.ts"
 import * as FlashMessage from "./internal/record/flash.ts"
 import * as Meta from "./internal/record/meta.ts"
 import * as Owner from "./internal/record/owner.ts"
-import { endOfTime, fieldOfKey, type Fields, keyOfField, parse } from "./internal/record/record.ts"
+import { endOfTime, fieldOfKey, type Fields, parse } from "./internal/record/record.ts"
+import * as Scope from "./internal/record/scope.ts"
 import { AtomicSession } from "./internal/request/atomic.ts"
 import * as Environment from "./internal/request/environment.ts"
 import * as Operation from "./internal/request/operations.ts"
@@ -45,9 +46,9 @@ import {
   type ReadError,
   SessionClosedError,
   SessionConflictError,
+  type LoginError,
   SessionGoneError,
   type SessionLifetimeError,
-  type SessionLimitError,
   SessionNotRecentError,
   SessionOwnerError,
   SessionReadonlyError,
@@ -205,7 +206,7 @@ export const all: Effect.Effect<JsonObject, ReadError, Session> = reading((sessi
 const allOf = (fields: Fields): Exit.Exit<JsonObject, SessionValueError> => {
   const entries: Array<[string, Json]> = []
   for (const [field, text] of fields) {
-    const name = keyOfField(field)
+    const name = Scope.toKey(field)
     if (name === undefined) continue
     const value = parse(text)
     if (value === undefined) {
@@ -433,13 +434,19 @@ export const modify: {
 
 /** The function of the value as one of the stored text, for when the handler is over. */
 const runningAgain =
-  <A, Value, Encoded>(key: SessionKey.SessionKey<A, Value, Encoded>, f: (value: Value) => A): Rewrite => (text) => {
+  <A, Value, Encoded>(
+    key: SessionKey.SessionKey<A, Value, Encoded>,
+    f: (value: Value) => A,
+    operation: "modify" | "merge" = "modify"
+  ): Rewrite =>
+  (text) => {
     const value = decoded(text, key)
     if (Exit.isFailure(value)) return Exit.failCause(value.cause)
     const result = Result.try(() => f(value.value))
     if (Result.isSuccess(result)) return key.encode(result.success)
-    const expected = "Expected a function that does not throw when it is run again, on what another request has put"
-    return Exit.fail(new SessionValueError({ key: key.name, operation: "modify", path: [], expected }))
+    const expected = "Expected a function that does not throw" +
+      (operation === "modify" ? " when it is run again, on what another request has put" : "")
+    return Exit.fail(new SessionValueError({ key: key.name, operation, path: [], expected }))
   }
 
 /**
@@ -681,56 +688,6 @@ export const destroy: Effect.Effect<
     : Effect.fail(new SessionClosedError({ operation: "destroy" })))
 
 /**
- * Says whose session it is, such as at a login: by the user's id, a text of 1 to 1,024 bytes. The session gets a new id, as
- * with {@link regenerate}, and is the owner's until it ends. If it was another owner's, what is in it stays, but that owner's
- * authentication does not count for this one.
- *
- * **Details**
- *
- * From this call on, `Sessions.destroyAll` of that owner ends the session too, even if it is called before this request has
- * written anything. For that, this is one call of the store. So a session that is written more than an hour later is gone.
- *
- * Where the setting `owner.limit` allows no more sessions of that owner, this is a {@link SessionError.SessionLimitError}, or,
- * with `owner.policy` `"evict"`, it ends the session of the owner that has been unused for longest.
- *
- * If you also call {@link setLifetime}, call it first: then the store is not asked again.
- *
- * **Example** (A login)
- *
- * ```ts
- * import { Effect } from "effect"
- * import { HttpServerResponse } from "effect/http"
- * import { Session } from "effect-session"
- *
- * const login = (userId: string) =>
- *   Session.setOwner(userId).pipe(
- *     Effect.as(HttpServerResponse.redirect("/account", { status: 303 })),
- *     Effect.catchTag("SessionLimitError", () =>
- *       Effect.succeed(HttpServerResponse.text("You are logged in on too many devices", { status: 409 })))
- *   )
- * ```
- *
- * @since 0.1.0
- * @category owner
- */
-export const setOwner = (id: string): Effect.Effect<
-  void,
-  SessionStoreError | SessionOwnerError | SessionLimitError | SessionReadonlyError | SessionClosedError,
-  Session | SessionOwners
-> =>
-  changing(
-    "setOwner",
-    (
-      session,
-      clock
-    ): Effect.Effect<void, SessionStoreError | SessionOwnerError | SessionLimitError | SessionClosedError> => {
-      if (session.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setOwner" }))
-      const reason = Owner.mistakeIn(id)
-      return reason === undefined ? session.setOwner(id, clock) : Effect.fail(new SessionOwnerError({ reason }))
-    }
-  )
-
-/**
  * Whose session it is; none if nobody has said so.
  *
  * @since 0.1.0
@@ -831,6 +788,146 @@ export const atomic = <A, E, R>(
       })
     )
   })
+
+// -----------------------------------------------------------------------------
+// login and logout
+// -----------------------------------------------------------------------------
+
+/**
+ * What else a login says.
+ *
+ * - `methods`: how the owner was authenticated just now. Without them, {@link requireRecent} knows of no authentication but
+ *   an earlier one of the same owner.
+ * - `lifetime`: how long the session lives, as {@link setLifetime} says it.
+ * - `merge`: what becomes of values that the visitor has brought: for each key, a pure function from the visitor's value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LoginOptions<Keys extends ReadonlyArray<SessionKey.Any> = [], Method extends string = string> {
+  readonly methods?: Methods<Method> | undefined
+  readonly lifetime?: Lifetime | undefined
+  readonly merge?: { readonly [Index in keyof Keys]: Merge<Keys[Index]> } | undefined
+}
+
+/**
+ * A key, and what its value becomes at a login. `visitor` is what reading the key gives: an `Option`, or the value itself if the
+ * key has a default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Merge<Key extends SessionKey.Any> = readonly [
+  key: Key,
+  merge: (visitor: Effect.Success<Key>) => SessionKey.Type<Key>
+]
+
+/**
+ * Logs somebody in, by the user's id, a text of 1 to 1,024 bytes. Call it at each login, and each time that somebody who is
+ * logged in gives a password, a code or a passkey again.
+ *
+ * **Details**
+ *
+ * All of this happens in one commit:
+ *
+ * - The session gets a new id, so that somebody who knew the old one is not logged in as well (session fixation, OWASP ASVS 5.0,
+ *   V7.2.4).
+ * - From this call on it is the owner's: `Sessions.list` has it, and `Sessions.destroyAll` ends it, even if that is called
+ *   before this request has written anything. Stores that know owners are asked once for that. So a session that is written
+ *   more than an hour later is gone.
+ * - The time and the `methods` are recorded, for {@link requireRecent}.
+ * - What another owner has left goes, by the scopes of the keys (`SessionKey.make`). What an anonymous visitor has put stays.
+ * - `merge` joins what the visitor has brought with what your application has of the user. The functions are run again when
+ *   another request changes the value meanwhile, as those of {@link modify}; they are not run for somebody who is logged in
+ *   already.
+ *
+ * Where the setting `owner.limit` allows no more sessions of that owner, this is a {@link SessionError.SessionLimitError}, or,
+ * with `owner.policy` `"evict"`, it ends the session of the owner that has been unused for longest. A merge function that
+ * throws, or makes what the key's schema refuses, is a `SessionValueError`. In either case nothing has changed.
+ *
+ * **Example** (A login that keeps the visitor's basket)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * const Basket = SessionKey.make("basket", Schema.Record(Schema.String, Schema.Int), { scope: "visitor" }).pipe(
+ *   SessionKey.withDefault(() => ({}))
+ * )
+ *
+ * declare const storedBasket: (userId: string) => Effect.Effect<{ readonly [product: string]: number }>
+ *
+ * const login = Effect.fn(function*(userId: string) {
+ *   const stored = yield* storedBasket(userId)
+ *   yield* Session.login(userId, {
+ *     methods: ["password"],
+ *     merge: [[Basket, (visitor) => ({ ...stored, ...visitor })]]
+ *   })
+ * })
+ * ```
+ *
+ * **Example** (The methods that an application has)
+ *
+ * ```ts
+ * import { Session } from "effect-session"
+ *
+ * type Method = "password" | "otp" | "passkey"
+ *
+ * const login = (userId: string, methods: Session.Methods<Method>) => Session.login(userId, { methods })
+ *
+ * const requireRecent = Session.requireRecent<Method>
+ * ```
+ *
+ * @since 0.1.0
+ * @category login and logout
+ */
+export const login = <const Keys extends ReadonlyArray<SessionKey.Any> = [], Method extends string = string>(
+  owner: string,
+  { lifetime, merge, methods }: LoginOptions<Keys, Method> = {}
+): Effect.Effect<void, LoginError, Session> =>
+  changing("login", (session, clock): Effect.Effect<void, LoginError> => {
+    if (session.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "login" }))
+    const reason = Owner.mistakeIn(owner)
+    if (reason !== undefined) return Effect.fail(new SessionOwnerError({ reason }))
+    if (methods !== undefined && !Authenticated.isMethods(methods)) return Effect.fail(wrongMethods())
+    const asked = lifetime === undefined ? undefined : LifetimeInput.decode(lifetime)
+    if (asked !== undefined && Result.isFailure(asked)) return Effect.fail(asked.failure)
+    const merges = (merge ?? []).map(([key, f]): Operation.Merges[number] => [key.field, runningAgain(key, f, "merge")])
+    // Of functions, only those of `pull` are refused with a conflict.
+    return session.logIn({ owner, methods, lifetime: asked?.success, merges }, clock) as Effect.Effect<void, LoginError>
+  })
+
+const wrongMethods = () =>
+  new SessionValueError({
+    key: Meta.authenticated,
+    operation: "encode",
+    path: ["methods"],
+    expected: `Expected ${Authenticated.howToNameMethods}`
+  })
+
+/**
+ * Logs out: ends what has the scope `"login"`, with the session's owner, authentication and lifetime, and the session's id with it.
+ * What has another scope goes on in an anonymous session under a new id; if there is nothing of that, the cookie is cleared.
+ *
+ * **Details**
+ *
+ * All of this happens in one commit. As after {@link destroy}, a copy of the old cookie is worth nothing, what slower requests
+ * commit is dropped, and `Sessions.events` says that the session was destroyed. What is put afterwards, such as a flash message,
+ * goes to the anonymous session.
+ *
+ * On a computer that others use as well, also tell the browser to forget what it has kept: {@link clearSiteData}.
+ *
+ * @since 0.1.0
+ * @category login and logout
+ */
+export const logout: Effect.Effect<
+  void,
+  SessionStoreError | SessionReadonlyError | SessionClosedError,
+  Session
+> = changing("logout", (session) =>
+  session.phase === "open"
+    ? session.logOut
+    : Effect.fail(new SessionClosedError({ operation: "logout" })))
 
 // -----------------------------------------------------------------------------
 // lifetime
@@ -1166,58 +1263,6 @@ export interface Authentication {
  * @category models
  */
 export type Methods<Method extends string = string> = readonly [Method, ...ReadonlyArray<Method>]
-
-/**
- * Records that the user was authenticated now, and with which methods: at a login, and each time that the user gives a
- * password, a code or a passkey again. A second time takes the place of the first.
- *
- * **Details**
- *
- * `regenerate` and `clear` keep it, `destroy` ends it, and so does {@link setOwner} where it names another owner. A method that
- * is no name of 1 to 64 characters is a `SessionValueError`.
- *
- * Where somebody who is logged in authenticates again, do all that a login does: {@link regenerate} (OWASP ASVS 5.0, V7.2.4
- * asks for it there too), and say whose session it is. After two clicks on the button, the second one has only what it puts
- * itself.
- *
- * **Example** (The methods that an application has)
- *
- * ```ts
- * import { Effect, Schema } from "effect"
- * import { Session, SessionKey } from "effect-session"
- *
- * type Method = "password" | "otp" | "passkey"
- *
- * const authenticated = Session.authenticated<Method>
- * const requireRecent = Session.requireRecent<Method>
- *
- * const UserId = SessionKey.make("user_id", Schema.String)
- *
- * const login = (userId: string) =>
- *   Effect.gen(function*() {
- *     yield* Session.regenerate
- *     yield* Session.put(UserId, userId)
- *     yield* authenticated(["password", "otp"])
- *   })
- * ```
- *
- * @since 0.1.0
- * @category authentication
- */
-export const authenticated = <Method extends string = string>(
-  methods: Methods<Method>
-): Effect.Effect<void, ChangeError, Session> =>
-  changing("authenticated", (session, clock) =>
-    Authenticated.isMethods(methods)
-      ? session.put(Meta.authenticated, Authenticated.encode({ at: clock.currentTimeMillisUnsafe(), methods }))
-      : Effect.fail(
-        new SessionValueError({
-          key: Meta.authenticated,
-          operation: "encode",
-          path: ["methods"],
-          expected: `Expected ${Authenticated.howToNameMethods}`
-        })
-      ))
 
 /** What is recorded, and what time it is. */
 const authenticationNow: Effect.Effect<

@@ -83,7 +83,7 @@ export class SessionStoreError extends Schema.TaggedError<SessionStoreError>()("
  */
 export class SessionValueError extends Schema.TaggedError<SessionValueError>()("SessionValueError", {
   key: Schema.String,
-  operation: Schema.Literals(["decode", "encode", "increment", "modify"]),
+  operation: Schema.Literals(["decode", "encode", "increment", "merge", "modify"]),
   path: Schema.Array(Schema.String),
   expected: Schema.String
 }, { httpApiStatus: 500 }) {
@@ -359,6 +359,14 @@ export type ReadError = SessionStoreError | SessionValueError
  * @category models
  */
 export type ChangeError = ReadError | SessionReadonlyError | SessionClosedError
+
+/**
+ * What a login can fail with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LoginError = ChangeError | SessionOwnerError | SessionLimitError | SessionLifetimeError
 
 /**
  * What writing the session to its store can fail with.

@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Codec from "./internal/record/codec.ts"
-import { fieldOfKey } from "./internal/record/record.ts"
+import * as FieldScope from "./internal/record/scope.ts"
 import * as Session from "./Session.ts"
 import type { ReadError, SessionValueError } from "./SessionError.ts"
 
@@ -48,6 +48,7 @@ export interface SessionKey<in out A, out Value = Option.Option<A>, out Encoded 
     readonly _Encoded: (_: never) => Encoded
   }
   readonly name: string
+  readonly scope: Scope
   readonly schema: Schema.Codec<A, unknown>
 
   /** What running the key does. @internal */
@@ -67,6 +68,19 @@ export interface SessionKey<in out A, out Value = Option.Option<A>, out Encoded 
   /** Whether a stored value that does not fit counts as absent. @internal */
   readonly ignoresInvalid: boolean
 }
+
+/**
+ * How long the value of a key stays.
+ *
+ * - `"login"`: until {@link Session.logout}. Another owner never sees it.
+ * - `"visitor"`: through logins and logouts, as a basket does. Once somebody has logged out, it stays for the anonymous visitor
+ *   and for the next login of the same owner; if another owner logs in, it goes.
+ * - `"device"`: for whoever uses the browser, as a language or a theme does.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Scope = "login" | "visitor" | "device"
 
 /**
  * A key of whatever type.
@@ -134,6 +148,10 @@ const fromParts = (parts: object) => {
  * dates, maps and big integers too, as long as they have at most 500 levels of lists and objects. The schema must encode
  * and decode at once, without asynchronous steps.
  *
+ * With `scope` you say what becomes of the value when somebody logs in or out: see {@link Scope}. Default `"login"`. Values are
+ * stored with their scope, so a key with another scope is another slot, also if the name is the same: what is there keeps the
+ * scope that it was put with.
+ *
  * The name may be any text, but for one with half a character in it (a lone surrogate), which not every store can tell from
  * another: that throws.
  *
@@ -156,13 +174,18 @@ const fromParts = (parts: object) => {
  */
 export const make = <A, Encoded>(
   name: string,
-  schema: Schema.Codec<A, Encoded>
+  schema: Schema.Codec<A, Encoded>,
+  { scope = "login" }: { readonly scope?: Scope } = {}
 ): SessionKey<A, Option.Option<A>, Encoded> => {
   if (!name.isWellFormed()) throw new Error(`SessionKey.make(${JSON.stringify(name)}): ${howToWriteName}`)
+  if (!FieldScope.isScope(scope)) {
+    throw new Error(`SessionKey.make(${JSON.stringify(name)}): write "login", "visitor" or "device" as its scope`)
+  }
   return fromParts({
     name,
+    scope,
     schema,
-    field: fieldOfKey(name),
+    field: FieldScope.toField(scope, name),
     ...Codec.make(name, schema),
     present: Option.some,
     absent: Option.none,

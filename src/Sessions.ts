@@ -459,7 +459,7 @@ export const destroyHandle = (
  * **Details**
  *
  * No session that was created before survives it: not if its request is under way, not if it is getting another id, and not if the
- * login itself is under way and has called `Session.setOwner`. A login that comes while this runs may be ended as well.
+ * login itself is under way and has called `Session.login`. A login that comes while this runs may be ended as well.
  *
  * @since 0.1.0
  * @category owners

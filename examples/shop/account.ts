@@ -17,13 +17,12 @@ import { Customer, Device } from "./keys.ts"
 export const logIn = Effect.fnUntraced(function*(name: string, device: string) {
   const since = Option.filter(yield* Customer, (customer) => customer.name === name)
   // A new id comes with it, so an old one that somebody knows (session fixation) is worth nothing.
-  yield* Session.setOwner(name)
+  yield* Session.login(name, { methods: ["password"] })
   yield* Session.put(Customer, {
     name,
     loggedInAt: Option.isSome(since) ? since.value.loggedInAt : yield* DateTime.now
   })
   yield* Session.put(Device, device)
-  yield* Session.authenticated(["password"])
 })
 
 /** "Keep me logged in", or only until the browser is closed. */

@@ -622,7 +622,7 @@ describe("a session that is ended from elsewhere", () => {
 
   const loggedIn = (owner: string) =>
     Effect.gen(function*() {
-      const { token } = yield* Sessions.create(Session.setOwner(owner))
+      const { token } = yield* Sessions.create(Session.login(owner))
       return { token, handle: yield* handleOf({ token }) }
     })
 

@@ -74,19 +74,19 @@ const put = Session.put(Name, "Ada")
 
 const anonymous: Case["begin"] = () => Effect.map(Sessions.create(put), ({ token }) => token)
 export const owned: Case["begin"] = (owner) =>
-  Effect.map(Sessions.create(Effect.andThen(Session.setOwner(owner), put)), ({ token }) => token)
+  Effect.map(Sessions.create(Effect.andThen(Session.login(owner), put)), ({ token }) => token)
 
 const tokenOf = ({ token }: Sessions.Committed) => token
 
 export const cases: Readonly<Record<string, Case>> = {
   "a login": {
     begin: () => Effect.undefined,
-    request: (owner) => Effect.map(Sessions.create(Session.setOwner(owner)), ({ token }) => Option.some(token)),
+    request: (owner) => Effect.map(Sessions.create(Session.login(owner)), ({ token }) => Option.some(token)),
     isLogin: true
   },
   "a login with an anonymous session": {
     begin: anonymous,
-    request: (owner, token) => Effect.map(Sessions.modify({ token: token! }, Session.setOwner(owner)), tokenOf),
+    request: (owner, token) => Effect.map(Sessions.modify({ token: token! }, Session.login(owner)), tokenOf),
     isLogin: true
   },
   "a login that regenerates before and after": {
@@ -95,7 +95,7 @@ export const cases: Readonly<Record<string, Case>> = {
       Effect.map(
         Sessions.modify(
           { token: token! },
-          Effect.andThen(Session.regenerate, Effect.andThen(Session.setOwner(owner), Session.regenerate))
+          Effect.andThen(Session.regenerate, Effect.andThen(Session.login(owner), Session.regenerate))
         ),
         tokenOf
       ),
@@ -103,7 +103,7 @@ export const cases: Readonly<Record<string, Case>> = {
   },
   "a second login in the same session": {
     begin: owned,
-    request: (owner, token) => Effect.map(Sessions.modify({ token: token! }, Session.setOwner(owner)), tokenOf),
+    request: (owner, token) => Effect.map(Sessions.modify({ token: token! }, Session.login(owner)), tokenOf),
     isLogin: true
   },
   "a request that regenerates the session": {

@@ -63,6 +63,7 @@ const happenings = {
   touch: { counters: [commits], event: undefined },
   regenerate: { counters: [commits, regenerations], event: "Session regenerated" },
   destroy: { counters: [commits, destructions], event: "Session destroyed" },
+  leave: { counters: [commits, destructions, creations], event: "Session destroyed" },
   drop: { counters: [drops], event: "Session changes dropped, as it is gone" }
 }
 

@@ -11,7 +11,7 @@ import * as Lifetime from "../record/lifetime.ts"
 import * as Meta from "../record/meta.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import type { Intent, Write } from "./intent.ts"
-import { lost, replacing } from "./operations.ts"
+import { ended, lost, replacing } from "./operations.ts"
 import {
   type Anonymous,
   type Existing,
@@ -198,7 +198,7 @@ export const written = (
       const isStillRegenerated = state._tag === "Regenerated" &&
         !(intent.operation === "regenerate" && state.newId === intent.newId)
       return isStillRegenerated
-        ? { ...stored, _tag: "Regenerated", newId: state.newId }
+        ? { ...stored, _tag: "Regenerated", newId: state.newId, leaving: state.leaving }
         : { ...stored, _tag: "Existing" }
     }
     case "Ended":
@@ -240,17 +240,23 @@ export const extended = (state: Loaded, { createdAt, expiresAt, touchedAt }: Tim
 
 /**
  * The store has no such session any more. If this request ended it meanwhile, nothing is lost; if it wants another id, it
- * gets a session of its own.
+ * gets a session of its own. If it has logged out, what has come of the session is still to be ended.
  */
 export const gone = (state: Loaded): Loaded => {
   switch (state._tag) {
     case "Ended":
       return state
     case "Regenerated":
-      return replacing(state, state.newId)
+      return state.leaving === undefined ? replacing(state, state.newId) : overtaken(state)
     default:
       return lost(state, isFresh(state))
   }
+}
+
+const overtaken = (state: Regenerated): Loaded => {
+  const own = Draft.rebase(state.draft, noFields)
+  const draft = Exit.isSuccess(own) ? Draft.remove(own.value, Meta.left) : Draft.empty
+  return { ...ended(state), draft, flashing: state.flashing }
 }
 
 /** What this request has done by itself, with nothing there before. */

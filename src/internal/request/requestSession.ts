@@ -11,6 +11,7 @@ import * as Semaphore from "effect/Semaphore"
 import type { Settings } from "../../SessionConfig.ts"
 import {
   SessionClosedError,
+  type SessionConflictError,
   type SessionLimitError,
   SessionReadonlyError,
   type SessionStoreError,
@@ -19,6 +20,7 @@ import {
 import type { EndedBy } from "../../SessionEvent.ts"
 import type { Added } from "../../SessionOwners.ts"
 import type { OwnerEntry } from "../../SessionStore.ts"
+import * as Authentication from "../record/authentication.ts"
 import type * as Draft from "../record/draft.ts"
 import { type Expiry, isCut } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
@@ -65,6 +67,16 @@ export interface Indexed extends OwnerEntry {
   readonly owner: string
   /** Whether the store was asked to write the session. */
   readonly isUsed: boolean
+}
+
+/** What an application asks for when somebody logs in. */
+export interface Login {
+  readonly owner: string
+  /** How the owner was authenticated just now. */
+  readonly methods?: Authentication.Methods | undefined
+  readonly lifetime?: Lifetime.Lifetime | undefined
+  /** What becomes of the visitor's values. */
+  readonly merges: Operation.Merges
 }
 
 /** Something that was done to a session, and can be done to another one. */
@@ -255,6 +267,15 @@ export class RequestSession {
     return Exit.void
   }
 
+  /** An operation that what is there may refuse. */
+  tryUpdate(f: (state: State.Loaded) => Draft.Rewriting<State.Loaded>): Draft.Rewriting<void> {
+    const next = f(this.loaded)
+    if (Exit.isFailure(next)) return Exit.failCause(next.cause)
+    this.#steps?.push((session) => session.tryUpdate(f))
+    this.#state = next.value
+    return Exit.void
+  }
+
   put(field: string, text: string): Effect.Effect<void> {
     this.#steps?.push((session) => {
       session.put(field, text)
@@ -428,8 +449,11 @@ export class RequestSession {
   setLifetime(asked: Lifetime.Lifetime): Effect.Effect<void> {
     const granted = this.expiry.grant(asked)
     const set = this.#setField(Meta.lifetime, Lifetime.encode(granted))
-    if (!isCut(asked, granted)) return set
-    return Effect.andThen(set, Observability.lifetimeCut(State.idOf(this.loaded), asked, granted))
+    return isCut(asked, granted) ? Effect.andThen(set, this.#lifetimeCut(asked, granted)) : set
+  }
+
+  #lifetimeCut(asked: Lifetime.Lifetime, granted: Lifetime.Lifetime): Effect.Effect<void> {
+    return Effect.suspend(() => Observability.lifetimeCut(State.idOf(this.loaded), asked, granted))
   }
 
   /** A field of the session's own gets the text, or none, if it has not got it. */
@@ -463,34 +487,54 @@ export class RequestSession {
   }
 
   /** A session changes hands under an id of its own, which is in the index of its owner before there is such a session. */
-  setOwner(
-    owner: string,
+  logIn(
+    { lifetime, merges, methods, owner }: Login,
     clock: Clock.Clock
-  ): Effect.Effect<void, SessionStoreError | SessionLimitError | SessionClosedError> {
+  ): Effect.Effect<void, SessionStoreError | SessionLimitError | SessionClosedError | SessionValueError | SessionConflictError> {
     const { drawId, listeners, store } = this.environment
-    return Effect.flatMap(State.isUnwritten(this.loaded) ? this.id : drawId, (id) => {
+    const granted = lifetime && this.expiry.grant(lifetime)
+    const loggedIn = Effect.flatMap(State.isUnwritten(this.loaded) ? this.id : drawId, (id) => {
       const { loaded } = this
       const at = clock.currentTimeMillisUnsafe()
-      const fields = State.fieldsOf(loaded)
-      const times = State.recordOf(loaded) ?? this.expiry.start(at, fields)
-      const until = Owner.keptUntil(this.expiry.horizon(times, fields))
+      const login = {
+        authenticated: methods && Authentication.encode({ at, methods }),
+        lifetime: granted && { text: Lifetime.encode(granted) }
+      }
+      const fields = State.fieldsOf(Operation.loggedIn(loaded, id, { ...login, owner: { id: owner, at, until: at } }))
+      const times = State.hasLoggedOut(loaded) ? undefined : State.recordOf(loaded)
+      const until = Owner.keptUntil(this.expiry.horizon(times ?? this.expiry.start(at, fields), fields))
       const added = store?.owners?.add(owner, { key: id.key, at, until }, { replaces: State.storedKeyOf(loaded) }) ??
         Exit.succeed<Added>({ ended: [] })
       return Effect.flatMap(added, ({ ended, mark }) =>
         Effect.andThen(
           Events.ended(listeners, owner, ended, () => "owner"),
-          Effect.suspend(() => this.#owned(id, { id: owner, at, until, mark }))
+          Effect.suspend(() => this.#loggedIn(id, { ...login, owner: { id: owner, at, until, mark } }, merges))
         ))
+    })
+    return granted !== undefined && isCut(lifetime!, granted)
+      ? Effect.andThen(loggedIn, this.#lifetimeCut(lifetime!, granted))
+      : loggedIn
+  }
+
+  #loggedIn(id: State.Id, login: Operation.Login, merges: Operation.Merges): Draft.Rewriting<void, SessionClosedError> {
+    // The index may have taken its time.
+    if (this.phase !== "open") return Exit.fail(new SessionClosedError({ operation: "login" }))
+    const { owner: { at, id: owner, until } } = login
+    const isUsed = this.indexed?.key === id.key && this.indexed.isUsed
+    this.indexed = { owner, key: id.key, at, until, isUsed }
+    return this.tryUpdate((state) => {
+      const next = Operation.loggedIn(state, id, login)
+      // What has been merged before is this owner's already.
+      return State.ownerOf(state)?.id === owner ? Exit.succeed(next) : Operation.merged(next, merges)
     })
   }
 
-  #owned(id: State.Id, owner: Owner.Owner): Effect.Effect<void, SessionClosedError> {
-    // The index may have taken its time.
-    if (this.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setOwner" }))
-    const { at, until } = owner
-    const isUsed = this.indexed?.key === id.key && this.indexed.isUsed
-    this.indexed = { owner: owner.id, key: id.key, at, until, isUsed }
-    return this.update((state) => Operation.owned(state, id, owner))
+  /** Nobody is logged in any more. */
+  get logOut(): Effect.Effect<void> {
+    return Effect.flatMapEager(
+      this.environment.drawId,
+      (id) => this.update((state) => Operation.loggedOut(state, id))
+    )
   }
 
   commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {

@@ -277,14 +277,14 @@ describe("the shared place", () => {
       yield* costs(["get"], Sessions.modify(anonymous, Session.get(Name)))
       yield* costs(["get", "get"], Sessions.modify(anonymous, put.pipe(Effect.andThen(Session.touch))))
       // Asked for itself, for the login, for its new id, and told of it.
-      yield* costs(["get", "get 2", "get", "set"], Sessions.modify(anonymous, Session.setOwner("ada")))
-      const { token } = yield* costs(["get 2"], Sessions.create(Effect.andThen(Session.setOwner("ada"), put)))
+      yield* costs(["get", "get 2", "get", "set"], Sessions.modify(anonymous, Session.login("ada")))
+      const { token } = yield* costs(["get 2"], Sessions.create(Effect.andThen(Session.login("ada"), put)))
       yield* costs(["get 3"], Sessions.modify({ token }, Session.get(Name)))
       yield* costs(["get 3", "get 3"], Sessions.modify({ token }, put.pipe(Effect.andThen(Session.touch))))
       const { token: next } = yield* costs(["get 3", "get 3", "set"], Sessions.modify({ token }, Session.regenerate))
       yield* costs(["get 3", "get", "set"], Sessions.modify({ token: Option.getOrThrow(next) }, Session.destroy))
       yield* costs(["set"], Sessions.destroyAll("ada"))
-      const { token: own } = yield* onServer(Sessions.create(Session.setOwner("ada")))(store)
+      const { token: own } = yield* onServer(Sessions.create(Session.login("ada")))(store)
       yield* costs(["get 3", "get", "set"], Sessions.modify({ token: own }, Sessions.destroyOthers))
     }))
 
@@ -323,7 +323,7 @@ describe("the shared place", () => {
         const { token } = yield* Sessions.modify({ token: old }, Session.touch)
         const session = yield* Sessions.open({ token: Option.getOrThrow(token) })
         const login = yield* Sessions.open({ cookies: undefined })
-        yield* Effect.provideService(Session.setOwner("ada"), Session.Session, login)
+        yield* Effect.provideService(Session.login("ada"), Session.Session, login)
         yield* Sessions.destroyAll("ada")
         const late = Effect.gen(function*() {
           const committed = yield* Effect.option(Sessions.commit(login))
@@ -354,7 +354,7 @@ describe("the shared place", () => {
         isBroken = true
         const failures = [
           Sessions.open({ token }),
-          Sessions.create(Session.setOwner("ada")),
+          Sessions.create(Session.login("ada")),
           Sessions.destroyAll("ada"),
           Effect.provideService(Sessions.destroyOthers, Session.Session, session),
           Effect.provideService(Effect.andThen(Session.touch, Session.commit), Session.Session, session)
@@ -409,7 +409,7 @@ SessionOwnersTest.suiteWithoutIndex("CookieLayer.layerShared on Redis", { layer:
 
 const routes = Layer.mergeAll(
   basicRoutes,
-  post("/in", Effect.andThen(Session.setOwner("ada"), Session.put(Name, "Ada"))),
+  post("/in", Effect.andThen(Session.login("ada"), Session.put(Name, "Ada"))),
   post("/out-everywhere", Sessions.destroyAll("ada")),
   post("/out-elsewhere", Sessions.destroyOthers)
 )
