@@ -43,10 +43,10 @@ import * as SessionConfig from "./SessionConfig.ts"
 import {
   type ChangeError,
   type CommitError,
+  type LoginError,
   type ReadError,
   SessionClosedError,
   SessionConflictError,
-  type LoginError,
   SessionGoneError,
   type SessionLifetimeError,
   SessionNotRecentError,
@@ -433,21 +433,20 @@ export const modify: {
 )
 
 /** The function of the value as one of the stored text, for when the handler is over. */
-const runningAgain =
-  <A, Value, Encoded>(
-    key: SessionKey.SessionKey<A, Value, Encoded>,
-    f: (value: Value) => A,
-    operation: "modify" | "merge" = "modify"
-  ): Rewrite =>
-  (text) => {
-    const value = decoded(text, key)
-    if (Exit.isFailure(value)) return Exit.failCause(value.cause)
-    const result = Result.try(() => f(value.value))
-    if (Result.isSuccess(result)) return key.encode(result.success)
-    const expected = "Expected a function that does not throw" +
-      (operation === "modify" ? " when it is run again, on what another request has put" : "")
-    return Exit.fail(new SessionValueError({ key: key.name, operation, path: [], expected }))
-  }
+const runningAgain = <A, Value, Encoded>(
+  key: SessionKey.SessionKey<A, Value, Encoded>,
+  f: (value: Value) => A,
+  operation: "modify" | "merge" = "modify"
+): Rewrite =>
+(text) => {
+  const value = decoded(text, key)
+  if (Exit.isFailure(value)) return Exit.failCause(value.cause)
+  const result = Result.try(() => f(value.value))
+  if (Result.isSuccess(result)) return key.encode(result.success)
+  const expected = "Expected a function that does not throw" +
+    (operation === "modify" ? " when it is run again, on what another request has put" : "")
+  return Exit.fail(new SessionValueError({ key: key.name, operation, path: [], expected }))
+}
 
 /**
  * Removes a key.
@@ -649,8 +648,8 @@ export const createdAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreE
 )
 
 /**
- * Gives the session a new id and keeps what is in it. Do it at every login and every change of rights (session
- * fixation, OWASP ASVS 5.0, V7.2.4). The old id is dead as soon as this request's changes are committed.
+ * Gives the session a new id and keeps what is in it. Do it at every change of rights (session fixation, OWASP ASVS 5.0,
+ * V7.2.4); {@link login} does it by itself. The old id is dead as soon as this request's changes are committed.
  *
  * **Details**
  *
@@ -672,8 +671,8 @@ export const regenerate: Effect.Effect<
     : Effect.fail(new SessionClosedError({ operation: "regenerate" })))
 
 /**
- * Ends the session for good and clears the cookie: for a logout. What is put afterwards, such as a flash message, goes to
- * a new session.
+ * Ends the session for good, whatever the scopes of its keys, and clears the cookie. What is put afterwards, such as a flash
+ * message, goes to a new session. For a logout there is {@link logout}.
  *
  * @since 0.1.0
  * @category life
@@ -929,6 +928,51 @@ export const logout: Effect.Effect<
     ? session.logOut
     : Effect.fail(new SessionClosedError({ operation: "logout" })))
 
+/**
+ * What a browser keeps of a site: the pages and files that it has been sent; all cookies of the domain, also those of its other
+ * hosts; what scripts have stored; and the pages that are open, which it loads again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SiteData = "cache" | "cookies" | "storage" | "executionContexts"
+
+/**
+ * Asks the browser to forget what it keeps of this site, by the header `Clear-Site-Data`, once the response is committed: beside a
+ * {@link logout} on a computer that others use as well (OWASP ASVS 5.0, V14.3.1).
+ *
+ * **Details**
+ *
+ * A second call takes the place of the first, and {@link rollback} takes it back. A response that is rolled back, or that can't be
+ * committed, has no such header.
+ *
+ * **Gotchas**
+ *
+ * Browsers heed it over https alone. `"cache"` may take them seconds. With `"cookies"`, the session's own cookie goes as well, and with
+ * it what a logout keeps.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Session } from "effect-session"
+ *
+ * const logout = Effect.andThen(Session.logout, Session.clearSiteData(["cache", "storage"]))
+ * ```
+ *
+ * @since 0.1.0
+ * @category login and logout
+ */
+export const clearSiteData = (data: readonly [SiteData, ...ReadonlyArray<SiteData>]): Effect.Effect<
+  void,
+  SessionStoreError | SessionReadonlyError | SessionClosedError,
+  Session
+> =>
+  changing("clearSiteData", (session) =>
+    session.phase === "open"
+      ? session.clearSiteData(data)
+      : Effect.fail(new SessionClosedError({ operation: "clearSiteData" })))
+
 // -----------------------------------------------------------------------------
 // lifetime
 // -----------------------------------------------------------------------------
@@ -983,7 +1027,8 @@ const toMoment = (time: number): Option.Option<DateTime.Utc> =>
 
 /**
  * Gives this session a lifetime of its own: for "Keep me logged in", or for one that should end sooner than others. It takes
- * the place of an earlier one; `{}` is the configuration's again. The session keeps it when it is regenerated or cleared.
+ * the place of an earlier one; `{}` is the configuration's again. The session keeps it when it is regenerated or cleared. At a
+ * login, give it to {@link login}.
  *
  * **Details**
  *
@@ -999,22 +1044,17 @@ const toMoment = (time: number): Option.Option<DateTime.Utc> =>
  * **Example** (Keep me logged in)
  *
  * ```ts
- * import { Effect, Schema } from "effect"
- * import { Session, SessionConfig, SessionKey } from "effect-session"
+ * import { Session, SessionConfig } from "effect-session"
  *
  * const Config = SessionConfig.layerConfig({ maximumAge: "30 days", maximumAbsoluteAge: "90 days" })
  *
- * const UserId = SessionKey.make("user_id", Schema.String)
- *
- * const logIn = Effect.fn(function*(userId: string, remember: boolean) {
- *   yield* Session.regenerate
- *   yield* Session.put(UserId, userId)
- *   yield* Session.setLifetime(
- *     remember
+ * const logIn = (userId: string, remember: boolean) =>
+ *   Session.login(userId, {
+ *     methods: ["password"],
+ *     lifetime: remember
  *       ? { age: "30 days", absoluteAge: "90 days", persistence: "persistent" }
  *       : { persistence: "browser" }
- *   )
- * })
+ *   })
  * ```
  *
  * @since 0.1.0

@@ -22,7 +22,8 @@ const actions = {
   puts: (who: string) => Session.put(Note, who),
   modifies: (who: string) => Session.modify(List, (list) => [...list, who]),
   shops: (who: string) => Session.modify(Basket, (basket) => [...basket, who]),
-  "logs in": (who: string) => Effect.andThen(Session.login("ada", { methods: ["password"] }), Session.put(Name, who)),
+  "logs in": (who: string) =>
+    Effect.andThen(Session.login("overlapping", { methods: ["password"] }), Session.put(Name, who)),
   "logs out": () => Session.logout
 }
 

@@ -99,6 +99,7 @@ export class RequestSession {
   #underway: Deferred.Deferred<void> | undefined
   #turnWith: Semaphore.Semaphore | undefined
   #steps: Array<Step> | undefined
+  #siteData: ReadonlyArray<string> | undefined
   #indexed: Indexed | undefined
 
   constructor(
@@ -339,6 +340,7 @@ export class RequestSession {
   /** Takes back what is not committed. */
   rollback(): Effect.Effect<void> {
     this.#state = this.#committed
+    this.#siteData = undefined
     return Exit.void
   }
 
@@ -396,6 +398,20 @@ export class RequestSession {
   abandon(): void {
     this.state = Outcome.abandoned(this.state)
     this.phase = "closed"
+  }
+
+  /** What the browser is asked to forget when the request is committed. */
+  get siteData(): ReadonlyArray<string> | undefined {
+    return this.#siteData
+  }
+
+  clearSiteData(data: ReadonlyArray<string>): Effect.Effect<void> {
+    this.#steps?.push((session) => {
+      session.clearSiteData(data)
+      return Exit.void
+    })
+    this.#siteData = data
+    return Exit.void
   }
 
   /** The id, drawn now if there is none yet. */
@@ -490,7 +506,10 @@ export class RequestSession {
   logIn(
     { lifetime, merges, methods, owner }: Login,
     clock: Clock.Clock
-  ): Effect.Effect<void, SessionStoreError | SessionLimitError | SessionClosedError | SessionValueError | SessionConflictError> {
+  ): Effect.Effect<
+    void,
+    SessionStoreError | SessionLimitError | SessionClosedError | SessionValueError | SessionConflictError
+  > {
     const { drawId, listeners, store } = this.environment
     const granted = lifetime && this.expiry.grant(lifetime)
     const loggedIn = Effect.flatMap(State.isUnwritten(this.loaded) ? this.id : drawId, (id) => {
