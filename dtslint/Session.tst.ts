@@ -248,6 +248,49 @@ describe("the session", () => {
   })
 })
 
+describe("login and logout", () => {
+  const Theme = SessionKey.make("theme", Schema.String, { scope: "device" })
+  const Hits = SessionKey.make("hits", Schema.Number, { scope: "visitor" }).pipe(SessionKey.withDefault(() => 0))
+
+  it("needs nothing but a session, with every store", () => {
+    expect(Session.login("ada")).type.toBe<Effect.Effect<void, SessionError.LoginError, Service>>()
+    expect(Session.login).type.not.toBeCallableWith(5)
+    expect(Session.logout).type.toBe<
+      Effect.Effect<
+        void,
+        SessionError.SessionStoreError | SessionError.SessionReadonlyError | SessionError.SessionClosedError,
+        Service
+      >
+    >()
+  })
+
+  it("merges each key by a function from what reading it gives to a value of it", () => {
+    const both = Session.login("ada", {
+      methods: ["password"],
+      merge: [
+        [Hits, (visitor) => {
+          expect(visitor).type.toBe<number>()
+          return visitor + 1
+        }],
+        [Theme, (visitor) => {
+          expect(visitor).type.toBe<Option.Option<string>>()
+          return Option.getOrElse(visitor, () => "dark")
+        }]
+      ]
+    })
+    expect(both).type.toBe<Effect.Effect<void, SessionError.LoginError, Service>>()
+    const merging = (merge: Session.Merge<typeof Hits>) => Session.login("ada", { merge: [merge] })
+    expect(merging).type.toBeCallableWith([Hits, () => 5])
+    expect(merging).type.not.toBeCallableWith([Hits, () => "five"])
+  })
+
+  it("clears what browsers know", () => {
+    expect(Session.clearSiteData).type.toBeCallableWith(["cache", "cookies", "storage", "executionContexts"])
+    expect(Session.clearSiteData).type.not.toBeCallableWith([])
+    expect(Session.clearSiteData).type.not.toBeCallableWith(["everything"])
+  })
+})
+
 describe("authentication", () => {
   type Store = SessionError.SessionStoreError
   type Method = "password" | "otp"

@@ -196,7 +196,7 @@ export interface SessionStore {
   /**
    * The same session under a new id, with the record as the request sees it, only if the old one holds just the fields
    * that the request has seen `before` it changed anything: so nothing that was committed under the old id is missed. The new
-   * one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while; `Unknown`
+   * one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while; `NotFound`
    * where it is `"ended"`, as after a `destroy`.
    */
   readonly regenerate: (

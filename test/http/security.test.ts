@@ -13,7 +13,7 @@ import { secret } from "../support/config.ts"
 import { drivers } from "../support/drivers.ts"
 import { breakdown, countedBackend, operations, watchStore } from "../support/failingStore.ts"
 import { observe } from "../support/observe.ts"
-import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
+import { basicRoutes, Basket, Count, Name, ok, post } from "../support/routes.ts"
 import { type Answer, cookieOf, type Options, serve, type Server } from "../support/server.ts"
 
 describe.each(drivers)("with the $driver", ({ make }) => {
@@ -84,6 +84,44 @@ describe.each(drivers)("with the $driver", ({ make }) => {
       assert.deepStrictEqual(attributesOf(cleared), attributesOf(set))
       browser.jar.setCookieSync(cleared.setCookies[0]!, "https://shop.example/logout")
       assert.strictEqual(browser.jar.getCookieStringSync("https://shop.example/log"), "")
+    }))
+
+  it.effect("V7.4.1 a logout that keeps something is one operation of the store", () =>
+    Effect.gen(function*() {
+      const store = watchStore(make)
+      const shop = post("/shop", Session.put(Basket, ["tea"]))
+      const server = yield* serve(Layer.mergeAll(shop, post("/leave", Session.logout)), { store: store.layer })
+      const cookie = cookieOf(yield* server.post("/shop"))
+      store.newCalls()
+      yield* server.post("/leave", { cookie })
+      assert.deepStrictEqual(store.newCalls(), ["load", "regenerate"])
+    }))
+
+  it.effect("V14.3.1 Session.clearSiteData asks the browser to forget, if the request is committed", () =>
+    Effect.gen(function*() {
+      const store = watchStore(make)
+      const leave = Effect.andThen(Session.logout, Session.clearSiteData(["cache", "storage"]))
+      const server = yield* serve(
+        Layer.mergeAll(
+          basicRoutes,
+          post("/leave", leave),
+          post("/atomic", Session.atomic(leave)),
+          post("/fails", Effect.andThen(leave, Effect.die("no"))),
+          post("/rolled-back", Effect.andThen(leave, Session.rollback)),
+          post("/fails-within", Effect.exit(Session.atomic(Effect.andThen(leave, Effect.fail("no")))))
+        ),
+        { store: store.layer }
+      )
+      const headerOf = (path: string, cookie?: string) =>
+        Effect.map(server.post(path, { cookie }), ({ headers }) => headers["clear-site-data"])
+      assert.strictEqual(yield* headerOf("/leave"), `"cache", "storage"`)
+      assert.strictEqual(yield* headerOf("/atomic"), `"cache", "storage"`)
+      for (const path of ["/logout", "/fails", "/rolled-back", "/fails-within"]) {
+        assert.isUndefined(yield* headerOf(path), path)
+      }
+      const cookie = cookieOf(yield* server.post("/login"))
+      store.fails("destroy")
+      assert.isUndefined(yield* headerOf("/leave", cookie), "the store fails")
     }))
 
   it.effect("V7.6.2 a request that only reads creates no session and sets no cookie", () =>

@@ -2,17 +2,8 @@
  * Logins and logouts: what becomes of each value, by the scope of its key, of the id, of the owner, and of the cookie.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Exit, Layer, Option, Redacted, Schema } from "effect"
-import {
-  Session,
-  SessionConfig,
-  SessionError,
-  type SessionEvent,
-  SessionKey,
-  Sessions,
-  SessionStore
-} from "effect-session"
-import { TestClock } from "effect/testing"
+import { Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Session, SessionConfig, SessionError, SessionKey, Sessions, SessionStore } from "effect-session"
 import { setTimeOfDay } from "../support/clock.ts"
 import { secret } from "../support/config.ts"
 import { storesWithRedis } from "../support/drivers.ts"
@@ -50,17 +41,26 @@ const test = (
       )
     ))
 
+const within = <A, E>(session: Session.Session, work: Effect.Effect<A, E, Session.Session>) =>
+  Effect.provideService(work, Session.Session, session)
+
 /** One request after the other, each with the cookies that the one before it has left. */
 const browser = () => {
   let cookies = ""
-  return <A, E>(work: Effect.Effect<A, E, Session.Session>) =>
-    Effect.gen(function*() {
-      const { setCookie, value } = yield* Sessions.modify({ cookies }, work)
-      for (const header of Redacted.value(setCookie)) {
-        cookies = header.includes("Max-Age=0") ? "" : header.split(";", 1)[0]!
-      }
-      return { value, cookies }
-    })
+  const begin = Effect.suspend(() => Sessions.open({ cookies }))
+  const end = Effect.fnUntraced(function*(session: Session.Session) {
+    const { setCookie } = yield* Sessions.commit(session)
+    for (const header of Redacted.value(setCookie)) {
+      cookies = header.includes("Max-Age=0") ? "" : header.split(";", 1)[0]!
+    }
+  })
+  const request = Effect.fnUntraced(function*<A, E>(work: Effect.Effect<A, E, Session.Session>) {
+    const session = yield* begin
+    const value = yield* within(session, work)
+    yield* end(session)
+    return { value, cookies }
+  })
+  return { begin, end, request }
 }
 
 const putAll = Effect.forEach(scopes, (scope) => Session.put(keys[scope], scope), { discard: true })
@@ -104,7 +104,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
 
       test(makeStore, `${what}: what stays has the scope ${kept.join(", ")}`, () =>
         Effect.gen(function*() {
-          const request = browser()
+          const { request } = browser()
           for (const step of before) yield* request(step)
           yield* request(putAll)
           for (const step of after) yield* request(step)
@@ -113,7 +113,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
 
       test(makeStore, `${what}, all in one request: the same`, () =>
         Effect.gen(function*() {
-          const request = browser()
+          const { request } = browser()
           const steps = [...before, putAll, ...after]
           assert.deepStrictEqual(
             (yield* request(Effect.andThen(Effect.all(steps, { discard: true }), seenScopes))).value,
@@ -129,7 +129,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       () =>
         Effect.gen(function*() {
           const Wishes = SessionKey.make("wishes", Schema.String, { scope: "visitor" })
-          const request = browser()
+          const { request } = browser()
           yield* request(Effect.andThen(as("ada"), Session.put(Basket, { tea: 1 })))
           yield* request(Session.logout)
           yield* request(Effect.andThen(Session.put(Wishes, "coffee"), Session.put(Draft, "a draft")))
@@ -148,7 +148,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       "who has logged out stays known through another logout, and through a new id",
       () =>
         Effect.gen(function*() {
-          const request = browser()
+          const { request } = browser()
           yield* request(Effect.andThen(as("ada"), putAll))
           for (const step of [Session.logout, Session.logout, Session.regenerate, as("grace")]) yield* request(step)
           assert.deepStrictEqual((yield* request(seenScopes)).value, ["device"])
@@ -156,3 +156,259 @@ for (const [driver, makeStore] of Object.entries(stores)) {
     )
   })
 }
+
+// -----------------------------------------------------------------------------
+// the session itself
+// -----------------------------------------------------------------------------
+
+const isFound = (cookies: string) =>
+  Effect.flatMap(
+    Sessions.open({ cookies }),
+    (session) => Effect.map(within(session, Session.createdAt), Option.isSome)
+  )
+
+for (const [driver, makeStore] of Object.entries(stores)) {
+  const isStateless = driver === "CookieLayer"
+
+  describe(`logins and logouts, with the ${driver}`, () => {
+    test(
+      makeStore,
+      "V7.2.4 each login gives a new id, also that of somebody who is logged in, and the old one is dead",
+      () =>
+        Effect.gen(function*() {
+          const { request } = browser()
+          let { cookies: old } = yield* request(Session.put(Draft, "a draft"))
+          for (const owner of ["ada", "ada", "grace"]) {
+            const { cookies } = yield* request(as(owner))
+            assert.deepStrictEqual(yield* Effect.forEach([old, cookies], isFound), [false, true])
+            assert.deepStrictEqual((yield* request(Session.owner)).value, Option.some(owner))
+            old = cookies
+          }
+        })
+    )
+
+    test(makeStore, "V7.4.1 a logout ends the old id, whatever stays", () =>
+      Effect.gen(function*() {
+        for (const put of [Session.put(Draft, "a draft"), Session.put(Basket, { tea: 1 })]) {
+          const { request } = browser()
+          const { cookies: old } = yield* request(Effect.andThen(as("ada"), put))
+          yield* request(Session.logout)
+          assert.isFalse(yield* isFound(old))
+          assert.deepStrictEqual((yield* request(Session.owner)).value, Option.none())
+          assert.deepStrictEqual((yield* request(Session.authentication)).value, Option.none())
+        }
+      }))
+
+    test(
+      makeStore,
+      "V7.4.4 a logout clears the cookie if nothing stays, and sets another one if something does",
+      () =>
+        Effect.gen(function*() {
+          const { request } = browser()
+          yield* request(Effect.andThen(as("ada"), Session.put(Draft, "a draft")))
+          assert.strictEqual((yield* request(Session.logout)).cookies, "")
+          const before = yield* request(Effect.andThen(as("ada"), Session.put(Basket, { tea: 1 })))
+          const after = yield* request(Session.logout)
+          assert.notInclude(["", before.cookies], after.cookies)
+          assert.deepStrictEqual((yield* request(Session.all)).value, { basket: { tea: 1 } })
+        })
+    )
+
+    test(
+      makeStore,
+      "what is flashed before a logout goes, and what is flashed after it is shown",
+      () =>
+        Effect.gen(function*() {
+          for (const put of [Session.put(Draft, "a draft"), Session.put(Basket, { tea: 1 })]) {
+            const { request } = browser()
+            yield* request(Effect.andThen(as("ada"), put))
+            yield* request(
+              Session.flash("before", "Hello").pipe(
+                Effect.andThen(Session.logout),
+                Effect.andThen(Session.flash("after", "Goodbye"))
+              )
+            )
+            assert.deepStrictEqual((yield* request(Session.flashMessages)).value.all(), { after: "Goodbye" })
+          }
+        })
+    )
+
+    test(
+      makeStore,
+      "a lifetime is the login's: another owner does not have it, nor who is there after the logout",
+      () =>
+        Effect.gen(function*() {
+          const idle = Effect.map(Session.expiresAt, ({ idle }) => Option.getOrThrow(idle).epochMilliseconds)
+          const { request } = browser()
+          yield* request(Session.login("ada", { lifetime: { age: "30 minutes" } }))
+          yield* request(Session.put(Basket, { tea: 1 }))
+          const short = (yield* request(idle)).value
+          yield* request(as("ada"))
+          assert.strictEqual((yield* request(idle)).value, short)
+          yield* request(as("grace"))
+          yield* request(Session.touch)
+          assert.strictEqual((yield* request(idle)).value, short + 90 * 60_000)
+          yield* request(Effect.andThen(Session.setLifetime({ age: "30 minutes" }), Session.put(Basket, { tea: 1 })))
+          yield* request(Session.logout)
+          assert.strictEqual((yield* request(idle)).value, short + 90 * 60_000)
+        })
+    )
+
+    test(
+      makeStore,
+      "a login or a logout that is taken back, or is a part of what fails, has changed nothing",
+      () =>
+        Effect.gen(function*() {
+          const { request } = browser()
+          yield* request(Effect.andThen(as("ada"), putAll))
+          for (const step of [as("grace"), Session.logout]) {
+            yield* request(Effect.andThen(step, Session.rollback))
+            yield* request(Effect.exit(Session.atomic(Effect.andThen(step, Effect.fail("no")))))
+            assert.deepStrictEqual((yield* request(seenScopes)).value, scopes)
+            assert.deepStrictEqual((yield* request(Session.owner)).value, Option.some("ada"))
+          }
+          yield* request(Session.atomic(as("grace")))
+          assert.deepStrictEqual((yield* request(seenScopes)).value, ["device"])
+        })
+    )
+
+    test(
+      makeStore,
+      "a logout of a session that was ended elsewhere is none, and a login begins with nothing",
+      () =>
+        Effect.gen(function*() {
+          for (const step of [Session.logout, as("ada")]) {
+            const { begin, end, request } = browser()
+            const { cookies } = yield* request(putAll)
+            const session = yield* begin
+            yield* within(session, step)
+            yield* Sessions.destroy({ cookies })
+            yield* end(session)
+            assert.deepStrictEqual((yield* request(seenScopes)).value, [])
+          }
+        })
+    )
+
+    if (!isStateless) {
+      test(
+        makeStore,
+        "what another request puts between a logout and its commit stays if it is a visitor's, and is Ada's then",
+        () =>
+          Effect.gen(function*() {
+            const { begin, end, request } = browser()
+            const { cookies } = yield* request(Effect.andThen(as("ada"), Session.put(keys.device, "device")))
+            const session = yield* begin
+            yield* within(session, Session.logout)
+            yield* Sessions.modify({ cookies }, Effect.andThen(putAll, Session.put(Basket, { tea: 1 })))
+            yield* end(session)
+            assert.deepStrictEqual((yield* request(seenScopes)).value, ["visitor", "device"])
+            assert.deepStrictEqual((yield* request(Basket)).value, { tea: 1 })
+            yield* request(as("grace"))
+            assert.deepStrictEqual((yield* request(seenScopes)).value, ["device"])
+          })
+      )
+
+      test(
+        makeStore,
+        "what a request of Ada's puts between Grace's login and its commit, or after it, is not Grace's",
+        () =>
+          Effect.gen(function*() {
+            const { begin, end, request } = browser()
+            const { cookies } = yield* request(as("ada"))
+            const [login, slow] = [yield* begin, yield* begin]
+            yield* within(slow, putAll)
+            yield* within(login, as("grace"))
+            yield* Sessions.modify(
+              { cookies },
+              Effect.andThen(Session.put(Draft, "Ada's"), Session.put(Basket, { tea: 1 }))
+            )
+            yield* end(login)
+            yield* Sessions.commit(slow)
+            assert.deepStrictEqual((yield* request(Session.all)).value, { mine: "device" })
+          })
+      )
+    }
+  })
+
+  describe(`merging at a login, with the ${driver}`, () => {
+    const stored = { coffee: 2 }
+    const join = Session.login("ada", { merge: [[Basket, (visitor) => ({ ...stored, ...visitor })]] })
+
+    test(
+      makeStore,
+      "has the visitor's value, and what the login makes of it is there at once",
+      () =>
+        Effect.gen(function*() {
+          const { request } = browser()
+          yield* request(Session.put(Basket, { tea: 1 }))
+          assert.deepStrictEqual((yield* request(Effect.andThen(join, Basket))).value, { tea: 1, ...stored })
+          assert.deepStrictEqual((yield* request(Basket)).value, { tea: 1, ...stored })
+        })
+    )
+
+    test(makeStore, "is for those who were not logged in: not when Ada logs in again", () =>
+      Effect.gen(function*() {
+        const { request } = browser()
+        yield* request(Effect.andThen(as("ada"), Session.put(Basket, { tea: 1 })))
+        assert.deepStrictEqual((yield* request(Effect.andThen(join, Basket))).value, { tea: 1 })
+      }))
+
+    test(makeStore, "does not see what another owner has left", () =>
+      Effect.gen(function*() {
+        for (const between of [Effect.void, Session.logout]) {
+          const { request } = browser()
+          yield* request(Effect.andThen(as("grace"), Session.put(Basket, { tea: 1 })))
+          yield* request(between)
+          assert.deepStrictEqual((yield* request(Effect.andThen(join, Basket))).value, stored)
+        }
+      }))
+
+    test(
+      makeStore,
+      "that throws, or makes what does not fit, is a SessionValueError, and nobody is logged in",
+      () =>
+        Effect.gen(function*() {
+          const thrown = () => {
+            throw new Error("no")
+          }
+          for (const [merge, message] of [[thrown, "merge"], [() => ({ tea: 1.5 }), "encode"]] as const) {
+            const { request } = browser()
+            const { cookies } = yield* request(Session.put(Basket, { tea: 1 }))
+            const failed = yield* request(Effect.flip(Session.login("ada", { merge: [[Basket, merge]] })))
+            assert.instanceOf(failed.value, SessionError.SessionValueError)
+            assert.include(failed.value.message, `can't ${message} the value`)
+            assert.strictEqual(failed.cookies, cookies)
+            assert.deepStrictEqual((yield* request(Session.owner)).value, Option.none())
+          }
+        })
+    )
+
+    if (isStateless) return
+
+    test(makeStore, "is done again if another request has changed the value meanwhile", () =>
+      Effect.gen(function*() {
+        const { begin, end, request } = browser()
+        const { cookies } = yield* request(Session.put(Basket, { tea: 1 }))
+        const session = yield* begin
+        yield* within(session, join)
+        yield* Sessions.modify({ cookies }, Session.modify(Basket, (basket) => ({ ...basket, milk: 1 })))
+        yield* end(session)
+        assert.deepStrictEqual((yield* request(Basket)).value, { tea: 1, milk: 1, ...stored })
+      }))
+  })
+}
+
+it.effect("a login of nobody, or of half a character, is a SessionOwnerError, and nobody is logged in", () =>
+  Effect.gen(function*() {
+    for (const owner of ["", "\ud800", "o".repeat(1_025)]) {
+      assert.instanceOf(yield* Effect.flip(as(owner)), SessionError.SessionOwnerError)
+      assert.deepStrictEqual(yield* Session.owner, Option.none())
+    }
+  }).pipe(Effect.provide(Session.layerTest())))
+
+it("a scope that is none throws when the key is made", () => {
+  assert.throws(
+    () => SessionKey.make("mine", Schema.String, { scope: "everybody" as SessionKey.Scope }),
+    "SessionKey.make(\"mine\"): write \"login\", \"visitor\" or \"device\" as its scope"
+  )
+})
