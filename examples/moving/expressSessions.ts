@@ -74,13 +74,22 @@ export const end = Effect.gen(function*() {
 // in Redis
 // -----------------------------------------------------------------------------
 
-/** Both keys of a session. While both servers run, it lives on there for as long as it is used here. */
-const find = Redis.script((key: string, maxAge: number) => [...bothKeys(key), maxAge], {
+/**
+ * What there is of a session. Side by side, it lives on there for as long as it is used here. Otherwise one that has moved is
+ * deleted again, as a slow request may have written it there meanwhile.
+ */
+const find = Redis.script((key: string, maxAge: number, life: number) => [...bothKeys(key), maxAge, life], {
   numberOfKeys: 2,
   lua: `
-    local left = redis.call("PTTL", KEYS[1])
-    if left > 0 and left < tonumber(ARGV[1]) then redis.call("PEXPIRE", KEYS[1], ARGV[1]) end
-    return redis.call("MGET", KEYS[1], KEYS[2])
+    local json, note = redis.call("GET", KEYS[1]), redis.call("GET", KEYS[2])
+    if ARGV[1] == "0" then
+      if note then redis.call("DEL", KEYS[1]) end
+    else
+      local left = redis.call("PTTL", KEYS[1])
+      if left > 0 and left < tonumber(ARGV[1]) then redis.call("PEXPIRE", KEYS[1], ARGV[1]) end
+      redis.call("PEXPIRE", KEYS[2], ARGV[2])
+    end
+    return { json, note }
   `
 }).withReturnType<readonly [json: string | null, note: string | null]>()
 
@@ -100,9 +109,7 @@ const move = Redis.script(
   }
 ).withReturnType<string | null>()
 
-const bothKeys = (key: string) => [key, noteOf(key)] as const
-
-const noteOf = (key: string) => `{${key}}:moved`
+const bothKeys = (key: string) => [key, `{${key}}:moved`] as const
 
 /** For requests that were sent together with the first one, and for a browser that has not got its answer. */
 const lifeOfNote = Duration.minutes(5)
@@ -143,9 +150,7 @@ export const layer = (
         ),
         find: (cookie) =>
           Effect.gen(function*() {
-            const key = keyOf(cookie)
-            const [json, note] = yield* ask(redis.eval(find)(key, maxAge))
-            if (stay && note !== null) yield* ask(redis.send("PEXPIRE", noteOf(key), String(life)))
+            const [json, note] = yield* ask(redis.eval(find)(keyOf(cookie), maxAge, life))
             return { json: json ?? undefined, movedTo: note === null ? undefined : opened(note, cookie) }
           }),
         move: (cookie, setCookie) =>
