@@ -7,7 +7,7 @@
  *
  * 1. keys.ts             what becomes of the data
  * 2. moving.ts           what becomes of a request with an old cookie
- * 3. expressSessions.ts  what happens in Redis (with expressCookie.ts, seal.ts and setCookie.ts)
+ * 3. expressSessions.ts  what happens in Redis (with oldSessions.ts, expressCookie.ts, seal.ts and setCookie.ts)
  * 4. routes.ts           which see nothing of it
  * 5. main.ts             this file
  *

@@ -4,9 +4,9 @@
 import { Effect, Layer, Option } from "effect"
 import { Csrf, Session, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import * as ExpressSessions from "./expressSessions.ts"
 import { Cart, LastOrder, takeOver, Visits } from "./keys.ts"
 import * as Moving from "./moving.ts"
+import * as OldSessions from "./oldSessions.ts"
 
 const home = Effect.gen(function*() {
   const visits = yield* Session.increment(Visits)
@@ -18,7 +18,7 @@ const home = Effect.gen(function*() {
 const logout = Effect.gen(function*() {
   yield* Session.destroy
   // Only for as long as both servers run.
-  yield* ExpressSessions.end
+  yield* OldSessions.end
   return HttpServerResponse.empty({ status: 204 })
 })
 

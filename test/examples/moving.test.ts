@@ -7,12 +7,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { Session, type SessionConfig, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { TestClock } from "effect/testing"
 import { createHmac } from "node:crypto"
 import * as ExpressSessions from "../../examples/moving/expressSessions.ts"
+import * as IronSessions from "../../examples/moving/ironSessions.ts"
 import { takeOver } from "../../examples/moving/keys.ts"
 import * as Moving from "../../examples/moving/moving.ts"
 import { Routes } from "../../examples/moving/routes.ts"
+import { setTimeOfDay } from "../support/clock.ts"
 import { expressSecret, type ExpressServer, startExpress } from "../support/expressServer.ts"
+import { ironPassword, startIron } from "../support/ironServer.ts"
 import { type RedisServer, shared, startRedis } from "../support/redisServer.ts"
 import { redisService } from "../support/redisStore.ts"
 import { type Answer, type Browser, browserOf, cookieNames, cookieOf, serveLayer, type ServerLayer } from "../support/server.ts"
@@ -24,6 +28,8 @@ const redis = shared(startRedis())
 // -----------------------------------------------------------------------------
 
 interface Options extends Partial<Omit<ExpressSessions.Options, "prefix">> {
+  /** By default those of an Express server. */
+  readonly old?: ReturnType<typeof ExpressSessions.layer>
   readonly routes?: typeof Routes
   /** Of our sessions. */
   readonly prefix?: string
@@ -46,10 +52,10 @@ const routesWith = (takeOver: Moving.TakeOver) => Moving.layer(takeOver) as type
 
 /** Ours, with its sessions under a prefix that no other test has. */
 const serveOurs = Effect.fnUntraced(function*(
-  { config, on = redis(), prefix = `ours-${++count}:`, routes = Routes, ...options }: Options = {}
+  { config, old, on = redis(), prefix = `ours-${++count}:`, routes = Routes, ...options }: Options = {}
 ) {
   const Old = Layer.provide(
-    ExpressSessions.layer({ secrets: [Redacted.make(expressSecret)], ...options }),
+    old ?? ExpressSessions.layer({ secrets: [Redacted.make(expressSecret)], ...options }),
     Layer.orDie(NodeRedis.layer({ url: on.url }))
   )
   const app = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(Layer.provide(Old))
@@ -553,5 +559,98 @@ describe("both servers side by side", () => {
       assert.deepStrictEqual(read(answer), { ...ada, visits: 7 })
       assert.match(there.cookies(), /^session=[^;]+$/)
       assert.isFalse(yield* exists(id))
+    }))
+})
+
+describe("a cookie of iron-session", () => {
+  const fromIron = (password: string | Record<string, string> = ironPassword) =>
+    IronSessions.layer({ password: Redacted.make(password), cookie: { name: "iron" } })
+
+  const sealed = Effect.fnUntraced(function*(password?: string | Record<string, string>) {
+    const there = (yield* startIron(password)).browser()
+    yield* there.get("/")
+    return { cookie: there.cookies(), jar: there.jar }
+  })
+
+  it.live("moves, and is gone from the browser", () =>
+    Effect.gen(function*() {
+      const ours = yield* serveOurs({ old: fromIron() })
+      const { jar } = yield* sealed()
+      const here = browserOf(ours.url, jar)
+      assert.deepStrictEqual(read(yield* here.get("/")), { ...ada, visits: 6 })
+      assert.match(here.cookies(), /^session=[^;]+$/)
+      assert.deepStrictEqual(read(yield* here.get("/")), { ...ada, visits: 7 })
+    }))
+
+  it.live("of several requests at the same time makes one session", () =>
+    Effect.gen(function*() {
+      const ours = yield* serveOurs({ old: fromIron() })
+      const { cookie } = yield* sealed()
+      const answers = yield* Effect.all(Array.from({ length: 10 }, () => ours.get("/", { cookie })), {
+        concurrency: "unbounded"
+      })
+      assert.strictEqual(new Set(answers.map(cookieOf)).size, 1)
+      assert.strictEqual(yield* ours.sessions, 1)
+    }))
+
+  it.live("logs nobody in again after a logout, in whatever spelling it comes", () =>
+    Effect.gen(function*() {
+      const ours = yield* serveOurs({ old: fromIron() })
+      const { cookie, jar } = yield* sealed()
+      const here = browserOf(ours.url, jar)
+      yield* here.get("/")
+      yield* logOut(here)
+      for (const copy of [cookie, cookie.replace(/~.*$/, ""), `${cookie}~3`]) {
+        assert.deepStrictEqual(read(yield* ours.get("/", { cookie: copy })), stranger)
+      }
+    }))
+
+  it.effect("leads to the session for five minutes, and then to none", () =>
+    Effect.gen(function*() {
+      yield* setTimeOfDay
+      const ours = yield* serveOurs({ old: fromIron() })
+      const { cookie } = yield* sealed()
+      assert.strictEqual(read(yield* ours.get("/", { cookie })).visits, 6)
+      assert.strictEqual(read(yield* ours.get("/", { cookie })).visits, 7)
+      yield* TestClock.adjust("6 minutes")
+      assert.deepStrictEqual(read(yield* ours.get("/", { cookie })), stranger)
+      // The note is there for as long as the cookie opens.
+      const [note] = yield* redis().command<ReadonlyArray<string>>("KEYS", `moved:*`)
+      assert.isAbove(yield* redis().command<number>("TTL", note!), 13 * 86_400)
+    }))
+
+  it.live("opens with each of several passwords", () =>
+    Effect.gen(function*() {
+      const passwords = { 1: ironPassword, 2: `${ironPassword}, the newer one` }
+      const ours = yield* serveOurs({ old: fromIron(passwords) })
+      for (const password of [ironPassword, passwords]) {
+        const { cookie } = yield* sealed(password)
+        assert.strictEqual(read(yield* ours.get("/", { cookie })).userId, "ada")
+      }
+    }))
+
+  const wrong: Record<string, (cookie: string) => string> = {
+    "cut off": (cookie) => cookie.slice(0, -10),
+    "empty": () => "iron=",
+    "no seal": () => "iron=Fe26.2*1*2*3*4*5*6*7",
+    "changed": (cookie) => cookie.replace(/\*1\*./, "*1*_"),
+    "as large as a header may be": () => `iron=${"*".repeat(15_000)}`
+  }
+
+  for (const [name, change] of Object.entries(wrong)) {
+    it.live(`is no session: ${name}`, () =>
+      Effect.gen(function*() {
+        const ours = yield* serveOurs({ old: fromIron() })
+        const { cookie } = yield* sealed()
+        const answer = yield* ours.get("/", { cookie: change(cookie) })
+        assert.deepStrictEqual([answer.status, read(answer)], [200, stranger])
+      }))
+  }
+
+  it.live("is no session: sealed with another password", () =>
+    Effect.gen(function*() {
+      const ours = yield* serveOurs({ old: fromIron() })
+      const { cookie } = yield* sealed(`another ${ironPassword}`)
+      assert.deepStrictEqual(read(yield* ours.get("/", { cookie })), stranger)
     }))
 })
