@@ -15,6 +15,8 @@ import { takeOver } from "../../examples/moving/keys.ts"
 import * as Moving from "../../examples/moving/moving.ts"
 import { Routes } from "../../examples/moving/routes.ts"
 import { setTimeOfDay } from "../support/clock.ts"
+import { secret } from "../support/config.ts"
+import { startExample } from "../support/exampleServer.ts"
 import { expressSecret, type ExpressServer, startExpress } from "../support/expressServer.ts"
 import { ironPassword, startIron } from "../support/ironServer.ts"
 import { type RedisServer, shared, startRedis } from "../support/redisServer.ts"
@@ -559,6 +561,23 @@ describe("both servers side by side", () => {
       assert.deepStrictEqual(read(answer), { ...ada, visits: 7 })
       assert.match(there.cookies(), /^session=[^;]+$/)
       assert.isFalse(yield* exists(id))
+    }))
+})
+
+describe("examples/moving/main.ts", () => {
+  it.live("is a server that takes over", () =>
+    Effect.gen(function*() {
+      const express = yield* startExpress(redis().url, { secret: "an older secret" })
+      const example = yield* startExample("moving/main.ts", {
+        SESSION_SECRET: secret,
+        EXPRESS_SECRET: expressSecret,
+        EXPRESS_PREVIOUS_SECRET: "an older secret",
+        REDIS_URL: redis().url
+      })
+      yield* example.listens
+      const { here } = yield* loggedIn(express, { url: `http://127.0.0.1:${example.port}` })
+      assert.deepStrictEqual(read(yield* here.get("/")), { ...ada, visits: 6 })
+      assert.deepStrictEqual(read(yield* here.get("/")), { ...ada, visits: 7 })
     }))
 })
 
