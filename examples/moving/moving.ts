@@ -5,7 +5,14 @@
  * cookie.
  */
 import { Effect, Redacted, Result } from "effect"
-import { type Session, SessionConfig, SessionError, type SessionOwners, Sessions, type SessionStore } from "effect-session"
+import {
+  type Session,
+  SessionConfig,
+  SessionError,
+  type SessionOwners,
+  Sessions,
+  type SessionStore
+} from "effect-session"
 import { Headers, HttpEffect, HttpRouter, HttpServerRequest, HttpServerRespondable } from "effect/http"
 import { type OldSession, OldSessions, type SetCookie } from "./oldSessions.ts"
 import { received, withSetCookie } from "./setCookie.ts"

@@ -21,7 +21,15 @@ import { expressSecret, type ExpressServer, startExpress } from "../support/expr
 import { ironPassword, startIron } from "../support/ironServer.ts"
 import { type RedisServer, shared, startRedis } from "../support/redisServer.ts"
 import { redisService } from "../support/redisStore.ts"
-import { type Answer, type Browser, browserOf, cookieNames, cookieOf, serveLayer, type ServerLayer } from "../support/server.ts"
+import {
+  type Answer,
+  type Browser,
+  browserOf,
+  cookieNames,
+  cookieOf,
+  serveLayer,
+  type ServerLayer
+} from "../support/server.ts"
 
 const redis = shared(startRedis())
 
@@ -35,7 +43,9 @@ interface Options extends Partial<Omit<ExpressSessions.Options, "prefix">> {
   readonly routes?: typeof Routes
   /** Of our sessions. */
   readonly prefix?: string
+  /** Where the old sessions are, and ours too, unless those are elsewhere. */
   readonly on?: RedisServer
+  readonly oursOn?: RedisServer
   readonly config?: SessionConfig.Options
 }
 
@@ -54,7 +64,7 @@ const routesWith = (takeOver: Moving.TakeOver) => Moving.layer(takeOver) as type
 
 /** Ours, with its sessions under a prefix that no other test has. */
 const serveOurs = Effect.fnUntraced(function*(
-  { config, old, on = redis(), prefix = `ours-${++count}:`, routes = Routes, ...options }: Options = {}
+  { config, old, on = redis(), oursOn = on, prefix = `ours-${++count}:`, routes = Routes, ...options }: Options = {}
 ) {
   const Old = Layer.provide(
     old ?? ExpressSessions.layer({ secrets: [Redacted.make(expressSecret)], ...options }),
@@ -62,12 +72,12 @@ const serveOurs = Effect.fnUntraced(function*(
   )
   const app = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(Layer.provide(Old))
   const server = yield* serveLayer(app as ServerLayer, {
-    store: redisService().store(on.url, { prefix }),
+    store: redisService().store(oursOn.url, { prefix }),
     ...(config && { config })
   })
   /** How many sessions there are. */
   const sessions = Effect.map(
-    on.command<ReadonlyArray<string>>("KEYS", `${prefix}*`),
+    oursOn.command<ReadonlyArray<string>>("KEYS", `${prefix}*`),
     (keys) => keys.filter((key) => !key.includes("owner")).length
   )
   return { ...server, prefix, sessions }
@@ -390,7 +400,8 @@ describe("a cookie that the Express server has not made", () => {
     "cut off": (id) => sign(id).slice(0, -1),
     "longer": (id) => `${sign(id)}A`,
     "padded": (id) => `${sign(id)}=`,
-    "in another spelling of base64": (id) => sign(id).replace(/.$/, (last) => String.fromCharCode(last.charCodeAt(0) + 1)),
+    "in another spelling of base64": (id) =>
+      sign(id).replace(/.$/, (last) => String.fromCharCode(last.charCodeAt(0) + 1)),
     "of another case": (id) => sign(id).replace(/[^.]+$/, (text) => text.toLowerCase()),
     "of characters that are no base64": (id) => `s:${id}.${"é".repeat(43)}`,
     "twice percent-encoded": (id) => encodeURIComponent(encodeURIComponent(sign(id))),
@@ -467,18 +478,30 @@ describe("a session that can't be taken over", () => {
 })
 
 describe("an outage of Redis", () => {
-  it.live("is a 503 that logs nobody out", () =>
+  const config = { timeLimit: "300 millis" } as const
+
+  const isHarmless = Effect.fnUntraced(function*(options: Options, other: RedisServer) {
+    const express = yield* startExpress((options.on ?? redis()).url)
+    const ours = yield* serveOurs({ config, ...options })
+    const { cookie, here } = yield* loggedIn(express, ours)
+    yield* other.pause
+    const answer = yield* here.get("/")
+    assert.deepStrictEqual([answer.status, answer.setCookies], [503, []])
+    assert.strictEqual(here.cookies(), cookie)
+    yield* other.goOn
+    assert.strictEqual(read(yield* here.get("/")).userId, "ada")
+  })
+
+  it.live("is a 503 that logs nobody out, where the old sessions are", () =>
     Effect.gen(function*() {
       const other = yield* startRedis()
-      const express = yield* startExpress(other.url)
-      const ours = yield* serveOurs({ on: other, config: { timeLimit: "300 millis" } })
-      const { cookie, here } = yield* loggedIn(express, ours)
-      yield* other.pause
-      const answer = yield* here.get("/")
-      assert.deepStrictEqual([answer.status, answer.setCookies], [503, []])
-      assert.strictEqual(here.cookies(), cookie)
-      yield* other.goOn
-      assert.strictEqual(read(yield* here.get("/")).userId, "ada")
+      yield* isHarmless({ on: other }, other)
+    }))
+
+  it.live("is a 503 that logs nobody out, where ours are", () =>
+    Effect.gen(function*() {
+      const other = yield* startRedis()
+      yield* isHarmless({ oursOn: other }, other)
     }))
 })
 
