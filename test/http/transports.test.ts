@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Schema } from "effect"
-import { Csrf, Session, SessionMiddleware } from "effect-session"
+import { Csrf, MemoryLayer, Session, SessionConfig, SessionMiddleware, Sessions } from "effect-session"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpRouter, HttpServerResponse } from "effect/http"
 import {
   HttpApi,
@@ -15,7 +15,7 @@ import {
   HttpApiSchema,
   OpenApi
 } from "effect/http-api"
-import { mistakesIn, otherSecret } from "../support/config.ts"
+import { mistakesIn, otherSecret, secret } from "../support/config.ts"
 import { drivers } from "../support/drivers.ts"
 import { observe } from "../support/observe.ts"
 import { basicRoutes, Count, Name, ok, post } from "../support/routes.ts"
@@ -233,6 +233,30 @@ for (const { driver, makeStore } of drivers) {
       }))
   })
 }
+
+describe("outside a request", () => {
+  it.effect("the headers of a request open the session that the middleware would", () =>
+    Effect.gen(function*() {
+      const { token } = yield* Sessions.create(Session.put(Name, "Ada"))
+      const text = Redacted.value(token)
+      const show = (headers: Record<string, string>) =>
+        Effect.flatMap(
+          Sessions.open({ headers }),
+          (session) =>
+            Effect.map(Effect.provideService(Session.all, Session.Session, session), (all) => JSON.stringify(all))
+        )
+      for (const headers of [bearer(text).headers, inHeader(text).headers, { cookie: `session=${text}` }]) {
+        assert.strictEqual(yield* show(headers), ada)
+        assert.strictEqual(yield* show({ ...headers, cookie: "session=another" }), nobody)
+      }
+      assert.strictEqual(yield* show({}), nobody)
+    }).pipe(
+      Effect.provide(Layer.provideMerge(
+        MemoryLayer.layer(),
+        SessionConfig.layer({ secret, transports: ["cookie", "bearer", "header"] })
+      ))
+    ))
+})
 
 describe("for caches", () => {
   it.effect("a response made with a look at the session varies by each header that it can come in", () =>
