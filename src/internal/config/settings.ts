@@ -181,7 +181,8 @@ export const someOf = <const Choices extends ReadonlyArray<string>>(
   choices: Choices,
   standard: ReadonlyArray<Choices[number]>
 ) => {
-  const write = `Write a list of one or more of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}, each once ` +
+  const write =
+    `Write a list of one or more of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}, each once ` +
     "(in an environment variable, with commas between them)"
   return withDefault(
     kind<ReadonlyArray<Choices[number]>>(Schema.Array(Schema.Literals(choices)), (written) => {
