@@ -1,7 +1,8 @@
 /**
- * An Effect server that takes over from an Express server with express-session and connect-redis. Nobody has to log in again.
+ * An Effect server that takes over from an Express server with express-session and connect-redis, so that nobody has to log in again.
  *
- *     SESSION_SECRET=… EXPRESS_SECRET=… node examples/moving/main.ts
+ *     export SESSION_SECRET=… EXPRESS_SECRET=…
+ *     node --conditions=effect-session/source examples/moving/main.ts
  *
  * Read it in this order:
  *
