@@ -1,5 +1,5 @@
 /**
- * An Effect server that takes over from an Express server with express-session and connect-redis, so that nobody has to log in again.
+ * An Effect server that takes over from an Express server with express-session and connect-redis: nobody has to log in again.
  *
  *     export SESSION_SECRET=… EXPRESS_SECRET=…
  *     node --conditions=effect-session/source examples/moving/main.ts
