@@ -19,7 +19,7 @@ import { secret } from "../support/config.ts"
 import { startExample } from "../support/exampleServer.ts"
 import { expressSecret, type ExpressServer, startExpress } from "../support/expressServer.ts"
 import { ironPassword, startIron } from "../support/ironServer.ts"
-import { type RedisServer, shared, startRedis } from "../support/redisServer.ts"
+import { eventually, type RedisServer, shared, startRedis } from "../support/redisServer.ts"
 import { redisService } from "../support/redisStore.ts"
 import {
   type Answer,
@@ -501,7 +501,8 @@ describe("an outage of Redis", () => {
     assert.deepStrictEqual([answer.status, answer.setCookies], [503, []])
     assert.strictEqual(here.cookies(), cookie)
     yield* other.goOn
-    assert.strictEqual(read(yield* here.get("/")).userId, "ada")
+    // On a busy machine an answer may come too late once more, which is a 503 as well.
+    yield* eventually(Effect.map(here.get("/"), (answer) => assert.strictEqual(read(answer).userId, "ada")))
   })
 
   it.live("is a 503 that logs nobody out, where the old sessions are", () =>
