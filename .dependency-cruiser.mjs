@@ -117,6 +117,11 @@ const parts = [
     "SessionOwnersTest",
     ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
   ],
+  [
+    "internal/testing",
+    ["internal/http", "internal/store", "internal/token", "SessionConfig", "SessionOwners", "SessionError"]
+  ],
+  ["SessionTest", ["internal/testing", "Session", "SessionConfig", "SessionError", "Sessions", "SessionStore"]],
   ["bin", ["SessionConfig"]],
   ["index", ["\\w+"]]
 ]
@@ -132,7 +137,7 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "SessionGuard", "Csrf"]],
+  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "SessionGuard", "Csrf", "internal/testing", "SessionTest"]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]
