@@ -62,7 +62,7 @@ type Asked = <A, E>(
 
 /** A store may know how to end an owner's sessions, and not which ones there are. */
 const faultyOwners = (owners: SessionOwners, asked: Asked): SessionOwners => ({
-  ...owners,
+  "~effect-session/SessionOwners": "~effect-session/SessionOwners",
   add: (owner, entry, login) => asked("index", owners.add(owner, entry, login)),
   remove: (owner, entry) => asked("index", owners.remove(owner, entry)),
   end: (owner, except) => asked("end", owners.end(owner, except)),
@@ -80,7 +80,7 @@ const isIndex = (owners: SessionOwners): owners is SessionOwners & SessionIndex 
   "~effect-session/SessionIndex" in owners
 
 const faultyIndex = (index: SessionIndex, asked: Asked): SessionIndex => ({
-  ...index,
+  "~effect-session/SessionIndex": "~effect-session/SessionIndex",
   list: (owner, options) => asked("list", index.list(owner, options)),
   find: (owner, handle) => asked("list", index.find(owner, handle)),
   endOne: (owner, handle) => asked("end", index.endOne(owner, handle))
