@@ -137,7 +137,15 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "SessionGuard", "Csrf", "internal/testing", "SessionTest"]],
+  ["effect/(dist/)?http", [
+    "SessionError",
+    "internal/http",
+    "SessionMiddleware",
+    "SessionGuard",
+    "Csrf",
+    "internal/testing",
+    "SessionTest"
+  ]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]

@@ -77,12 +77,7 @@ import * as Jar from "./internal/testing/jar.ts"
 import * as Mistakes from "./internal/testing/mistakes.ts"
 import * as Session from "./Session.ts"
 import { SessionConfig } from "./SessionConfig.ts"
-import {
-  type CommitError,
-  OwnerOperation,
-  type SessionStoreError,
-  StoreOperation
-} from "./SessionError.ts"
+import { type CommitError, OwnerOperation, type SessionStoreError, StoreOperation } from "./SessionError.ts"
 import * as Sessions from "./Sessions.ts"
 import { SessionStore } from "./SessionStore.ts"
 
@@ -288,7 +283,10 @@ export const client = Effect.fnUntraced(function*(options: Options = {}): Effect
 const addressed = Effect.fnUntraced(function*(client: HttpClient.HttpClient, { url }: Options) {
   if (url !== undefined) {
     const base = new URL(url)
-    return { base, http: HttpClient.mapRequest(client, HttpClientRequest.updateUrl((url) => InProcess.absolute(url, base))) }
+    return {
+      base,
+      http: HttpClient.mapRequest(client, HttpClientRequest.updateUrl((url) => InProcess.absolute(url, base)))
+    }
   }
   const { url: root } = yield* Effect.orDie(client.preprocess(HttpClientRequest.get("/")))
   return URL.canParse(root) ? { base: new URL(root), http: client } : yield* Mistakes.noAddress

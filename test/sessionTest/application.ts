@@ -13,8 +13,10 @@ export const Since = SessionKey.make("since", Schema.Date)
 const show = HttpRouter.add(
   "GET",
   "/",
-  Effect.map(Session.view, (view) =>
-    HttpServerResponse.jsonUnsafe({ session: view.all(), flash: view.flashMessages.all() }))
+  Effect.map(
+    Session.view,
+    (view) => HttpServerResponse.jsonUnsafe({ session: view.all(), flash: view.flashMessages.all() })
+  )
 )
 
 const loginForm = HttpRouter.add(

@@ -77,7 +77,10 @@ for (const [where, server] of Object.entries(servers)) {
         const since = new Date("2026-01-02T03:04:05Z")
         yield* client.modifySession(Session.put(UserId, 7))
         yield* client.modifySession(
-          Effect.andThen(Session.put(Since, since), Session.flash({ message: "Saved", errors: { title: "is missing" } }))
+          Effect.andThen(
+            Session.put(Since, since),
+            Session.flash({ message: "Saved", errors: { title: "is missing" } })
+          )
         )
         const session = yield* client.session
         assert.isTrue(session.exists)
@@ -221,7 +224,13 @@ describe("a client", () => {
       const [cookie, ...others] = yield* client.cookies
       assert.deepStrictEqual(others, [])
       assert.strictEqual(cookie?.name, "session")
-      assert.deepInclude(cookie?.options, { domain: "localhost", httpOnly: true, path: "/", sameSite: "lax", secure: true })
+      assert.deepInclude(cookie?.options, {
+        domain: "localhost",
+        httpOnly: true,
+        path: "/",
+        sameSite: "lax",
+        secure: true
+      })
     }).pipe(inProcess))
 
   it.effect("sends a Cookie header of the test's instead of its own", () =>
@@ -266,12 +275,16 @@ describe("a client", () => {
   it.live("asks a server at any address, by any HttpClient", () =>
     Effect.gen(function*() {
       const { address } = yield* HttpServer.HttpServer
-      const client = yield* SessionTest.client({ url: HttpServer.formatAddress(address).replace("[::]", "127.0.0.1") }).pipe(
-        Effect.provide(FetchHttpClient.layer)
-      )
+      const client = yield* SessionTest.client({ url: HttpServer.formatAddress(address).replace("[::]", "127.0.0.1") })
+        .pipe(
+          Effect.provide(FetchHttpClient.layer)
+        )
       yield* client.modifySession(Session.put(UserId, 7))
       assert.deepStrictEqual(yield* seenBy(client), { session: { user_id: 7 }, flash: {} })
-      assert.deepStrictEqual(yield* (yield* client.follow(yield* client.submit("/logout"))).json, { session: {}, flash: {} })
+      assert.deepStrictEqual(yield* (yield* client.follow(yield* client.submit("/logout"))).json, {
+        session: {},
+        flash: {}
+      })
     }).pipe(Effect.provide(appOn(NodeHttpServer.layerTest, MemoryLayer.layer()))))
 })
 
@@ -279,5 +292,8 @@ const Api = HttpApi.make("api").add(
   HttpApiGroup.make("user").add(HttpApiEndpoint.get("id", "/id", { success: Schema.Int }))
 ).middleware(SessionMiddleware.Api)
 
-const ApiHandlers = HttpApiBuilder.group(Api, "user", (handlers) =>
-  handlers.handle("id", () => Effect.map(UserId, Option.getOrElse(() => 0))))
+const ApiHandlers = HttpApiBuilder.group(
+  Api,
+  "user",
+  (handlers) => handlers.handle("id", () => Effect.map(UserId, Option.getOrElse(() => 0)))
+)

@@ -3,18 +3,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Option, Stream } from "effect"
-import {
-  CookieLayer,
-  MemoryLayer,
-  Session,
-  SessionConfig,
-  SessionOwners,
-  Sessions,
-  SessionStore
-} from "effect-session"
+import { CookieLayer, MemoryLayer, Session, SessionConfig, SessionOwners, Sessions, SessionStore } from "effect-session"
 import * as SessionTest from "effect-session/SessionTest"
-import { TestClock } from "effect/testing"
 import { HttpBody } from "effect/http"
+import { TestClock } from "effect/testing"
 import { secret } from "../support/config.ts"
 import { App, Cart, UserId } from "./application.ts"
 
@@ -179,7 +171,9 @@ describe("a store that a test disturbs", () => {
       const config = SessionConfig.layer({ secret })
       const built = yield* Layer.build(Layer.provide(SessionTest.layerFaults(CookieLayer.layer()), config))
       assert.deepStrictEqual(
-        [SessionStore.SessionStore, SessionOwners.SessionOwners].map((service) => Option.isSome(Context.getOption(built, service))),
+        [SessionStore.SessionStore, SessionOwners.SessionOwners].map((service) =>
+          Option.isSome(Context.getOption(built, service))
+        ),
         [true, false]
       )
       const { client } = yield* signedIn

@@ -11,7 +11,9 @@ describe("hidden fields", () => {
     ["<input type=hidden name=a value=1>", { a: "1" }],
     [`<input\n  type = "hidden"\n  name = "a">`, { a: "" }],
     [`<input type="hidden" name="a" value="1 > 0">`, { a: "1 > 0" }],
-    [`<input type="hidden" name="to" value="/?a=1&amp;b=&quot;&#39;&#x2F;&lt;&gt;&unknown;">`, { to: "/?a=1&b=\"'/<>&unknown;" }],
+    [`<input type="hidden" name="to" value="/?a=1&amp;b=&quot;&#39;&#x2F;&lt;&gt;&unknown;">`, {
+      to: "/?a=1&b=\"'/<>&unknown;"
+    }],
     [`<input name="b" value="2"><input type="text" name="c"><input type="hidden">`, {}],
     [`<form><input type="hidden" name="a" value="1"></form><form><input type="hidden" name="b" value="2"></form>`, {
       a: "1",

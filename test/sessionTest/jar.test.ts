@@ -73,7 +73,12 @@ describe("a cookie that a client has", () => {
   })
 
   it("is sent to where it is for, and only over a connection that is Secure if it is", () => {
-    const jar = received("https://a.example/shop/cart", "deep=1", "all=1; Path=/; Domain=a.example", "safe=1; Secure; Path=/")
+    const jar = received(
+      "https://a.example/shop/cart",
+      "deep=1",
+      "all=1; Path=/; Domain=a.example",
+      "safe=1; Secure; Path=/"
+    )
     assert.strictEqual(sent(jar, "https://a.example/shop/pay"), "deep=1; all=1; safe=1")
     assert.strictEqual(sent(jar, "http://a.example/"), "all=1")
     assert.strictEqual(sent(jar, "https://x.a.example/"), "all=1")

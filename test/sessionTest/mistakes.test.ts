@@ -49,7 +49,10 @@ for (const [where, server] of Object.entries(servers)) {
   describe(`an application ${where}`, () => {
     it.effect("with another secret: when it sets a cookie", () =>
       Effect.gen(function*() {
-        assert.match(yield* messageOf(login), /made with another secret than the test's.*Provide one SessionConfig to both/)
+        assert.match(
+          yield* messageOf(login),
+          /made with another secret than the test's.*Provide one SessionConfig to both/
+        )
       }).pipe(apart(server, {}, { secret: otherSecret })))
 
     it.effect("with another store: when it sets a cookie", () =>
@@ -67,12 +70,18 @@ for (const [where, server] of Object.entries(servers)) {
 describe("an application in process", () => {
   it.effect("with another store does not find the session that the test has begun", () =>
     Effect.gen(function*() {
-      assert.match(yield* messageOf(begun), /has not found the session of this client\. Provide one SessionStore to both/)
+      assert.match(
+        yield* messageOf(begun),
+        /has not found the session of this client\. Provide one SessionStore to both/
+      )
     }).pipe(apart(servers["in process"], {}, {})))
 
   it.effect("with another name of the cookie does not either", () =>
     Effect.gen(function*() {
-      assert.match(yield* messageOf(begun), /under the name sid, and the test under session\. Provide one SessionConfig/)
+      assert.match(
+        yield* messageOf(begun),
+        /under the name sid, and the test under session\. Provide one SessionConfig/
+      )
     }).pipe(apart(servers["in process"], { cookie: { name: "sid" } }, {})))
 
   it.effect("that is not there", () =>

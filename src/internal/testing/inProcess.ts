@@ -21,7 +21,9 @@ import * as RequestScope from "../http/requestScope.ts"
 type Handler = (request: Request, context: Context.Context<never>) => Promise<Response>
 
 /** The server, and a client of it. */
-export const make = (base: URL): { readonly server: HttpServer.HttpServer["Service"]; readonly client: HttpClient.HttpClient } => {
+export const make = (
+  base: URL
+): { readonly server: HttpServer.HttpServer["Service"]; readonly client: HttpClient.HttpClient } => {
   let serving: Handler | undefined
 
   const server = HttpServer.make({
@@ -30,7 +32,10 @@ export const make = (base: URL): { readonly server: HttpServer.HttpServer["Servi
       Effect.acquireRelease(
         Effect.contextWith((context: Context.Context<never>) =>
           Effect.sync(() => {
-            serving = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(context)(observed(app), middleware)
+            serving = HttpEffect.toWebHandlerWith<never, HttpServerRequest | Scope.Scope>(context)(
+              observed(app),
+              middleware
+            )
           })
         ),
         () => Effect.sync(() => void (serving = undefined))
@@ -83,8 +88,7 @@ const observed = <E, R>(app: Effect.Effect<HttpServerResponse, E, R>): Effect.Ef
         const scope = Context.getUnsafe(context as Context.Context<Scope.Scope>, Scope.Scope)
         Context.get(context, Seen).push(...RequestScope.exchangesOf(scope))
       })
-    )
-  )
+    ))
 
 const isServed = (base: URL, url: URL): boolean =>
   url.protocol === base.protocol && (url.host === base.host || url.host.endsWith(`.${base.host}`))
@@ -94,5 +98,6 @@ const failed = (request: HttpClientRequest.HttpClientRequest, description: strin
     new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, description }) })
   )
 
-const nothingIsServed = "SessionTest: there is no application yet. Provide SessionTest.layer() to HttpRouter.serve(routes), " +
+const nothingIsServed =
+  "SessionTest: there is no application yet. Provide SessionTest.layer() to HttpRouter.serve(routes), " +
   "where your server has NodeHttpServer.layer, and keep it for the test: App.pipe(Layer.provideMerge(SessionTest.layer()))"

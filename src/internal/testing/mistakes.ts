@@ -58,7 +58,9 @@ export const make = (settings: Settings, store: SessionStore) => {
   /** What the application has set must be a session here. */
   const ofCookie = Effect.fnUntraced(function*(cookies: string | undefined) {
     const loaded = yield* load(cookies)
-    if (loaded?._tag === "NotFound") yield* mistake(`the application has set a cookie ${name} ${reasons[loaded.reason]}`)
+    if (loaded?._tag === "NotFound") {
+      yield* mistake(`the application has set a cookie ${name} ${reasons[loaded.reason]}`)
+    }
     isChecked = loaded !== undefined
   })
 
@@ -69,7 +71,9 @@ export const make = (settings: Settings, store: SessionStore) => {
     if ((yield* load(cookies))?._tag !== "Found") return
     yield* mistake(
       own === undefined
-        ? `the application has the session's cookie under the name ${exchanges[0]!.cookieName}, and the test under ${name}. ` +
+        ? `the application has the session's cookie under the name ${
+          exchanges[0]!.cookieName
+        }, and the test under ${name}. ` +
           sameConfig
         : `the application has not found the session of this client. ${sameStore}`
     )
@@ -82,7 +86,9 @@ export const make = (settings: Settings, store: SessionStore) => {
   ) {
     const exchanges = InProcess.exchangesOf(response)
     if (exchanges.length > 0 && sent !== undefined) yield* ofSession(exchanges, sent)
-    if (!isChecked && setCookiesOf(response).some((setCookie) => setCookie.startsWith(`${name}=`))) yield* ofCookie(held)
+    if (!isChecked && setCookiesOf(response).some((setCookie) => setCookie.startsWith(`${name}=`))) {
+      yield* ofCookie(held)
+    }
   })
 }
 
@@ -95,6 +101,7 @@ const reasons: { readonly [Reason in Extract<Loaded, { _tag: "NotFound" }>["reas
   malformed: `that is none of the test's: it has another driver, or another id.protection. ${sameConfig}`,
   tampered: `that was made with another secret than the test's, or under another name. ${sameConfig}`,
   unknown: `of a session that the store of the test does not know. ${sameStore}`,
-  expired: "of a session that has expired by the clock of the test. If the application runs by the time of day, so must the " +
+  expired:
+    "of a session that has expired by the clock of the test. If the application runs by the time of day, so must the " +
     "test: it.live instead of it.effect"
 }

@@ -1,7 +1,7 @@
 /**
  * A test with Node's own runner and promises, as in docs/testing.md. Another test runs it.
  */
-import { ManagedRuntime, Effect, Layer, Option } from "effect"
+import { Effect, Layer, ManagedRuntime, Option } from "effect"
 import { MemoryLayer, Session, SessionConfig } from "effect-session"
 import * as SessionTest from "effect-session/SessionTest"
 import { TestClock } from "effect/testing"
