@@ -208,8 +208,9 @@ export const client = Effect.fnUntraced(function*(options: Options = {}): Effect
   never,
   HttpClient.HttpClient | SessionStore | SessionConfig
 > {
-  const services = yield* Effect.context<SessionStore | SessionConfig>()
-  const settings = Context.get(services, SessionConfig)
+  const store = yield* SessionStore
+  const settings = yield* SessionConfig
+  const services = Context.make(SessionStore, store).pipe(Context.add(SessionConfig, settings))
   const { base, http } = yield* addressed(yield* HttpClient.HttpClient, options)
   const jar = yield* Ref.make<Jar.Jar>([])
   const held = Effect.zip(Ref.get(jar), Clock.currentTimeMillis)
@@ -228,7 +229,7 @@ export const client = Effect.fnUntraced(function*(options: Options = {}): Effect
     if (refusal !== undefined) yield* Mistakes.refused(settings, url, setCookie, refusal)
   })
 
-  const findMistakes = Mistakes.make(settings, Context.get(services, SessionStore))
+  const findMistakes = Mistakes.make(settings, store)
 
   const sendFrom = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, page: URL | undefined) {
     const url = new URL(request.url)

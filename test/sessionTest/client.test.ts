@@ -3,7 +3,7 @@
  */
 import { NodeHttpServer, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { DateTime, Deferred, Effect, Fiber, Layer, Option, Redacted, Schema, Stream } from "effect"
 import {
   CookieLayer,
   Csrf,
@@ -18,7 +18,16 @@ import {
   type SessionStore
 } from "effect-session"
 import * as SessionTest from "effect-session/SessionTest"
-import { Cookies, FetchHttpClient, HttpBody, type HttpClient, HttpRouter, HttpServer } from "effect/http"
+import {
+  Cookies,
+  FetchHttpClient,
+  HttpBody,
+  type HttpClient,
+  HttpRouter,
+  HttpServer,
+  HttpServerRequest,
+  HttpServerResponse
+} from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiClient, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { TestClock } from "effect/testing"
 import { setTimeOfDay } from "../support/clock.ts"
@@ -272,6 +281,47 @@ describe("a client", () => {
       )
     ))
 
+  it.effect("keeps all cookies of a response, also two of one name", () =>
+    Effect.gen(function*() {
+      const client = yield* SessionTest.client()
+      yield* client.get("/cookies")
+      assert.deepStrictEqual(
+        (yield* client.cookies).map(({ name, options, value }) => [name, value, options?.path]),
+        [["theme", "dark", "/"], ["theme", "light", "/admin"]]
+      )
+      assert.strictEqual(yield* (yield* client.get("/echo")).text, "theme=dark")
+      assert.strictEqual(yield* (yield* client.get("/admin/echo")).text, "theme=light; theme=dark")
+    }).pipe(Effect.provide(serving(cookies))))
+
+  it.effect("gets a body piece by piece", () =>
+    Effect.gen(function*() {
+      const client = yield* SessionTest.client()
+      const { stream } = yield* client.get("/stream")
+      assert.deepStrictEqual(yield* Stream.runCollect(Stream.decodeText(stream)), ["one", "two"])
+    }).pipe(Effect.provide(serving(streaming))))
+
+  it.effect("that goes before there is an answer is gone for the application too", () =>
+    Effect.gen(function*() {
+      const [reached, left] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const waiting = HttpRouter.add(
+        "POST",
+        "/wait",
+        Effect.andThen(Session.put(UserId, 8), Deferred.succeed(reached, undefined)).pipe(
+          Effect.andThen(Effect.never),
+          Effect.onInterrupt(() => Deferred.succeed(left, undefined))
+        )
+      )
+      yield* Effect.gen(function*() {
+        const client = yield* SessionTest.client()
+        yield* client.modifySession(Session.put(UserId, 7))
+        const request = yield* Effect.forkChild(client.post("/wait"))
+        yield* Deferred.await(reached)
+        yield* Fiber.interrupt(request)
+        yield* Deferred.await(left)
+        assert.deepStrictEqual((yield* client.session).get(UserId), Option.some(7))
+      }).pipe(Effect.provide(serving(waiting)))
+    }))
+
   it.live("asks a server at any address, by any HttpClient", () =>
     Effect.gen(function*() {
       const { address } = yield* HttpServer.HttpServer
@@ -287,6 +337,39 @@ describe("a client", () => {
       })
     }).pipe(Effect.provide(appOn(NodeHttpServer.layerTest, MemoryLayer.layer()))))
 })
+
+/** Routes, each with a session, and all that a test asks them by. */
+const serving = <E, R>(routes: Layer.Layer<never, E, R>) =>
+  HttpRouter.serve(Layer.provide(routes, SessionMiddleware.layer), { disableLogger: true, disableListenLog: true })
+    .pipe(
+      Layer.provideMerge(SessionTest.layer()),
+      Layer.provideMerge(MemoryLayer.layer()),
+      Layer.provideMerge(SessionConfig.layer(settings))
+    )
+
+const streaming = HttpRouter.add(
+  "GET",
+  "/stream",
+  HttpServerResponse.stream(Stream.make("one", "two").pipe(Stream.rechunk(1), Stream.encodeText))
+)
+
+const echo = Effect.map(
+  HttpServerRequest.HttpServerRequest,
+  ({ headers }) => HttpServerResponse.text(headers["cookie"] ?? "")
+)
+
+// Responses of Effect have one cookie of a name.
+const twoOfOneName = HttpServerResponse.raw(
+  new Response(null, {
+    headers: [["set-cookie", "theme=dark; Path=/"], ["set-cookie", "theme=light; Path=/admin"]]
+  })
+)
+
+const cookies = Layer.mergeAll(
+  HttpRouter.add("GET", "/cookies", twoOfOneName),
+  HttpRouter.add("GET", "/echo", echo),
+  HttpRouter.add("GET", "/admin/echo", echo)
+)
 
 const Api = HttpApi.make("api").add(
   HttpApiGroup.make("user").add(HttpApiEndpoint.get("id", "/id", { success: Schema.Int }))

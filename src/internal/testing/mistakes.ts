@@ -54,6 +54,7 @@ export const make = (settings: Settings, store: SessionStore) => {
   }
 
   let isChecked = false
+  let hasWarned = false
 
   /** What the application has set must be a session here. */
   const ofCookie = Effect.fnUntraced(function*(cookies: string | undefined) {
@@ -69,13 +70,15 @@ export const make = (settings: Settings, store: SessionStore) => {
     const own = exchanges.find(({ cookieName }) => cookieName === name)
     if (own !== undefined && own.session.state._tag !== "Anonymous") return
     if ((yield* load(cookies))?._tag !== "Found") return
-    yield* mistake(
-      own === undefined
-        ? `the application has the session's cookie under the name ${
-          exchanges[0]!.cookieName
-        }, and the test under ${name}. ` +
-          sameConfig
-        : `the application has not found the session of this client. ${sameStore}`
+    if (own !== undefined) yield* mistake(`the application has not found the session of this client. ${sameStore}`)
+    // It may have sessions of several names.
+    if (hasWarned) return
+    hasWarned = true
+    yield* Effect.logWarning(
+      `SessionTest: the application has its sessions in the cookie ${
+        exchanges[0]!.cookieName
+      }, and the test in ${name}. ` +
+        sameConfig
     )
   })
 
