@@ -12,10 +12,8 @@ import {
   RedisLayer,
   Session,
   SessionConfig,
-  type SessionError,
   SessionMiddleware,
-  Sessions,
-  type SessionStore
+  Sessions
 } from "effect-session"
 import * as SessionTest from "effect-session/SessionTest"
 import {
@@ -34,13 +32,12 @@ import { setTimeOfDay } from "../support/clock.ts"
 import { secret } from "../support/config.ts"
 import { temporaryFolder } from "../support/fileStore.ts"
 import { shared, startRedis } from "../support/redisServer.ts"
+import type { StoreLayer } from "../support/server.ts"
 import { App, Cart, Since, UserId } from "./application.ts"
 
 const redis = shared(startRedis())
 
-type Store = Layer.Layer<SessionStore.SessionStore, SessionError.SessionConfigError, SessionConfig.SessionConfig>
-
-const stores: Record<string, () => Store> = {
+const stores: Record<string, () => StoreLayer> = {
   MemoryLayer: () => MemoryLayer.layer(),
   CookieLayer: () => CookieLayer.layer(),
   FileLayer: () =>
@@ -57,7 +54,7 @@ const settings: SessionConfig.Options = { secret, age: "1 hour", absoluteAge: "1
 type Server = Layer.Layer<HttpServer.HttpServer | HttpClient.HttpClient, unknown>
 
 /** An application with all that a test asks it by. */
-const appOn = (server: Server, store: Store) =>
+const appOn = (server: Server, store: StoreLayer) =>
   App.pipe(
     Layer.provideMerge(server),
     Layer.provideMerge(store),

@@ -27,6 +27,13 @@ const signedIn = Effect.gen(function*() {
 
 const down = Effect.fail(new Error("ECONNREFUSED redis://operator:hunter2@10.0.0.5:6379"))
 
+const assertDown = Effect.fnUntraced(function*<A, R>(operation: string, effect: Effect.Effect<A, unknown, R>) {
+  const error = yield* Effect.flip(effect)
+  assert.instanceOf(error, SessionError.SessionStoreError)
+  assert.deepInclude(error, { driver: "memory", operation })
+  assert.match(String(error.cause), /ECONNREFUSED/)
+})
+
 const product = HttpBody.jsonUnsafe({ product: "tea" })
 
 /** A request that needs the operation. */
@@ -113,18 +120,11 @@ describe("a store that fails", () => {
       const { client, store } = yield* signedIn
       const handle = (yield* client.session).handle.pipe(Option.getOrThrow)
       yield* store.inject(SessionTest.operations, down)
-      const asked = [
-        ["index", Sessions.create(Session.setOwner("bob"))],
-        ["list", Sessions.list("ada")],
-        ["list", Sessions.open({ owner: "ada", handle })],
-        ["end", Sessions.destroyAll("ada")],
-        ["end", Sessions.destroyHandle("ada", handle)]
-      ] as const
-      for (const [operation, effect] of asked) {
-        const error = yield* Effect.flip(Effect.asVoid(effect))
-        assert.deepInclude(error, { _tag: "SessionStoreError", driver: "memory", operation })
-        assert.match(String(error.cause), /ECONNREFUSED/)
-      }
+      yield* assertDown("index", Sessions.create(Session.setOwner("bob")))
+      yield* assertDown("list", Sessions.list("ada"))
+      yield* assertDown("list", Sessions.open({ owner: "ada", handle }))
+      yield* assertDown("end", Sessions.destroyAll("ada"))
+      yield* assertDown("end", Sessions.destroyHandle("ada", handle))
       yield* store.clear
       assert.strictEqual(yield* Sessions.destroyAll("ada"), 1)
     }).pipe(appOn()))
@@ -170,12 +170,8 @@ describe("a store that a test disturbs", () => {
     Effect.gen(function*() {
       const config = SessionConfig.layer({ secret })
       const built = yield* Layer.build(Layer.provide(SessionTest.layerFaults(CookieLayer.layer()), config))
-      assert.deepStrictEqual(
-        [SessionStore.SessionStore, SessionOwners.SessionOwners].map((service) =>
-          Option.isSome(Context.getOption(built, service))
-        ),
-        [true, false]
-      )
+      assert.isTrue(Option.isSome(Context.getOption(built, SessionStore.SessionStore)))
+      assert.isTrue(Option.isNone(Context.getOption(built as Context.Context<never>, SessionOwners.SessionOwners)))
       const { client } = yield* signedIn
       const first = yield* Effect.forkChild(Stream.runHead(Sessions.events), { startImmediately: true })
       yield* client.submit("/logout")

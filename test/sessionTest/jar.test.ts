@@ -131,5 +131,5 @@ describe("what a client sends", () => {
       pairs(Jar.toSend(ours, at(addressOf(request)), Date.now()) ?? ""),
       pairs(theirs.getCookieStringSync(addressOf(request)))
     )
-  }, { fastCheck: { numRuns: 1_000 } })
+  }, { arbitrary: { runs: 2_000 } })
 })

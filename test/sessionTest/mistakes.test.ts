@@ -10,6 +10,7 @@ import { FetchHttpClient, HttpClientError } from "effect/http"
 import { TestClock } from "effect/testing"
 import { otherSecret, secret } from "../support/config.ts"
 import { observe } from "../support/observe.ts"
+import type { StoreLayer } from "../support/server.ts"
 import { App, UserId } from "./application.ts"
 
 type Options = SessionConfig.Options
@@ -23,7 +24,7 @@ const apart = (
   server: (typeof servers)[keyof typeof servers],
   application: Options,
   test: Options,
-  store = MemoryLayer.layer()
+  store: StoreLayer = MemoryLayer.layer()
 ) =>
   Effect.provide(
     Layer.provideMerge(
