@@ -3,7 +3,16 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Option, Stream } from "effect"
-import { CookieLayer, MemoryLayer, Session, SessionConfig, SessionOwners, Sessions, SessionStore } from "effect-session"
+import {
+  CookieLayer,
+  MemoryLayer,
+  Session,
+  SessionConfig,
+  SessionError,
+  SessionOwners,
+  Sessions,
+  SessionStore
+} from "effect-session"
 import * as SessionTest from "effect-session/SessionTest"
 import { HttpBody } from "effect/http"
 import { TestClock } from "effect/testing"
