@@ -210,6 +210,7 @@ export const client = Effect.fnUntraced(function*(options: Options = {}): Effect
 > {
   const store = yield* SessionStore
   const settings = yield* SessionConfig
+  if (!settings.transports.includes("cookie")) return yield* Mistakes.noCookies
   const services = Context.make(SessionStore, store).pipe(Context.add(SessionConfig, settings))
   const { base, http } = yield* addressed(yield* HttpClient.HttpClient, options)
   const jar = yield* Ref.make<Jar.Jar>([])

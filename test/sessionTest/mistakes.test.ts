@@ -150,6 +150,15 @@ describe("a client", () => {
       assert.match(message, /not known where the application is\. Provide SessionTest\.layer\(\)/)
     }).pipe(Effect.provide(FetchHttpClient.layer), store))
 
+  it.effect("whose application takes no cookies", () =>
+    Effect.gen(function*() {
+      const message = yield* messageOf(SessionTest.client())
+      assert.match(
+        message,
+        /transports has no "cookie", and a client is a browser\. Begin a session with Sessions\.create/
+      )
+    }).pipe(apart(servers["in process"], {}, { transports: ["bearer"] })))
+
   it.live("with a clock of its own has no sessions of a server that goes by the time of day", () =>
     Effect.gen(function*() {
       const server = yield* Layer.build(

@@ -19,6 +19,11 @@ export const noAddress = mistake(
     "or write SessionTest.client({ url: \"http://127.0.0.1:3000\" })"
 )
 
+export const noCookies = mistake(
+  "the setting transports has no \"cookie\", and a client is a browser. Begin a session with Sessions.create, and present its " +
+    "token as docs/transports.md says"
+)
+
 /** Of the session's cookie, it is a mistake; of others, an application may want to see it. */
 export const refused = ({ cookie }: Settings, url: URL, setCookie: string, why: string): Effect.Effect<void> => {
   const name = setCookie.split("=", 1)[0]!.trim()
