@@ -36,12 +36,14 @@ const signedIn = Effect.gen(function*() {
 
 const down = Effect.fail(new Error("ECONNREFUSED redis://operator:hunter2@10.0.0.5:6379"))
 
-const assertDown = Effect.fnUntraced(function*<A, R>(operation: string, effect: Effect.Effect<A, unknown, R>) {
-  const error = yield* Effect.flip(effect)
-  assert.instanceOf(error, SessionError.SessionStoreError)
-  assert.deepInclude(error, { driver: "memory", operation })
-  assert.match(String(error.cause), /ECONNREFUSED/)
-})
+const assertDown = Effect.fnUntraced(
+  function*<A, R>(operation: SessionTest.Operation, effect: Effect.Effect<A, unknown, R>) {
+    const error = yield* Effect.flip(effect)
+    assert.instanceOf(error, SessionError.SessionStoreError)
+    assert.deepInclude(error, { driver: "memory", operation })
+    assert.match(String(error.cause), /ECONNREFUSED/)
+  }
+)
 
 const product = HttpBody.jsonUnsafe({ product: "tea" })
 

@@ -118,12 +118,19 @@ describe("what a client sends", () => {
   const steps = Schema.Array(Schema.Tuple([Request, SetCookie]))
   const addressOf = ({ host, isSecure, path }: typeof Request.Type) => `http${isSecure ? "s" : ""}://${host}${path}`
 
+  /** What browsers refuse, and tough-cookie takes (RFC 6265bis, 5.7, "leave secure cookies alone"). */
+  const overwritesSecure = (jar: CookieJar, from: typeof Request.Type, name: string) =>
+    !from.isSecure &&
+    jar.getCookiesSync(addressOf({ ...from, isSecure: true })).some(({ key, secure }) => key === name && secure)
+
   it.prop("is what tough-cookie sends, whatever came before", [steps, Request], ([steps, request]) => {
     const theirs = new CookieJar(undefined, { prefixSecurity: "strict" })
     let ours: Jar.Jar = []
     for (const [from, { domain, life, name, path, secure, value }] of steps) {
       const setCookie = `${name}=${value}${domain}${path}${secure}${life}`
-      theirs.setCookieSync(setCookie, addressOf(from), { ignoreError: true })
+      if (!overwritesSecure(theirs, from, name)) {
+        theirs.setCookieSync(setCookie, addressOf(from), { ignoreError: true })
+      }
       ours = Result.getOrElse(Jar.receive(ours, at(addressOf(from)), setCookie, Date.now()), () => ours)
     }
     const pairs = (header: string) => header.split("; ").toSorted()
