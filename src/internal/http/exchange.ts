@@ -71,6 +71,16 @@ export class Exchange implements Client {
     return Context.get(this.context, Scope.Scope)
   }
 
+  /** Whether the request has become a WebSocket, which goes on. */
+  get isUpgraded(): boolean {
+    return !this.isAnswered && this.session.phase === "late"
+  }
+
+  /** Whether the response is just being decided. */
+  get isAnswering(): boolean {
+    return this.isAnswered && this.answer === undefined
+  }
+
   /** The Cookie header of the request. */
   get header(): string | undefined {
     return this.request.headers["cookie"]

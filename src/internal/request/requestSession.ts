@@ -11,6 +11,7 @@ import * as Semaphore from "effect/Semaphore"
 import type { Settings } from "../../SessionConfig.ts"
 import {
   SessionClosedError,
+  type SessionConflictError,
   type SessionLimitError,
   SessionReadonlyError,
   type SessionStoreError,
@@ -68,7 +69,9 @@ export interface Indexed extends OwnerEntry {
 }
 
 /** Something that was done to a session, and can be done to another one. */
-export type Step = (session: RequestSession) => Draft.Rewriting<void>
+export type Step = (session: RequestSession) => Taken
+
+export type Taken = Exit.Exit<void, SessionValueError | SessionConflictError | SessionClosedError>
 
 // What it holds is private, so that nothing that inspects it sees tokens or the request.
 export class RequestSession {
@@ -277,7 +280,7 @@ export class RequestSession {
   }
 
   /** Takes all of these steps, or none. */
-  take(steps: ReadonlyArray<Step>): Draft.Rewriting<void> {
+  take(steps: ReadonlyArray<Step>): Taken {
     const before = this.#state
     const length = this.#steps?.length
     for (const step of steps) {
@@ -291,20 +294,24 @@ export class RequestSession {
   }
 
   /** Takes all of these steps and commits; if that fails, it is as if there had been none of them. One after the other. */
-  commitWith(steps: ReadonlyArray<Step>, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
-    const committed = Effect.suspend(() => {
+  commitWith(
+    steps: ReadonlyArray<Step>,
+    clock: Clock.Clock
+  ): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
+    const committed = Effect.suspend((): Effect.Effect<Committed, CommitFailure | SessionClosedError> => {
       const state = this.#state
       const before = this.#committed
       const isKept = this.#steps !== undefined
       const all = this.#steps ??= []
       const length = all.length
       const taken = this.take(steps)
+      const own = all.length - length
       if (!isKept) this.#steps = Exit.isSuccess(taken) ? all : undefined
       if (Exit.isFailure(taken)) return Exit.failCause(taken.cause)
       return Effect.onExitPrimitive(this.commit(clock), (exit) => {
         // Not if a part of it is committed after all.
         if (Exit.isFailure(exit) && this.#committed === before) {
-          const others = all.splice(length).slice(steps.length)
+          const others = all.splice(length).slice(own)
           this.#state = state
           for (const step of others) step(this)
         }
@@ -493,7 +500,7 @@ export class RequestSession {
     return this.update((state) => Operation.owned(state, id, owner))
   }
 
-  commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+  commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
     return commit(this, clock)
   }
 }

@@ -1,0 +1,59 @@
+/**
+ * Sessions for RPC (`effect/rpc`).
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import type * as HttpRouter from "effect/http/HttpRouter"
+import * as Layer from "effect/Layer"
+import * as RpcMiddleware from "effect/rpc/RpcMiddleware"
+import type * as Stream from "effect/Stream"
+import type { unhandled } from "effect/Types"
+import type { RequestSession } from "./internal/request/requestSession.ts"
+import * as Call from "./internal/rpc/call.ts"
+import * as Errors from "./internal/rpc/errors.ts"
+import { Session } from "./Session.ts"
+import type { SessionConfig } from "./SessionConfig.ts"
+import * as SessionMiddleware from "./SessionMiddleware.ts"
+import type { SessionStore } from "./SessionStore.ts"
+
+export type SessionFailure = Errors.SessionFailure
+
+export class Middleware extends RpcMiddleware.Service<Middleware, { provides: Session }>()(
+  "effect-session/SessionRpc/Middleware",
+  { error: Errors.all }
+) {}
+
+export const handler: {
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, SessionFailure>, R | Session>
+  <A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<A, Exclude<E, SessionFailure>, R | Session>
+} = identity as never
+
+type Procedure = Effect.Effect<RpcMiddleware.SuccessValue, unhandled | SessionFailure, Session>
+
+const withSession = (procedure: Procedure) =>
+  Effect.withFiber<RpcMiddleware.SuccessValue, unhandled | SessionFailure>((fiber) => {
+    const outer = Context.getOrUndefined(fiber.context as Context.Context<Session>, Session)
+    const session = outer && Call.begin(outer as RequestSession, fiber.context)
+    if (session === undefined) return Effect.die(new Error(noSession))
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        Effect.exit(restore(Effect.provideService(procedure, Session, session))),
+        (exit) => session.ended(exit, fiber.getRef(Clock.Clock))
+      )
+    )
+  })
+
+const noSession = "SessionRpc: the call has no session. Provide SessionRpc.layer to the protocol of the server as well, such as " +
+  "RpcServer.layerProtocolHttp, or SessionMiddleware.layer, or, in a test without HTTP, Session.layerTest to the client"
+
+export const layerTest: Layer.Layer<Middleware> = Layer.succeed(Middleware, withSession)
+
+export const layer: Layer.Layer<
+  Middleware | HttpRouter.Request<"Requires", Session>,
+  never,
+  SessionStore | SessionConfig
+> = Layer.merge(layerTest, SessionMiddleware.layer)
