@@ -73,6 +73,12 @@ export type Step = (session: RequestSession) => Taken
 
 export type Taken = Exit.Exit<void, SessionValueError | SessionConflictError | SessionClosedError>
 
+/** What a session is to be again, if what is being committed fails as a whole. */
+interface Before {
+  readonly state: State.State
+  readonly committed: State.State
+}
+
 // What it holds is private, so that nothing that inspects it sees tokens or the request.
 export class RequestSession {
   readonly "~effect-session/Session" = "~effect-session/Session"
@@ -90,6 +96,7 @@ export class RequestSession {
   #underway: Deferred.Deferred<void> | undefined
   #turnWith: Semaphore.Semaphore | undefined
   #steps: Array<Step> | undefined
+  #before: Before | undefined
   #indexed: Indexed | undefined
 
   constructor(
@@ -299,8 +306,7 @@ export class RequestSession {
     clock: Clock.Clock
   ): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
     const committed = Effect.suspend((): Effect.Effect<Committed, CommitFailure | SessionClosedError> => {
-      const state = this.#state
-      const before = this.#committed
+      const before = { state: this.#state, committed: this.#committed }
       const isKept = this.#steps !== undefined
       const all = this.#steps ??= []
       const length = all.length
@@ -308,9 +314,12 @@ export class RequestSession {
       const own = all.length - length
       if (!isKept) this.#steps = Exit.isSuccess(taken) ? all : undefined
       if (Exit.isFailure(taken)) return Exit.failCause(taken.cause)
+      this.#before = before
       return Effect.onExitPrimitive(this.commit(clock), (exit) => {
+        const { committed, state } = this.#before!
+        this.#before = undefined
         // Not if a part of it is committed after all.
-        if (Exit.isFailure(exit) && this.#committed === before) {
+        if (Exit.isFailure(exit) && this.#committed === committed) {
           const others = all.splice(length).slice(own)
           this.#state = state
           for (const step of others) step(this)
@@ -396,7 +405,13 @@ export class RequestSession {
 
   /** It keeps the id, whatever is taken back. */
   identify(id: State.Id): void {
+    const before = this.#before
+    const isUnwritten = before?.committed === this.#committed
     this.learn(Operation.identified, id)
+    if (isUnwritten) {
+      const state = Operation.identified(before!.state as State.Loaded, id)
+      this.#before = { state, committed: this.#committed }
+    }
     // Also if the store refuses what it is just being told.
     this.#committedBefore = Operation.identified(this.#committedBefore as State.Loaded, id)
   }

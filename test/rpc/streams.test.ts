@@ -1,0 +1,222 @@
+/**
+ * Calls that go on while the headers of the response are out already: streams, and others of the same request.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Schema, Stream } from "effect"
+import { CookieLayer, MemoryLayer, Session, type SessionError, SessionRpc } from "effect-session"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { watchStore } from "../support/failingStore.ts"
+import { Count, Name } from "../support/routes.ts"
+import { bodyOf, framed, type Message, outcomesIn, rpcClient, serveRpc, unframed } from "../support/rpc.ts"
+import { cookieNames, cookieOf } from "../support/server.ts"
+
+const Streaming = RpcGroup.make(
+  Rpc.make("numbers", { payload: { first: Schema.String, then: Schema.String }, success: Schema.Number, stream: true }),
+  Rpc.make("change", { payload: { what: Schema.String } }),
+  Rpc.make("slow", { payload: { what: Schema.String } }),
+  Rpc.make("total", { success: Schema.Number })
+).middleware(SessionRpc.Middleware)
+
+type Change = Effect.Effect<unknown, SessionError.SessionError, Session.Session>
+
+const changes: Readonly<Record<string, Change>> = {
+  nothing: Effect.void,
+  add: Session.increment(Count),
+  addAndCommit: Effect.andThen(Session.increment(Count), Session.commit),
+  login: Effect.andThen(Session.regenerate, Session.put(Name, "Ada")),
+  logout: Session.destroy,
+  lifetime: Session.setLifetime({ age: "10 minutes" }),
+  addAndDie: Effect.andThen(Session.increment(Count), Effect.die(new Error("crash")))
+}
+
+/** A server whose streams wait after their first element, and whose slow calls wait after their change. */
+const started = Effect.fnUntraced(function*(options: Parameters<typeof serveRpc>[2] = {}) {
+  const released = yield* Deferred.make<void>()
+  const isWaiting = yield* Deferred.make<void>()
+  const wait = Effect.andThen(Deferred.succeed(isWaiting, undefined), Deferred.await(released))
+  const handlers = Streaming.toLayer({
+    numbers: ({ first, then }) =>
+      Stream.fromEffect(Effect.as(changes[first]!, 1)).pipe(
+        Stream.concat(Stream.fromEffect(Effect.as(Effect.andThen(wait, changes[then]!), 2))),
+        SessionRpc.handler
+      ) as Stream.Stream<number, never, Session.Session>,
+    change: ({ what }) => SessionRpc.handler(changes[what]!) as Effect.Effect<void, never, Session.Session>,
+    slow: ({ what }) =>
+      SessionRpc.handler(Effect.andThen(changes[what]!, wait)) as Effect.Effect<void, never, Session.Session>,
+    total: () => SessionRpc.handler(Session.get(Count))
+  })
+  const server = yield* serveRpc(Streaming, handlers, options)
+  const post = (messages: ReadonlyArray<Message>, cookie?: string) =>
+    server.post("/rpc", { cookie, body: bodyOf("ndjson", messages) })
+  const total = (cookie: string) => Effect.map(post([{ tag: "total" }], cookie), ({ body }) => outcomesIn(body)[0])
+  return {
+    server,
+    post,
+    total,
+    isWaiting: Deferred.await(isWaiting),
+    release: Deferred.succeed(released, undefined),
+    /** Sends the calls and waits for the headers, and then for the rest. */
+    open: (messages: ReadonlyArray<Message>, cookie?: string) =>
+      server.open("POST", "/rpc", { cookie, body: bodyOf("ndjson", messages) }),
+    begin: Effect.map(post([{ tag: "change", payload: { what: "add" } }]), cookieOf)
+  }
+})
+
+const numbers = (first: string, then: string): Message => ({ tag: "numbers", payload: { first, then } })
+
+describe("a stream, as ndjson", () => {
+  const served = (store = MemoryLayer.layer()) => started({ serialization: framed.ndjson, store })
+
+  it.effect("saves in the end what needs no other cookie", () =>
+    Effect.gen(function*() {
+      const { begin, isWaiting, open, release, total } = yield* served()
+      const cookie = yield* begin
+      const answer = yield* open([numbers("add", "add")], cookie)
+      yield* isWaiting
+      assert.strictEqual(yield* total(cookie), 1)
+      yield* release
+      assert.deepStrictEqual(outcomesIn(yield* answer.text), [null])
+      assert.strictEqual(yield* total(cookie), 3)
+    }))
+
+  it.effect("saves nothing if it dies", () =>
+    Effect.gen(function*() {
+      const { begin, open, release, total } = yield* served()
+      const cookie = yield* begin
+      const answer = yield* open([numbers("add", "addAndDie")], cookie)
+      yield* release
+      assert.include(yield* answer.text, "\"Defect\"")
+      assert.strictEqual(yield* total(cookie), 1)
+    }))
+
+  it.effect("saves nothing if the client goes", () =>
+    Effect.gen(function*() {
+      const { begin, isWaiting, open, server, total } = yield* served()
+      const cookie = yield* begin
+      yield* Effect.scoped(Effect.andThen(open([numbers("add", "add")], cookie), isWaiting))
+      yield* server.aborted
+      assert.strictEqual(yield* total(cookie), 1)
+    }))
+
+  it.effect("can begin a session that it commits before its first element", () =>
+    Effect.gen(function*() {
+      const { open, release, total } = yield* served()
+      const answer = yield* open([numbers("addAndCommit", "add")])
+      assert.deepStrictEqual(cookieNames(answer), ["session"])
+      yield* release
+      assert.deepStrictEqual(outcomesIn(yield* answer.text), [null])
+      assert.strictEqual(yield* total(cookieOf(answer)), 2)
+    }))
+
+  for (const first of ["add", "login", "logout", "lifetime"]) {
+    it.effect(`ends with a SessionClosedError if a change before its first element needs a cookie: ${first}`, () =>
+      Effect.gen(function*() {
+        const { begin, open, release, total } = yield* served()
+        const cookie = yield* begin
+        const answer = yield* open([numbers(first, "nothing")], first === "add" ? undefined : cookie)
+        assert.deepStrictEqual(answer.setCookies, [])
+        yield* release
+        assert.deepStrictEqual(outcomesIn(yield* answer.text), ["SessionClosedError"])
+        assert.strictEqual(yield* total(cookie), 1)
+      }))
+  }
+
+  for (const then of ["login", "logout", "lifetime"]) {
+    it.effect(`ends with a SessionClosedError if a later change needs a cookie: ${then}`, () =>
+      Effect.gen(function*() {
+        const { begin, open, release, total } = yield* served()
+        const cookie = yield* begin
+        const answer = yield* open([numbers("add", then)], cookie)
+        yield* release
+        assert.deepStrictEqual(outcomesIn(yield* answer.text), ["SessionClosedError"])
+        assert.strictEqual(yield* total(cookie), 1)
+      }))
+  }
+
+  it.effect("ends with a SessionClosedError with the CookieLayer, for whatever was not committed before", () =>
+    Effect.gen(function*() {
+      const { begin, open, release, total } = yield* served(CookieLayer.layer())
+      const cookie = yield* begin
+      const answer = yield* open([numbers("addAndCommit", "add")], cookie)
+      yield* release
+      assert.deepStrictEqual(outcomesIn(yield* answer.text), ["SessionClosedError"])
+      assert.strictEqual(yield* total(cookieOf(answer)), 2)
+    }))
+
+  it.effect("can change the session while the response is being decided", () =>
+    Effect.gen(function*() {
+      const store = watchStore()
+      const { begin, open, post, release, total } = yield* started({
+        serialization: framed.ndjson,
+        store: store.layer,
+        config: { touchEvery: "1 second" }
+      })
+      void post
+      const cookie = yield* begin
+      // The response extends the session's life, and waits for the store.
+      const gate = store.holds("touch")
+      yield* release
+      const answer = yield* Effect.forkChild(open([numbers("nothing", "add")], cookie))
+      yield* Effect.yieldNow
+      void gate
+      assert.deepStrictEqual(outcomesIn(yield* (yield* Fiber.join(answer)).text), [null])
+      assert.strictEqual(yield* total(cookie), 2)
+    }))
+})
+
+describe("a stream, as json", () => {
+  it.effect("is over before the headers go out, so that it may need a cookie", () =>
+    Effect.gen(function*() {
+      const { release, server } = yield* started({ serialization: unframed.json })
+      yield* release
+      const answer = yield* server.post("/rpc", { body: bodyOf("json", [numbers("add", "login")]) })
+      assert.deepStrictEqual(outcomesIn(answer.body), [null])
+      assert.deepStrictEqual(cookieNames(answer), ["session"])
+      const total = yield* server.post("/rpc", { cookie: cookieOf(answer), body: bodyOf("json", [{ tag: "total" }]) })
+      assert.deepStrictEqual(outcomesIn(total.body), [1])
+    }))
+})
+
+describe("two calls of one request, as ndjson", () => {
+  const both = (what: string): ReadonlyArray<Message> => [
+    { tag: "slow", payload: { what } },
+    { tag: "change", payload: { what: "add" } }
+  ]
+
+  it.effect("each save what needs no other cookie, whichever is first", () =>
+    Effect.gen(function*() {
+      const { begin, open, release, total } = yield* started({ serialization: framed.ndjson })
+      const cookie = yield* begin
+      const answer = yield* open(both("add"), cookie)
+      assert.strictEqual(yield* total(cookie), 2)
+      yield* release
+      assert.deepStrictEqual(outcomesIn(yield* answer.text), [null, null])
+      assert.strictEqual(yield* total(cookie), 3)
+    }))
+
+  it.effect("the second one gets a SessionClosedError if it needs a cookie, and the first one is not harmed", () =>
+    Effect.gen(function*() {
+      const { begin, open, release, total } = yield* started({ serialization: framed.ndjson })
+      const cookie = yield* begin
+      const answer = yield* open(both("login"), cookie)
+      yield* release
+      assert.deepStrictEqual(outcomesIn(yield* answer.text), ["SessionClosedError", null])
+      assert.strictEqual(yield* total(cookie), 2)
+    }))
+})
+
+describe("a typed client", () => {
+  it.effect("gets the elements of a stream, and then the error of the session", () =>
+    Effect.gen(function*() {
+      const { release, server } = yield* started({ serialization: framed.ndjson })
+      yield* release
+      const client = yield* rpcClient(Streaming, server, { serialization: framed.ndjson })
+      const seen: Array<number> = []
+      const error = yield* client.numbers({ first: "add", then: "nothing" }).pipe(
+        Stream.runForEach((number) => Effect.sync(() => seen.push(number))),
+        Effect.flip
+      )
+      assert.deepStrictEqual(seen, [1, 2])
+      assert.strictEqual(error._tag, "SessionClosedError")
+    }))
+})
