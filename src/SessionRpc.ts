@@ -9,7 +9,9 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
+import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcMiddleware from "effect/rpc/RpcMiddleware"
+import * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Stream from "effect/Stream"
 import type { unhandled } from "effect/Types"
 import type { RequestSession } from "./internal/request/requestSession.ts"
@@ -34,10 +36,10 @@ export const handler: {
 
 type Procedure = Effect.Effect<RpcMiddleware.SuccessValue, unhandled | SessionFailure, Session>
 
-const withSession = (procedure: Procedure) =>
+const withSession = (procedure: Procedure, { rpc }: { readonly rpc: Rpc.AnyWithProps }) =>
   Effect.withFiber<RpcMiddleware.SuccessValue, unhandled | SessionFailure>((fiber) => {
     const outer = Context.getOrUndefined(fiber.context as Context.Context<Session>, Session)
-    const session = outer && Call.begin(outer as RequestSession, fiber.context)
+    const session = outer && Call.begin(outer as RequestSession, fiber.context, RpcSchema.isStreamSchema(rpc.successSchema))
     if (session === undefined) return Effect.die(new Error(noSession))
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(

@@ -7,6 +7,7 @@ import { CookieLayer, MemoryLayer, Session, type SessionError, SessionRpc } from
 import { Rpc, RpcGroup } from "effect/rpc"
 import { watchStore } from "../support/failingStore.ts"
 import { Count, Name } from "../support/routes.ts"
+import { HttpRouter } from "effect/http"
 import { bodyOf, framed, type Message, outcomesIn, rpcClient, serveRpc, unframed } from "../support/rpc.ts"
 import { cookieNames, cookieOf } from "../support/server.ts"
 
@@ -14,6 +15,7 @@ const Streaming = RpcGroup.make(
   Rpc.make("numbers", { payload: { first: Schema.String, then: Schema.String }, success: Schema.Number, stream: true }),
   Rpc.make("change", { payload: { what: Schema.String } }),
   Rpc.make("slow", { payload: { what: Schema.String } }),
+  Rpc.make("waiting", { payload: { what: Schema.String } }),
   Rpc.make("total", { success: Schema.Number })
 ).middleware(SessionRpc.Middleware)
 
@@ -22,7 +24,6 @@ type Change = Effect.Effect<unknown, SessionError.SessionError, Session.Session>
 const changes: Readonly<Record<string, Change>> = {
   nothing: Effect.void,
   add: Session.increment(Count),
-  addAndCommit: Effect.andThen(Session.increment(Count), Session.commit),
   login: Effect.andThen(Session.regenerate, Session.put(Name, "Ada")),
   logout: Session.destroy,
   lifetime: Session.setLifetime({ age: "10 minutes" }),
@@ -43,6 +44,8 @@ const started = Effect.fnUntraced(function*(options: Parameters<typeof serveRpc>
     change: ({ what }) => SessionRpc.handler(changes[what]!) as Effect.Effect<void, never, Session.Session>,
     slow: ({ what }) =>
       SessionRpc.handler(Effect.andThen(changes[what]!, wait)) as Effect.Effect<void, never, Session.Session>,
+    waiting: ({ what }) =>
+      SessionRpc.handler(Effect.andThen(wait, changes[what]!)) as Effect.Effect<void, never, Session.Session>,
     total: () => SessionRpc.handler(Session.get(Count))
   })
   const server = yield* serveRpc(Streaming, handlers, options)
@@ -67,99 +70,94 @@ const numbers = (first: string, then: string): Message => ({ tag: "numbers", pay
 describe("a stream, as ndjson", () => {
   const served = (store = MemoryLayer.layer()) => started({ serialization: framed.ndjson, store })
 
-  it.effect("saves in the end what needs no other cookie", () =>
+  it.effect("saves with the headers what it did before its first element, and in the end what needs no other cookie", () =>
     Effect.gen(function*() {
       const { begin, isWaiting, open, release, total } = yield* served()
       const cookie = yield* begin
       const answer = yield* open([numbers("add", "add")], cookie)
       yield* isWaiting
-      assert.strictEqual(yield* total(cookie), 1)
+      assert.strictEqual(yield* total(cookie), 2)
       yield* release
       assert.deepStrictEqual(outcomesIn(yield* answer.text), [null])
       assert.strictEqual(yield* total(cookie), 3)
     }))
 
-  it.effect("saves nothing if it dies", () =>
+  it.effect("keeps what it did before its first element if it dies, and nothing of what came after it", () =>
     Effect.gen(function*() {
       const { begin, open, release, total } = yield* served()
       const cookie = yield* begin
       const answer = yield* open([numbers("add", "addAndDie")], cookie)
+      assert.strictEqual(yield* total(cookie), 2)
       yield* release
       assert.include(yield* answer.text, "\"Defect\"")
-      assert.strictEqual(yield* total(cookie), 1)
+      assert.strictEqual(yield* total(cookie), 2)
     }))
 
-  it.effect("saves nothing if the client goes", () =>
-    Effect.gen(function*() {
-      const { begin, isWaiting, open, server, total } = yield* served()
-      const cookie = yield* begin
-      yield* Effect.scoped(Effect.andThen(open([numbers("add", "add")], cookie), isWaiting))
-      yield* server.aborted
-      assert.strictEqual(yield* total(cookie), 1)
-    }))
+  for (const first of ["add", "login", "logout", "lifetime"]) {
+    it.effect(`sets the cookie that a change before its first element needs: ${first}`, () =>
+      Effect.gen(function*() {
+        const { begin, open, release } = yield* served()
+        const cookie = first === "add" ? undefined : yield* begin
+        const answer = yield* open([numbers(first, "nothing")], cookie)
+        assert.deepStrictEqual(cookieNames(answer), ["session"])
+        yield* release
+        assert.deepStrictEqual(outcomesIn(yield* answer.text), [null])
+      }))
+  }
 
-  it.effect("can begin a session that it commits before its first element", () =>
+  it.effect("begins a session before its first element, and changes it afterwards", () =>
     Effect.gen(function*() {
       const { open, release, total } = yield* served()
-      const answer = yield* open([numbers("addAndCommit", "add")])
-      assert.deepStrictEqual(cookieNames(answer), ["session"])
+      const answer = yield* open([numbers("add", "add")])
       yield* release
       assert.deepStrictEqual(outcomesIn(yield* answer.text), [null])
       assert.strictEqual(yield* total(cookieOf(answer)), 2)
     }))
 
-  for (const first of ["add", "login", "logout", "lifetime"]) {
-    it.effect(`ends with a SessionClosedError if a change before its first element needs a cookie: ${first}`, () =>
-      Effect.gen(function*() {
-        const { begin, open, release, total } = yield* served()
-        const cookie = yield* begin
-        const answer = yield* open([numbers(first, "nothing")], first === "add" ? undefined : cookie)
-        assert.deepStrictEqual(answer.setCookies, [])
-        yield* release
-        assert.deepStrictEqual(outcomesIn(yield* answer.text), ["SessionClosedError"])
-        assert.strictEqual(yield* total(cookie), 1)
-      }))
-  }
+  it.effect("sets the cookie once more with the CookieLayer, and not any more after its first element", () =>
+    Effect.gen(function*() {
+      const { begin, open, release, total } = yield* served(CookieLayer.layer())
+      const cookie = yield* begin
+      const answer = yield* open([numbers("add", "add")], cookie)
+      yield* release
+      assert.deepStrictEqual(outcomesIn(yield* answer.text), ["SessionClosedError"])
+      assert.strictEqual(yield* total(cookieOf(answer)), 2)
+    }))
 
   for (const then of ["login", "logout", "lifetime"]) {
-    it.effect(`ends with a SessionClosedError if a later change needs a cookie: ${then}`, () =>
+    it.effect(`ends with a SessionClosedError if a change after its first element needs a cookie: ${then}`, () =>
       Effect.gen(function*() {
         const { begin, open, release, total } = yield* served()
         const cookie = yield* begin
         const answer = yield* open([numbers("add", then)], cookie)
         yield* release
         assert.deepStrictEqual(outcomesIn(yield* answer.text), ["SessionClosedError"])
-        assert.strictEqual(yield* total(cookie), 1)
+        assert.strictEqual(yield* total(cookie), 2)
       }))
   }
 
-  it.effect("ends with a SessionClosedError with the CookieLayer, for whatever was not committed before", () =>
-    Effect.gen(function*() {
-      const { begin, open, release, total } = yield* served(CookieLayer.layer())
-      const cookie = yield* begin
-      const answer = yield* open([numbers("addAndCommit", "add")], cookie)
-      yield* release
-      assert.deepStrictEqual(outcomesIn(yield* answer.text), ["SessionClosedError"])
-      assert.strictEqual(yield* total(cookieOf(answer)), 2)
-    }))
-
-  it.effect("can change the session while the response is being decided", () =>
+  it.effect("ends with a SessionClosedError if the session could not be stored when the headers went out", () =>
     Effect.gen(function*() {
       const store = watchStore()
-      const { begin, open, post, release, total } = yield* started({
-        serialization: framed.ndjson,
-        store: store.layer,
-        config: { touchEvery: "1 second" }
-      })
-      void post
-      const cookie = yield* begin
-      // The response extends the session's life, and waits for the store.
-      const gate = store.holds("touch")
+      const { open, release } = yield* served(store.layer)
+      store.fails("create")
+      const answer = yield* open([numbers("add", "nothing")])
+      assert.deepStrictEqual(answer.setCookies, [])
+      store.works()
       yield* release
-      const answer = yield* Effect.forkChild(open([numbers("nothing", "add")], cookie))
-      yield* Effect.yieldNow
-      void gate
-      assert.deepStrictEqual(outcomesIn(yield* (yield* Fiber.join(answer)).text), [null])
+      assert.deepStrictEqual(outcomesIn(yield* answer.text), ["SessionClosedError"])
+    }))
+
+  it.effect("ends with a SessionStoreError if the store fails in the end", () =>
+    Effect.gen(function*() {
+      const store = watchStore()
+      const { begin, open, release, total } = yield* served(store.layer)
+      const cookie = yield* begin
+      const answer = yield* open([numbers("add", "add")], cookie)
+      store.fails("update")
+      yield* release
+      assert.deepStrictEqual(outcomesIn(yield* answer.text), ["SessionStoreError"])
+      store.works()
       assert.strictEqual(yield* total(cookie), 2)
     }))
 })
@@ -205,18 +203,44 @@ describe("two calls of one request, as ndjson", () => {
     }))
 })
 
+describe("a call that goes on while the response is being decided", () => {
+  it.effect("can change the session, and saves it after that", () =>
+    Effect.gen(function*() {
+      const store = watchStore()
+      // Something further out has the last word before the headers go out.
+      const inside = HttpRouter.middleware<{ provides: never }>()(
+        Effect.succeed(Effect.tap(() => Effect.orDie(Session.increment(Count)))) as never
+      ).layer
+      const { begin, open, release, total } = yield* started({ serialization: framed.ndjson, store: store.layer, inside })
+      const cookie = yield* begin
+      const before = yield* total(cookie)
+      const deciding = store.holds("update")
+      const answer = yield* Effect.forkChild(
+        open([{ tag: "waiting", payload: { what: "add" } }, { tag: "change", payload: { what: "nothing" } }], cookie)
+      )
+      yield* deciding.reached
+      yield* release
+      yield* deciding.release
+      const { text } = yield* Fiber.join(answer)
+      assert.deepStrictEqual(outcomesIn(yield* text), [null, null])
+      assert.strictEqual(yield* total(cookie), Number(before) + 3)
+    }))
+})
+
 describe("a typed client", () => {
   it.effect("gets the elements of a stream, and then the error of the session", () =>
     Effect.gen(function*() {
       const { release, server } = yield* started({ serialization: framed.ndjson })
-      yield* release
       const client = yield* rpcClient(Streaming, server, { serialization: framed.ndjson })
       const seen: Array<number> = []
-      const error = yield* client.numbers({ first: "add", then: "nothing" }).pipe(
-        Stream.runForEach((number) => Effect.sync(() => seen.push(number))),
+      const error = yield* client.numbers({ first: "nothing", then: "add" }).pipe(
+        Stream.runForEach((number) => {
+          seen.push(number)
+          return release
+        }),
         Effect.flip
       )
-      assert.deepStrictEqual(seen, [1, 2])
+      assert.deepStrictEqual(seen, [1])
       assert.strictEqual(error._tag, "SessionClosedError")
     }))
 })

@@ -69,14 +69,17 @@ type Serialization = Layer.Layer<RpcSerialization.RpcSerialization>
 export const serveRpc = <Rpcs extends Rpc.Any, R>(
   group: RpcGroup.RpcGroup<Rpcs>,
   handlers: Layer.Layer<Rpc.ToHandler<Rpcs>, never, R>,
-  { protocol = "http", serialization = RpcSerialization.layerJson, ...options }: Options & {
+  { inside = Layer.empty, protocol = "http", serialization = RpcSerialization.layerJson, ...options }: Options & {
     readonly serialization?: Serialization
     readonly protocol?: "http" | "websocket"
+    /** Middleware between the session's and the route. */
+    readonly inside?: Layer.Layer<never, unknown, any>
   } = {}
 ) =>
   serveApp(
     RpcServer.layerHttp({ group, path: "/rpc", protocol }).pipe(
       Layer.provide(handlers),
+      Layer.provide(inside),
       Layer.provide(SessionRpc.layer),
       Layer.provide(serialization)
     ) as Routes,

@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { SessionClosedError } from "../../SessionError.ts"
-import { Exchange } from "../http/exchange.ts"
+import { Exchange, type Ongoing } from "../http/exchange.ts"
 import * as Log from "../http/log.ts"
 import { AtomicSession } from "../request/atomic.ts"
 import type { CommitFailure, Committed } from "../request/committing.ts"
@@ -22,12 +22,19 @@ import { RequestSession, type Step } from "../request/requestSession.ts"
 import * as State from "../request/state.ts"
 import * as Errors from "./errors.ts"
 
-/** The session of a call, in whose context that of its request is; none if there is none. */
-export const begin = (session: RequestSession, context: Context.Context<never>): CallSession | undefined => {
+/** The session of a call, in whose context that of its request is; none if that is of another request. */
+export const begin = (
+  session: RequestSession,
+  context: Context.Context<never>,
+  isStream: boolean
+): CallSession | undefined => {
   const { client } = session
   if (!(client instanceof Exchange)) return new CallSession(session)
   if (!isOf(client, context)) return undefined
-  return new CallSession(client.isUpgraded ? loadedAnew(client) : session)
+  if (client.isUpgraded) return new CallSession(loadedAnew(client))
+  const call = new CallSession(session)
+  if (isStream && !client.isAnswered) (client.ongoing ??= new Set()).add(call)
+  return call
 }
 
 /** A session in the context that the server was built in is not one of the request. */
@@ -47,7 +54,7 @@ const loadedAnew = (exchange: Exchange): RequestSession => {
   return session
 }
 
-export class CallSession extends AtomicSession {
+export class CallSession extends AtomicSession implements Ongoing {
   readonly #request: RequestSession
   #isOver = false
 
@@ -76,6 +83,11 @@ export class CallSession extends AtomicSession {
     const isInTime = State.canChange(state, phase, isStateless) &&
       (phase === "open" || !Intent.setsLifetime(state as State.Existing))
     return isInTime ? Exit.void : Exit.fail(new SessionClosedError({ operation: "commit" }))
+  }
+
+  /** If it fails, the call tries again when it ends. */
+  saveSoFar(clock: Clock.Clock): Effect.Effect<unknown> {
+    return this.#isOver ? Exit.void : Effect.exit(this.#committed(clock))
   }
 
   /** An answer of the application commits, before it goes out; an error of the session, a defect and an interruption do not. */
