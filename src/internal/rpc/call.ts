@@ -12,7 +12,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
-import { SessionClosedError } from "../../SessionError.ts"
+import { SessionClosedError, SessionGoneError } from "../../SessionError.ts"
 import { Exchange, type Ongoing } from "../http/exchange.ts"
 import * as Log from "../http/log.ts"
 import { AtomicSession } from "../request/atomic.ts"
@@ -91,10 +91,14 @@ export class CallSession extends AtomicSession implements Ongoing {
   }
 
   /** An answer of the application commits, before it goes out; an error of the session, a defect and an interruption do not. */
-  ended<A, E>(exit: Exit.Exit<A, E>, clock: Clock.Clock): Effect.Effect<A, E | CommitFailure | SessionClosedError> {
+  ended<A, E>(exit: Exit.Exit<A, E>, clock: Clock.Clock): Effect.Effect<A, E | Failure> {
     this.#isOver = true
     if (Exit.isFailure(exit) && !isAnswer(exit.cause)) return exit
-    return Effect.andThen(this.#committed(clock), exit)
+    const hasChanges = this.steps!.length > 0
+    return Effect.flatMap(
+      this.#committed(clock),
+      (committed) => committed === "Dropped" && hasChanges ? Effect.fail(new SessionGoneError({})) : exit
+    )
   }
 
   // The client is not told why it failed, so the log is.
@@ -102,6 +106,9 @@ export class CallSession extends AtomicSession implements Ongoing {
     return Effect.tapCause(this.commit(clock), Log.failedCommit)
   }
 }
+
+/** What a call can fail with when it ends. */
+export type Failure = CommitFailure | SessionClosedError | SessionGoneError
 
 const isAnswer = ({ reasons }: Cause.Cause<unknown>): boolean =>
   reasons.length > 0 && reasons.every((reason) => Cause.isFailReason(reason) && !Errors.isOne(reason.error))
