@@ -34,10 +34,11 @@ export class Middleware extends RpcMiddleware.Service<Middleware, { provides: Se
   { error: Errors.all }
 ) {}
 
-export const handler: {
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, SessionFailure>, R | Session>
-  <A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<A, Exclude<E, SessionFailure>, R | Session>
-} = identity as never
+export const handler: <P extends Effect.Effect<any, any, any> | Stream.Stream<any, any, any>>(
+  procedure: P
+) => P extends Stream.Stream<infer A, infer E, infer R> ? Stream.Stream<A, Exclude<E, SessionFailure>, R | Session>
+  : P extends Effect.Effect<infer A, infer E, infer R> ? Effect.Effect<A, Exclude<E, SessionFailure>, R | Session>
+  : never = identity as never
 
 type Procedure = Effect.Effect<RpcMiddleware.SuccessValue, unhandled | SessionFailure, Session>
 

@@ -9,7 +9,7 @@ import { watchStore } from "../support/failingStore.ts"
 import { Count, Name } from "../support/routes.ts"
 import { HttpRouter } from "effect/http"
 import { bodyOf, framed, type Message, outcomesIn, rpcClient, serveRpc, unframed } from "../support/rpc.ts"
-import { cookieNames, cookieOf } from "../support/server.ts"
+import { cookieNames, cookieOf, type StoreLayer } from "../support/server.ts"
 
 const Streaming = RpcGroup.make(
   Rpc.make("numbers", { payload: { first: Schema.String, then: Schema.String }, success: Schema.Number, stream: true }),
@@ -68,7 +68,7 @@ const started = Effect.fnUntraced(function*(options: Parameters<typeof serveRpc>
 const numbers = (first: string, then: string): Message => ({ tag: "numbers", payload: { first, then } })
 
 describe("a stream, as ndjson", () => {
-  const served = (store = MemoryLayer.layer()) => started({ serialization: framed.ndjson, store })
+  const served = (store: StoreLayer = MemoryLayer.layer()) => started({ serialization: framed.ndjson, store })
 
   it.effect("saves with the headers what it did before its first element, and in the end what needs no other cookie", () =>
     Effect.gen(function*() {
@@ -208,8 +208,8 @@ describe("a call that goes on while the response is being decided", () => {
     Effect.gen(function*() {
       const store = watchStore()
       // Something further out has the last word before the headers go out.
-      const inside = HttpRouter.middleware<{ provides: never }>()(
-        Effect.succeed(Effect.tap(() => Effect.orDie(Session.increment(Count)))) as never
+      const inside = HttpRouter.middleware<{ provides: never }>()((route) =>
+        Effect.tap(route, () => Effect.orDie(Session.increment(Count)) as Effect.Effect<unknown>)
       ).layer
       const { begin, open, release, total } = yield* started({ serialization: framed.ndjson, store: store.layer, inside })
       const cookie = yield* begin

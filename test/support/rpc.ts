@@ -4,7 +4,7 @@
 import { Effect, Layer, Option, Ref, Schema, type Scope } from "effect"
 import { Session, SessionKey, SessionRpc } from "effect-session"
 import { type Cookies, FetchHttpClient, HttpClient } from "effect/http"
-import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
+import { Rpc, RpcClient, type RpcClientError, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { Count, Name } from "./routes.ts"
 import { type Options, type Routes, serveApp, type Server } from "./server.ts"
 
@@ -100,7 +100,7 @@ export const rpcClient = <Rpcs extends Rpc.Any>(
     /** So many calls go out in one request. */
     readonly maxSize?: number
   } = {}
-): Effect.Effect<RpcClient.FromGroup<typeof group, RpcClient.RpcClientError>, never, Scope.Scope> =>
+): Effect.Effect<RpcClient.RpcClient<Rpcs, RpcClientError.RpcClientError>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const jar = cookies ?? (yield* Ref.make<ReadonlyArray<Cookies.Cookie>>([]))
     const protocol = RpcClient.layerProtocolHttp({

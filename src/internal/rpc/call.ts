@@ -97,7 +97,8 @@ export class CallSession extends AtomicSession implements Ongoing {
     const hasChanges = this.steps!.length > 0
     return Effect.flatMap(
       this.#committed(clock),
-      (committed) => committed === "Dropped" && hasChanges ? Effect.fail(new SessionGoneError({})) : exit
+      (committed): Exit.Exit<A, E | SessionGoneError> =>
+        committed === "Dropped" && hasChanges ? Exit.fail(new SessionGoneError({})) : exit
     )
   }
 
