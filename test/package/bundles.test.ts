@@ -53,7 +53,7 @@ const banner = "import { createRequire } from \"node:module\"; const require = c
 
 const emptyFolder = (name: string) => mkdtemp(join(inject("workspace"), `${name}-`))
 
-const bundle = async (project: string, app: string): Promise<Bundle> => {
+const bundle = async (project: string, app: string, platform: "node" | "browser" = "node"): Promise<Bundle> => {
   const folder = await emptyFolder("bundle")
   const { metafile, warnings } = await build({
     absWorkingDir: project,
@@ -61,10 +61,10 @@ const bundle = async (project: string, app: string): Promise<Bundle> => {
     outfile: join(folder, "server.mjs"),
     bundle: true,
     format: "esm",
-    platform: "node",
+    platform,
     minify: true,
     metafile: true,
-    banner: { js: banner },
+    ...(platform === "node" ? { banner: { js: banner } } : { external: ["node:*"] }),
     logLevel: "silent"
   })
   expect(await readdir(folder)).toEqual(["server.mjs"])
@@ -168,6 +168,9 @@ describe.each(applications)("a bundle with the $layer", ({ kilobytes, layer, nam
     expect(await optionalPeersIn(built.files)).toEqual(peers)
   })
 
+  it("carries nothing of effect/rpc", () =>
+    expect(built.files.filter((file) => file.includes("node_modules/effect/dist/rpc/"))).toEqual([]))
+
   it(`has at most ${kilobytes} kB of ours, minified`, () => expectAtMost(kilobytes, built.sizes))
 })
 
@@ -176,6 +179,15 @@ const expectAtMost = (kilobytes: number, sizes: Bundle["sizes"]) => {
   const list = sizes.map(([module, size]) => `${size} ${module}`).join("\n")
   expect(bytes, `${bytes} bytes of ours:\n${list}`).toBeLessThanOrEqual(kilobytes * 1000)
 }
+
+describe("a bundle for a browser, with procedures that have sessions", () => {
+  it("builds without a warning, needs nothing of Node.js, and has at most 6 kB of ours, minified", async () => {
+    const { folder, sizes, warnings } = await bundle(plain, "apps/rpcClient.ts", "browser")
+    expect(warnings).toEqual([])
+    expect(await readFile(join(folder, "server.mjs"), "utf8")).not.toMatch(/["']node:/)
+    expectAtMost(6, sizes)
+  })
+})
 
 describe("a bundle that takes the CookieLayer from \"effect-session\"", () => {
   it("builds with esbuild without a warning, carries no other driver, and runs", async () => {
