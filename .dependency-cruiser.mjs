@@ -116,7 +116,15 @@ const parts = [
   ["internal/rpc", ["internal/http", "internal/request", "SessionError"]],
   [
     "SessionRpc",
-    ["internal/rpc", "internal/csrf", "internal/http", "internal/request", "Session", "SessionConfig", "SessionMiddleware"]
+    [
+      "internal/rpc",
+      "internal/csrf",
+      "internal/http",
+      "internal/request",
+      "Session",
+      "SessionConfig",
+      "SessionMiddleware"
+    ]
   ],
   [
     "SessionOwnersTest",

@@ -9,7 +9,15 @@ import {
   type SessionStore
 } from "effect-session"
 import { HttpRouter, type HttpServer } from "effect/http"
-import { Rpc, type RpcClient, type RpcClientError, RpcGroup, RpcMiddleware, RpcSerialization, RpcServer } from "effect/rpc"
+import {
+  Rpc,
+  type RpcClient,
+  type RpcClientError,
+  RpcGroup,
+  RpcMiddleware,
+  RpcSerialization,
+  RpcServer
+} from "effect/rpc"
 import { describe, expect, it } from "tstyche"
 
 class CurrentUser extends Context.Service<CurrentUser, string>()("CurrentUser") {}
@@ -67,7 +75,8 @@ describe("a procedure", () => {
       Effect.Effect<Session.Authentication, SessionError.SessionNotRecentError, Session.Session>
     >()
     expect(SessionRpc.handler(Session.setLifetime({}))).type.toBe<Effect.Effect<void, never, Session.Session>>()
-    expect(SessionRpc.handler({} as Stream.Stream<number, SessionError.SessionStoreError | "mine", Session.Session>)).type
+    expect(SessionRpc.handler({} as Stream.Stream<number, SessionError.SessionStoreError | "mine", Session.Session>))
+      .type
       .toBe<Stream.Stream<number, "mine", Session.Session>>()
   })
 })
@@ -118,4 +127,3 @@ describe("in a test without HTTP", () => {
     expect(SessionRpc.layerTest).type.toBe<Layer.Layer<SessionRpc.Middleware>>()
   })
 })
-

@@ -142,7 +142,8 @@ type Procedure = Effect.Effect<RpcMiddleware.SuccessValue, unhandled | SessionFa
 const withSession = (procedure: Procedure, { rpc }: { readonly rpc: Rpc.AnyWithProps }) =>
   Effect.withFiber<RpcMiddleware.SuccessValue, unhandled | SessionFailure>((fiber) => {
     const outer = Context.getOrUndefined(fiber.context as Context.Context<Session>, Session)
-    const session = outer && Call.begin(outer as RequestSession, fiber.context, RpcSchema.isStreamSchema(rpc.successSchema))
+    const session = outer &&
+      Call.begin(outer as RequestSession, fiber.context, RpcSchema.isStreamSchema(rpc.successSchema))
     if (session === undefined) return Effect.die(new Error(noSession))
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
@@ -152,7 +153,8 @@ const withSession = (procedure: Procedure, { rpc }: { readonly rpc: Rpc.AnyWithP
     )
   })
 
-const noSession = "SessionRpc: the call has no session. Provide SessionRpc.layer to the protocol of the server as well, such as " +
+const noSession =
+  "SessionRpc: the call has no session. Provide SessionRpc.layer to the protocol of the server as well, such as " +
   "RpcServer.layerProtocolHttp, or SessionMiddleware.layer, or, in a test without HTTP, Session.layerTest to the client"
 
 /**

@@ -8,7 +8,18 @@ import type { Cookies } from "effect/http"
 import { storesWithRedis } from "../support/drivers.ts"
 import { breakdown, watchStore } from "../support/failingStore.ts"
 import { observe } from "../support/observe.ts"
-import { bodyOf, Counting, Forbidden, framed, handlers, outcomesIn, rpcClient, serializations, serveRpc, unframed } from "../support/rpc.ts"
+import {
+  bodyOf,
+  Counting,
+  Forbidden,
+  framed,
+  handlers,
+  outcomesIn,
+  rpcClient,
+  serializations,
+  serveRpc,
+  unframed
+} from "../support/rpc.ts"
 import { cookieNames, cookieOf } from "../support/server.ts"
 
 const serve = (options?: Parameters<typeof serveRpc>[2]) => serveRpc(Counting, handlers, options)
@@ -82,7 +93,9 @@ describe("a call", () => {
     Effect.gen(function*() {
       const store = watchStore()
       const server = yield* serve({ store: store.layer })
-      const cookie = cookieOf(yield* server.post("/rpc", { body: bodyOf("json", [{ tag: "add", payload: { amount: 1 } }]) }))
+      const cookie = cookieOf(
+        yield* server.post("/rpc", { body: bodyOf("json", [{ tag: "add", payload: { amount: 1 } }]) })
+      )
       store.newCalls()
       const answer = yield* server.post("/rpc", { cookie, body: bodyOf("json", [{ tag: "untouched" }]) })
       assert.deepStrictEqual(outcomesIn(answer.body), ["untouched"])
@@ -101,64 +114,67 @@ describe("a call", () => {
     }))
 })
 
-describe.each(Object.entries({ json: unframed.json, ndjson: framed.ndjson }))("a store that fails, as %s", (name, serialization) => {
-  const kind = name as "json" | "ndjson"
+describe.each(Object.entries({ json: unframed.json, ndjson: framed.ndjson }))(
+  "a store that fails, as %s",
+  (name, serialization) => {
+    const kind = name as "json" | "ndjson"
 
-  const started = Effect.gen(function*() {
-    const store = watchStore()
-    const operator = observe()
-    const server = yield* Effect.provide(serve({ serialization, store: store.layer }), operator.layer)
-    const post = (messages: Parameters<typeof bodyOf>[1], cookie?: string) =>
-      server.post("/rpc", { cookie, body: bodyOf(kind, messages) })
-    const cookie = cookieOf(yield* post([{ tag: "add", payload: { amount: 1 } }]))
-    return { cookie, operator, post, server, store }
-  })
+    const started = Effect.gen(function*() {
+      const store = watchStore()
+      const operator = observe()
+      const server = yield* Effect.provide(serve({ serialization, store: store.layer }), operator.layer)
+      const post = (messages: Parameters<typeof bodyOf>[1], cookie?: string) =>
+        server.post("/rpc", { cookie, body: bodyOf(kind, messages) })
+      const cookie = cookieOf(yield* post([{ tag: "add", payload: { amount: 1 } }]))
+      return { cookie, operator, post, server, store }
+    })
 
-  it.effect("at the commit is the typed error of the call, without a cookie, and in the log", () =>
-    Effect.gen(function*() {
-      const { operator, post, store } = yield* started
-      store.fails("create")
-      const answer = yield* post([{ tag: "add", payload: { amount: 1 } }])
-      assert.strictEqual(answer.status, 200)
-      assert.deepStrictEqual(outcomesIn(answer.body), ["SessionStoreError"])
-      assert.deepStrictEqual(answer.setCookies, [])
-      assert.include(operator.text(), breakdown)
-      assert.deepStrictEqual(operator.logs.filter(({ level }) => level === "Error").map(({ message }) => message), [
-        "Session commit failed"
-      ])
-    }))
+    it.effect("at the commit is the typed error of the call, without a cookie, and in the log", () =>
+      Effect.gen(function*() {
+        const { operator, post, store } = yield* started
+        store.fails("create")
+        const answer = yield* post([{ tag: "add", payload: { amount: 1 } }])
+        assert.strictEqual(answer.status, 200)
+        assert.deepStrictEqual(outcomesIn(answer.body), ["SessionStoreError"])
+        assert.deepStrictEqual(answer.setCookies, [])
+        assert.include(operator.text(), breakdown)
+        assert.deepStrictEqual(operator.logs.filter(({ level }) => level === "Error").map(({ message }) => message), [
+          "Session commit failed"
+        ])
+      }))
 
-  it.effect("while a session is loaded is the typed error of the call", () =>
-    Effect.gen(function*() {
-      const { cookie, post, store } = yield* started
-      store.fails("load")
-      assert.deepStrictEqual(outcomesIn((yield* post([{ tag: "total" }], cookie)).body), ["SessionStoreError"])
-      store.works()
-      assert.deepStrictEqual(outcomesIn((yield* post([{ tag: "total" }], cookie)).body), [1])
-    }))
+    it.effect("while a session is loaded is the typed error of the call", () =>
+      Effect.gen(function*() {
+        const { cookie, post, store } = yield* started
+        store.fails("load")
+        assert.deepStrictEqual(outcomesIn((yield* post([{ tag: "total" }], cookie)).body), ["SessionStoreError"])
+        store.works()
+        assert.deepStrictEqual(outcomesIn((yield* post([{ tag: "total" }], cookie)).body), [1])
+      }))
 
-  it.effect("tells the client nothing of the store, of keys, or of the server", () =>
-    Effect.gen(function*() {
-      const { cookie, post, store } = yield* started
-      yield* post([{ tag: "login", payload: { name: "Ada" } }], cookie)
-      const { cookie: named } = { cookie: cookieOf(yield* post([{ tag: "login", payload: { name: "Ada" } }])) }
-      const invalid = yield* post([{ tag: "broken" }], named)
-      store.fails("update")
-      const failed = yield* post([{ tag: "add", payload: { amount: 1 } }], named)
-      assert.deepStrictEqual(outcomesIn(invalid.body), ["SessionValueError"])
-      assert.deepStrictEqual(outcomesIn(failed.body), ["SessionStoreError"])
-      for (const text of [breakdown, "custom", "memory", "name", "update", "Expected"]) {
-        assert.notInclude(invalid.body + failed.body, text)
-      }
-    }))
+    it.effect("tells the client nothing of the store, of keys, or of the server", () =>
+      Effect.gen(function*() {
+        const { cookie, post, store } = yield* started
+        yield* post([{ tag: "login", payload: { name: "Ada" } }], cookie)
+        const { cookie: named } = { cookie: cookieOf(yield* post([{ tag: "login", payload: { name: "Ada" } }])) }
+        const invalid = yield* post([{ tag: "broken" }], named)
+        store.fails("update")
+        const failed = yield* post([{ tag: "add", payload: { amount: 1 } }], named)
+        assert.deepStrictEqual(outcomesIn(invalid.body), ["SessionValueError"])
+        assert.deepStrictEqual(outcomesIn(failed.body), ["SessionStoreError"])
+        for (const text of [breakdown, "custom", "memory", "name", "update", "Expected"]) {
+          assert.notInclude(invalid.body + failed.body, text)
+        }
+      }))
 
-  it.effect("fails only the calls that have something to write", () =>
-    Effect.gen(function*() {
-      const { cookie, post, store } = yield* started
-      store.fails("update")
-      const answer = yield* post([{ tag: "total" }, { tag: "add", payload: { amount: 5 } }], cookie)
-      assert.deepStrictEqual(outcomesIn(answer.body), [1, "SessionStoreError"])
-      store.works()
-      assert.deepStrictEqual(outcomesIn((yield* post([{ tag: "total" }], cookie)).body), [1])
-    }))
-})
+    it.effect("fails only the calls that have something to write", () =>
+      Effect.gen(function*() {
+        const { cookie, post, store } = yield* started
+        store.fails("update")
+        const answer = yield* post([{ tag: "total" }, { tag: "add", payload: { amount: 5 } }], cookie)
+        assert.deepStrictEqual(outcomesIn(answer.body), [1, "SessionStoreError"])
+        store.works()
+        assert.deepStrictEqual(outcomesIn((yield* post([{ tag: "total" }], cookie)).body), [1])
+      }))
+  }
+)

@@ -13,71 +13,74 @@ import { cookieNames, cookieOf, type Routes, serveApp, serveLayer } from "../sup
 
 const add = bodyOf("json", [{ tag: "add", payload: { amount: 1 } }])
 
-describe.each(Object.entries({ json: unframed.json, ndjson: framed.ndjson }))("a slow call, as %s", (name, serialization) => {
-  const Slow = RpcGroup.make(
-    Rpc.make("add", { payload: { waits: Schema.Boolean }, success: Schema.Number }),
-    Rpc.make("total", { success: Schema.Number }),
-    Rpc.make("logout")
-  ).middleware(SessionRpc.Middleware)
+describe.each(Object.entries({ json: unframed.json, ndjson: framed.ndjson }))(
+  "a slow call, as %s",
+  (name, serialization) => {
+    const Slow = RpcGroup.make(
+      Rpc.make("add", { payload: { waits: Schema.Boolean }, success: Schema.Number }),
+      Rpc.make("total", { success: Schema.Number }),
+      Rpc.make("logout")
+    ).middleware(SessionRpc.Middleware)
 
-  const started = Effect.gen(function*() {
-    const reached = yield* Deferred.make<void>()
-    const released = yield* Deferred.make<void>()
-    const interrupted = yield* Deferred.make<void>()
-    const wait = Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(released))
-    const handlers = Slow.toLayer({
-      add: ({ waits }) =>
-        Session.increment(Count).pipe(
-          Effect.tap(waits ? Effect.onInterrupt(wait, () => Deferred.succeed(interrupted, undefined)) : Effect.void),
-          SessionRpc.handler
-        ),
-      total: () => SessionRpc.handler(Session.get(Count)),
-      logout: () => SessionRpc.handler(Session.destroy)
+    const started = Effect.gen(function*() {
+      const reached = yield* Deferred.make<void>()
+      const released = yield* Deferred.make<void>()
+      const interrupted = yield* Deferred.make<void>()
+      const wait = Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(released))
+      const handlers = Slow.toLayer({
+        add: ({ waits }) =>
+          Session.increment(Count).pipe(
+            Effect.tap(waits ? Effect.onInterrupt(wait, () => Deferred.succeed(interrupted, undefined)) : Effect.void),
+            SessionRpc.handler
+          ),
+        total: () => SessionRpc.handler(Session.get(Count)),
+        logout: () => SessionRpc.handler(Session.destroy)
+      })
+      const server = yield* serveRpc(Slow, handlers, { serialization })
+      const post = (tag: string, payload?: unknown, cookie?: string) =>
+        server.post("/rpc", { cookie, body: bodyOf(name as "json" | "ndjson", [{ tag, payload }]) })
+      const cookie = cookieOf(yield* post("add", { waits: false }))
+      return {
+        post: (tag: string, payload?: unknown) => post(tag, payload, cookie),
+        isWaiting: Deferred.await(reached),
+        isInterrupted: Deferred.await(interrupted),
+        release: Deferred.succeed(released, undefined)
+      }
     })
-    const server = yield* serveRpc(Slow, handlers, { serialization })
-    const post = (tag: string, payload?: unknown, cookie?: string) =>
-      server.post("/rpc", { cookie, body: bodyOf(name as "json" | "ndjson", [{ tag, payload }]) })
-    const cookie = cookieOf(yield* post("add", { waits: false }))
-    return {
-      post: (tag: string, payload?: unknown) => post(tag, payload, cookie),
-      isWaiting: Deferred.await(reached),
-      isInterrupted: Deferred.await(interrupted),
-      release: Deferred.succeed(released, undefined)
-    }
-  })
 
-  it.effect("whose session ends meanwhile gets a SessionGoneError, as its change is lost", () =>
-    Effect.gen(function*() {
-      const { isWaiting, post, release } = yield* started
-      const slow = yield* Effect.forkChild(post("add", { waits: true }))
-      yield* isWaiting
-      yield* post("logout")
-      yield* release
-      assert.deepStrictEqual(outcomesIn((yield* Fiber.join(slow)).body), ["SessionGoneError"])
-      assert.deepStrictEqual(outcomesIn((yield* post("total")).body), [0])
-    }))
+    it.effect("whose session ends meanwhile gets a SessionGoneError, as its change is lost", () =>
+      Effect.gen(function*() {
+        const { isWaiting, post, release } = yield* started
+        const slow = yield* Effect.forkChild(post("add", { waits: true }))
+        yield* isWaiting
+        yield* post("logout")
+        yield* release
+        assert.deepStrictEqual(outcomesIn((yield* Fiber.join(slow)).body), ["SessionGoneError"])
+        assert.deepStrictEqual(outcomesIn((yield* post("total")).body), [0])
+      }))
 
-  it.effect("loses nothing of what others do meanwhile", () =>
-    Effect.gen(function*() {
-      const { isWaiting, post, release } = yield* started
-      const slow = yield* Effect.forkChild(post("add", { waits: true }))
-      yield* isWaiting
-      yield* post("add", { waits: false })
-      yield* release
-      assert.deepStrictEqual(outcomesIn((yield* Fiber.join(slow)).body), [2])
-      assert.deepStrictEqual(outcomesIn((yield* post("total")).body), [3])
-    }))
+    it.effect("loses nothing of what others do meanwhile", () =>
+      Effect.gen(function*() {
+        const { isWaiting, post, release } = yield* started
+        const slow = yield* Effect.forkChild(post("add", { waits: true }))
+        yield* isWaiting
+        yield* post("add", { waits: false })
+        yield* release
+        assert.deepStrictEqual(outcomesIn((yield* Fiber.join(slow)).body), [2])
+        assert.deepStrictEqual(outcomesIn((yield* post("total")).body), [3])
+      }))
 
-  it.effect("changes nothing if the client goes", () =>
-    Effect.gen(function*() {
-      const { isInterrupted, isWaiting, post } = yield* started
-      const slow = yield* Effect.forkChild(post("add", { waits: true }))
-      yield* isWaiting
-      yield* Fiber.interrupt(slow)
-      yield* isInterrupted
-      assert.deepStrictEqual(outcomesIn((yield* post("total")).body), [1])
-    }))
-})
+    it.effect("changes nothing if the client goes", () =>
+      Effect.gen(function*() {
+        const { isInterrupted, isWaiting, post } = yield* started
+        const slow = yield* Effect.forkChild(post("add", { waits: true }))
+        yield* isWaiting
+        yield* Fiber.interrupt(slow)
+        yield* isInterrupted
+        assert.deepStrictEqual(outcomesIn((yield* post("total")).body), [1])
+      }))
+  }
+)
 
 describe("procedures", () => {
   const at = (path: `/${string}`) =>

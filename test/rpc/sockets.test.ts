@@ -3,26 +3,32 @@
  */
 import { NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, type Scope } from "effect"
-import { CookieLayer, MemoryLayer, SessionMiddleware, SessionRpc } from "effect-session"
-import { RpcSerialization, RpcServer } from "effect/rpc"
+import { Deferred, Effect, Layer, Queue, Schema, type Scope, Stream } from "effect"
+import { CookieLayer, MemoryLayer, Session, SessionMiddleware, SessionRpc, Sessions } from "effect-session"
+import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { watchStore } from "../support/failingStore.ts"
-import { basicRoutes } from "../support/routes.ts"
+import { basicRoutes, Count } from "../support/routes.ts"
 import { bodyOf, Counting, handlers, type Message, outcomesIn } from "../support/rpc.ts"
 import { cookieOf, type Options, type Routes, serveApp, type Server } from "../support/server.ts"
 
-const app = Layer.mergeAll(
-  RpcServer.layerHttp({ group: Counting, path: "/rpc", protocol: "websocket" }).pipe(
+const serving = <Rpcs extends Rpc.Any, R>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  handlers: Layer.Layer<Rpc.ToHandler<Rpcs>, never, R>
+) =>
+  RpcServer.layerHttp({ group, path: "/rpc", protocol: "websocket" }).pipe(
     Layer.provide(handlers),
     Layer.provide(SessionRpc.layer),
     Layer.provide(RpcSerialization.layerNdjson)
-  ),
-  basicRoutes.pipe(Layer.provide(SessionMiddleware.layer))
-) as Routes
+  )
+
+const app = Layer.merge(serving(Counting, handlers), basicRoutes.pipe(Layer.provide(SessionMiddleware.layer))) as Routes
 
 interface Connection {
   /** Calls a procedure and waits for what it comes to. */
   readonly call: (message: Message) => Effect.Effect<unknown>
+  readonly send: (message: Message) => Effect.Effect<void>
+  /** Waits for the next message. */
+  readonly next: Effect.Effect<string>
   readonly setCookies: ReadonlyArray<string>
 }
 
@@ -35,21 +41,18 @@ const connect = (
     Effect.callback<Connection & { readonly client: NodeWS.WebSocket }, number>((resume) => {
       const client = new NodeWS.WebSocket(`${url.replace("http:", "ws:")}/rpc`, { headers })
       let setCookies: ReadonlyArray<string> = []
-      let answered: Deferred.Deferred<string> | undefined
+      const messages = Effect.runSync(Queue.unbounded<string>())
       client.on("upgrade", (response) => void (setCookies = response.headers["set-cookie"] ?? []))
       client.on("unexpected-response", (_, response) => {
         resume(Effect.fail(response.statusCode!))
         client.terminate()
       })
       client.on("error", () => {})
-      client.on("message", (data) => answered && Deferred.doneUnsafe(answered, Effect.succeed(String(data))))
-      const call = (message: Message) =>
-        Effect.suspend(() => {
-          answered = Deferred.makeUnsafe<string>()
-          client.send(bodyOf("ndjson", [message]))
-          return Effect.map(Deferred.await(answered), (text) => outcomesIn(text)[0])
-        })
-      client.on("open", () => resume(Effect.succeed({ client, call, setCookies })))
+      client.on("message", (data) => Queue.offerUnsafe(messages, String(data)))
+      const next = Queue.take(messages)
+      const send = (message: Message) => Effect.sync(() => client.send(bodyOf("ndjson", [message])))
+      const call = (message: Message) => Effect.map(Effect.andThen(send(message), next), (text) => outcomesIn(text)[0])
+      client.on("open", () => resume(Effect.succeed({ client, call, next, send, setCookies })))
     }),
     ({ client }) => Effect.sync(() => client.terminate())
   )
@@ -138,6 +141,33 @@ describe("a call over a WebSocket", () => {
     }))
 })
 
+describe("a stream over a WebSocket", () => {
+  const Feed = RpcGroup.make(Rpc.make("feed", { success: Schema.Number, stream: true })).middleware(
+    SessionRpc.Middleware
+  )
+
+  it.effect("can end with its session", () =>
+    Effect.gen(function*() {
+      const isOpen = yield* Deferred.make<void>()
+      const handlers = Feed.toLayer({
+        feed: () =>
+          Stream.fromEffectDrain(Effect.andThen(Session.get(Count), Deferred.succeed(isOpen, undefined))).pipe(
+            Stream.concat(Stream.never),
+            Stream.interruptWhen(Effect.flatMap(Session.Session, Sessions.watch)),
+            SessionRpc.handler
+          )
+      })
+      const app = Layer.merge(serving(Feed, handlers), basicRoutes.pipe(Layer.provide(SessionMiddleware.layer)))
+      const server = yield* serveApp(app as Routes)
+      const cookie = cookieOf(yield* server.post("/count"))
+      const { next, send } = yield* connect(server, { cookie })
+      yield* send({ tag: "feed" })
+      yield* Deferred.await(isOpen)
+      yield* server.post("/logout", { cookie })
+      assert.deepStrictEqual(outcomesIn(yield* next), [null])
+    }))
+})
+
 describe("the handshake", () => {
   const own = (server: Server) => server.url
   const refused: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -162,4 +192,3 @@ describe("the handshake", () => {
       }
     }))
 })
-

@@ -4,10 +4,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema, Stream } from "effect"
 import { CookieLayer, MemoryLayer, Session, type SessionError, SessionRpc } from "effect-session"
+import { HttpRouter } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { watchStore } from "../support/failingStore.ts"
 import { Count, Name } from "../support/routes.ts"
-import { HttpRouter } from "effect/http"
 import { bodyOf, framed, type Message, outcomesIn, rpcClient, serveRpc, unframed } from "../support/rpc.ts"
 import { cookieNames, cookieOf, type StoreLayer } from "../support/server.ts"
 
@@ -211,7 +211,11 @@ describe("a call that goes on while the response is being decided", () => {
       const inside = HttpRouter.middleware<{ provides: never }>()((route) =>
         Effect.tap(route, () => Effect.orDie(Session.increment(Count)) as Effect.Effect<unknown>)
       ).layer
-      const { begin, open, release, total } = yield* started({ serialization: framed.ndjson, store: store.layer, inside })
+      const { begin, open, release, total } = yield* started({
+        serialization: framed.ndjson,
+        store: store.layer,
+        inside
+      })
       const cookie = yield* begin
       const before = yield* total(cookie)
       const deciding = store.holds("update")

@@ -121,13 +121,21 @@ export interface Message {
 
 /** The body of a request with these calls, numbered from zero: as JSON, or as a line for each. */
 export const bodyOf = (serialization: "json" | "ndjson", messages: ReadonlyArray<Message>): string => {
-  const all = messages.map(({ headers = [], payload = null, tag }, id) => ({ _tag: "Request", id, tag, payload, headers }))
+  const all = messages.map(({ headers = [], payload = null, tag }, id) => ({
+    _tag: "Request",
+    id,
+    tag,
+    payload,
+    headers
+  }))
   return serialization === "json" ? JSON.stringify(all) : all.map((one) => `${JSON.stringify(one)}\n`).join("")
 }
 
 /** What each call has come to, in the order of the calls: its value, or the tag of its error. */
 export const outcomesIn = (body: string): ReadonlyArray<unknown> =>
-  (body.startsWith("[") ? JSON.parse(body) as ReadonlyArray<any> : body.trimEnd().split("\n").map((line) => JSON.parse(line)))
+  (body.startsWith("[")
+    ? JSON.parse(body) as ReadonlyArray<any>
+    : body.trimEnd().split("\n").map((line) => JSON.parse(line)))
     .filter(({ _tag }) => _tag === "Exit")
     .toSorted((one, other) => Number(one.requestId) - Number(other.requestId))
     .map(({ exit }) => exit._tag === "Success" ? exit.value : exit.cause[0].error?._tag ?? exit.cause[0]._tag)

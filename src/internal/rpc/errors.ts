@@ -28,7 +28,10 @@ const partly = <E extends Schema.Top, const Tag extends string, Fields extends S
     Schema.decodeTo(
       Schema.toType(error),
       // An error has the fields that are sent, and others.
-      SchemaTransformation.transform({ decode: decode as never, encode: pick([...Object.keys(fields), "_tag"]) as never })
+      SchemaTransformation.transform({
+        decode: decode as never,
+        encode: pick([...Object.keys(fields), "_tag"]) as never
+      })
     )
   )
 }
