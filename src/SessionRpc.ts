@@ -4,8 +4,8 @@
  *
  * **Details**
  *
- * All calls that come with one HTTP request have the session of that request, by its Cookie header. The headers that a client
- * writes into its messages are not looked at.
+ * All calls that come with one HTTP request have the session of that request, by its cookie, or by what else the setting
+ * `transports` names. The headers that a client writes into its messages are not looked at.
  *
  * Each call counts for itself, as with `Session.atomic`. An answer of the application commits: a success, and a typed error of
  * yours, as RPC knows no status that would tell which of them are faults of the server. An error of the session, a defect and an

@@ -2,13 +2,13 @@
  * Calls that take their time, and the places where procedures can be served.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
+import { Deferred, Effect, Fiber, Layer, Redacted, Schema } from "effect"
 import { Csrf, MemoryLayer, Session, SessionConfig, SessionMiddleware, SessionRpc } from "effect-session"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { secret } from "../support/config.ts"
 import { Count } from "../support/routes.ts"
-import { bodyOf, Counting, framed, handlers, outcomesIn, serveRpc, unframed } from "../support/rpc.ts"
+import { bodyOf, Counting, framed, handlers, type Message, outcomesIn, serveRpc, unframed } from "../support/rpc.ts"
 import { cookieNames, cookieOf, type Routes, serveApp, serveLayer } from "../support/server.ts"
 
 const add = bodyOf("json", [{ tag: "add", payload: { amount: 1 } }])
@@ -137,6 +137,32 @@ describe("procedures", () => {
       )
       const server = yield* serveApp(app as Routes)
       assert.include((yield* server.post("/rpc", { body: add })).body, "Provide SessionRpc.layer to the protocol")
+    }))
+
+  it.effect("of a client without cookies have the session of its token, and not of one that a message names", () =>
+    Effect.gen(function*() {
+      const Tokens = RpcGroup.make(
+        Rpc.make("login", { success: Schema.String }),
+        Rpc.make("add", { success: Schema.Number })
+      ).middleware(SessionRpc.Middleware)
+      const handlers = Tokens.toLayer({
+        login: () =>
+          Effect.andThen(Session.increment(Count), Session.issueToken).pipe(
+            Effect.map(Redacted.value),
+            SessionRpc.handler
+          ),
+        add: () => SessionRpc.handler(Session.increment(Count))
+      })
+      const server = yield* serveRpc(Tokens, handlers, { config: { transports: ["bearer"] } })
+      const call = (tags: ReadonlyArray<string>, authorization = "", claimed = authorization) => {
+        const messages = tags.map((tag): Message => ({ tag, headers: [["authorization", claimed]] }))
+        return server.post("/rpc", { headers: { authorization }, body: bodyOf("json", messages) })
+      }
+      // The second call of the same request goes on with the session whose token is given away.
+      const [token, added] = outcomesIn((yield* call(["login", "add"])).body)
+      assert.strictEqual(added, 2)
+      assert.deepStrictEqual(outcomesIn((yield* call(["add"], `Bearer ${token}`)).body), [3])
+      assert.deepStrictEqual(outcomesIn((yield* call(["add"], "", `Bearer ${token}`)).body), [1])
     }))
 
   it.effect("in a web handler have their session", () =>

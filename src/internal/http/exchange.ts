@@ -13,10 +13,10 @@ import * as Scope from "effect/Scope"
 import type { Environment } from "../request/environment.ts"
 import { type Client, type Messages, type Presented, RequestSession } from "../request/requestSession.ts"
 import * as Caching from "./caching.ts"
-import type { SessionCookie } from "./cookie.ts"
 import * as Prefetch from "./prefetch.ts"
 import * as RequestBody from "./requestBody.ts"
 import type { RequestScope } from "./requestScope.ts"
+import type { Shown, Transports } from "./transports.ts"
 
 /** What the server provides for each request. */
 export type RequestServices = HttpServerRequest | Scope.Scope
@@ -35,7 +35,7 @@ export interface Ongoing {
 
 /** A request and its session, with what it takes to answer it. */
 export class Exchange implements Client {
-  readonly cookie: SessionCookie
+  readonly transports: Transports
   readonly errorResponse: ErrorResponse
   readonly context: Context.Context<RequestServices>
   readonly clock: Clock.Clock
@@ -44,10 +44,12 @@ export class Exchange implements Client {
   isAnswered = false
   /** Whether a cookie can't be set any more. */
   isTooLateForCookie = false
-  /** Whether anybody has looked at the cookie. */
-  #isCookieRead = false
+  /** Whether the client gets its token in the body, and nowhere else. */
+  isIssued = false
+  /** What the request presents, if anybody has looked at it. */
+  #shown: Shown | undefined = undefined
   /** Whether that was before there was a response, so that it may depend on it. */
-  isCookieUsed = false
+  isTokenUsed = false
   #response: HttpServerResponse.HttpServerResponse | undefined = undefined
   /** The response that leaves the middleware, when there is one. */
   answer: Exit.Success<HttpServerResponse.HttpServerResponse> | undefined = undefined
@@ -60,11 +62,11 @@ export class Exchange implements Client {
 
   constructor(
     environment: Environment,
-    cookie: SessionCookie,
+    transports: Transports,
     errorResponse: ErrorResponse,
     fiber: Fiber.Fiber<unknown, unknown>
   ) {
-    this.cookie = cookie
+    this.transports = transports
     this.errorResponse = errorResponse
     this.context = fiber.context as Context.Context<RequestServices>
     this.clock = fiber.getRef(Clock.Clock)
@@ -81,7 +83,7 @@ export class Exchange implements Client {
 
   /** Whether the request has become a WebSocket, which goes on. */
   get isUpgraded(): boolean {
-    return !this.isAnswered && this.session.phase === "late"
+    return !this.isAnswered && !this.isIssued && this.session.phase === "late"
   }
 
   /** Whether the response is just being decided. */
@@ -98,14 +100,24 @@ export class Exchange implements Client {
     return Context.get(this.context, HttpServerRequest)
   }
 
+  get shown(): Shown {
+    return this.#shown ??= this.transports.read(this.request.headers)
+  }
+
   present(): Presented {
-    this.#isCookieRead = true
-    return this.cookie.read(this.header)
+    return this.shown.presented
+  }
+
+  /** The handler has the token for the body. From here on, nothing can be done that takes another one. */
+  issue(): void {
+    this.isIssued = true
+    this.isTooLateForCookie = true
+    this.session.phase = "late"
   }
 
   /** The application has made this response. */
   hasMade(response: HttpServerResponse.HttpServerResponse): void {
-    this.isCookieUsed = this.#isCookieRead
+    this.isTokenUsed = this.#shown !== undefined
     this.#response = response
   }
 
@@ -116,7 +128,7 @@ export class Exchange implements Client {
 
   /** The response, as caches must take it. */
   varying(response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse {
-    return this.isCookieUsed ? Caching.varying(response) : response
+    return this.isTokenUsed ? Caching.varying(response, this.transports.vary) : response
   }
 
   get takesCookie(): boolean {
