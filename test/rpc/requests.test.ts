@@ -128,10 +128,10 @@ describe("procedures", () => {
       assert.deepStrictEqual(outcomesIn((yield* browser.post("/rpc", { body: add })).body), [2])
     }))
 
-  it.effect("say so where only the server has the session's Layer, and not the protocol", () =>
+  it.effect("say so where only the server has the session's Layer, and share no other session that is around", () =>
     Effect.gen(function*() {
       const app = RpcServer.layer(Counting).pipe(
-        Layer.provide([handlers, SessionRpc.layer]),
+        Layer.provide([handlers.pipe(Layer.provide(Session.layerTest())), SessionRpc.layer]),
         Layer.provide(RpcServer.layerProtocolHttp({ path: "/rpc" })),
         Layer.provide(RpcSerialization.layerJson)
       )

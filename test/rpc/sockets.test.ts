@@ -153,7 +153,7 @@ describe("a stream over a WebSocket", () => {
         feed: () =>
           Stream.fromEffectDrain(Effect.andThen(Session.get(Count), Deferred.succeed(isOpen, undefined))).pipe(
             Stream.concat(Stream.never),
-            Stream.interruptWhen(Effect.flatMap(Session.Session, Sessions.watch)),
+            Stream.interruptWhen(Effect.flatMap(Session.Session, (session) => Sessions.watch(session))),
             SessionRpc.handler
           )
       })

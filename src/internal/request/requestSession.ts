@@ -475,7 +475,7 @@ export class RequestSession {
   }
 
   /** Writes the session, whatever is in it, under an id that this request has made, and gives its token away. */
-  issueToken(clock: Clock.Clock): Effect.Effect<Token | undefined, CommitFailure> {
+  issueToken(clock: Clock.Clock): Effect.Effect<Token | undefined, CommitFailure | SessionClosedError> {
     // A session that ends with its request has none that anybody could use.
     if (this.environment.store === undefined) return Effect.map(this.id, ({ text }) => new Token(text))
     const prepared = State.isFresh(this.loaded) ? this.update(Operation.needed) : this.regenerate

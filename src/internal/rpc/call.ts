@@ -22,25 +22,22 @@ import { RequestSession, type Step } from "../request/requestSession.ts"
 import * as State from "../request/state.ts"
 import * as Errors from "./errors.ts"
 
-/** The session of a call, in whose context that of its request is; none if that is of another request. */
+/** The session of a call, in whose context that of its request is. None, if that is of something else than the request. */
 export const begin = (
   session: RequestSession,
   context: Context.Context<never>,
   isStream: boolean
 ): CallSession | undefined => {
   const { client } = session
-  if (!(client instanceof Exchange)) return new CallSession(session)
-  if (!isOf(client, context)) return undefined
+  const request = Context.getOrUndefined(context as Context.Context<HttpServerRequest>, HttpServerRequest)
+  if (!(client instanceof Exchange)) return request === undefined ? new CallSession(session) : undefined
+  // A session in the context that the server was built in is not one of the request.
+  if (client.request.source !== request?.source) return undefined
   if (client.isUpgraded) return new CallSession(loadedAnew(client))
   const call = new CallSession(session)
   if (isStream && !client.isAnswered) (client.ongoing ??= new Set()).add(call)
   return call
 }
-
-/** A session in the context that the server was built in is not one of the request. */
-const isOf = (exchange: Exchange, context: Context.Context<never>): boolean =>
-  Context.getOrUndefined(context as Context.Context<HttpServerRequest>, HttpServerRequest)?.source ===
-    exchange.request.source
 
 /** That of the cookie of the handshake, as it is now. Nobody is shown a page. */
 const loadedAnew = (exchange: Exchange): RequestSession => {
