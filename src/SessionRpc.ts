@@ -125,7 +125,7 @@ export class Middleware extends RpcMiddleware.Service<Middleware, { provides: Se
  * @since 0.1.0
  * @category procedures
  */
-export const handler: <P extends Effect.Effect<any, any, any> | Stream.Stream<any, any, any>>(
+export const handler: <P extends Effect.Effect<unknown, unknown, unknown> | Stream.Stream<unknown, unknown, unknown>>(
   procedure: P
 ) => P extends Stream.Stream<infer A, infer E, infer R> ? Stream.Stream<A, Exclude<E, SessionFailure>, R | Session>
   : P extends Effect.Effect<infer A, infer E, infer R> ? Effect.Effect<A, Exclude<E, SessionFailure>, R | Session>

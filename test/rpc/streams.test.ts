@@ -12,7 +12,11 @@ import { bodyOf, framed, type Message, outcomesIn, rpcClient, serveRpc, unframed
 import { cookieNames, cookieOf, type StoreLayer } from "../support/server.ts"
 
 const Streaming = RpcGroup.make(
-  Rpc.make("numbers", { payload: { first: Schema.String, then: Schema.String }, success: Schema.Number, stream: true }),
+  Rpc.make("numbers", {
+    payload: { before: Schema.String, after: Schema.String },
+    success: Schema.Number,
+    stream: true
+  }),
   Rpc.make("change", { payload: { what: Schema.String } }),
   Rpc.make("slow", { payload: { what: Schema.String } }),
   Rpc.make("waiting", { payload: { what: Schema.String } }),
@@ -36,9 +40,9 @@ const started = Effect.fnUntraced(function*(options: Parameters<typeof serveRpc>
   const isWaiting = yield* Deferred.make<void>()
   const wait = Effect.andThen(Deferred.succeed(isWaiting, undefined), Deferred.await(released))
   const handlers = Streaming.toLayer({
-    numbers: ({ first, then }) =>
-      Stream.fromEffect(Effect.as(changes[first]!, 1)).pipe(
-        Stream.concat(Stream.fromEffect(Effect.as(Effect.andThen(wait, changes[then]!), 2))),
+    numbers: ({ before, after }) =>
+      Stream.fromEffect(Effect.as(changes[before]!, 1)).pipe(
+        Stream.concat(Stream.fromEffect(Effect.as(Effect.andThen(wait, changes[after]!), 2))),
         SessionRpc.handler
       ) as Stream.Stream<number, never, Session.Session>,
     change: ({ what }) => SessionRpc.handler(changes[what]!) as Effect.Effect<void, never, Session.Session>,
@@ -65,7 +69,7 @@ const started = Effect.fnUntraced(function*(options: Parameters<typeof serveRpc>
   }
 })
 
-const numbers = (first: string, then: string): Message => ({ tag: "numbers", payload: { first, then } })
+const numbers = (before: string, after: string): Message => ({ tag: "numbers", payload: { before, after } })
 
 describe("a stream, as ndjson", () => {
   const served = (store: StoreLayer = MemoryLayer.layer()) => started({ serialization: framed.ndjson, store })
@@ -237,7 +241,7 @@ describe("a typed client", () => {
       const { release, server } = yield* started({ serialization: framed.ndjson })
       const client = yield* rpcClient(Streaming, server, { serialization: framed.ndjson })
       const seen: Array<number> = []
-      const error = yield* client.numbers({ first: "nothing", then: "add" }).pipe(
+      const error = yield* client.numbers({ before: "nothing", after: "add" }).pipe(
         Stream.runForEach((number) => {
           seen.push(number)
           return release

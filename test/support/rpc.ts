@@ -73,7 +73,7 @@ export const serveRpc = <Rpcs extends Rpc.Any, R>(
     readonly serialization?: Serialization
     readonly protocol?: "http" | "websocket"
     /** Middleware between the session's and the route. */
-    readonly inside?: Layer.Layer<never, unknown, any>
+    readonly inside?: Layer.Layer<never, unknown, unknown>
   } = {}
 ) =>
   serveApp(
@@ -131,11 +131,23 @@ export const bodyOf = (serialization: "json" | "ndjson", messages: ReadonlyArray
   return serialization === "json" ? JSON.stringify(all) : all.map((one) => `${JSON.stringify(one)}\n`).join("")
 }
 
+interface Reply {
+  readonly _tag: string
+  readonly requestId: string | number
+  readonly exit:
+    | { readonly _tag: "Success"; readonly value: unknown }
+    | {
+      readonly _tag: "Failure"
+      readonly cause: readonly [{ readonly _tag: string; readonly error?: { readonly _tag: string } }]
+    }
+}
+
+const repliesIn = (body: string): ReadonlyArray<Reply> =>
+  body.startsWith("[") ? JSON.parse(body) : body.trimEnd().split("\n").map((line) => JSON.parse(line))
+
 /** What each call has come to, in the order of the calls: its value, or the tag of its error. */
 export const outcomesIn = (body: string): ReadonlyArray<unknown> =>
-  (body.startsWith("[")
-    ? JSON.parse(body) as ReadonlyArray<any>
-    : body.trimEnd().split("\n").map((line) => JSON.parse(line)))
+  repliesIn(body)
     .filter(({ _tag }) => _tag === "Exit")
     .toSorted((one, other) => Number(one.requestId) - Number(other.requestId))
     .map(({ exit }) => exit._tag === "Success" ? exit.value : exit.cause[0].error?._tag ?? exit.cause[0]._tag)
