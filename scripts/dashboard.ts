@@ -36,7 +36,8 @@ const panels: ReadonlyArray<Panel> = [
   },
   {
     title: "Tokens that are no session",
-    description: "By reason. \"expired\", \"unknown\" and \"superseded\" are everyday; \"tampered\" is an attack, or a secret " +
+    description:
+      "By reason. \"expired\", \"unknown\" and \"superseded\" are everyday; \"tampered\" is an attack, or a secret " +
       "that not all servers have.",
     unit: "ops",
     queries: {
@@ -45,9 +46,14 @@ const panels: ReadonlyArray<Panel> = [
   },
   {
     title: "Share of loads that miss",
-    description: "Of the tokens that clients present, those that are no session. A cookie that comes twice is not loaded.",
+    description:
+      "Of the tokens that clients present, those that are no session. A cookie that comes twice is not loaded.",
     unit: "percentunit",
-    queries: { misses: `sum(${rate("rejected_tokens_total{effect_session_rejection!=\"duplicate\"}")}) / sum(${rate("loads_total")})` }
+    queries: {
+      misses: `sum(${rate("rejected_tokens_total{effect_session_rejection!=\"duplicate\"}")}) / sum(${
+        rate("loads_total")
+      })`
+    }
   },
   {
     title: "Store time, median",
@@ -74,7 +80,8 @@ const panels: ReadonlyArray<Panel> = [
   },
   {
     title: "Conflicts and drops",
-    description: "Commits that were tried again, as other requests came in between; requests whose changes were dropped, as " +
+    description:
+      "Commits that were tried again, as other requests came in between; requests whose changes were dropped, as " +
       "the session was gone.",
     unit: "ops",
     queries: { conflicts: `sum(${rate("conflicts_total")})`, drops: `sum(${rate("drops_total")})` }
@@ -87,7 +94,8 @@ const panels: ReadonlyArray<Panel> = [
   },
   {
     title: "Logins and logouts",
-    description: "New ids, as at a login; sessions that the application has destroyed; sessions that were ended for their owner, " +
+    description:
+      "New ids, as at a login; sessions that the application has destroyed; sessions that were ended for their owner, " +
       "as on another device.",
     unit: "ops",
     queries: {
@@ -98,7 +106,8 @@ const panels: ReadonlyArray<Panel> = [
   },
   {
     title: "What went missing",
-    description: "Events that a subscriber of Sessions.events was too slow for, and lifetimes that the configuration has cut.",
+    description:
+      "Events that a subscriber of Sessions.events was too slow for, and lifetimes that the configuration has cut.",
     unit: "ops",
     queries: {
       "{{effect_session_event}}": `sum by (effect_session_event) (${rate("dropped_events_total")})`,
@@ -140,7 +149,9 @@ const built = panels.reduce(
     ),
   new DashboardBuilder("effect-session")
     .uid("effect-session")
-    .description("Sessions of an Effect HTTP server: what is loaded and written, what is refused, and how the store does.")
+    .description(
+      "Sessions of an Effect HTTP server: what is loaded and written, what is refused, and how the store does."
+    )
     .tags(["effect-session"])
     .refresh("30s")
     .time({ from: "now-3h", to: "now" })

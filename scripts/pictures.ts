@@ -21,7 +21,7 @@ const svg = (height: number, title: string, content: ReadonlyArray<string>): str
   }
 </style>`,
     `<rect class="page" width="${width}" height="${height}"/>`,
-    `<text class="text" x="16" y="26" font-size="15" font-weight="600">${escape(title)}</text>`,
+    `<text class="text" x="16" y="24" font-size="15" font-weight="600">${escape(title)}</text>`,
     ...content,
     "</svg>",
     ""
@@ -101,8 +101,10 @@ const below = (
 
 const axis = (total: number, x: (milliseconds: number) => number, height: number): ReadonlyArray<string> =>
   [0, 0.25, 0.5, 0.75, 1].flatMap((part) => [
-    `<line class="line" x1="${x(part * total).toFixed(1)}" x2="${x(part * total).toFixed(1)}" y1="48" y2="${height - 12}"/>`,
-    text(x(part * total), 44, "faint", `${(part * total).toFixed(1)} ms`, part === 0 ? "" : atEnd)
+    `<line class="line" x1="${x(part * total).toFixed(1)}" x2="${x(part * total).toFixed(1)}" y1="52" y2="${
+      height - 12
+    }"/>`,
+    text(x(part * total), 46, "faint", `${(part * total).toFixed(1)} ms`, part === 0 ? "" : atEnd)
   ])
 
 // -----------------------------------------------------------------------------
@@ -110,13 +112,13 @@ const axis = (total: number, x: (milliseconds: number) => number, height: number
 // -----------------------------------------------------------------------------
 
 const lineHeight = 20
-const heat = { left: 600, cell: 18 }
+const heat = { left: 660, cell: 17 }
 
 /** The counters with their values, and beside them how many operations of the store took how long. */
 export const toMetrics = (title: string, metrics: ReadonlyArray<Metric>): string => {
   const counters = metrics
     .flatMap(({ name, sum, unit }) => (sum?.dataPoints ?? []).map((point) => ({ name, unit, point })))
-    .toSorted((one, other) => one.name.localeCompare(other.name))
+    .toSorted((one, other) => key(one).localeCompare(key(other)))
   const durations = metrics.find(({ name }) => name === "effect_session.store.duration")!.histogram!.dataPoints
   const bounds = durations[0]!.explicitBounds!
   const column = (index: number) => heat.left + index * heat.cell
@@ -126,11 +128,11 @@ export const toMetrics = (title: string, metrics: ReadonlyArray<Metric>): string
       const y = 60 + index * lineHeight
       return [
         text(16, y, "text code", name),
-        text(215, y, "faint code", labelsOf(point)),
-        text(450, y, "text code", `${point.asDouble ?? point.asInt} ${unit}`, atEnd)
+        text(240, y, "faint code", labelsOf(point)),
+        text(440, y, "text code", `${point.asDouble ?? point.asInt} ${unit}`, atEnd)
       ]
     }),
-    text(480, 44, "text code", "effect_session.store.duration, in s"),
+    text(heat.left - 8, 40, "text code", "effect_session.store.duration, s", atEnd),
     ...durations.flatMap((point, row) => {
       const y = 60 + row * lineHeight
       const most = Math.max(...point.bucketCounts!.map(Number))
@@ -140,7 +142,7 @@ export const toMetrics = (title: string, metrics: ReadonlyArray<Metric>): string
           Number(count) === 0 ? [] : [
             `<rect class="${"error.type" in fieldsOf(point) ? "error" : "session"}" x="${column(index)}" y="${
               y - 13
-            }" width="${heat.cell - 2}" height="16" opacity="${(0.3 + 0.7 * Number(count) / most).toFixed(2)}"/>`,
+            }" width="${heat.cell - 2}" height="16" opacity="${(0.2 + 0.4 * Number(count) / most).toFixed(2)}"/>`,
             text(column(index) + heat.cell / 2 - 1, y - 1, "text code", String(count), " text-anchor=\"middle\"")
           ]
         )
@@ -148,13 +150,25 @@ export const toMetrics = (title: string, metrics: ReadonlyArray<Metric>): string
     }),
     ...bounds.flatMap((bound, index) =>
       index % 3 === 0
-        ? [text(column(index + 1), 64 + durations.length * lineHeight, "faint code", `≤ ${bound}`, atEnd)]
+        ? [
+          text(
+            column(index) + 8,
+            64 + durations.length * lineHeight,
+            "faint code",
+            `≤${bound}`,
+            " text-anchor=\"middle\""
+          )
+        ]
         : []
     )
   ])
 }
 
+const key = ({ name, point }: { readonly name: string; readonly point: Point }) => `${name} ${labelsOf(point)}`
+
 /** What tells a series from the others of its metric. */
 const labelsOf = (point: Point): string =>
-  Object.entries(fieldsOf(point)).flatMap(([name, value]) => ["unit", "effect_session.driver"].includes(name) ? [] : value)
+  Object.entries(fieldsOf(point)).flatMap(([name, value]) =>
+    ["unit", "effect_session.driver"].includes(name) ? [] : value
+  )
     .join(" ")

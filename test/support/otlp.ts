@@ -69,7 +69,9 @@ export const fieldsOf = ({ attributes }: { readonly attributes: Attributes }): R
 
 /** What belongs to the library, of the library of Effect, and of others: exporters put each into a scope of its own. */
 interface Body {
-  readonly resourceSpans?: ReadonlyArray<{ readonly scopeSpans: ReadonlyArray<{ readonly spans: ReadonlyArray<Span> }> }>
+  readonly resourceSpans?: ReadonlyArray<
+    { readonly scopeSpans: ReadonlyArray<{ readonly spans: ReadonlyArray<Span> }> }
+  >
   readonly resourceMetrics?: ReadonlyArray<
     { readonly scopeMetrics: ReadonlyArray<{ readonly metrics: ReadonlyArray<Metric> }> }
   >

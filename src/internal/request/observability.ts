@@ -89,8 +89,7 @@ export const droppedEvents = counters<SessionEvent["_tag"]>(
     })
 )
 
-export const count = (metric: AnyMetric, fiber: AnyFiber, times = 1): void =>
-  metric.updateUnsafe(times, fiber.context)
+export const count = (metric: AnyMetric, fiber: AnyFiber, times = 1): void => metric.updateUnsafe(times, fiber.context)
 
 /** What a commit may come to: what it counts as, and its log event, if it is worth one. */
 const happenings = {
