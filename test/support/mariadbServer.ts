@@ -15,12 +15,8 @@ export interface MariadbServer {
   readonly folder: string
   /** A client with a pool of its own, on a database that is there. */
   readonly client: (options?: ClientOptions) => Layer.Layer<SqlClient>
-  /** A new database. */
-  readonly database: Effect.Effect<string>
   /** All rows of a table, past the driver. */
   readonly query: (statement: string) => Effect.Effect<ReadonlyArray<object>>
-  /** Waits until so many connections wait for the lock of a row. */
-  readonly waitForLocks: (count: number) => Effect.Effect<void>
   /** Ends it in order. */
   readonly stop: Effect.Effect<void>
   /** Ends it at once, without a word to the clients and to the disk. */
@@ -50,23 +46,11 @@ export const startMariadb = Effect.fnUntraced(function*(
     (pool) => Effect.promise(() => pool.end())
   )
   yield* eventually(Effect.tryPromise(() => admin.query("CREATE DATABASE IF NOT EXISTS sessions")))
-  let databases = 0
-  const query = (statement: string) =>
-    Effect.promise(async () => (await admin.query(statement))[0] as ReadonlyArray<object>)
   return {
     port,
     folder,
     client: (options) => mysqlClient({ ...config, ...options }),
-    database: Effect.suspend(() => {
-      const name = `test_${++databases}`
-      return Effect.as(query(`CREATE DATABASE ${name}`), name)
-    }),
-    query,
-    waitForLocks: (count) =>
-      Effect.suspend(() => query("SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")).pipe(
-        Effect.repeat({ until: (rows) => rows.length === count }),
-        Effect.asVoid
-      ),
+    query: (statement) => Effect.promise(async () => (await admin.query(statement))[0] as ReadonlyArray<object>),
     stop: end("SIGTERM")(server),
     kill: end("SIGKILL")(server),
     pause: Effect.sync(() => void server.kill("SIGSTOP")),
