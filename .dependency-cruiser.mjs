@@ -113,6 +113,19 @@ const parts = [
     ]
   ],
   ["SessionGuard", ["internal/http", "SessionMiddleware", "SessionError"]],
+  ["internal/rpc", ["internal/http", "internal/request", "SessionError"]],
+  [
+    "SessionRpc",
+    [
+      "internal/rpc",
+      "internal/csrf",
+      "internal/http",
+      "internal/request",
+      "Session",
+      "SessionConfig",
+      "SessionMiddleware"
+    ]
+  ],
   [
     "SessionOwnersTest",
     ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
@@ -140,12 +153,15 @@ const packages = [
   ["effect/(dist/)?http", [
     "SessionError",
     "internal/http",
+    "internal/rpc",
+    "internal/testing",
     "SessionMiddleware",
     "SessionGuard",
-    "Csrf",
-    "internal/testing",
-    "SessionTest"
+    "SessionRpc",
+    "SessionTest",
+    "Csrf"
   ]],
+  ["effect/(dist/)?rpc", ["SessionRpc", "SessionGuard"]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]
