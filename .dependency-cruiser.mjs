@@ -112,6 +112,16 @@ const parts = [
       "SessionError"
     ]
   ],
+  ["SessionSocket", [
+    "Csrf",
+    "internal/http",
+    "internal/request",
+    "internal/config",
+    "Session",
+    "SessionConfig",
+    "SessionError"
+  ]],
+  ["SessionStream", ["internal/http", "internal/request", "Session", "SessionError"]],
   ["SessionGuard", ["internal/http", "SessionMiddleware", "SessionError"]],
   [
     "SessionOwnersTest",
@@ -132,7 +142,7 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "SessionGuard", "Csrf"]],
+  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "SessionGuard", "SessionSocket", "SessionStream", "Csrf"]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]

@@ -1,0 +1,89 @@
+/**
+ * The connection of a client, as far as Effect's sockets do not see it: what waits there to be sent. A client that does not read
+ * must not fill the memory of the server.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+
+/** What is asked of the socket below a request of Node.js. */
+interface TcpSocket {
+  readonly writableNeedDrain: boolean
+  readonly writableLength: number
+  readonly destroyed: boolean
+  readonly on: (event: string, listener: () => void) => void
+  readonly off: (event: string, listener: () => void) => void
+  readonly setKeepAlive: (on: boolean, afterMillis: number) => void
+  readonly destroy: () => void
+}
+
+export interface Connection {
+  /** Whether it is over. */
+  readonly isGone: () => boolean
+  /** Waits until the client has taken what was sent to it; if it does not within this time, the connection is broken off. */
+  readonly drained: (limit: Duration.Duration) => Effect.Effect<void>
+  /** Breaks it off, without a word. */
+  readonly breakOff: Effect.Effect<void>
+  /**
+   * Breaks it off if the client keeps asking for answers and reads none of them, as to pings: if more waits than these, and than
+   * the bytes that the application has sent.
+   */
+  readonly guard: (sent: () => number) => Effect.Effect<never>
+}
+
+/** Where there is no such socket, as on other servers than that of Node.js, nothing waits here. */
+export const of = ({ source }: HttpServerRequest): Connection => {
+  const { socket } = source as { readonly socket?: TcpSocket }
+  return typeof socket?.writableNeedDrain === "boolean" ? ofNode(socket) : unknown
+}
+
+const unknown: Connection = {
+  isGone: () => false,
+  drained: () => Effect.void,
+  breakOff: Effect.void,
+  guard: () => Effect.never
+}
+
+const ofNode = (socket: TcpSocket): Connection => {
+  const breakOff = Effect.sync(() => socket.destroy())
+  return {
+    isGone: () => socket.destroyed,
+    breakOff,
+    drained: (limit) =>
+      Effect.suspend(() =>
+        socket.writableNeedDrain && !socket.destroyed
+          ? Effect.timeoutOrElse(whenDrained(socket), { duration: limit, orElse: () => breakOff })
+          : Effect.void
+      ),
+    guard: (sent) =>
+      Effect.callback<never>(() => {
+        // Nobody would notice that a client is gone, such as one without a network, as long as there is nothing to send.
+        socket.setKeepAlive(true, keepAliveAfter)
+        const look = () => {
+          if (socket.writableLength > mostAnswers + sent()) socket.destroy()
+        }
+        socket.on("data", look)
+        return Effect.sync(() => socket.off("data", look))
+      })
+  }
+}
+
+const keepAliveAfter = Duration.toMillis("30 seconds")
+
+/** In bytes. */
+const mostAnswers = 1_048_576
+
+const whenDrained = (socket: TcpSocket): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const over = () => {
+      socket.off("drain", over)
+      socket.off("close", over)
+      resume(Effect.void)
+    }
+    socket.on("drain", over)
+    socket.on("close", over)
+    return Effect.sync(() => {
+      socket.off("drain", over)
+      socket.off("close", over)
+    })
+  })
