@@ -229,10 +229,9 @@ export function serve(options: AnyOptions): Effect.Effect<HttpServerResponse.Htt
       // Without it the handshake was none, and has been answered.
       const connected = yield* Effect.option(connect(socket, Connection.of(request), session, rules))
       if (Option.isNone(connected)) return
-      const { closed, closeWith, guarding } = connected.value
+      const { closed, closeWith } = connected.value
       yield* Effect.raceAllFirst([
         closed,
-        guarding,
         extending,
         Effect.flatMap(Fiber.join(over), (end) => closeWith(rules.closeCodes[end], reasons[end])),
         running(connected.value, session, options.onOpen),
@@ -269,7 +268,6 @@ interface Connected {
   /** Waits until the application has closed it. */
   readonly closed: Effect.Effect<void>
   readonly closeWith: (code: number, reason?: string) => Effect.Effect<void>
-  readonly guarding: Effect.Effect<never>
 }
 
 const connect = Effect.fnUntraced(function*(
@@ -283,12 +281,11 @@ const connect = Effect.fnUntraced(function*(
   const closed = yield* Deferred.make<void>()
   // Effect's socket would keep a later sender waiting for another connection.
   yield* Effect.addFinalizer(() => Deferred.succeed(closed, undefined))
+  yield* connection.keepAlive
   const inTurn = Semaphore.withPermit(Semaphore.makeUnsafe(1))
-  let sent = 0
   const write = (message: Message) =>
     Effect.suspend(() => {
       if (Deferred.isDoneUnsafe(closed) || connection.isGone()) return Effect.interrupt
-      sent = sizeOf(message)
       return Effect.catch(writer.write(message), () => Effect.interrupt)
     })
   const closeWith = (code: number, reason?: string) =>
@@ -300,7 +297,6 @@ const connect = Effect.fnUntraced(function*(
   return {
     closed: Deferred.await(closed),
     closeWith,
-    guarding: connection.guard(() => sent),
     // It ends with the connection, whatever the reason.
     messages: Stream.flattenArray(Stream.fromEffectRepeat(Effect.catch(pull, () => Cause.done()))),
     socket: {

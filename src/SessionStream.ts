@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Connection from "./internal/http/connection.ts"
 import * as Lasting from "./internal/http/lasting.ts"
@@ -27,7 +28,7 @@ export interface Options {
   readonly extend?: boolean
 }
 
-/** What is not read within this time, when the stream has ended, is not read any more. */
+/** What a client has not read by then, when the stream has ended, it does not get any more. */
 const patience = Duration.seconds(30)
 
 /**
@@ -98,7 +99,9 @@ export const whileAlive: {
       const request = yield* HttpServerRequest
       const lasting = yield* Lasting.of(session as unknown as RequestSession)
       const extending = yield* lasting.extension(options.extend === true)
-      return Stream.provideService(untilOver(self, lasting, extending, Connection.of(request)), Session, session)
+      const over = yield* watching(lasting, Connection.of(request))
+      yield* lasting.check
+      return Stream.provideService(whileOpen(self, lasting, extending, over), Session, session)
     })
 )
 
@@ -111,28 +114,31 @@ export const whileAlive: {
 export type Alive<A, E, R> = Effect.Effect<
   Stream.Stream<A, E, Exclude<R, Session>>,
   SessionUnauthenticatedError | SessionStoreError | SessionClosedError,
-  Session | HttpServerRequest
+  Session | HttpServerRequest | Scope.Scope
 >
 
-const untilOver = <A, E, R>(
+/** Until the response is sent, as the client may not read, and so not see the end. */
+const watching = Effect.fnUntraced(function*(session: Lasting.LastingSession, connection: Connection.Connection) {
+  const over = yield* Deferred.make<void>()
+  const watched = Effect.gen(function*() {
+    yield* session.over
+    yield* Deferred.succeed(over, undefined)
+    yield* Effect.sleep(patience)
+    yield* connection.breakOff
+  })
+  yield* Effect.forkScoped(watched, { startImmediately: true })
+  return Deferred.await(over)
+})
+
+const whileOpen = <A, E, R>(
   self: Stream.Stream<A, E, R>,
   session: Lasting.LastingSession,
   extending: Effect.Effect<never>,
-  connection: Connection.Connection
+  over: Effect.Effect<void>
 ): Stream.Stream<A, E, R> =>
-  Stream.unwrap(Effect.gen(function*() {
-    const over = yield* Deferred.make<void>()
-    const watching = Effect.gen(function*() {
-      yield* session.over
-      yield* Deferred.succeed(over, undefined)
-      // The client may not read, and so not see the end.
-      yield* Effect.sleep(patience)
-      yield* connection.breakOff
-    })
-    yield* Effect.forkScoped(watching, { startImmediately: true })
-    yield* Effect.forkScoped(extending)
-    // It may have ended before somebody waited for it.
-    yield* Effect.forkScoped(Effect.ignore(session.check))
-    yield* Effect.addFinalizer(() => Effect.sync(() => session.close()))
-    return Stream.interruptWhen(self, Deferred.await(over))
-  }))
+  Stream.unwrap(
+    Effect.as(
+      Effect.andThen(Effect.addFinalizer(() => Effect.sync(() => session.close())), Effect.forkScoped(extending)),
+      Stream.interruptWhen(self, over)
+    )
+  )

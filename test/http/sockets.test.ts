@@ -3,7 +3,7 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Queue } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Layer, Queue } from "effect"
 import {
   CookieLayer,
   FileLayer,
@@ -763,11 +763,13 @@ describe("a client", () => {
           Effect.forever(Effect.andThen(send(new Uint8Array(60_000)), Effect.sync(() => void sent++))).pipe(
             Effect.onInterrupt(() => Deferred.succeed(over, undefined))
           )
-      }, { config: { age: "1 hour" } })
+      })
       const { wire } = yield* handshake(server, "/socket", { cookie })
       wire!.socket.pause()
       yield* untilSo(() => Deferred.isDoneUnsafe(over))
       assert.isBelow(sent * 60_000, 64_000_000)
+      // Long before its session would have ended.
+      assert.isBelow(yield* Clock.currentTimeMillis, 60_000)
     }))
 
   it.effect("that pings and does not read is disconnected", () =>

@@ -9,7 +9,6 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 /** What is asked of the socket below a request of Node.js. */
 interface TcpSocket {
   readonly writableNeedDrain: boolean
-  readonly writableLength: number
   readonly destroyed: boolean
   readonly on: (event: string, listener: () => void) => void
   readonly off: (event: string, listener: () => void) => void
@@ -24,11 +23,8 @@ export interface Connection {
   readonly drained: (limit: Duration.Duration) => Effect.Effect<void>
   /** Breaks it off, without a word. */
   readonly breakOff: Effect.Effect<void>
-  /**
-   * Breaks it off if the client keeps asking for answers and reads none of them, as to pings: if more waits than these, and than
-   * the bytes that the application has sent.
-   */
-  readonly guard: (sent: () => number) => Effect.Effect<never>
+  /** Has the operating system find out that a client is gone which says nothing, such as one that has lost its network. */
+  readonly keepAlive: Effect.Effect<void>
 }
 
 /** Where there is no such socket, as on other servers than that of Node.js, nothing waits here. */
@@ -41,7 +37,7 @@ const unknown: Connection = {
   isGone: () => false,
   drained: () => Effect.void,
   breakOff: Effect.void,
-  guard: () => Effect.never
+  keepAlive: Effect.void
 }
 
 const ofNode = (socket: TcpSocket): Connection => {
@@ -55,35 +51,18 @@ const ofNode = (socket: TcpSocket): Connection => {
           ? Effect.timeoutOrElse(whenDrained(socket), { duration: limit, orElse: () => breakOff })
           : Effect.void
       ),
-    guard: (sent) =>
-      Effect.callback<never>(() => {
-        // Nobody would notice that a client is gone, such as one without a network, as long as there is nothing to send.
-        socket.setKeepAlive(true, keepAliveAfter)
-        const look = () => {
-          if (socket.writableLength > mostAnswers + sent()) socket.destroy()
-        }
-        socket.on("data", look)
-        return Effect.sync(() => socket.off("data", look))
-      })
+    keepAlive: Effect.sync(() => socket.setKeepAlive(true, keepAliveAfter))
   }
 }
 
 const keepAliveAfter = Duration.toMillis("30 seconds")
 
-/** In bytes. */
-const mostAnswers = 1_048_576
-
 const whenDrained = (socket: TcpSocket): Effect.Effect<void> =>
   Effect.callback((resume) => {
-    const over = () => {
-      socket.off("drain", over)
-      socket.off("close", over)
-      resume(Effect.void)
-    }
-    socket.on("drain", over)
-    socket.on("close", over)
+    const events = ["drain", "close"]
+    const over = () => resume(Effect.void)
+    for (const event of events) socket.on(event, over)
     return Effect.sync(() => {
-      socket.off("drain", over)
-      socket.off("close", over)
+      for (const event of events) socket.off(event, over)
     })
   })
