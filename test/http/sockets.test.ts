@@ -222,13 +222,9 @@ describe("a message", () => {
     Effect.gen(function*() {
       const { cookie, open, server } = yield* start({ concurrency: 5 })
       const clients = [yield* open, yield* open]
-      yield* Effect.forEach(
-        clients.flatMap((client) => Array.from({ length: 10 }, () => client.say("count"))).concat(
-          Array.from({ length: 5 }, () => Effect.map(server.post("/count", { cookie }), String))
-        ),
-        (deed) => deed,
-        { concurrency: "unbounded" }
-      )
+      const messages = clients.flatMap((client) => Array.from({ length: 10 }, () => client.say("count")))
+      const requests = Array.from({ length: 5 }, () => server.post("/count", { cookie }))
+      yield* Effect.all([...messages, ...requests], { concurrency: "unbounded" })
       assert.deepStrictEqual(yield* countIn(server, cookie), { count: 26 })
     }))
 
