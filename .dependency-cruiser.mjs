@@ -142,7 +142,15 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "SessionGuard", "SessionSocket", "SessionStream", "Csrf"]],
+  ["effect/(dist/)?http", [
+    "SessionError",
+    "internal/http",
+    "SessionMiddleware",
+    "SessionGuard",
+    "SessionSocket",
+    "SessionStream",
+    "Csrf"
+  ]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]

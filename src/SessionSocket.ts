@@ -292,7 +292,10 @@ const connect = Effect.fnUntraced(function*(
     Effect.suspend(() =>
       Deferred.isDoneUnsafe(closed)
         ? Effect.void
-        : Effect.andThen(Effect.ignore(writer.write(new Socket.CloseEvent(code, reason))), Deferred.succeed(closed, undefined))
+        : Effect.andThen(
+          Effect.ignore(writer.write(new Socket.CloseEvent(code, reason))),
+          Deferred.succeed(closed, undefined)
+        )
     )
   return {
     closed: Deferred.await(closed),
@@ -366,7 +369,8 @@ interface Rules {
 }
 
 const rulesOf = (
-  { closeCodes, concurrency = 1, extend = "messages", maxMessageSize = "64 KiB", sendTimeout = "30 seconds" }: AnyOptions
+  { closeCodes, concurrency = 1, extend = "messages", maxMessageSize = "64 KiB", sendTimeout = "30 seconds" }:
+    AnyOptions
 ): Rules => {
   const codes = { ended: 4401, renewed: 4409, ...closeCodes }
   const size = Setting.parseSize(maxMessageSize)

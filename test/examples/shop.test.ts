@@ -220,7 +220,7 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
     assert.deepStrictEqual(problems, [])
   })
 
-  it("tells the other tabs of a logout, and of no login", async () => {
+  it("goes on in the other tab after a login, and says there that there was a logout", async () => {
     const { other, socket, tab } = await openTabs()
     const [again] = await Promise.all([other.waitForEvent("websocket"), logIn(tab)])
     await again.waitForEvent("framereceived")

@@ -39,7 +39,9 @@ const start = Effect.fnUntraced(function*<E>(
       const { socket } = source as IncomingMessage
       socket.once("close", () => closed.push(url))
       const alive = yield* SessionStream.whileAlive(stream, { ...(extend !== undefined && { extend }) })
-      return HttpServerResponse.stream(Stream.encodeText(Stream.map(alive, event)), { contentType: "text/event-stream" })
+      return HttpServerResponse.stream(Stream.encodeText(Stream.map(alive, event)), {
+        contentType: "text/event-stream"
+      })
     })
   )
   const server = yield* serve(Layer.merge(basicRoutes, route) as Routes, {
@@ -123,13 +125,16 @@ describe("a stream", () => {
     Cookie: () => CookieLayer.layer()
   }
 
-  it.effect.each(Object.keys(stores))("ends when the time of its session is over, which it does not extend, on %s", (driver) =>
-    Effect.gen(function*() {
-      yield* setTimeOfDay
-      const { open } = yield* start({}, { store: stores[driver]!() })
-      const stream = yield* watch(yield* open)
-      assert.isAtLeast(yield* secondsUntil(stream.isOver), 60)
-    }))
+  it.effect.each(Object.keys(stores))(
+    "ends when the time of its session is over, which it does not extend, on %s",
+    (driver) =>
+      Effect.gen(function*() {
+        yield* setTimeOfDay
+        const { open } = yield* start({}, { store: stores[driver]!() })
+        const stream = yield* watch(yield* open)
+        assert.isAtLeast(yield* secondsUntil(stream.isOver), 60)
+      })
+  )
 
   it.effect("ends when its session gets another id, and the old one gets none any more", () =>
     Effect.gen(function*() {

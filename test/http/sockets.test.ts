@@ -22,7 +22,15 @@ import { temporaryFolder } from "../support/fileStore.ts"
 import { observe } from "../support/observe.ts"
 import { shared, startRedis } from "../support/redisServer.ts"
 import { basicRoutes, Count, Name, post } from "../support/routes.ts"
-import { type Answer, cookieOf, type Options, type Routes, serve, type Server, type StoreLayer } from "../support/server.ts"
+import {
+  type Answer,
+  cookieOf,
+  type Options,
+  type Routes,
+  serve,
+  type Server,
+  type StoreLayer
+} from "../support/server.ts"
 import { type Client, frame, handshake, openSocket, type Sent } from "../support/webSocket.ts"
 
 // -----------------------------------------------------------------------------
@@ -50,14 +58,18 @@ const deeds: Readonly<Record<string, Effect.Effect<string, SessionError.SessionE
   die: Effect.andThen(Session.increment(Count), Effect.die(new Error("no")))
 }
 
-const onMessage = (message: SessionSocket.Message) => deeds[String(message)] ?? Effect.succeed(`What is ${String(message)}?`)
+const onMessage = (message: SessionSocket.Message) =>
+  deeds[String(message)] ?? Effect.succeed(`What is ${String(message)}?`)
 
 const tag = (error: SessionError.SessionError | "no"): string => typeof error === "string" ? error : error._tag
 
 const onError = (error: SessionError.SessionError | "no") => Effect.succeed(tag(error))
 
 type ServeOptions = SessionSocket.Options<unknown, unknown, unknown, unknown> & {
-  readonly onError?: (error: any, socket: SessionSocket.SessionSocket) => Effect.Effect<SessionSocket.Answer, unknown, unknown>
+  readonly onError?: (
+    error: any,
+    socket: SessionSocket.SessionSocket
+  ) => Effect.Effect<SessionSocket.Answer, unknown, unknown>
 }
 
 const socketRoute = (options: ServeOptions): Routes =>
@@ -77,7 +89,8 @@ const start = Effect.fnUntraced(function*(
   return { server, cookie, open: openSocket(server, "/socket", { cookie }) }
 })
 
-const countIn = (server: Server, cookie: string) => Effect.map(server.get("/", { cookie }), ({ body }) => JSON.parse(body))
+const countIn = (server: Server, cookie: string) =>
+  Effect.map(server.get("/", { cookie }), ({ body }) => JSON.parse(body))
 
 /** A real server takes its own time, whatever the clock says. */
 const realTime = Effect.promise(() => new Promise(setImmediate))
@@ -144,14 +157,17 @@ describe("a message", () => {
     }).pipe(Effect.provide(observed.layer))
   })
 
-  it.effect.each(["regenerate", "destroy", "lifetime"])("can't %s, as that takes a cookie", (deed) =>
-    Effect.gen(function*() {
-      const { cookie, open, server } = yield* start()
-      const client = yield* open
-      assert.strictEqual(yield* client.say(deed), "SessionClosedError")
-      assert.strictEqual(yield* client.say("count"), "2")
-      assert.deepStrictEqual(yield* countIn(server, cookie), { count: 2 })
-    }))
+  it.effect.each(["regenerate", "destroy", "lifetime"])(
+    "can't %s, as that takes a cookie",
+    (deed) =>
+      Effect.gen(function*() {
+        const { cookie, open, server } = yield* start()
+        const client = yield* open
+        assert.strictEqual(yield* client.say(deed), "SessionClosedError")
+        assert.strictEqual(yield* client.say("count"), "2")
+        assert.deepStrictEqual(yield* countIn(server, cookie), { count: 2 })
+      })
+  )
 
   it.effect("leaves the flash messages for the next page", () =>
     Effect.gen(function*() {
@@ -160,7 +176,8 @@ describe("a message", () => {
         HttpRouter.add(
           "GET",
           "/flashed",
-          Effect.map(Session.flashMessages, (messages) => HttpServerResponse.text(messages.get("message", "none") as string))
+          Effect.map(Session.flashMessages, (messages) =>
+            HttpServerResponse.text(messages.get("message", "none") as string))
         )
       )
       const { cookie, open, server } = yield* start({}, {}, flashes as Routes)
@@ -475,16 +492,19 @@ describe("the end of the session", () => {
 describe("another id of the session", () => {
   const stores: Readonly<Record<string, () => StoreLayer>> = { Memory: () => MemoryLayer.layer(), Redis: onRedis }
 
-  it.effect.each(Object.keys(stores))("closes the socket so that its page connects again, on %s", (driver) =>
-    Effect.gen(function*() {
-      yield* setTimeOfDay
-      const { cookie, open, server } = yield* start({}, { store: stores[driver]!() })
-      const client = yield* open
-      const login = yield* server.post("/login", { cookie })
-      assert.deepStrictEqual(yield* client.closed, renewed)
-      const again = yield* openSocket(server, "/socket", { cookie: cookieOf(login) })
-      assert.strictEqual(yield* again.say("read"), `{"count":1,"name":"Ada"}`)
-    }))
+  it.effect.each(Object.keys(stores))(
+    "closes the socket so that its page connects again, on %s",
+    (driver) =>
+      Effect.gen(function*() {
+        yield* setTimeOfDay
+        const { cookie, open, server } = yield* start({}, { store: stores[driver]!() })
+        const client = yield* open
+        const login = yield* server.post("/login", { cookie })
+        assert.deepStrictEqual(yield* client.closed, renewed)
+        const again = yield* openSocket(server, "/socket", { cookie: cookieOf(login) })
+        assert.strictEqual(yield* again.say("read"), `{"count":1,"name":"Ada"}`)
+      })
+  )
 
   it.effect("on another server closes it as well, and no message gets into the new session", () =>
     Effect.gen(function*() {
@@ -557,11 +577,14 @@ describe("the life of the session", () => {
   it.effect.each([
     { what: "a persistent cookie", options: { config: { cookie: { persistence: "persistent" } } } as Options },
     { what: "the CookieLayer", options: { store: CookieLayer.layer() } as Options }
-  ])("can't be extended by a socket that is open with $what: the handshake is refused", ({ options }) =>
-    Effect.gen(function*() {
-      const { cookie, server } = yield* start({ extend: "open" }, options)
-      assert.strictEqual((yield* handshake(server, "/socket", { cookie })).status, 500)
-    }))
+  ])(
+    "can't be extended by a socket that is open with $what: the handshake is refused",
+    ({ options }) =>
+      Effect.gen(function*() {
+        const { cookie, server } = yield* start({ extend: "open" }, options)
+        assert.strictEqual((yield* handshake(server, "/socket", { cookie })).status, 500)
+      })
+  )
 })
 
 // -----------------------------------------------------------------------------
@@ -571,37 +594,57 @@ describe("the life of the session", () => {
 describe("a handshake", () => {
   const host = "shop.example"
 
-  it.effect.each([
-    ["none: no browser", {}, 101],
-    ["its own", { origin: `https://${host}` }, 101],
-    ["its own, with the usual port", { origin: `https://${host}:443` }, 101],
-    ["null, as of a sandboxed frame", { origin: "null" }, 403],
-    ["another site", { origin: "https://evil.example" }, 403],
-    ["a subdomain", { origin: `https://blog.${host}` }, 403],
-    ["the host as the beginning of another", { origin: `https://${host}.evil.example` }, 403],
-    ["another port", { origin: `https://${host}:8443` }, 403],
-    ["without TLS, where the cookie is Secure", { origin: `http://${host}` }, 403],
-    ["one that is allowed", { origin: "https://partner.example" }, 101],
-    ["one that is allowed, and the browser says so", { origin: "https://partner.example", "sec-fetch-site": "cross-site" }, 101],
-    ["garbage", { origin: "https://" }, 403],
-    ["two", { origin: `https://${host}, https://evil.example` }, 403],
-    ["its own, by Sec-Fetch-Site", { origin: `https://${host}`, "sec-fetch-site": "same-origin" }, 101],
-    ["another site, by Sec-Fetch-Site alone", { "sec-fetch-site": "cross-site" }, 403],
-    ["another host of the site, by Sec-Fetch-Site", { origin: `https://blog.${host}`, "sec-fetch-site": "same-site" }, 403],
-    ["its own, but a proxy's header says otherwise", { origin: `https://${host}`, "x-forwarded-host": "other.example" }, 101],
-    ["what a proxy's header says, which anybody can send", { origin: "https://evil.example", "x-forwarded-host": "evil.example" }, 403]
-  ] as const)("with the origin: %s", ([, headers, status]) =>
+  it.effect.each(
+    [
+      ["none: no browser", {}, 101],
+      ["its own", { origin: `https://${host}` }, 101],
+      ["its own, with the usual port", { origin: `https://${host}:443` }, 101],
+      ["null, as of a sandboxed frame", { origin: "null" }, 403],
+      ["another site", { origin: "https://evil.example" }, 403],
+      ["a subdomain", { origin: `https://blog.${host}` }, 403],
+      ["the host as the beginning of another", { origin: `https://${host}.evil.example` }, 403],
+      ["another port", { origin: `https://${host}:8443` }, 403],
+      ["without TLS, where the cookie is Secure", { origin: `http://${host}` }, 403],
+      ["one that is allowed", { origin: "https://partner.example" }, 101],
+      ["one that is allowed, and the browser says so", {
+        origin: "https://partner.example",
+        "sec-fetch-site": "cross-site"
+      }, 101],
+      ["garbage", { origin: "https://" }, 403],
+      ["two", { origin: `https://${host}, https://evil.example` }, 403],
+      ["its own, by Sec-Fetch-Site", { origin: `https://${host}`, "sec-fetch-site": "same-origin" }, 101],
+      ["another site, by Sec-Fetch-Site alone", { "sec-fetch-site": "cross-site" }, 403],
+      [
+        "another host of the site, by Sec-Fetch-Site",
+        { origin: `https://blog.${host}`, "sec-fetch-site": "same-site" },
+        403
+      ],
+      ["its own, but a proxy's header says otherwise", {
+        origin: `https://${host}`,
+        "x-forwarded-host": "other.example"
+      }, 101],
+      ["what a proxy's header says, which anybody can send", {
+        origin: "https://evil.example",
+        "x-forwarded-host": "evil.example"
+      }, 403]
+    ] as const
+  )("with the origin: %s", ([, headers, status]) =>
     Effect.gen(function*() {
       const { cookie, server } = yield* start({}, { config: { csrf: { origins: ["https://partner.example"] } } })
-      assert.strictEqual((yield* handshake(server, "/socket", { cookie, headers: { host, ...headers } })).status, status)
+      assert.strictEqual(
+        (yield* handshake(server, "/socket", { cookie, headers: { host, ...headers } })).status,
+        status
+      )
     }))
 
-  it.effect.each([
-    ["its own", { origin: `https://${host}` }, 101],
-    ["its own, without TLS", { origin: `http://${host}` }, 403],
-    ["the proxy's own host", { origin: "https://10.0.0.5:3000" }, 403],
-    ["another site", { origin: "https://evil.example" }, 403]
-  ] as const)("behind a proxy that says the host, with the origin: %s", ([, headers, status]) =>
+  it.effect.each(
+    [
+      ["its own", { origin: `https://${host}` }, 101],
+      ["its own, without TLS", { origin: `http://${host}` }, 403],
+      ["the proxy's own host", { origin: "https://10.0.0.5:3000" }, 403],
+      ["another site", { origin: "https://evil.example" }, 403]
+    ] as const
+  )("behind a proxy that says the host, with the origin: %s", ([, headers, status]) =>
     Effect.gen(function*() {
       const { cookie, server } = yield* start({}, { config: { csrf: { forwarded: true } } })
       const proxied = { host: "10.0.0.5:3000", "x-forwarded-host": host, "x-forwarded-proto": "https", ...headers }
@@ -695,19 +738,22 @@ describe("a client", () => {
     ["a message that is too large", frame(0x81, Buffer.alloc(70_000, 97)), 1009]
   ]
 
-  it.effect.each(mischief)("that sends %s is disconnected, and nobody else is", ([, bytes, code]) =>
-    Effect.gen(function*() {
-      const { cookie, open, server } = yield* start()
-      const other = yield* open
-      const { wire } = yield* handshake(server, "/socket", { cookie })
-      yield* wire!.write(bytes)
-      // With the answer that a server waits for which has closed a socket.
-      yield* wire!.write(frame(0x88, Buffer.from([3, 232])))
-      yield* wire!.over
-      assert.strictEqual(closeCode(wire!.received()), code)
-      assert.strictEqual(yield* other.say("count"), "2")
-      assert.deepStrictEqual(yield* countIn(server, cookie), { count: 2 })
-    }))
+  it.effect.each(mischief)(
+    "that sends %s is disconnected, and nobody else is",
+    ([, bytes, code]) =>
+      Effect.gen(function*() {
+        const { cookie, open, server } = yield* start()
+        const other = yield* open
+        const { wire } = yield* handshake(server, "/socket", { cookie })
+        yield* wire!.write(bytes)
+        // With the answer that a server waits for which has closed a socket.
+        yield* wire!.write(frame(0x88, Buffer.from([3, 232])))
+        yield* wire!.over
+        assert.strictEqual(closeCode(wire!.received()), code)
+        assert.strictEqual(yield* other.say("count"), "2")
+        assert.deepStrictEqual(yield* countIn(server, cookie), { count: 2 })
+      })
+  )
 
   it.effect("that sends half a message and goes changes nothing", () =>
     Effect.gen(function*() {

@@ -57,8 +57,10 @@ export const openSocket = (
         client.addEventListener("message", ({ data }) => {
           Queue.offerUnsafe(messages, typeof data === "string" ? data : Buffer.from(data as ArrayBuffer).toString())
         })
-        client.addEventListener("close", ({ code, reason }) => Deferred.doneUnsafe(closing, Effect.succeed({ code, reason })))
-        client.addEventListener("error", () => resume(Effect.fail(new Error("The socket was refused"))))
+        client.addEventListener("close", ({ code, reason }) =>
+          Deferred.doneUnsafe(closing, Effect.succeed({ code, reason })))
+        client.addEventListener("error", () =>
+          resume(Effect.fail(new Error("The socket was refused"))))
         client.addEventListener("open", () => resume(Effect.succeed({ client, closing, messages })))
       }),
       ({ client }) => Effect.sync(() => client.close())
@@ -132,7 +134,10 @@ export const handshake = (
         resume(Effect.succeed({ status: statusCode!, headers, wire: wireOf(socket as Socket) })))
       request.end()
     }),
-    ({ wire }) => Effect.sync(() => wire?.socket.destroy())
+    ({ wire }) =>
+      Effect.sync(() =>
+        wire?.socket.destroy()
+      )
   )
 
 const wireOf = (socket: Socket): Wire => {
@@ -143,7 +148,10 @@ const wireOf = (socket: Socket): Wire => {
   return {
     socket,
     write: (bytes) => Effect.sync(() => void socket.write(bytes)),
-    over: Effect.andThen(Effect.sync(() => socket.on("data", (chunk: Buffer) => chunks.push(chunk))), Deferred.await(over)),
+    over: Effect.andThen(
+      Effect.sync(() => socket.on("data", (chunk: Buffer) => chunks.push(chunk))),
+      Deferred.await(over)
+    ),
     received: () => Buffer.concat(chunks)
   }
 }

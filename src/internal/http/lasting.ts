@@ -36,7 +36,9 @@ export const of = Effect.fnUntraced(function*(
   yield* session.ready
   const { state } = session
   // Without a store, as where sessions are switched off, there is nothing to go on with.
-  if (session.environment.store === undefined || state._tag !== "Existing") return yield* new SessionUnauthenticatedError()
+  if (session.environment.store === undefined || state._tag !== "Existing") {
+    return yield* new SessionUnauthenticatedError()
+  }
   return new LastingSession(session, state)
 })
 
@@ -84,7 +86,10 @@ export class LastingSession {
       if (this.#isClosed) return Effect.fail(new SessionClosedError({ operation: "commit" }))
       const session = this.#anew(isUse)
       const loaded = Effect.flatMap(session.ready, () => this.#begin(session))
-      return Effect.flatMap(loaded, () => Effect.tapError(Unit.run(session, f(session)), () => this.#afterwards(session)))
+      return Effect.flatMap(
+        loaded,
+        () => Effect.tapError(Unit.run(session, f(session)), () => this.#afterwards(session))
+      )
     })
   }
 
