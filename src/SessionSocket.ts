@@ -286,7 +286,7 @@ const connect = Effect.fnUntraced(function*(
   const write = (message: Message) =>
     Effect.suspend(() => {
       if (Deferred.isDoneUnsafe(closed) || connection.isGone()) return Effect.interrupt
-      return Effect.catch(writer.write(message), () => Effect.interrupt)
+      return Effect.catchTag(writer.write(message), "SocketError", () => Effect.interrupt)
     })
   const closeWith = (code: number, reason?: string) =>
     Effect.suspend(() =>
@@ -301,7 +301,7 @@ const connect = Effect.fnUntraced(function*(
     closed: Deferred.await(closed),
     closeWith,
     // It ends with the connection, whatever the reason.
-    messages: Stream.flattenArray(Stream.fromEffectRepeat(Effect.catch(pull, () => Cause.done()))),
+    messages: Stream.flattenArray(Stream.fromEffectRepeat(Effect.catchTag(pull, "SocketError", () => Cause.done()))),
     socket: {
       send: (message) => inTurn(Effect.andThen(connection.drained(sendTimeout), write(message))),
       run: (effect) => session.work(false, (session) => Effect.provideService(effect, Session, session)),
@@ -335,13 +335,12 @@ const reading = (
 ): AnyEffect => {
   if (onMessage === undefined) return Stream.runDrain(messages)
   const answered = (message: Message) =>
-    Effect.catch(
-      session.work(
-        extend !== "never",
-        (session) => Effect.scoped(Effect.provideService(onMessage(message, socket), Session, session))
-      ),
+    session.work(
+      extend !== "never",
+      (session) => Effect.scoped(Effect.provideService(onMessage(message, socket), Session, session))
+    ).pipe(
       // Nobody waits for an answer when the session is over: the socket is about to be closed.
-      (error) => session.isOver ? Effect.never : onError(error, socket)
+      Effect.catch((error) => session.isOver ? Effect.never : onError(error, socket))
     )
   const handled = (message: Message) =>
     sizeOf(message) > maxMessageSize

@@ -11,16 +11,16 @@ let wait = 1_000
 
 const connect = () => {
   const socket = new WebSocket(location.origin.replace("http", "ws") + "/live")
-  socket.onmessage = ({ data }) => {
+  socket.addEventListener("message", ({ data }) => {
     badge.textContent = data
     wait = 1_000
-  }
-  socket.onclose = ({ code }) => {
+  })
+  socket.addEventListener("close", ({ code }) => {
     if (code === ENDED) return document.querySelector("main").prepend(notice.content)
     // The server was started anew, or there was a login in another tab: the next handshake has the new cookie.
     setTimeout(connect, wait)
     wait = Math.min(2 * wait, 60_000)
-  }
+  })
 }
 
 connect()

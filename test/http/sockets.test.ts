@@ -67,7 +67,7 @@ const onError = (error: SessionError.SessionError | "no") => Effect.succeed(tag(
 
 type ServeOptions = SessionSocket.Options<unknown, unknown, unknown, unknown> & {
   readonly onError?: (
-    error: any,
+    error: never,
     socket: SessionSocket.SessionSocket
   ) => Effect.Effect<SessionSocket.Answer, unknown, unknown>
 }
@@ -94,6 +94,11 @@ const countIn = (server: Server, cookie: string) =>
 
 /** A real server takes its own time, whatever the clock says. */
 const realTime = Effect.promise(() => new Promise(setImmediate))
+
+/** No time goes by until that is so, by the test's clock. */
+const untilDone = Effect.fnUntraced(function*(isDone: () => boolean) {
+  while (!isDone()) yield* realTime
+})
 
 /** Time goes by, until that is so. */
 const untilSo = Effect.fnUntraced(function*(isSo: () => boolean) {
@@ -232,7 +237,7 @@ describe("a message", () => {
       const client = yield* open
       yield* client.send("a")
       yield* client.send("b")
-      assert.deepStrictEqual([yield* client.next, yield* client.next].sort(), ["a", "b"])
+      assert.deepStrictEqual([yield* client.next, yield* client.next].toSorted(), ["a", "b"])
     }))
 
   it.effect("counts together with others and with requests, and none is lost", () =>
@@ -296,7 +301,7 @@ describe("a message", () => {
       const first = yield* open
       const second = yield* open
       const answers = yield* Effect.all([first.say("pull"), second.say("pull")], { concurrency: 2 })
-      assert.deepStrictEqual(answers.sort(), ["1", "SessionConflictError"])
+      assert.deepStrictEqual(answers.toSorted(), ["1", "SessionConflictError"])
     }))
 
   it.effect("has a scope of its own", () =>
@@ -793,7 +798,7 @@ describe("a client", () => {
       assert.isBelow(sent * 60_000, 64_000_000)
       assert.strictEqual(handled, 0)
       yield* Deferred.succeed(goOn, undefined)
-      while (handled < sent) yield* realTime
+      yield* untilDone(() => handled === sent)
     }))
 
   it.effect("that does not read is disconnected when it has not for sendTimeout, and is sent no more than fits", () =>

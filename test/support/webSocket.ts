@@ -163,7 +163,7 @@ export const frame = (first: number, payload: Uint8Array): Buffer => {
       ? [0x80 | payload.length]
       : payload.length < 65_536
       ? [0x80 | 126, payload.length >> 8, payload.length & 255]
-      : [0x80 | 127, 0, 0, 0, 0, ...new Uint8Array(Uint32Array.of(payload.length).buffer).reverse()]
+      : [0x80 | 127, 0, 0, 0, 0, ...new Uint8Array(Uint32Array.of(payload.length).buffer).toReversed()]
   )
   // A mask of zeros.
   return Buffer.concat([Buffer.of(first), length, Buffer.alloc(4), payload])
