@@ -11,7 +11,7 @@ import type { IncomingMessage } from "node:http"
 import { connect, type Socket } from "node:net"
 import { setTimeOfDay } from "../support/clock.ts"
 import { shared, startRedis } from "../support/redisServer.ts"
-import { basicRoutes, Count } from "../support/routes.ts"
+import { basicRoutes, Count, post } from "../support/routes.ts"
 import { cookieOf, type Opened, type Options, type Routes, serve, type StoreLayer } from "../support/server.ts"
 
 const redis = shared(startRedis())
@@ -44,10 +44,13 @@ const start = Effect.fnUntraced(function*<E>(
       })
     })
   )
-  const server = yield* serve(Layer.merge(basicRoutes, route) as Routes, {
-    ...options,
-    config: { cookie: { persistence: "browser" }, touchEvery: "10 seconds", age: "1 minute", ...options.config }
-  })
+  const server = yield* serve(
+    Layer.mergeAll(basicRoutes, post("/flash", Session.flash("message", "Saved")), route) as Routes,
+    {
+      ...options,
+      config: { cookie: { persistence: "browser" }, touchEvery: "10 seconds", age: "1 minute", ...options.config }
+    }
+  )
   const cookie = cookieOf(yield* server.post("/count"))
   const open = Effect.tap(server.open("GET", "/events", { cookie }), ({ chunk }) => chunk)
   return { closed, cookie, open, server }
@@ -200,6 +203,18 @@ describe("a stream", () => {
         "event: count\ndata: 2\n\nevent: count\ndata: 2\n\n"
       )
       assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":2}`)
+    }))
+
+  it.effect("leaves the flash messages for the next page, if an EventSource asks for it", () =>
+    Effect.gen(function*() {
+      const { cookie, server } = yield* start({
+        stream: Stream.fromEffect(Effect.map(Session.flashMessages, ({ isEmpty }) => String(isEmpty)))
+      })
+      yield* server.post("/flash", { cookie })
+      const events = { cookie, headers: { accept: "text/event-stream" } }
+      assert.include((yield* server.get("/events", events)).body, "data: false")
+      assert.include((yield* server.get("/events", { cookie })).body, "data: false")
+      assert.include((yield* server.get("/events", { cookie })).body, "data: true")
     }))
 
   it.effect("that fails fails as it would without", () =>

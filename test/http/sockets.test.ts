@@ -12,9 +12,11 @@ import {
   Session,
   type SessionConfig,
   type SessionError,
+  Sessions,
   SessionSocket
 } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { KeyValueStore, Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { setTimeOfDay } from "../support/clock.ts"
 import { watchStore } from "../support/failingStore.ts"
@@ -479,6 +481,26 @@ describe("the end of the session", () => {
         assert.deepStrictEqual(yield* countIn(here.server, here.cookie), {})
       })
   )
+
+  it.effect("closes the socket within touchEvery with CookieLayer.layerShared, if all sessions of the owner are ended", () =>
+    Effect.gen(function*() {
+      const revocations = Layer.provide(Persistence.layerBackingKvs, KeyValueStore.layerMemory)
+      const owners = Layer.mergeAll(
+        post("/owner", Session.setOwner("ada")),
+        post("/end", Sessions.destroyAll("ada"))
+      ) as Routes
+      const { cookie, server } = yield* start(
+        {},
+        { store: Layer.provide(CookieLayer.layerShared, revocations) },
+        owners
+      )
+      const hers = cookieOf(yield* server.post("/owner", { cookie }))
+      const client = yield* openSocket(server, "/socket", { cookie: hers })
+      assert.strictEqual(yield* client.say("read"), `{"count":1}`)
+      yield* server.post("/end")
+      assert.deepStrictEqual(yield* untilClosed(client), ended)
+      assert.isBelow(yield* Clock.currentTimeMillis, 60_000)
+    }))
 
   it.effect("is that of the cookie, with the CookieLayer, whatever other tabs do", () =>
     Effect.gen(function*() {
