@@ -112,17 +112,26 @@ const parts = [
       "SessionError"
     ]
   ],
+  ["SessionSocket", [
+    "Csrf",
+    "internal/http",
+    "internal/request",
+    "internal/config",
+    "Session",
+    "SessionConfig",
+    "SessionError"
+  ]],
+  ["SessionStream", ["internal/http", "internal/request", "Session", "SessionError"]],
   ["SessionGuard", ["internal/http", "SessionMiddleware", "SessionError"]],
   ["internal/rpc", ["internal/http", "internal/request", "SessionError"]],
   [
     "SessionRpc",
     [
       "internal/rpc",
-      "internal/csrf",
       "internal/http",
       "internal/request",
+      "Csrf",
       "Session",
-      "SessionConfig",
       "SessionMiddleware"
     ]
   ],
@@ -158,6 +167,8 @@ const packages = [
     "SessionMiddleware",
     "SessionGuard",
     "SessionRpc",
+    "SessionSocket",
+    "SessionStream",
     "SessionTest",
     "Csrf"
   ]],
