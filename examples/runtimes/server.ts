@@ -15,4 +15,6 @@ const context = await services.context()
 
 const { handler } = HttpRouter.toWebHandler(Layer.provide(Routes, Layer.succeedContext(context)))
 
+process.once("SIGTERM", () => services.dispose().finally(() => process.exit()))
+
 export default { port: 3000, fetch: handler }

@@ -38,7 +38,7 @@ interface Env {
 const App = ({ ENDED_SESSIONS }: Env) =>
   Routes.pipe(
     Layer.provide(CookieLayer.layerShared),
-    Layer.provide(Revocations.layer(ENDED_SESSIONS.getByName("all"))),
+    Layer.provide(Revocations.layer(() => ENDED_SESSIONS.getByName("all"))),
     Layer.provide(SessionConfig.layerConfig()), // SESSION_SECRET, SESSION_AGE, …
     Layer.provide(HttpServer.layerServices)
   )

@@ -9,13 +9,14 @@ import { temporaryFolder } from "../support/fileStore.ts"
 import { shared, startRedis } from "../support/redisServer.ts"
 import { bundle } from "./bundle.ts"
 import type { Outcome } from "./runner.ts"
-import { bun, deno, run, type Runtime, startWorker } from "./runtimes.ts"
+import { bun, deno, endedSessions, run, type Runtime, startWorker } from "./runtimes.ts"
 import { type Driver, onBun, onDeno, onWorkerd, type Tried } from "./tried.ts"
 
 const stage = shared(Effect.gen(function*() {
   const folder = yield* temporaryFolder
   yield* Effect.promise(() => bundle(folder, ["bun.ts", "deno.ts", "worker.ts"]))
-  return { folder, redis: yield* startRedis(), worker: yield* startWorker(join(folder, "worker.js")) }
+  const worker = yield* startWorker(join(folder, "worker.js"), { kvNamespaces: ["KV"], durableObjects: endedSessions })
+  return { folder, redis: yield* startRedis(), worker }
 }))
 
 /** Whatever goes wrong, and that it was not nothing. */

@@ -1,8 +1,8 @@
 /**
  * Programs in other runtimes: Bun and Deno as processes that are ended by their ids, workerd through miniflare.
  */
-import { Effect, type Scope } from "effect"
-import { Miniflare } from "miniflare"
+import { Effect, Schedule, type Scope } from "effect"
+import { Miniflare, type WorkerOptions } from "miniflare"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { dirname, join } from "node:path"
@@ -18,6 +18,12 @@ export interface Runtime {
 
 export const bun: Runtime = { command: executable("bun/bin/bun.exe"), options: [] }
 export const deno: Runtime = { command: executable("deno/deno"), options: ["run", "--allow-all", "--quiet"] }
+
+/** Serves the default export of a module. */
+export const denoServe = (port: number): Runtime => ({
+  command: deno.command,
+  options: ["serve", "--allow-all", "--quiet", "--host", "127.0.0.1", "--port", `${port}`]
+})
 
 export interface Started {
   readonly process: ChildProcess
@@ -60,11 +66,32 @@ export const run = (runtime: Runtime, ...programArguments: ReadonlyArray<string>
       }))
   )
 
-/** A worker in workerd, with a namespace of Workers KV and a Durable Object as `examples/runtimes/worker.ts` has it. */
-export const startWorker = (
-  file: string,
-  bindings: Record<string, string> = {}
-): Effect.Effect<Miniflare, never, Scope.Scope> =>
+/** Runs a server as long as the scope, and gives its address when it listens. */
+export const startServer = Effect.fnUntraced(
+  function*(
+    runtime: Runtime,
+    file: string,
+    port: number,
+    settings: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}
+  ) {
+    const env = { ...process.env, ...settings.env, PORT: `${port}` }
+    const server = yield* start(runtime, [file], { ...settings, env })
+    const url = `http://127.0.0.1:${port}`
+    const isUp = Effect.tryPromise(() => fetch(url))
+    yield* Effect.raceFirst(
+      Effect.retry(isUp, Schedule.spaced(50)),
+      Effect.promise(async () => {
+        await server.ended
+        throw new Error(`The server has ended:\n${server.output()}${server.errors()}`)
+      })
+    )
+    return url
+  },
+  Effect.orDie
+)
+
+/** A worker in workerd, the module of a file, for as long as the scope. */
+export const startWorker = (file: string, bindings: Bindings = {}): Effect.Effect<Miniflare, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const worker = new Miniflare({
@@ -73,12 +100,16 @@ export const startWorker = (
         host: "127.0.0.1",
         compatibilityDate: "2026-07-01",
         compatibilityFlags: ["nodejs_compat"],
-        bindings,
-        kvNamespaces: ["KV"],
-        durableObjects: { ENDED_SESSIONS: "EndedSessions" }
+        ...bindings
       })
       await worker.ready
       return worker
     }),
     (worker) => Effect.promise(() => worker.dispose())
   )
+
+/** What a worker finds in its environment. */
+export type Bindings = Pick<WorkerOptions, "bindings" | "kvNamespaces" | "durableObjects">
+
+/** As `examples/runtimes/worker.ts` has it. */
+export const endedSessions = { ENDED_SESSIONS: "EndedSessions" }

@@ -16,8 +16,8 @@ interface Env {
 const drivers: Record<string, (env: Env) => void> = {
   memory,
   cookie,
-  kv: ({ KV }) => cookieWith(Revocations.layer(KV)),
-  durableObject: ({ ENDED_SESSIONS }) => cookieWith(Revocations.layer(ENDED_SESSIONS.getByName("all")))
+  kv: ({ KV }) => cookieWith(Revocations.layer(() => KV)),
+  durableObject: ({ ENDED_SESSIONS }) => cookieWith(Revocations.layer(() => ENDED_SESSIONS.getByName("all")))
 }
 
 export default {
