@@ -6,7 +6,7 @@ import { HttpRouter, HttpServer } from "effect/http"
 import { Routes } from "./cart.ts"
 import * as Revocations from "./revocations.ts"
 
-/** Where ended sessions are remembered: one object for all Workers everywhere. */
+/** Where ended sessions are remembered: each object has those whose keys begin alike, for all Workers everywhere. */
 export class EndedSessions extends DurableObject implements Revocations.Place {
   async get(key: string) {
     return (await this.ctx.storage.get<{ readonly text: string }>(key))?.text ?? null
@@ -38,7 +38,7 @@ interface Env {
 const App = ({ ENDED_SESSIONS }: Env) =>
   Routes.pipe(
     Layer.provide(CookieLayer.layerShared),
-    Layer.provide(Revocations.layer(() => ENDED_SESSIONS.getByName("all"))),
+    Layer.provide(Revocations.layer((key) => ENDED_SESSIONS.getByName(key.slice(0, 2)))),
     Layer.provide(SessionConfig.layerConfig()), // SESSION_SECRET, SESSION_AGE, …
     Layer.provide(HttpServer.layerServices)
   )

@@ -33,10 +33,14 @@ const Store = SessionStore.layer(SessionStore.fromDriver({
   touch: (id, values) => Effect.sync(() => void stored.set(id, values))
 }))
 
-const hang = HttpRouter.add("POST", "/hang", Effect.sync(() => {
-  readers = 0
-  return HttpServerResponse.empty()
-}))
+const hang = HttpRouter.add(
+  "POST",
+  "/hang",
+  Effect.sync(() => {
+    readers = 0
+    return HttpServerResponse.empty()
+  })
+)
 
 // -----------------------------------------------------------------------------
 // the routes
@@ -84,6 +88,5 @@ let handler: ((request: Request) => Promise<Response>) | undefined
 export default {
   port: process.env.PORT,
   hostname: "127.0.0.1",
-  fetch: (request: Request) =>
-    (handler ??= HttpRouter.toWebHandler(App, { disableLogger: true }).handler)(request)
+  fetch: (request: Request) => (handler ??= HttpRouter.toWebHandler(App, { disableLogger: true }).handler)(request)
 }

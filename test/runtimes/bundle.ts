@@ -14,8 +14,10 @@ const replaced = (isWorker: boolean): Plugin => ({
   setup: ({ onResolve }) => {
     onResolve({ filter: /^@effect\/vitest$/ }, () => ours("runner.ts"))
     onResolve({ filter: /^@effect\/platform-node$/ }, () => isWorker ? ours("noNode.ts") : undefined)
-    onResolve({ filter: /\/support\/server\.ts$|^\.\/server\.ts$/ }, ({ importer }) =>
-      importer.endsWith("/webServer.ts") ? undefined : ours("webServer.ts"))
+    onResolve(
+      { filter: /\/support\/server\.ts$|^\.\/server\.ts$/ },
+      ({ importer }) => importer.endsWith("/webServer.ts") ? undefined : ours("webServer.ts")
+    )
   }
 })
 

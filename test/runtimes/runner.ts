@@ -44,12 +44,13 @@ const effect = <A, E>(name: string, test: () => Effect.Effect<A, E, Scope.Scope>
     ))
 
 /** As many tests as there are cases; `$title` in the name stands for what the case has under that name. */
-const each = <Case extends object>(cases: ReadonlyArray<Case>) =>
-<A, E>(name: string, test: (value: Case) => Effect.Effect<A, E, Scope.Scope>): void => {
-  for (const value of cases) {
-    effect(name.replaceAll(/\$(\w+)/g, (_, part) => String(value[part as keyof Case])), () => test(value))
+const each =
+  <Case extends object>(cases: ReadonlyArray<Case>) =>
+  <A, E>(name: string, test: (value: Case) => Effect.Effect<A, E, Scope.Scope>): void => {
+    for (const value of cases) {
+      effect(name.replaceAll(/\$(\w+)/g, (_, part) => String(value[part as keyof Case])), () => test(value))
+    }
   }
-}
 
 export const it = Object.assign(register, { effect: Object.assign(effect, { each }), skip })
 

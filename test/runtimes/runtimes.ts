@@ -19,10 +19,16 @@ export interface Runtime {
 export const bun: Runtime = { command: executable("bun/bin/bun.exe"), options: [] }
 export const deno: Runtime = { command: executable("deno/deno"), options: ["run", "--allow-all", "--quiet"] }
 
-/** Serves the default export of a module. */
+/** With the rights that docs/runtimes.md gives a server, and no others. */
+export const denoRun: Runtime = {
+  command: deno.command,
+  options: ["run", "--no-prompt", "--quiet", "--allow-net", "--allow-env", "--allow-read", "--allow-sys"]
+}
+
+/** Serves the default export of a module, with the rights that docs/runtimes.md gives it. */
 export const denoServe = (port: number): Runtime => ({
   command: deno.command,
-  options: ["serve", "--allow-all", "--quiet", "--host", "127.0.0.1", "--port", `${port}`]
+  options: ["serve", "--no-prompt", "--quiet", "--allow-env", "--host", "127.0.0.1", "--port", `${port}`]
 })
 
 export interface Started {
@@ -41,7 +47,10 @@ export const start = (
 ): Effect.Effect<Started, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(command, [...options, ...programArguments], { ...settings, stdio: ["ignore", "pipe", "pipe"] })
+      const child = spawn(command, [...options, ...programArguments], {
+        ...settings,
+        stdio: ["ignore", "pipe", "pipe"]
+      })
       let output = ""
       let errors = ""
       child.stdout.on("data", (text) => output += text)
@@ -58,12 +67,15 @@ export const start = (
 /** Runs a program to its end, and gives what it has printed. */
 export const run = (runtime: Runtime, ...programArguments: ReadonlyArray<string>): Effect.Effect<string> =>
   Effect.scoped(
-    Effect.flatMap(start(runtime, programArguments), ({ ended, errors, output, process }) =>
-      Effect.promise(async () => {
-        await ended
-        if (process.exitCode !== 0) throw new Error(`It ended with ${process.exitCode}:\n${errors()}`)
-        return output()
-      }))
+    Effect.flatMap(
+      start(runtime, programArguments),
+      ({ ended, errors, output, process }) =>
+        Effect.promise(async () => {
+          await ended
+          if (process.exitCode !== 0) throw new Error(`It ended with ${process.exitCode}:\n${errors()}`)
+          return output()
+        })
+    )
   )
 
 /** Runs a server as long as the scope, and gives its address when it listens. */
@@ -109,7 +121,7 @@ export const startWorker = (file: string, bindings: Bindings = {}): Effect.Effec
   )
 
 /** What a worker finds in its environment. */
-export type Bindings = Pick<WorkerOptions, "bindings" | "kvNamespaces" | "durableObjects">
+export type Bindings = Pick<WorkerOptions, "bindings" | "kvNamespaces" | "durableObjects" | "durableObjectsPersist">
 
 /** As `examples/runtimes/worker.ts` has it. */
 export const endedSessions = { ENDED_SESSIONS: "EndedSessions" }

@@ -30,7 +30,10 @@ export interface Tried {
   readonly drivers: ReadonlyArray<Driver>
 }
 
-export const onBun: Tried = { runtime: `Bun ${devDependencies.bun}`, drivers: [cookie, memory, file, ioredis, bunRedis] }
+export const onBun: Tried = {
+  runtime: `Bun ${devDependencies.bun}`,
+  drivers: [cookie, memory, file, ioredis, bunRedis]
+}
 
 export const onDeno: Tried = { runtime: `Deno ${devDependencies.deno}`, drivers: [cookie, memory, file, ioredis] }
 

@@ -1,8 +1,8 @@
 /**
  * Runs in workerd: tries the driver that the path names, and answers with what came of it.
  */
-import { EndedSessions } from "../../examples/runtimes/worker.ts"
 import * as Revocations from "../../examples/runtimes/revocations.ts"
+import { EndedSessions } from "../../examples/runtimes/worker.ts"
 import { cookie, cookieWith, memory } from "./drivers.ts"
 import { runTests } from "./runner.ts"
 
@@ -17,7 +17,8 @@ const drivers: Record<string, (env: Env) => void> = {
   memory,
   cookie,
   kv: ({ KV }) => cookieWith(Revocations.layer(() => KV)),
-  durableObject: ({ ENDED_SESSIONS }) => cookieWith(Revocations.layer(() => ENDED_SESSIONS.getByName("all")))
+  durableObject: ({ ENDED_SESSIONS }) =>
+    cookieWith(Revocations.layer((key) => ENDED_SESSIONS.getByName(key.slice(0, 2))))
 }
 
 export default {
