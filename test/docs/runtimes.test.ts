@@ -11,7 +11,7 @@ const cellsOf = (row: string) => row.split("|").slice(1, -1).map((cell) => cell.
 
 describe("README's table of runtimes", () => {
   it("names the versions and the drivers that are tried", () => {
-    const [, table = ""] = read("README.md").split(/<!-- runtimes(?:\:end)? -->/)
+    const [, table = ""] = read("README.md").split(/<!-- runtimes(?::end)? -->/)
     const [heading, , ...rows] = table.trim().split("\n").map(cellsOf)
     const runtimes = [onBun, onDeno, onWorkerd]
     assert.deepStrictEqual(heading, ["", ...runtimes.map(({ runtime }) => runtime)])

@@ -40,9 +40,7 @@ describe.each(runtimes)("in $name", ({ name, runtime, serving }) => {
     const port = await freePort()
     const file = own("main.ts")
     await writeFile(join(project, file), await quickStart(port))
-    await withServer({ runtime, folder: project, file, port }, async (origin, output) => {
-      await keepsCart(origin, output)
-    })
+    await withServer({ runtime, folder: project, file, port }, keepsCart)
   })
 
   const writeServer = async (port: number) => {
@@ -52,9 +50,7 @@ describe.each(runtimes)("in $name", ({ name, runtime, serving }) => {
   }
 
   it("server.ts keeps a cart until the logout", async () =>
-    withServer(await writeServer(await freePort()), async (origin, output) => {
-      await keepsCartUntilLogout(origin, output)
-    }))
+    withServer(await writeServer(await freePort()), keepsCartUntilLogout))
 
   it("server.ts does not start with a wrong setting, and says which", async () => {
     const server = { ...await writeServer(await freePort()), settings: { SESSION_SECRET: "short" } }

@@ -45,7 +45,7 @@ export interface Server {
 /** Runs a server for as long as `use` takes. If the server ends before it listens, what it printed is the error. */
 export const withServer = async (
   { file, folder, port, runtime = { command: "node", options: [] }, settings }: Server,
-  use: (origin: string, output: () => string) => Promise<void>
+  use: (origin: string, output: () => string) => Promise<unknown>
 ) => {
   const server = spawn(runtime.command, [...runtime.options, file], {
     cwd: folder,

@@ -43,16 +43,7 @@ const effect = <A, E>(name: string, test: () => Effect.Effect<A, E, Scope.Scope>
       Effect.runPromise
     ))
 
-/** As many tests as there are cases; `$title` in the name stands for what the case has under that name. */
-const each =
-  <Case extends object>(cases: ReadonlyArray<Case>) =>
-  <A, E>(name: string, test: (value: Case) => Effect.Effect<A, E, Scope.Scope>): void => {
-    for (const value of cases) {
-      effect(name.replaceAll(/\$(\w+)/g, (_, part) => String(value[part as keyof Case])), () => test(value))
-    }
-  }
-
-export const it = Object.assign(register, { effect: Object.assign(effect, { each }), skip })
+export const it = Object.assign(register, { effect, skip })
 
 /** Runs all that was registered, and forgets it. */
 export const runTests = async (): Promise<Outcome> => {

@@ -121,7 +121,9 @@ export const startWorker = (file: string, bindings: Bindings = {}): Effect.Effec
   )
 
 /** What a worker finds in its environment. */
-export type Bindings = Pick<WorkerOptions, "bindings" | "kvNamespaces" | "durableObjects" | "durableObjectsPersist">
+export type Bindings = Partial<
+  Pick<WorkerOptions, "bindings" | "kvNamespaces" | "durableObjects" | "durableObjectsPersist">
+>
 
 /** As `examples/runtimes/worker.ts` has it. */
 export const endedSessions = { ENDED_SESSIONS: "EndedSessions" }

@@ -4,9 +4,10 @@
  */
 import { Context, Effect, Layer, type Scope } from "effect"
 import { MemoryLayer, SessionConfig, type SessionError, SessionMiddleware } from "effect-session"
-import { HttpEffect, HttpRouter, HttpServer } from "effect/http"
+import { HttpEffect, HttpRouter, HttpServer, type HttpServerResponse } from "effect/http"
 import { secret } from "../support/config.ts"
-import { clientOf, type Options, type Routes, type Server, webServer } from "../support/server.ts"
+import { type Client, clientOf, type Options, type Routes, type Server, webServer } from "../support/server.ts"
+import { assert } from "./runner.ts"
 
 export { cookieNames, cookieOf } from "../support/server.ts"
 
@@ -49,26 +50,38 @@ const listenOnDeno: Listen = (handler) =>
     ({ addr }) => addr.port
   )
 
-/** Opens none: the requests go to the function. */
+/** What nobody asks of a server here. */
+const lacking: Pick<Server, "aborted" | "browser" | "open"> = {
+  aborted: Effect.die("no server here says it"),
+  browser: () => assert.fail("no test here needs one"),
+  open: () => Effect.die("no test here needs it")
+}
+
+/** Opens no port: the requests go to the function. */
 const inProcess = (handler: Handler): Server => {
-  const { send } = webServer(handler)
-  const client = {
-    send: (method: string, path: string, { cookie }: { readonly cookie?: string | undefined } = {}) =>
-      // Not in the same step, as it is on a network.
-      Effect.andThen(Effect.yieldNow, send(method, path, cookie === undefined ? {} : { cookie }))
-  }
+  const web = webServer(handler)
+  const send: Client["send"] = (method, path, { cookie } = {}) =>
+    // Not in the same step, as it is on a network.
+    Effect.andThen(Effect.yieldNow, web.send(method, path, cookie === undefined ? {} : { cookie }))
   return {
-    ...client,
-    get: (path: string, sent?: object) => client.send("GET", path, sent),
-    post: (path: string, sent?: object) => client.send("POST", path, sent),
-    url: "http://localhost"
-  } as Server
+    ...lacking,
+    url: "http://localhost",
+    send,
+    get: (path, sent) => send("GET", path, sent),
+    post: (path, sent) => send("POST", path, sent)
+  }
 }
 
 const overHttp = (port: number): Server => {
   const url = `http://${hostname}:${port}`
-  return { ...clientOf(url), url } as Server
+  return { ...lacking, ...clientOf(url), url }
 }
+
+type App = Effect.Effect<
+  Effect.Effect<HttpServerResponse.HttpServerResponse>,
+  SessionError.SessionConfigError,
+  Scope.Scope
+>
 
 export const serve = Effect.fnUntraced(function*(routes: Routes, options: Options = {}) {
   const services = yield* Layer.build(
@@ -78,7 +91,7 @@ export const serve = Effect.fnUntraced(function*(routes: Routes, options: Option
   )
   const app = yield* HttpRouter.toHttpEffect(
     Layer.provide(Layer.provide(routes, options.middleware ?? SessionMiddleware.layer), Layer.succeedContext(services))
-  ) as Effect.Effect<Parameters<ReturnType<typeof HttpEffect.toWebHandlerWith>>[0], SessionError.SessionConfigError>
+  ) as App
   // With the clock of the test.
   const context = Context.merge(yield* Effect.context<never>(), services)
   const handler: Handler = HttpEffect.toWebHandlerWith(context)(app)
