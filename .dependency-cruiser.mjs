@@ -67,7 +67,11 @@ const parts = [
     ]
   ]),
   ["SessionDriver", ["\\w+Layer", "internal/config", "SessionConfig", "SessionError"]],
-  ["SessionStoreTest", ["internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]],
+  ["internal/testing", []],
+  [
+    "SessionStoreTest",
+    ["internal/testing", "internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]
+  ],
 
   // The session of a request knows neither HTTP nor any driver.
   ["internal/request", ["internal/record", "internal/token", "internal/concurrency", "SessionError"]],
@@ -137,7 +141,16 @@ const parts = [
   ],
   [
     "SessionOwnersTest",
-    ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
+    [
+      "internal/testing",
+      "Session",
+      "SessionConfig",
+      "SessionError",
+      "SessionKey",
+      "SessionOwners",
+      "Sessions",
+      "SessionStore"
+    ]
   ],
   [
     "internal/testing",
