@@ -129,6 +129,11 @@ describe.each(drivers)("with the $driver", ({ make }) => {
         assert.isUndefined(yield* headerOf(path), path)
       }
       const cookie = cookieOf(yield* server.post("/login"))
+      const ending = store.holds("destroy")
+      const slow = yield* Effect.forkChild(headerOf("/leave", cookieOf(yield* server.post("/login"))))
+      yield* ending.reached
+      yield* ending.release
+      assert.strictEqual(yield* Fiber.join(slow), `"cache", "storage"`)
       store.fails("destroy")
       for (const path of ["/leave", "/commits-within"]) {
         assert.isUndefined(yield* headerOf(path, cookie), `${path}: the store fails`)
