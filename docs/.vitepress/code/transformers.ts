@@ -1,0 +1,58 @@
+/**
+ * What becomes of code in a page: examples show their types, and lines of source files can be linked to.
+ */
+import { transformerTwoslash } from "@shikijs/vitepress-twoslash"
+import { readFileSync } from "node:fs"
+import { resolve } from "node:path"
+import type { NodeHover } from "twoslash"
+import type { MarkdownOptions } from "vitepress"
+import { type Examples, examplesIn, open, pagesIn } from "./examples.ts"
+
+type ShikiTransformer = NonNullable<MarkdownOptions["codeTransformers"]>[number]
+
+let opened: Examples | undefined
+
+/**
+ * Every block of TypeScript shows the types of its names under the pointer, and fails the build if it does not compile.
+ * What is marked `no-twoslash` is shown as it is.
+ */
+export const showTypes = transformerTwoslash({
+  explicitTrigger: false,
+  langs: ["ts"],
+  twoslasher: (code: string) => ({ code, nodes: nodesOf(code) })
+  // Of the same shape, although VitePress brings an older Shiki.
+}) as object as ShikiTransformer
+
+const nodesOf = (code: string): Array<NodeHover> => {
+  opened ??= open(everyExample())
+  const problems = opened.problemsOf(code)
+  if (problems !== "") throw new Error(`An example does not compile.\n\n${problems}\n${code}`)
+  return opened.namesIn(code).map(({ documentation, start, text, type }) => {
+    const before = code.slice(0, start).split("\n")
+    return {
+      type: "hover",
+      target: text,
+      text: type,
+      // Effect's go on for pages.
+      docs: documentation.split("\n\n")[0]!,
+      start,
+      length: text.length,
+      line: before.length - 1,
+      character: before.at(-1)!.length
+    }
+  })
+}
+
+const everyExample = (): ReadonlyArray<string> => {
+  const folder = resolve(import.meta.dirname, "../..")
+  return [folder, `${folder}/reference/modules`].flatMap(pagesIn)
+    .flatMap((page) => examplesIn(readFileSync(page, "utf8")))
+}
+
+/** In a block marked `source`, each line has an anchor: `#L1` is the first one. */
+export const numberLines: ShikiTransformer = {
+  name: "number-lines",
+  line(node, line) {
+    if (this.options.meta?.__raw?.split(" ").includes("source")) node.properties["id"] = `L${line}`
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * The order of the pages. A page that is missing here fails the build.
+ */
+import type { DefaultTheme } from "vitepress"
+import { moduleNames } from "./reference/modules.ts"
+
+const page = (text: string, link: string): DefaultTheme.SidebarItem => ({ text, link })
+
+const section = (
+  text: string,
+  items: Array<DefaultTheme.SidebarItem>,
+  collapsed = false
+): DefaultTheme.SidebarItem => ({
+  text,
+  items,
+  collapsed
+})
+
+export const sidebar: Array<DefaultTheme.SidebarItem> = [
+  section("Guide", [
+    page("Requests that overlap", "/overlaps"),
+    page("Owners and devices", "/owners"),
+    page("Recent logins", "/authentication"),
+    page("Requests of other sites", "/csrf")
+  ]),
+  section("In production", [
+    page("Timeouts", "/production/timeouts")
+  ]),
+  section("How it works", [
+    page("Races", "/how-it-works/races"),
+    page("The cookie, byte by byte", "/how-it-works/cookie"),
+    page("Writing a driver", "/how-it-works/driver"),
+    page("Architecture", "/architecture")
+  ]),
+  section("Reference", [
+    page("Settings", "/reference/settings"),
+    ...moduleNames.map((name) => page(name, `/reference/modules/${name}`))
+  ])
+]
