@@ -2,14 +2,11 @@
  * The site of the documentation. Its pages are the Markdown files of this folder, and `sidebar.ts` puts them in order. The
  * reference is written by `reference/write.ts` before VitePress begins.
  */
-import { createRequire } from "node:module"
 import { defineConfig, type MarkdownRenderer } from "vitepress"
 import { numberLines, showTypes } from "./code/transformers.ts"
 import { renderDiagrams } from "./diagrams.ts"
 import { sidebar } from "./sidebar.ts"
 import { slugOf } from "./slugs.ts"
-
-const { version } = createRequire(import.meta.url)("../../package.json")
 
 const isSource = (page: string): boolean => page.startsWith("reference/modules/source/")
 
@@ -33,8 +30,7 @@ export default defineConfig({
     nav: [
       { text: "Guide", link: "/overlaps" },
       { text: "How it works", link: "/how-it-works/cookie" },
-      { text: "Reference", link: "/reference/settings" },
-      { text: version, link: "/reference/" }
+      { text: "Reference", link: "/reference/modules/" }
     ],
     sidebar,
     outline: { level: [2, 3] },

@@ -34,6 +34,7 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
   ]),
   section("Reference", [
     page("Settings", "/reference/settings"),
+    page("Modules", "/reference/modules/"),
     ...moduleNames.map((name) => page(name, `/reference/modules/${name}`))
   ])
 ]

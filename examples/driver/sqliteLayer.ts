@@ -70,26 +70,25 @@ const backendOn = (database: DatabaseSync): SessionStore.Backend & { readonly ow
   const mark = (key: string, { successor, supersededUntil }: SessionStore.SupersededRecord) =>
     replace.run(key, 0, 0, supersededUntil, "[]", successor)
 
+  const attempt = <A>(step: () => A): Effect.Effect<A, unknown> => Effect.try({ try: step, catch: (error) => error })
+
   /** As one step, also for other processes: nobody writes between what is read and what is written. */
   const atOnce = <A>(step: () => A): Effect.Effect<A, unknown> =>
-    Effect.try({
-      try: () => {
-        database.exec("BEGIN IMMEDIATE")
-        try {
-          const answer = step()
-          database.exec("COMMIT")
-          return answer
-        } catch (error) {
-          database.exec("ROLLBACK")
-          throw error
-        }
-      },
-      catch: (error) => error
+    attempt(() => {
+      database.exec("BEGIN IMMEDIATE")
+      try {
+        const answer = step()
+        database.exec("COMMIT")
+        return answer
+      } catch (error) {
+        database.exec("ROLLBACK")
+        throw error
+      }
     })
 
   return {
     driver: "node-sqlite",
-    load: (key) => Effect.try({ try: () => read(key), catch: (error) => error }),
+    load: (key) => attempt(() => read(key)),
     create: (key, record) =>
       atOnce(() => {
         if (read(key) !== undefined) return false
@@ -138,12 +137,9 @@ const backendOn = (database: DatabaseSync): SessionStore.Backend & { readonly ow
           return limit !== undefined && Number(countEntries.get(owner)?.["count"]) > limit
         }),
       list: (owner, limit, after) =>
-        Effect.try({
-          try: () =>
-            listEntries.all(owner, after?.at ?? Number.MAX_SAFE_INTEGER, after?.key ?? "", limit) as unknown as Array<
-              SessionStore.OwnerEntry
-            >,
-          catch: (error) => error
+        attempt(() => {
+          const { at, key } = after ?? { at: Number.MAX_SAFE_INTEGER, key: "" }
+          return listEntries.all(owner, at, key, limit) as unknown as Array<SessionStore.OwnerEntry>
         }),
       remove: (owner, entries) =>
         atOnce(() => {
