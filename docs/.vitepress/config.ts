@@ -19,6 +19,7 @@ export default defineConfig({
   lang: "en",
   // Where a server has the site in a folder, such as "/effect-session/".
   base: process.env["DOCS_BASE"] ?? "/",
+  head: [["link", { rel: "icon", href: "data:," }]],
   srcExclude: ["node_modules/**"],
   markdown: {
     anchor: { slugify: slugOf },

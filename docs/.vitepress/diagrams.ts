@@ -18,10 +18,16 @@ const figureOf = (diagram: string, index: number): string =>
     inOnePage(renderMermaidSVG(diagram, { transparent: true, padding: 8 }), index)
   }</figure>\n`
 
-/** Without the style, which loads a font from elsewhere (the theme has one instead), and with ids of its own. */
+/**
+ * Without the style, which loads a font from elsewhere (the theme has one instead), and with ids of its own. On a small
+ * screen it shrinks, as long as its text can be read.
+ */
 const inOnePage = (svg: string, index: number): string =>
   svg
     .replace(/<style>[^]*?<\/style>/g, "")
-    .replace(/ style="--bg:[^"]*"/, "")
+    .replace(/ width="([\d.]+)" height="[\d.]+" style="--bg:[^"]*"/, (_, width: string) =>
+      ` width="${Math.round(Number(width))}" style="min-width: ${Math.round(Number(width) * smallest)}px"`)
     .replace(/\bid="([^"]+)"/g, `id="diagram-${index}-$1"`)
     .replace(/url\(#([^)]+)\)/g, `url(#diagram-${index}-$1)`)
+
+const smallest = 0.75

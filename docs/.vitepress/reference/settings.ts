@@ -57,7 +57,7 @@ const standardOf = (name: string): string => {
   const value = name.split(".").reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], defaults)
   if (value === undefined || Redacted.isRedacted(value) || Array.isArray(value) && value.length === 0) return ""
   if (Duration.isDuration(value)) return JSON.stringify(Duration.format(value))
-  return value === Infinity ? JSON.stringify("unlimited") : JSON.stringify(value)
+  return JSON.stringify(value === Infinity ? "unlimited" : value).replaceAll("\",\"", "\", \"")
 }
 
 /** What the settings of a driver mean, as the doc comment of its options lists them. */
