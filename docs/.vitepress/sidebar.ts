@@ -1,5 +1,6 @@
 /**
- * The order of the pages. A page that is missing here fails the build.
+ * The order of the pages: Start, Guide, In production, How it works, Coming from, Comparison, Reference. A page that is missing
+ * here fails the build.
  */
 import type { DefaultTheme } from "vitepress"
 import { moduleNames } from "./reference/modules.ts"
@@ -24,6 +25,8 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Requests of other sites", "/csrf")
   ]),
   section("In production", [
+    page("Secrets", "/production/secrets"),
+    page("Cookies behind proxies", "/production/proxies"),
     page("Timeouts", "/production/timeouts")
   ]),
   section("How it works", [

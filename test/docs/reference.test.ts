@@ -42,7 +42,7 @@ describe("the reference", () => {
           /^### (\w+) \{.*?^Since \d+\.\d+\.\d+ · \[Source\]\(.*?#L(\d+)\)$/gms
         )
       ) {
-        assert.include(source.slice(begin + Number(line), begin + Number(line) + 12).join("\n"), title)
+        assert.include(source.slice(begin + Number(line), begin + Number(line) + 12).join("\n"), title!)
       }
     })
 
