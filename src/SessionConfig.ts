@@ -33,6 +33,22 @@ import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
  */
 export const drivers = ["cookie", "dynamodb", "file", "memory", "redis"] as const
 
+/**
+ * How a client can present its session: in the cookie, in the header `Authorization: Bearer`, or in a header of its own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const transports = ["cookie", "bearer", "header"] as const
+
+/**
+ * How a client can present its session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Transport = typeof transports[number]
+
 const idFields = {
   protection: Setting.oneOf(["signed", "encrypted", "none"], "signed")
 }
@@ -109,6 +125,14 @@ const csrfFields = {
   )
 }
 
+const headerFields = {
+  name: Setting.textOr(
+    /^(?!(?:authorization|cookie|set-cookie)$)[a-z0-9-]{1,64}$/,
+    "Write the name of a header of your own in lower case such as \"x-session-token\", of at most 64 letters, digits and hyphens",
+    "x-session-token"
+  )
+}
+
 const storeFields = {
   type: Setting.oneOf(drivers, "cookie")
 }
@@ -126,7 +150,8 @@ const plainFields = {
   supersededFor: Setting.duration("30 seconds"),
   timeLimit: Setting.duration("5 seconds"),
   sizeLimit: Setting.size(65_536),
-  retries: Setting.integer({ minimum: 0, maximum: 10 }, 0)
+  retries: Setting.integer({ minimum: 0, maximum: 10 }, 0),
+  transports: Setting.someOf(transports, ["cookie"])
 }
 
 const groups = {
@@ -135,6 +160,7 @@ const groups = {
   flash: flashFields,
   owner: ownerFields,
   csrf: csrfFields,
+  header: headerFields,
   store: storeFields
 }
 
@@ -144,7 +170,8 @@ const Written = Schema.Struct({
   cookie: Setting.group(cookieFields),
   flash: Setting.group(flashFields),
   owner: Setting.group(ownerFields),
-  csrf: Setting.group(csrfFields)
+  csrf: Setting.group(csrfFields),
+  header: Setting.group(headerFields)
 })
 
 /**
@@ -258,6 +285,12 @@ export interface Options {
   /** How often an operation that can be repeated (load, touch and destroy) is tried again, within the time limit. */
   readonly retries?: number
 
+  /**
+   * How clients can present their sessions: `"cookie"`, `"bearer"` (`Authorization: Bearer`) or `"header"`. The first one of the
+   * list that a request has counts. In the environment, they have commas between them.
+   */
+  readonly transports?: ReadonlyArray<Transport>
+
   readonly id?: {
     /** How the id is protected in the cookie: `"signed"`, `"encrypted"` or `"none"`. */
     readonly protection?: Settings["id"]["protection"]
@@ -338,6 +371,11 @@ export interface Options {
 
     /** The form field for a token of `Csrf`. */
     readonly field?: string
+  }
+
+  readonly header?: {
+    /** The header of the transport `"header"`. For `"bearer"`, another token goes out in it. */
+    readonly name?: string
   }
 
   /**

@@ -22,7 +22,8 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Requests that overlap", "/overlaps"),
     page("Owners and devices", "/owners"),
     page("Recent logins", "/authentication"),
-    page("Requests of other sites", "/csrf")
+    page("Requests of other sites", "/csrf"),
+    page("Sessions without cookies", "/transports")
   ]),
   section("In production", [
     page("Secrets", "/production/secrets"),

@@ -1,7 +1,7 @@
 /**
  * What becomes of code in a page: examples show their types, and lines of source files can be linked to.
  */
-import { transformerTwoslash } from "@shikijs/vitepress-twoslash"
+import { rendererFloatingVue, transformerTwoslash } from "@shikijs/vitepress-twoslash"
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import type { NodeHover } from "twoslash"
@@ -19,6 +19,8 @@ let opened: Examples | undefined
 export const showTypes = transformerTwoslash({
   explicitTrigger: false,
   langs: ["ts"],
+  // Colors in there would double the size of the pages.
+  renderer: rendererFloatingVue({ lang: "txt" }),
   twoslasher: (code: string) => ({ code, nodes: nodesOf(code) })
   // Of the same shape, although VitePress brings an older Shiki.
 }) as object as ShikiTransformer

@@ -163,7 +163,7 @@ export const setsLifetime = ({ base, draft }: Existing | Regenerated): boolean =
 
 /** If the request has just ended a session, nobody wants an empty one in its place. */
 export const isWanted = (state: Anonymous, rules: Rules): boolean =>
-  state.isReplacement || Draft.hasFields(state.draft, state.base) ||
+  state.isNeeded || Draft.hasFields(state.draft, state.base) ||
   rules.settings.saveUninitialized && !state.hasEnded && rules.cookieWaits !== true
 
 // Whether something waits is asked last: it takes a look at the response.

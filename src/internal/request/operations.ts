@@ -113,6 +113,9 @@ export const regenerated = (state: Loaded, newId: Id): Loaded => {
   }
 }
 
+/** It is to be there, whatever is in it. */
+export const needed = (state: Loaded): Loaded => state._tag === "Anonymous" ? { ...state, isNeeded: true } : state
+
 /** It is somebody's from now on, under this id. When another owner was authenticated says nothing of this one. */
 export const owned = (state: Loaded, id: Id, owner: Owner.Owner): Loaded => {
   const next = idOf(state)?.key === id.key ? state : regenerated(state, id)
@@ -162,7 +165,7 @@ export const ended = (state: Loaded): Loaded => {
   }
   switch (state._tag) {
     case "Anonymous":
-      return { ...next, _tag: "Anonymous", hasEnded: true, isReplacement: false }
+      return { ...next, _tag: "Anonymous", hasEnded: true, isNeeded: false }
     case "Ended":
       return { ...next, _tag: "Ended", ended: state.ended }
     case "Lost":
