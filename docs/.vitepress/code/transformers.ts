@@ -4,13 +4,13 @@
 import { rendererFloatingVue, transformerTwoslash } from "@shikijs/vitepress-twoslash"
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
-import type { NodeHover } from "twoslash"
 import type { MarkdownOptions } from "vitepress"
 import { type Examples, examplesIn, open, pagesIn } from "./examples.ts"
 
-type ShikiTransformer = NonNullable<MarkdownOptions["codeTransformers"]>[number]
-
 let opened: Examples | undefined
+
+// VitePress brings an older Shiki, whose transformers have the same shape.
+type ShikiTransformer = NonNullable<MarkdownOptions["codeTransformers"]>[number]
 
 /**
  * Every block of TypeScript shows the types of its names under the pointer, and fails the build if it does not compile.
@@ -22,17 +22,16 @@ export const showTypes = transformerTwoslash({
   // Colors in there would double the size of the pages.
   renderer: rendererFloatingVue({ lang: "txt" }),
   twoslasher: (code: string) => ({ code, nodes: nodesOf(code) })
-  // Of the same shape, although VitePress brings an older Shiki.
 }) as object as ShikiTransformer
 
-const nodesOf = (code: string): Array<NodeHover> => {
+const nodesOf = (code: string) => {
   opened ??= open(everyExample())
   const problems = opened.problemsOf(code)
   if (problems !== "") throw new Error(`An example does not compile.\n\n${problems}\n${code}`)
   return opened.namesIn(code).map(({ documentation, start, text, type }) => {
     const before = code.slice(0, start).split("\n")
     return {
-      type: "hover",
+      type: "hover" as const,
       target: text,
       text: type,
       // Effect's go on for pages.
