@@ -113,6 +113,19 @@ const parts = [
     ]
   ],
   ["SessionGuard", ["internal/http", "SessionMiddleware", "SessionError"]],
+  ["internal/rpc", ["internal/http", "internal/request", "SessionError"]],
+  [
+    "SessionRpc",
+    [
+      "internal/rpc",
+      "internal/csrf",
+      "internal/http",
+      "internal/request",
+      "Session",
+      "SessionConfig",
+      "SessionMiddleware"
+    ]
+  ],
   [
     "SessionOwnersTest",
     ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
@@ -132,7 +145,11 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "SessionGuard", "Csrf"]],
+  [
+    "effect/(dist/)?http",
+    ["SessionError", "internal/http", "internal/rpc", "SessionMiddleware", "SessionGuard", "SessionRpc", "Csrf"]
+  ],
+  ["effect/(dist/)?rpc", ["SessionRpc", "SessionGuard"]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]

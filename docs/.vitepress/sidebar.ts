@@ -23,7 +23,8 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Owners and devices", "/owners"),
     page("Recent logins", "/authentication"),
     page("Requests of other sites", "/csrf"),
-    page("Sessions without cookies", "/transports")
+    page("Sessions without cookies", "/transports"),
+    page("Procedures with sessions", "/rpc")
   ]),
   section("In production", [
     page("Secrets", "/production/secrets"),
@@ -36,6 +37,23 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Writing a driver", "/how-it-works/driver"),
     page("Architecture", "/architecture")
   ]),
+  section("Coming from", [
+    page("Another session library", "/coming-from/"),
+    page("Moving without logging anyone out", "/coming-from/moving"),
+    page("express-session", "/coming-from/express-session"),
+    page("@fastify/session", "/coming-from/fastify-session"),
+    page("iron-session", "/coming-from/iron-session"),
+    page("AdonisJS", "/coming-from/adonisjs"),
+    page("Remix and React Router", "/coming-from/react-router"),
+    page("better-auth", "/coming-from/better-auth"),
+    page("Rails", "/coming-from/rails"),
+    page("Laravel", "/coming-from/laravel"),
+    page("Django", "/coming-from/django"),
+    page("Spring Session", "/coming-from/spring-session"),
+    page("tower-sessions", "/coming-from/tower-sessions"),
+    page("Jam", "/coming-from/jam"),
+    page("Ravyn and Starlette", "/coming-from/ravyn")
+  ], true),
   section("Reference", [
     page("Settings", "/reference/settings"),
     page("Modules", "/reference/modules/"),

@@ -12,6 +12,8 @@ let opened: Examples | undefined
 // VitePress brings an older Shiki, whose transformers have the same shape.
 type ShikiTransformer = NonNullable<MarkdownOptions["codeTransformers"]>[number]
 
+const popups = rendererFloatingVue()
+
 /**
  * Every block of TypeScript shows the types of its names under the pointer, and fails the build if it does not compile.
  * What is marked `no-twoslash` is shown as it is.
@@ -19,8 +21,14 @@ type ShikiTransformer = NonNullable<MarkdownOptions["codeTransformers"]>[number]
 export const showTypes = transformerTwoslash({
   explicitTrigger: false,
   langs: ["ts"],
-  // Colors in there would double the size of the pages.
-  renderer: rendererFloatingVue({ lang: "txt" }),
+  renderer: {
+    ...popups,
+    // Without colors, which would double the size of the pages.
+    nodeStaticInfo(info, node) {
+      const plain = Object.create(this, { options: { value: { ...this.options, lang: "txt" } } })
+      return popups.nodeStaticInfo.call(plain, info, node)
+    }
+  },
   twoslasher: (code: string) => ({ code, nodes: nodesOf(code) })
 }) as object as ShikiTransformer
 

@@ -11,6 +11,7 @@ import * as Semaphore from "effect/Semaphore"
 import type { Settings } from "../../SessionConfig.ts"
 import {
   SessionClosedError,
+  type SessionConflictError,
   type SessionLimitError,
   SessionReadonlyError,
   type SessionStoreError,
@@ -71,7 +72,15 @@ export interface Indexed extends OwnerEntry {
 }
 
 /** Something that was done to a session, and can be done to another one. */
-export type Step = (session: RequestSession) => Draft.Rewriting<void>
+export type Step = (session: RequestSession) => Taken
+
+export type Taken = Exit.Exit<void, SessionValueError | SessionConflictError | SessionClosedError>
+
+/** What a session is to be again, if what is being committed fails as a whole. */
+interface Before {
+  readonly state: State.State
+  readonly committed: State.State
+}
 
 // What it holds is private, so that nothing that inspects it sees tokens or the request.
 export class RequestSession {
@@ -90,6 +99,7 @@ export class RequestSession {
   #underway: Deferred.Deferred<void> | undefined
   #turnWith: Semaphore.Semaphore | undefined
   #steps: Array<Step> | undefined
+  #before: Before | undefined
   #indexed: Indexed | undefined
 
   constructor(
@@ -280,7 +290,7 @@ export class RequestSession {
   }
 
   /** Takes all of these steps, or none. */
-  take(steps: ReadonlyArray<Step>): Draft.Rewriting<void> {
+  take(steps: ReadonlyArray<Step>): Taken {
     const before = this.#state
     const length = this.#steps?.length
     for (const step of steps) {
@@ -294,20 +304,26 @@ export class RequestSession {
   }
 
   /** Takes all of these steps and commits; if that fails, it is as if there had been none of them. One after the other. */
-  commitWith(steps: ReadonlyArray<Step>, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
-    const committed = Effect.suspend(() => {
-      const state = this.#state
-      const before = this.#committed
+  commitWith(
+    steps: ReadonlyArray<Step>,
+    clock: Clock.Clock
+  ): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
+    const committed = Effect.suspend((): Effect.Effect<Committed, CommitFailure | SessionClosedError> => {
+      const before = { state: this.#state, committed: this.#committed }
       const isKept = this.#steps !== undefined
       const all = this.#steps ??= []
       const length = all.length
       const taken = this.take(steps)
+      const own = all.length - length
       if (!isKept) this.#steps = Exit.isSuccess(taken) ? all : undefined
       if (Exit.isFailure(taken)) return Exit.failCause(taken.cause)
+      this.#before = before
       return Effect.onExitPrimitive(this.commit(clock), (exit) => {
+        const { committed, state } = this.#before!
+        this.#before = undefined
         // Not if a part of it is committed after all.
-        if (Exit.isFailure(exit) && this.#committed === before) {
-          const others = all.splice(length).slice(steps.length)
+        if (Exit.isFailure(exit) && this.#committed === committed) {
+          const others = all.splice(length).slice(own)
           this.#state = state
           for (const step of others) step(this)
         }
@@ -392,7 +408,13 @@ export class RequestSession {
 
   /** It keeps the id, whatever is taken back. */
   identify(id: State.Id): void {
+    const before = this.#before
+    const isUnwritten = before?.committed === this.#committed
     this.learn(Operation.identified, id)
+    if (isUnwritten) {
+      const state = Operation.identified(before!.state as State.Loaded, id)
+      this.#before = { state, committed: this.#committed }
+    }
     // Also if the store refuses what it is just being told.
     this.#committedBefore = Operation.identified(this.#committedBefore as State.Loaded, id)
   }
@@ -453,7 +475,7 @@ export class RequestSession {
   }
 
   /** Writes the session, whatever is in it, under an id that this request has made, and gives its token away. */
-  issueToken(clock: Clock.Clock): Effect.Effect<Token | undefined, CommitFailure> {
+  issueToken(clock: Clock.Clock): Effect.Effect<Token | undefined, CommitFailure | SessionClosedError> {
     // A session that ends with its request has none that anybody could use.
     if (this.environment.store === undefined) return Effect.map(this.id, ({ text }) => new Token(text))
     const prepared = State.isFresh(this.loaded) ? this.update(Operation.needed) : this.regenerate
@@ -509,7 +531,7 @@ export class RequestSession {
     return this.update((state) => Operation.owned(state, id, owner))
   }
 
-  commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+  commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
     return commit(this, clock)
   }
 }
