@@ -209,11 +209,8 @@ export const check: Effect.Effect<void, CsrfError | SessionStoreError, Session |
     if (verdict === "unknown" && sender === "native") return
     const reason = verdict === "unknown" ? yield* checkToken(request, session) : verdict
     if (reason === undefined) return
-    const path = request.url.split("?", 1)[0]!
-    yield* Log.warning("A request that may come from another site was refused", {
-      method: request.method,
-      path,
-      reason
+    yield* Log.warning("A request that may come from another site was refused", request, {
+      "effect_session.refusal": reason
     })
     return yield* new CsrfError({ reason })
   }

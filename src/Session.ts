@@ -946,7 +946,7 @@ const toMoment = (time: number): Option.Option<DateTime.Utc> =>
  *
  * A lifetime can be longer than `age` and `absoluteAge` if the settings `maximumAge` and `maximumAbsoluteAge` say so. More
  * than they allow is cut, and so is an `age` that is longer than the absolute age: {@link expiresAt} says what became of it,
- * the metric `effect_session_cut_lifetimes` counts it, and a log event of the level Debug names both. If the settings are
+ * the metric `effect_session.cut_lifetimes` counts it, and a log event of the level Debug names both. If the settings are
  * lowered later, that holds for sessions that are already out.
  *
  * **Example** (Keep me logged in)

@@ -583,7 +583,7 @@ const decodeCursor = (text: string): OwnerEntry | undefined => {
  * **Details**
  *
  * Nobody waits for those who listen. For each of them, up to 1,024 events wait; what comes on top of that is dropped for it
- * and counted in the metric `effect_session_dropped_events`, by `event`. If that is too few, put `Stream.buffer` behind.
+ * and counted in the metric `effect_session.dropped_events`, by `event`. If that is too few, put `Stream.buffer` behind.
  * While nobody listens, events cost nothing.
  *
  * **Gotchas**

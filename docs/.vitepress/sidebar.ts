@@ -29,7 +29,8 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
   section("In production", [
     page("Secrets", "/production/secrets"),
     page("Cookies behind proxies", "/production/proxies"),
-    page("Timeouts", "/production/timeouts")
+    page("Timeouts", "/production/timeouts"),
+    page("Observability", "/observability")
   ]),
   section("How it works", [
     page("Races", "/how-it-works/races"),
