@@ -2,6 +2,7 @@
  * The site of the documentation. Its pages are the Markdown files of this folder, and `sidebar.ts` puts them in order. The
  * reference is written by `reference/write.ts` before VitePress begins.
  */
+import { cp } from "node:fs/promises"
 import { defineConfig, type MarkdownRenderer } from "vitepress"
 import { numberLines, showTypes } from "./code/transformers.ts"
 import { renderDiagrams } from "./diagrams.ts"
@@ -20,6 +21,8 @@ export default defineConfig({
   // Where a server has the site in a folder, such as "/effect-session/".
   base: process.env["DOCS_BASE"] ?? "/",
   head: [["link", { rel: "icon", href: "data:," }]],
+  // Pages link to what is in there, and VitePress copies nothing but images.
+  buildEnd: ({ outDir, srcDir }) => cp(`${srcDir}/grafana`, `${outDir}/grafana`, { recursive: true }),
   srcExclude: ["node_modules/**"],
   markdown: {
     anchor: { slugify: slugOf },

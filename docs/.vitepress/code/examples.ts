@@ -40,8 +40,8 @@ export const open = (codes: ReadonlyArray<string>): Examples => {
     const text = code.trimEnd()
     const known = paths.get(text)
     if (known !== undefined) return known
-    // In the root of the package, where "effect-session" leads to src.
-    const path = join(root, `example${paths.size}.ts`)
+    // In the package, where "effect-session" leads to src, and two folders down, as most pages are.
+    const path = join(root, "test/docs", `example${paths.size}.ts`)
     paths.set(text, path)
     files.set(path, text)
     return path
