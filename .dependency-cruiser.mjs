@@ -130,6 +130,11 @@ const parts = [
     "SessionOwnersTest",
     ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
   ],
+  [
+    "internal/testing",
+    ["internal/http", "internal/store", "internal/token", "SessionConfig", "SessionOwners", "SessionError"]
+  ],
+  ["SessionTest", ["internal/testing", "Session", "SessionConfig", "SessionError", "Sessions", "SessionStore"]],
   ["bin", ["SessionConfig"]],
   ["index", ["\\w+"]]
 ]
@@ -145,10 +150,17 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  [
-    "effect/(dist/)?http",
-    ["SessionError", "internal/http", "internal/rpc", "SessionMiddleware", "SessionGuard", "SessionRpc", "Csrf"]
-  ],
+  ["effect/(dist/)?http", [
+    "SessionError",
+    "internal/http",
+    "internal/rpc",
+    "internal/testing",
+    "SessionMiddleware",
+    "SessionGuard",
+    "SessionRpc",
+    "SessionTest",
+    "Csrf"
+  ]],
   ["effect/(dist/)?rpc", ["SessionRpc", "SessionGuard"]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]

@@ -24,7 +24,8 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Recent logins", "/authentication"),
     page("Requests of other sites", "/csrf"),
     page("Sessions without cookies", "/transports"),
-    page("Procedures with sessions", "/rpc")
+    page("Procedures with sessions", "/rpc"),
+    page("Testing", "/testing")
   ]),
   section("In production", [
     page("Secrets", "/production/secrets"),

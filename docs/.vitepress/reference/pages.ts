@@ -101,11 +101,16 @@ const linked = (text: string, module: Module): string =>
       exportsOf.has(name) && name !== module.name ? `[${written}](./${name}.md)` : written)
 
 const linkTo = (path: string, { name }: Module): string | undefined => {
-  const [inModule, entry] = path.includes(".")
-    ? path.split(".")
-    : [exportsOf.get(name)?.has(path) ? name : path, path]
-  if (!exportsOf.get(inModule!)?.has(entry!)) return undefined
+  const [inModule, entry] = placeOf(path, name)
+  if (!exportsOf.get(inModule)?.has(entry)) return undefined
   return `[\`${path}\`](${inModule === name ? "" : `./${inModule}.md`}#${entry})`
+}
+
+/** An export of this module or of another one, or a member of an export of this module. */
+const placeOf = (path: string, here: string): readonly [module: string, entry: string] => {
+  const [first = "", second] = path.split(".")
+  if (second !== undefined) return exportsOf.has(first) ? [first, second] : [here, first]
+  return [exportsOf.get(here)?.has(first) ? here : first, first]
 }
 
 const missing = (path: string, { name }: Module): never => {
