@@ -97,14 +97,16 @@ const linked = (text: string, module: Module): string =>
   text
     .replace(/\{@link ([\w.]+)\}/g, (_, path: string) => linkTo(path, module) ?? missing(path, module))
     .replace(/(?<!\[)`(\w+\.\w+)`/g, (written, path: string) => linkTo(path, module) ?? written)
-    .replace(/(?<!\[)`(\w+)`/g, (written, name: string) =>
-      exportsOf.has(name) && name !== module.name ? `[${written}](./${name}.md)` : written)
+    .replace(/(?<!\[)`(\w+)`/g, (written, name: string) => name === module.name ? written : moduleLink(name) ?? written)
 
 const linkTo = (path: string, { name }: Module): string | undefined => {
   const [inModule, entry] = placeOf(path, name)
+  if (inModule === path && !exportsOf.get(inModule)?.has(entry)) return moduleLink(path)
   if (!exportsOf.get(inModule)?.has(entry)) return undefined
   return `[\`${path}\`](${inModule === name ? "" : `./${inModule}.md`}#${entry})`
 }
+
+const moduleLink = (name: string): string | undefined => exportsOf.has(name) ? `[\`${name}\`](./${name}.md)` : undefined
 
 /** An export of this module or of another one, or a member of an export of this module. */
 const placeOf = (path: string, here: string): readonly [module: string, entry: string] => {
