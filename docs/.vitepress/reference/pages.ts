@@ -101,8 +101,7 @@ const linked = (text: string, module: Module): string =>
 
 const linkTo = (path: string, { name }: Module): string | undefined => {
   const [inModule, entry] = placeOf(path, name)
-  if (inModule === path && !exportsOf.get(inModule)?.has(entry)) return moduleLink(path)
-  if (!exportsOf.get(inModule)?.has(entry)) return undefined
+  if (!exportsOf.get(inModule)?.has(entry)) return path.includes(".") ? undefined : moduleLink(path)
   return `[\`${path}\`](${inModule === name ? "" : `./${inModule}.md`}#${entry})`
 }
 
