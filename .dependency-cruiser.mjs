@@ -67,7 +67,11 @@ const parts = [
     ]
   ]),
   ["SessionDriver", ["\\w+Layer", "internal/config", "SessionConfig", "SessionError"]],
-  ["SessionStoreTest", ["internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]],
+  ["internal/testing", []],
+  [
+    "SessionStoreTest",
+    ["internal/testing", "internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]
+  ],
 
   // The session of a request knows neither HTTP nor any driver.
   ["internal/request", ["internal/record", "internal/token", "internal/concurrency", "SessionError"]],
@@ -112,23 +116,41 @@ const parts = [
       "SessionError"
     ]
   ],
+  ["SessionSocket", [
+    "Csrf",
+    "internal/http",
+    "internal/request",
+    "internal/config",
+    "Session",
+    "SessionConfig",
+    "SessionError"
+  ]],
+  ["SessionStream", ["internal/http", "internal/request", "Session", "SessionError"]],
   ["SessionGuard", ["internal/http", "SessionMiddleware", "SessionError"]],
   ["internal/rpc", ["internal/http", "internal/request", "SessionError"]],
   [
     "SessionRpc",
     [
       "internal/rpc",
-      "internal/csrf",
       "internal/http",
       "internal/request",
+      "Csrf",
       "Session",
-      "SessionConfig",
       "SessionMiddleware"
     ]
   ],
   [
     "SessionOwnersTest",
-    ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
+    [
+      "internal/testing",
+      "Session",
+      "SessionConfig",
+      "SessionError",
+      "SessionKey",
+      "SessionOwners",
+      "Sessions",
+      "SessionStore"
+    ]
   ],
   [
     "internal/testing",
@@ -158,6 +180,8 @@ const packages = [
     "SessionMiddleware",
     "SessionGuard",
     "SessionRpc",
+    "SessionSocket",
+    "SessionStream",
     "SessionTest",
     "Csrf"
   ]],

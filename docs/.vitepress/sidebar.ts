@@ -25,13 +25,15 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Requests of other sites", "/csrf"),
     page("Sessions without cookies", "/transports"),
     page("Procedures with sessions", "/rpc"),
+    page("WebSockets and long streams", "/sockets"),
     page("Testing", "/testing")
   ]),
   section("In production", [
     page("Secrets", "/production/secrets"),
     page("Cookies behind proxies", "/production/proxies"),
     page("Timeouts", "/production/timeouts"),
-    page("Observability", "/observability")
+    page("Observability", "/observability"),
+    page("Runtimes", "/runtimes")
   ]),
   section("How it works", [
     page("Races", "/how-it-works/races"),

@@ -10,12 +10,14 @@ import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as Account from "../../examples/shop/account.ts"
 import { Cart } from "../../examples/shop/keys.ts"
+import { CartChanges } from "../../examples/shop/live.ts"
 import { Routes } from "../../examples/shop/routes.ts"
 import { secret } from "../support/config.ts"
 
 const inShop = Effect.provide(
   HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(NodeHttpServer.layerHttpServices),
+    Layer.provide(CartChanges.layer),
     Layer.provideMerge(SessionTest.layer()),
     Layer.provideMerge(SessionTest.layerFaults(MemoryLayer.layer())),
     Layer.provideMerge(SessionConfig.layer({ secret, maximumAge: "30 days", maximumAbsoluteAge: "90 days" }))

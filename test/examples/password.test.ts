@@ -3,10 +3,11 @@
  * the test says.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
+import { Effect, Layer, type Scope } from "effect"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import type { Browser, Page } from "playwright-core"
+import { CartChanges } from "../../examples/shop/live.ts"
 import { Routes } from "../../examples/shop/routes.ts"
 import { startChromium } from "../support/chromium.ts"
 import { setTimeOfDay } from "../support/clock.ts"
@@ -18,7 +19,9 @@ const browser = shared(startChromium)
 const shop = Effect.gen(function*() {
   yield* setTimeOfDay
   return yield* serveLayer(
-    HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }) as ServerLayer,
+    HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }).pipe(
+      Layer.provide(CartChanges.layer)
+    ) as ServerLayer,
     { config: { cookie: { secure: false }, maximumAge: "30 days", maximumAbsoluteAge: "90 days" } }
   )
 })

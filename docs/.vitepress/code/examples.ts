@@ -40,8 +40,7 @@ export const open = (codes: ReadonlyArray<string>): Examples => {
     const text = code.trimEnd()
     const known = paths.get(text)
     if (known !== undefined) return known
-    // In the package, where "effect-session" leads to src, and two folders down, as most pages are.
-    const path = join(root, "test/docs", `example${paths.size}.ts`)
+    const path = join(root, folderOf(text), `example${paths.size}.ts`)
     paths.set(text, path)
     files.set(path, text)
     return path
@@ -77,6 +76,14 @@ export const open = (codes: ReadonlyArray<string>): Examples => {
   }
 }
 
+/**
+ * In the package, where "effect-session" leads to src, and two folders down, as most pages are. What imports something beside
+ * it is an example of docs/runtimes.md: these are files of that folder, and import each other.
+ */
+const folderOf = (code: string): string => / from "\.\//.test(code) ? runtimes : "test/docs"
+
+const runtimes = "examples/runtimes"
+
 const identifiersIn = (node: ts.Node): ReadonlyArray<ts.Identifier> =>
   ts.isIdentifier(node) ? [node] : ts.isImportDeclaration(node) ? [] : node.getChildren().flatMap(identifiersIn)
 
@@ -85,7 +92,7 @@ const hostOf = (files: ReadonlyMap<string, string>): ts.LanguageServiceHost => {
   const options = compilerOptions()
   return {
     getCompilationSettings: () => options,
-    getScriptFileNames: () => [...files.keys()],
+    getScriptFileNames: () => [...files.keys(), join(root, runtimes, "globals.d.ts")],
     getScriptVersion: () => "1",
     getScriptSnapshot: (path) => {
       const text = readFile(path)
