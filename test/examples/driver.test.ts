@@ -1,6 +1,7 @@
 /**
  * The driver that is written by hand keeps every law, also with two servers on one file.
  */
+import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
@@ -19,6 +20,6 @@ const dump = Effect.sync(() => {
   return JSON.stringify(tables)
 })
 
-SessionStoreTest.suite("the driver by hand", { layer: SqliteLayer.layer(file), dump })
+SessionStoreTest.suite({ describe, it }, "the driver by hand", { layer: SqliteLayer.layer(file), dump })
 
-SessionOwnersTest.suite("the driver by hand", { layer: SqliteLayer.layer(file), dump })
+SessionOwnersTest.suite({ describe, it }, "the driver by hand", { layer: SqliteLayer.layer(file), dump })
