@@ -35,6 +35,7 @@ describe("the links of the documentation", () => {
     const [path = "", anchor] = link.split("#")
     const target = path === "" ? page : join(dirname(page), path)
     if (target.startsWith(generated)) return
+    if (dirname(page) !== root) assert.isTrue(target.startsWith(join(root, "docs")), "The site has nothing but docs/")
     assert.isTrue(existsSync(target), `There is no ${relative(root, target)}`)
     if (anchor !== undefined) assert.include([...anchorsIn(read(target))], anchor)
   })
