@@ -111,16 +111,22 @@ for (const [driver, makeStore] of Object.entries(stores)) {
           assert.deepStrictEqual((yield* request(seenScopes)).value, kept)
         }))
 
-      test(makeStore, `${what}, all in one request: the same`, () =>
-        Effect.gen(function*() {
-          const { request } = browser()
-          const steps = [...before, putAll, ...after]
-          assert.deepStrictEqual(
-            (yield* request(Effect.andThen(Effect.all(steps, { discard: true }), seenScopes))).value,
-            kept
-          )
-          assert.deepStrictEqual((yield* request(seenScopes)).value, kept)
-        }))
+      test(
+        makeStore,
+        `${what}, all in one request, or in one that finds the values: the same`,
+        () =>
+          Effect.gen(function*() {
+            const all = [...before, putAll, ...after]
+            for (const requests of [[all], [[...before, putAll], after]]) {
+              const { request } = browser()
+              for (const steps of requests) {
+                const { value } = yield* request(Effect.andThen(Effect.all(steps, { discard: true }), seenScopes))
+                assert.deepStrictEqual(value, steps === requests.at(-1) ? kept : scopes)
+              }
+              assert.deepStrictEqual((yield* request(seenScopes)).value, kept)
+            }
+          })
+      )
     }
 
     test(
