@@ -72,7 +72,7 @@ export const startMariadb = Effect.fnUntraced(function*(
       const [variables] = yield* query<{ readonly folder: string }>("SELECT @@character_sets_dir AS folder")
       const tables = readFileSync(join(variables!.folder, "..", "mysql_system_tables.sql"), "utf8")
       yield* query(
-        `CREATE DATABASE mysql; USE mysql; ${tables};
+        `CREATE DATABASE mysql; USE mysql; ${tables}
          INSERT INTO global_priv VALUES ('%', 'root', '{"access":18446744073709551615}'); FLUSH PRIVILEGES`
       )
     }),

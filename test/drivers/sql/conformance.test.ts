@@ -72,6 +72,14 @@ SessionStoreTest.suite("SqlLayer on MariaDB", {
   )
 })
 
+SessionStoreTest.suite("SqlLayer on MariaDB, with a pool of one connection", {
+  layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client({ maxConnections: 1 }))))
+})
+
+SessionStoreTest.suite("SqlLayer on a MariaDB where transactions are serializable by default", {
+  layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().serializable())))
+})
+
 SessionStoreTest.suite("SqlLayer on MariaDB, through a client that counts only rows that have changed", {
   layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client({ flags: ["-FOUND_ROWS"] }))))
 })
@@ -94,6 +102,10 @@ SessionOwnersTest.suite("SqlLayer on a PostgreSQL where transactions are seriali
 
 SessionOwnersTest.suite("SqlLayer on MariaDB", {
   layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client())))
+})
+
+SessionOwnersTest.suite("SqlLayer on a MariaDB where transactions are serializable by default", {
+  layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().serializable())))
 })
 
 SessionOwnersTest.suite("SqlLayer on SQLite", {
