@@ -45,7 +45,15 @@
  * GRANT SELECT, INSERT, UPDATE, DELETE ON effect_sessions, owners_of_effect_sessions TO shop;
  * ```
  *
- * Whoever runs {@link migration} needs the right to make tables as well.
+ * On MySQL, where the tables are in the database `shop`:
+ *
+ * ```sql
+ * GRANT SELECT, INSERT, UPDATE, DELETE ON shop.effect_sessions TO shop;
+ * GRANT SELECT, INSERT, UPDATE, DELETE ON shop.owners_of_effect_sessions TO shop;
+ * ```
+ *
+ * To run {@link migration}, a user needs the right to make tables as well. On MySQL it ends the transaction that it is run in, as
+ * anything does there that makes a table.
  *
  * **Gotchas**
  *
@@ -279,10 +287,13 @@ export const migration = (
   Effect.gen(function*() {
     const decoded = yield* Effect.fromResult(Setting.decode(OptionsOfMigration, { table }, ["store"]))
     const client = yield* SqlClient
-    const statements = (yield* dialectOf(client)).create(client, decoded.table)
-    const create = client.withTransaction(
-      Effect.forEach(statements, (statement) => statement.withoutTransform, { discard: true })
+    const dialect = yield* dialectOf(client)
+    const statements = Effect.forEach(
+      dialect.create(client, decoded.table),
+      (statement) => statement.withoutTransform,
+      { discard: true }
     )
+    const create = dialect.endsTransactions ? statements : client.withTransaction(statements)
     // If several servers do it at the same time, PostgreSQL lets one through and fails for the others.
     yield* Effect.retry(create, { times: 1 })
   })

@@ -58,6 +58,7 @@ export const startMariadb = Effect.fnUntraced(function*(
     client,
     clientOn: (schema, options) => client({ ...options, database: schema }),
     serializable: () => client({ variables: { tx_isolation: "SERIALIZABLE" } }),
+    readOnlyOn: (database) => client({ database, variables: { tx_read_only: 1 } }),
     query,
     schema: Effect.suspend(() => {
       const name = `test_${++schemas}`

@@ -94,6 +94,8 @@ export const startPostgres = Effect.fnUntraced(
       client,
       clientOn: (schema, options) => client({ ...options, startupParameters: { search_path: schema } }),
       serializable: () => client({ startupParameters: { default_transaction_isolation: "serializable" } }),
+      readOnlyOn: (schema) =>
+        client({ startupParameters: { search_path: schema, default_transaction_read_only: "on" } }),
       query,
       schema: Effect.suspend(() => {
         const name = `test_${++schemas}`

@@ -11,6 +11,8 @@ export interface SqlServer {
   readonly clientOn: (schema: string, options?: PoolOptions) => Layer.Layer<SqlClient>
   /** A client whose transactions are serializable by default. */
   readonly serializable: () => Layer.Layer<SqlClient>
+  /** A client on a schema, whose transactions change nothing by default. */
+  readonly readOnlyOn: (schema: string) => Layer.Layer<SqlClient>
   /** Runs a statement, past the driver. */
   readonly query: <A extends object>(statement: string) => Effect.Effect<ReadonlyArray<A>>
   /** A new schema, which MySQL calls a database. */

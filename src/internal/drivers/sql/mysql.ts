@@ -39,6 +39,7 @@ export const mysql: Dialect = {
   type: undefined,
   hasOneConnection: false,
   isLockedAsAWhole: false,
+  endsTransactions: true,
   create: (sql, table) => [
     sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (
   ${sql("key")} VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
