@@ -449,6 +449,18 @@ describe.each<Database & { readonly words: Words }>(withWords)(
   }
 )
 
+describe("a serializable transaction of the application on MariaDB", () => {
+  it.live("locks a session that it reads: a commit in it is refused at the time limit, and made when it has ended", () =>
+    Effect.gen(function*() {
+      const app = yield* serveOn(mariadb().serializable(), ofMariadb, { timeLimit: "300 ms" })
+      const browser = app.browser()
+      yield* browser.post("/count")
+      assert.strictEqual((yield* browser.post("/rollback/count")).status, 503)
+      assert.strictEqual((yield* browser.post("/count")).status, 200)
+      assert.strictEqual((yield* browser.get("/")).body, `{"count":3}`)
+    }))
+})
+
 describe("a transaction of the application on SQLite", () => {
   it.effect("lets the session be read in it, and be committed after it, and refuses a commit in it at once", () =>
     Effect.gen(function*() {

@@ -185,7 +185,7 @@ const operations: ReadonlyArray<{
     onPostgres: [
       `INSERT INTO "effect_sessions" (key, created_at, touched_at, expires_at, superseded_until, fields) ` +
       "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (key) DO UPDATE SET superseded_until = excluded.superseded_until, " +
-      "expires_at = excluded.expires_at, fields = excluded.fields"
+      "expires_at = excluded.expires_at, fields = excluded.fields RETURNING 1"
     ],
     words: ["INSERT"]
   },

@@ -562,14 +562,16 @@ const answers = {
     missing: (table: string) => `relation "${table}" does not exist`,
     unknown: `column "created_at" does not exist`,
     denied: (_: string, table: string) => `permission denied for table ${table}`,
-    readOnly: "cannot execute INSERT in a read-only transaction"
+    readOnly: "cannot execute INSERT in a read-only transaction",
+    lock: (table: string) => `LOCK TABLE ${table}`
   },
   MariaDB: {
     missing: (table: string, schema: string) => `Table '${schema}.${table}' doesn't exist`,
     unknown: "Unknown column 'created_at'",
     denied: (right: string, table: string, schema: string, user: string) =>
       `${right} command denied to user '${user}'@'localhost' for table \`${schema}\`.\`${table}\``,
-    readOnly: "Cannot execute statement in a READ ONLY transaction"
+    readOnly: "Cannot execute statement in a READ ONLY transaction",
+    lock: (table: string) => `LOCK TABLES ${table} WRITE`
   }
 }
 
@@ -666,6 +668,24 @@ describe.each(refusing)("a server on $database does not start", ({ database, new
       const mistake = yield* mistakeOn(server().client({ port }))
       assert.include(mistake, `found "effect_sessions". It can't be read: connect ECONNREFUSED 127.0.0.1:${port}`)
     }))
+
+  it.effect("with a database that does not answer", () =>
+    Effect.gen(function*() {
+      const sql = Context.get(yield* Layer.build(server().client()), SqlClient)
+      const schema = yield* server().schema
+      const client = server().clientOn(schema)
+      yield* Effect.provide(SqlLayer.migration(), client)
+      const mistake = yield* sql.withTransaction(
+        Effect.gen(function*() {
+          yield* sql.unsafe(says.lock(`${schema}.effect_sessions`)).unprepared
+          const mistake = yield* Effect.forkScoped(mistakeOn(client))
+          yield* server().waitForLocks(1)
+          yield* TestClock.adjust("5 seconds")
+          return yield* Fiber.join(mistake)
+        })
+      )
+      assert.include(mistake, `${found} It can't be read: No answer within 5s`)
+    }))
 })
 
 describe("a server does not start", () => {
@@ -701,24 +721,6 @@ describe("a server does not start", () => {
         yield* mistakeOn(Layer.succeedContext(context)),
         "refuses INSERT, UPDATE, DELETE: attempt to write a readonly database. "
       )
-    }))
-
-  it.effect("with a database that does not answer", () =>
-    Effect.gen(function*() {
-      const sql = Context.get(yield* Layer.build(server().client()), SqlClient)
-      const schema = yield* server().schema
-      const client = clientOn(schema)
-      yield* Effect.provide(SqlLayer.migration(), client)
-      const mistake = yield* sql.withTransaction(
-        Effect.gen(function*() {
-          yield* sql`LOCK TABLE ${sql(`${schema}.effect_sessions`)}`
-          const mistake = yield* Effect.forkScoped(mistakeOn(client))
-          yield* server().waitForLocks(1)
-          yield* TestClock.adjust("5 seconds")
-          return yield* Fiber.join(mistake)
-        })
-      )
-      assert.include(mistake, `found "effect_sessions". It can't be read: No answer within 5s`)
     }))
 
   it.effect("with a name that can be none", () =>
