@@ -43,21 +43,21 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Stream from "effect/Stream"
 import type { unhandled } from "effect/Types"
-import * as Site from "./internal/csrf/site.ts"
-import * as Log from "./internal/http/log.ts"
+import * as Csrf from "./Csrf.ts"
 import * as Upgrade from "./internal/http/upgrade.ts"
 import type { RequestSession } from "./internal/request/requestSession.ts"
 import * as Call from "./internal/rpc/call.ts"
 import * as Errors from "./internal/rpc/errors.ts"
 import { Session } from "./Session.ts"
-import { SessionConfig } from "./SessionConfig.ts"
+import type { SessionConfig } from "./SessionConfig.ts"
 import * as SessionMiddleware from "./SessionMiddleware.ts"
 import type { SessionStore } from "./SessionStore.ts"
 
@@ -185,21 +185,22 @@ const noSession =
 export const layerTest: Layer.Layer<Middleware> = /* @__PURE__ */ Layer.succeed(Middleware, withSession)
 
 /** A page of any site can open a WebSocket, with the cookies of the browser: its handshake must come from one of ours. */
-const onlyOwnPages = () =>
-  HttpRouter.middleware(
+const fromOwnPages = (
+  route: Effect.Effect<HttpServerResponse.HttpServerResponse, unhandled, Session>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, unhandled, Session | HttpServerRequest> =>
+  Effect.flatMap(HttpServerRequest, (request) =>
+    Upgrade.isAskedFor(request)
+      ? Effect.matchEffect(Csrf.checkHandshake, {
+        onFailure: HttpServerRespondable.toResponse,
+        onSuccess: () => route
+      })
+      : route)
+
+const routes = () =>
+  HttpRouter.middleware<{ provides: Session }>()(
     Effect.map(
-      SessionConfig,
-      (settings) => (route: Effect.Effect<HttpServerResponse.HttpServerResponse, unhandled>) =>
-        Effect.flatMap(HttpServerRequest, (request) => {
-          const { headers, method, url } = request
-          const reason = Upgrade.isAskedFor(request) ? Site.verdict(headers, settings) : undefined
-          if (reason === undefined || reason === "unknown") return route
-          const path = url.split("?", 1)[0]!
-          return Effect.as(
-            Log.warning("A WebSocket that may be of another site was refused", { method, path, reason }),
-            HttpServerResponse.text("Forbidden", { status: 403 })
-          )
-        })
+      SessionMiddleware.make,
+      (withSession) => (route: Parameters<typeof fromOwnPages>[0]) => withSession(fromOwnPages(route))
     )
   ).layer
 
@@ -237,5 +238,5 @@ export const layer: Layer.Layer<
   never,
   SessionStore | SessionConfig
 > = /* @__PURE__ */ Layer.fresh(
-  /* @__PURE__ */ Layer.suspend(() => Layer.mergeAll(layerTest, SessionMiddleware.layer, onlyOwnPages()))
+  /* @__PURE__ */ Layer.suspend(() => Layer.merge(layerTest, routes()))
 )

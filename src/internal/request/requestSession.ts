@@ -46,6 +46,8 @@ export interface Client {
   readonly messages: Messages
   /** Whether the response, as far as it is known, may have a cookie that only extends the session's life. */
   readonly takesCookie: boolean
+  /** Whether the session's life is extended, as it is used. Default `true`. */
+  readonly isUse?: boolean
   /** The handler has the token, and the client gets it in no other way. */
   readonly issue?: () => void
   /** As whom it ends the session. Default `"itself"`. */
@@ -170,11 +172,11 @@ export class RequestSession {
 
   /** Whether extending the session's life does: the store's record must not outlive the cookie. */
   get extensionWaits(): boolean {
-    return (this.isStateless || this.#isPersistent) && this.cookieWaits
+    return this.client.isUse === false || (this.isStateless || this.isPersistent) && this.cookieWaits
   }
 
   /** Whether its cookie stays when the browser is closed. */
-  get #isPersistent(): boolean {
+  get isPersistent(): boolean {
     const byDefault = this.settings.cookie.persistence === "persistent"
     return State.isStored(this.#state) ? Lifetime.isPersistent(this.#state.record.fields, byDefault) : byDefault
   }

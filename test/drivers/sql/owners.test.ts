@@ -282,6 +282,25 @@ describe.each(servers)("on several servers with one $database", (database) => {
     }))
 })
 
+describe("on MariaDB", () => {
+  it.live("what waits for a locked row and is no longer awaited takes one connection, however often it is asked for", () =>
+    Effect.gen(function*() {
+      const { backend, owners } = yield* open({ ...onMariadb, client: () => mariadb().client({ maxConnections: 2 }) })
+      const { sql } = yield* open(onMariadb)
+      const locked = newHash()
+      yield* backend.create(locked, recordOf(new Map()))
+      yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`SELECT 1 FROM effect_sessions WHERE ${sql("key")} = ${locked} FOR UPDATE`
+        for (let request = 0; request < 3; request++) {
+          const burying = yield* Effect.forkScoped(owners.bury(locked, mark))
+          yield* mariadb().waitForLocks(1)
+          burying.interruptUnsafe()
+        }
+        assert.deepStrictEqual(yield* owners.list("me", 1), [])
+      }))
+    }))
+})
+
 describe.each(servers)("in a transaction of the application, on $database,", (database) => {
   it.live("a list and a look have what others have done since it began", () =>
     Effect.gen(function*() {
