@@ -55,5 +55,5 @@ const stripMessage = (error: Error): void => {
   const stripped = message.replace(valueInMessage, "…")
   if (stripped === message) return
   error.message = stripped
-  error.stack = stack?.replace(message, () => stripped)
+  if (stack !== undefined) error.stack = stack.replace(message, () => stripped)
 }
