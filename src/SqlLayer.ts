@@ -74,10 +74,11 @@
  *
  * The clients of MySQL can't cancel a statement. There a change that waits for such a row goes on waiting after the time
  * limit, for a minute at most, and is made if the row is free by then, although its request got a 503. Other changes of this
- * session wait for it and take no second connection. At the isolation level that MySQL has by default, a report that locks all
- * rows it goes through also keeps new sessions from being created: let it read without locks, or set `READ COMMITTED` for it.
- * At `SERIALIZABLE`, a transaction of the application locks the session that it has read, so a `Session.commit` inside of it is
- * refused at the time limit: leave it to the commit that comes with the response.
+ * session wait for it and take no second connection. A sweep waits too, if that session is the next one to expire. At the
+ * isolation level that MySQL has by default, a report that locks all rows it goes through also keeps new sessions from being
+ * created: let it read without locks, or set `READ COMMITTED` for it. At `SERIALIZABLE`, a transaction of the application
+ * locks the session that it has read, so a `Session.commit` inside of it is refused at the time limit: leave it to the
+ * commit that comes with the response.
  *
  * PostgreSQL has to be version 12 or later, with its `extra_float_digits` as it comes: an increment is added up there, and
  * older ones write a number with fewer digits than it has.
