@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Redacted, Schema } from "effect"
 import { Session, SessionConfig, SessionError, SessionKey, Sessions, type SessionStore } from "effect-session"
+import * as Left from "../../src/internal/record/left.ts"
 import { setTimeOfDay } from "../support/clock.ts"
 import { secret } from "../support/config.ts"
 import { storesWithRedis } from "../support/drivers.ts"
@@ -154,10 +155,13 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       "who has logged out stays known through another logout, and through a new id",
       () =>
         Effect.gen(function*() {
-          const { request } = browser()
-          yield* request(Effect.andThen(as("ada"), putAll))
-          for (const step of [Session.logout, Session.logout, Session.regenerate, as("grace")]) yield* request(step)
-          assert.deepStrictEqual((yield* request(seenScopes)).value, ["device"])
+          const { logout, regenerate } = Session
+          for (const steps of [[logout, logout, regenerate], [Effect.andThen(logout, regenerate)]]) {
+            const { request } = browser()
+            yield* request(Effect.andThen(as("ada"), putAll))
+            for (const step of [...steps, as("grace")]) yield* request(step)
+            assert.deepStrictEqual((yield* request(seenScopes)).value, ["device"])
+          }
         })
     )
   })
@@ -428,6 +432,14 @@ it.effect("a login of nobody, or of half a character, is a SessionOwnerError, an
       assert.deepStrictEqual(yield* Session.owner, Option.none())
     }
   }).pipe(Effect.provide(Session.layerTest())))
+
+it("what a logout has left is somebody else's, if it is not known whose it is", () => {
+  const fields = [["~v.basket", "1"], ["~d.theme", "1"], ["draft", "1"]] as const
+  for (const damaged of ["", "5", "null", `{"by":1}`, `{"by":"ada","fields":[5]}`]) {
+    assert.deepStrictEqual(Left.of(new Map([...fields, ["~left", damaged]])), { by: "", fields: ["~v.basket"] })
+  }
+  assert.isUndefined(Left.of(new Map(fields)))
+})
 
 it("a scope that is none throws when the key is made", () => {
   assert.throws(
