@@ -28,6 +28,7 @@ import * as Lifetime from "../record/lifetime.ts"
 import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
 import { howDeep, isTooDeep, type SessionRecord } from "../record/record.ts"
+import * as Aside from "./aside.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
 import * as Events from "./events.ts"
@@ -334,7 +335,7 @@ export class RequestSession {
         return undefined
       })
     })
-    return Effect.uninterruptible(Semaphore.withPermit(this.#turnWith ??= Semaphore.makeUnsafe(1), committed))
+    return this.#inTurn(committed)
   }
 
   /** Takes back what is not committed. */
@@ -558,5 +559,14 @@ export class RequestSession {
 
   commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
     return commit(this, clock)
+  }
+
+  /** Commits a change at once and by itself, without what the request has changed. One after the other. */
+  aside<A>(aside: Aside.Aside<A>, clock: Clock.Clock): Effect.Effect<Aside.Done<A>, Aside.AsideFailure> {
+    return this.#inTurn(Aside.carryOut(this, aside, clock))
+  }
+
+  #inTurn<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.uninterruptible(Semaphore.withPermit(this.#turnWith ??= Semaphore.makeUnsafe(1), effect))
   }
 }
