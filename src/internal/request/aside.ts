@@ -56,6 +56,10 @@ interface Moved {
   readonly token: State.Stored["token"]
 }
 
+/** Commits it, and gives the answer. */
+export const commit = <A>(session: RequestSession, aside: Aside<A>): Effect.Effect<A, AsideFailure> =>
+  Effect.clockWith((clock) => Effect.map(session.aside(aside, clock), ({ answer }) => answer))
+
 /** Whether what it looks at is known to nobody but this request. */
 export const isOwn = (state: State.Loaded, reads: ReadonlyArray<string>): boolean =>
   !State.isStored(state) || reads.some((field) => Draft.isEdited(state.draft, field))
