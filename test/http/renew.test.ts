@@ -6,14 +6,19 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
 import { CookieLayer, MemoryLayer, RedisLayer, Session } from "effect-session"
 import { TestClock } from "effect/testing"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
 import { setTimeOfDay } from "../support/clock.ts"
 import { watchStore } from "../support/failingStore.ts"
 import { startOAuth } from "../support/oauthServer.ts"
 import { shared, startRedis } from "../support/redisServer.ts"
 import { renewals } from "../support/renewals.ts"
 import { basicRoutes, Name, post } from "../support/routes.ts"
-import { cookieNames, cookieOf, serve, type StoreLayer } from "../support/server.ts"
+import { clientOf, cookieNames, cookieOf, serve, type StoreLayer } from "../support/server.ts"
 import { refresh, renewing, tokenRoutes } from "../support/tokens.ts"
+import type { Job, Step } from "../support/tokenWorker.ts"
 
 const redis = shared(startRedis())
 
@@ -185,6 +190,55 @@ describe("a renewed value", () => {
       assert.strictEqual((yield* Fiber.join(request)).body, "in time")
       assert.strictEqual((yield* one.get("/tokens", { cookie })).body, "in time")
     }))
+})
+
+/** Starts a server in a process of its own, and kills it with the scope. */
+const startWorker = Effect.fnUntraced(function*(job: Job) {
+  const file = fileURLToPath(new URL("../support/tokenWorker.ts", import.meta.url))
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, ["--conditions=effect-session/source", file, JSON.stringify(job)], {
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+    ),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+  const ended = once(child, "exit")
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  const hear = Effect.promise(async () => (await lines.next()).value as string)
+  const kill = Effect.promise(() => {
+    child.kill("SIGKILL")
+    return ended
+  })
+  return { client: clientOf(yield* hear), hear, kill }
+})
+
+describe("a server that is killed", () => {
+  const steps: Record<Step, { readonly next: string; readonly requests: number }> = {
+    leased: { next: "family1.1", requests: 1 },
+    asking: { next: "family1.1", requests: 2 },
+    // What only the dead one knew is lost, and the upstream says so.
+    answered: { next: "RefreshRefused", requests: 2 },
+    committed: { next: "family1.1", requests: 1 }
+  }
+
+  it.live.each(Object.entries(steps) as ReadonlyArray<[Step, typeof steps[Step]]>)(
+    "when it is at the step \"%s\" leaves nobody waiting for longer than its lease",
+    ([stopsAt, { next, requests }]) =>
+      Effect.gen(function*() {
+        const { cookie, oauth, ask } = yield* stage(redisStore())
+        const job: Job = { redis: redis().url, oauth: oauth.url, lease: "1 second", stopsAt }
+        const { client, hear, kill } = yield* startWorker(job)
+        const upstream = stopsAt === "asking" ? oauth.holdsNext() : undefined
+        yield* Effect.forkChild(Effect.exit(client.get("/tokens", { cookie })))
+        yield* upstream?.reached ?? hear
+        const waiting = yield* Effect.forkChild(ask)
+        yield* kill
+        assert.strictEqual((yield* Fiber.join(waiting)).body, next)
+        assert.strictEqual(oauth.newRequests(), requests)
+      }),
+    30_000
+  )
 })
 
 describe("with the CookieLayer, within one process", () => {
