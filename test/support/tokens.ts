@@ -20,10 +20,10 @@ export const refresh = (url: string) => (token: string) =>
       status === 200 ? Effect.succeed({ refresh: text, isFresh: true }) : Effect.fail(new RefreshRefused({ status }))
   )
 
-type Refresh<R> = (token: string) => Effect.Effect<SessionKey.Type<typeof Tokens>, RefreshRefused, R>
+type Refresh = (token: string) => Effect.Effect<SessionKey.Type<typeof Tokens>, RefreshRefused>
 
-export const renewing = <R>(
-  refresh: Refresh<R>,
+export const renewing = (
+  refresh: Refresh,
   { lease = "20 seconds", onDue = () => {} }: {
     readonly lease?: Session.Renewal<unknown>["lease"]
     readonly onDue?: () => void

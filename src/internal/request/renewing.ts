@@ -95,7 +95,6 @@ const following = (
 ): Renewed<never> =>
   Effect.matchCauseEffect(Deferred.await(flight), {
     onFailure: (cause): Renewed<never> => {
-      if (Cause.hasInterrupts(cause)) return Effect.interrupt
       const error = Cause.squash(cause)
       return Effect.fail(
         error instanceof SessionRenewError
