@@ -146,7 +146,8 @@ export const get = <A, Value, Encoded, E>(
 
 const peek = <A, Value, Encoded>(
   key: SessionKey.SessionKey<A, Value, Encoded, unknown>
-): Effect.Effect<Value, ReadError, Session> => reading((session, fiber) => valueOf(session.loaded, key, clockOf(key, fiber)))
+): Effect.Effect<Value, ReadError, Session> =>
+  reading((session, fiber) => valueOf(session.loaded, key, clockOf(key, fiber)))
 
 /** A key whose values may also be of those that reading takes. */
 type TakenKey<A, Value, Encoded> = SessionKey.SessionKey<A, Value, Encoded, ChangeError>
@@ -235,7 +236,9 @@ export const getOrElse: {
  * @category reading
  */
 export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreError, Session> =>
-  reading((session, fiber) => Exit.succeed(textOf(State.seen(session.loaded, key.field), key, clockOf(key, fiber)) !== undefined))
+  reading((session, fiber) =>
+    Exit.succeed(textOf(State.seen(session.loaded, key.field), key, clockOf(key, fiber)) !== undefined)
+  )
 
 /**
  * Everything that is in the session, as it is stored. Flash messages do not belong to it.
@@ -628,7 +631,8 @@ const sumOf = (
 
 /** Whether the schema takes every sum that the store can make: additions as small as these don't leave the finite numbers. */
 const fitsAnySum = ({ life, schema }: SessionKey.Numeric, by: number): boolean =>
-  life === undefined && (schema.ast === Schema.Number.ast || schema.ast === Schema.Finite.ast) && Math.abs(by) <= Number.MAX_SAFE_INTEGER
+  life === undefined && (schema.ast === Schema.Number.ast || schema.ast === Schema.Finite.ast) &&
+  Math.abs(by) <= Number.MAX_SAFE_INTEGER
 
 // -----------------------------------------------------------------------------
 // committed at once
@@ -758,7 +762,8 @@ export const renew: {
           // While others were asked, its time may have passed.
           Effect.flatMap(self.decode(self.life === undefined ? text : Life.valueIn(text, 0)!), (value) =>
             Effect.flatMapEager(renew(value), (next) =>
-              Effect.mapEager(self.encode(next), (encoded) => fieldText(self, encoded, clock))))
+              Effect.mapEager(self.encode(next), (encoded) =>
+                fieldText(self, encoded, clock))))
       }
       return Effect.flatMap(Renewing.renewed(session, before, renewal), valueAt)
     })
@@ -842,7 +847,9 @@ export const attempt: {
           if (trying._tag !== "Begun") return yield* failed(trying._tag === "Absent" ? "absent" : "exhausted")
           const checked = check(yield* self.decode(trying.value))
           const isRight = typeof checked === "boolean" ? checked : yield* checked
-          if (isRight) return (yield* Aside.commit(session, Attempt.ended(field, trying.put, clock))) || (yield* failed("absent"))
+          if (isRight) {
+            return (yield* Aside.commit(session, Attempt.ended(field, trying.put, clock))) || (yield* failed("absent"))
+          }
           return trying.isLast ? yield* failed("exhausted") : false
         }))
   }

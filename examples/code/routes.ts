@@ -42,12 +42,16 @@ const login = Effect.gen(function*() {
   yield* Session.login(email, { methods: ["mail"] })
   return HttpServerResponse.text(`Welcome, ${email}`)
 }).pipe(
-  Effect.catchTag("SessionAttemptsError", () =>
-    Effect.succeed(HttpServerResponse.text("The code is not good any more. Ask for another one", { status: 403 })))
+  Effect.catchTag(
+    "SessionAttemptsError",
+    () => Effect.succeed(HttpServerResponse.text("The code is not good any more. Ask for another one", { status: 403 }))
+  )
 )
 
-const badForm = Effect.catchTag("SchemaError", () =>
-  Effect.succeed(HttpServerResponse.text("Bad Request", { status: 400 })))
+const badForm = Effect.catchTag(
+  "SchemaError",
+  () => Effect.succeed(HttpServerResponse.text("Bad Request", { status: 400 }))
+)
 
 export const Routes = Layer.mergeAll(
   HttpRouter.add("POST", "/code", badForm(sendCode)),

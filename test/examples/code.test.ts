@@ -15,7 +15,9 @@ const form = (body: string) => ({ headers: { "content-type": "application/x-www-
 /** A server, and a visitor who has been sent a code. */
 const stage = Effect.gen(function*() {
   const mails: Array<string> = []
-  const Written = Layer.succeed(Mails, { send: (email, text) => Effect.sync(() => void mails.push(`${email} ${text}`)) })
+  const Written = Layer.succeed(Mails, {
+    send: (email, text) => Effect.sync(() => void mails.push(`${email} ${text}`))
+  })
   const server = yield* serveLayer(
     Layer.provide(HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }), Written)
   )
@@ -37,14 +39,18 @@ describe("the example with a code by mail", () => {
       assert.strictEqual((yield* login(code)).status, 403)
     }))
 
-  it.effect("200 that guess at the same time have three tries, and then the code itself is worth nothing", () =>
-    Effect.gen(function*() {
-      const { code, login, wrong } = yield* stage
-      const answers = yield* Effect.replicateEffect(login(wrong), 200, { concurrency: "unbounded" })
-      const statuses = answers.map(({ status }) => status).toSorted()
-      assert.deepStrictEqual(statuses, [401, 401, ...Array.from({ length: 198 }, () => 403)])
-      assert.strictEqual((yield* login(code)).status, 403)
-    }), 30_000)
+  it.effect(
+    "200 that guess at the same time have three tries, and then the code itself is worth nothing",
+    () =>
+      Effect.gen(function*() {
+        const { code, login, wrong } = yield* stage
+        const answers = yield* Effect.replicateEffect(login(wrong), 200, { concurrency: "unbounded" })
+        const statuses = answers.map(({ status }) => status).toSorted()
+        assert.deepStrictEqual(statuses, [401, 401, ...Array.from({ length: 198 }, () => 403)])
+        assert.strictEqual((yield* login(code)).status, 403)
+      }),
+    30_000
+  )
 
   it.effect("a code is good for ten minutes", () =>
     Effect.gen(function*() {

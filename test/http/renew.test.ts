@@ -284,4 +284,3 @@ describe("with the CookieLayer, within one process", () => {
       assert.strictEqual((yield* ask).body, "RefreshRefused", "the client has never got the cookie")
     }))
 })
-

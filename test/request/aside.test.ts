@@ -144,7 +144,11 @@ describe("a change that is committed by itself", () => {
       yield* server.post("/work", { cookie })
       yield* slow.release
       yield* Fiber.join(request)
-      assert.deepStrictEqual(JSON.parse((yield* server.get("/", { cookie })).body), { count: 1, aside: 10, name: "Ada" })
+      assert.deepStrictEqual(JSON.parse((yield* server.get("/", { cookie })).body), {
+        count: 1,
+        aside: 10,
+        name: "Ada"
+      })
     }))
 
   it.effect("is a typed error where the session is gone, and where another request has given it another id", () =>

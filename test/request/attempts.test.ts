@@ -48,24 +48,32 @@ describe("Session.attempt", () => {
       assert.deepStrictEqual(yield* Effect.flip(withSession(token, guess("1199"))), error("absent"))
     }))
 
-  withMemory("counts before it checks: also if the check fails or dies, or the request is interrupted", () =>
-    Effect.gen(function*() {
-      const token = yield* newCode
-      const fails = withSession(token, Session.attempt(Code, () => Effect.fail("no")))
-      assert.strictEqual(yield* Effect.flip(fails), "no")
-      assert.isTrue(Exit.hasDies(yield* Effect.exit(withSession(token, Session.attempt(Code, () => Effect.die("no"))))))
-      const reached = yield* Deferred.make<void>()
-      const hangs = Session.attempt(Code, () => Effect.andThen(Deferred.succeed(reached, undefined), Effect.never))
-      const request = yield* Effect.forkChild(withSession(token, hangs))
-      yield* Deferred.await(reached)
-      yield* Fiber.interrupt(request)
-      assert.deepStrictEqual(yield* Effect.flip(withSession(token, guess("1199"))), error("exhausted"))
-    }))
+  withMemory(
+    "counts before it checks: also if the check fails or dies, or the request is interrupted",
+    () =>
+      Effect.gen(function*() {
+        const token = yield* newCode
+        const fails = withSession(token, Session.attempt(Code, () => Effect.fail("no")))
+        assert.strictEqual(yield* Effect.flip(fails), "no")
+        assert.isTrue(
+          Exit.hasDies(yield* Effect.exit(withSession(token, Session.attempt(Code, () => Effect.die("no")))))
+        )
+        const reached = yield* Deferred.make<void>()
+        const hangs = Session.attempt(Code, () => Effect.andThen(Deferred.succeed(reached, undefined), Effect.never))
+        const request = yield* Effect.forkChild(withSession(token, hangs))
+        yield* Deferred.await(reached)
+        yield* Fiber.interrupt(request)
+        assert.deepStrictEqual(yield* Effect.flip(withSession(token, guess("1199"))), error("exhausted"))
+      })
+  )
 
   withMemory("counts what a request tries that takes back all else", () =>
     Effect.gen(function*() {
       const token = yield* newCode
-      const tries = Effect.andThen(Session.atomic(Effect.andThen(guess("1"), Effect.fail("no"))).pipe(Effect.ignore), Session.rollback)
+      const tries = Effect.andThen(
+        Session.atomic(Effect.andThen(guess("1"), Effect.fail("no"))).pipe(Effect.ignore),
+        Session.rollback
+      )
       yield* withSession(token, Effect.andThen(tries, tries))
       assert.deepStrictEqual(yield* Effect.flip(withSession(token, guess("1"))), error("exhausted"))
     }))
@@ -81,7 +89,10 @@ describe("Session.attempt", () => {
           return Effect.as(Deferred.await(allCheck), true)
         }))
       const results = yield* Effect.replicateEffect(
-        Effect.match(withSession(token, right), { onFailure: (error): unknown => error, onSuccess: (isRight) => isRight }),
+        Effect.match(withSession(token, right), {
+          onFailure: (error): unknown => error,
+          onSuccess: (isRight) => isRight
+        }),
         3,
         { concurrency: "unbounded" }
       )
@@ -89,21 +100,26 @@ describe("Session.attempt", () => {
       assert.deepStrictEqual(results.filter((result) => result !== true), [error("absent"), error("absent")])
     }))
 
-  withMemory("begins to count anew with each put, and who was right before that is so no more", () =>
-    Effect.gen(function*() {
-      const token = yield* newCode
-      const checking = yield* Deferred.make<void>()
-      const goOn = yield* Deferred.make<void>()
-      const slow = Session.attempt(Code, () =>
-        Effect.as(Effect.andThen(Deferred.succeed(checking, undefined), Deferred.await(goOn)), true))
-      const request = yield* Effect.forkChild(Effect.exit(withSession(token, slow)))
-      yield* Deferred.await(checking)
-      yield* visit(token, Session.put(Code, "1199"))
-      yield* Deferred.succeed(goOn, undefined)
-      assert.deepStrictEqual(yield* Fiber.join(request), Exit.fail(error("absent")))
-      yield* withSession(token, Effect.all([guess("1"), guess("2")]))
-      assert.isTrue(yield* withSession(token, guess("1199")))
-    }))
+  withMemory(
+    "begins to count anew with each put, and who was right before that is so no more",
+    () =>
+      Effect.gen(function*() {
+        const token = yield* newCode
+        const checking = yield* Deferred.make<void>()
+        const goOn = yield* Deferred.make<void>()
+        const slow = Session.attempt(
+          Code,
+          () => Effect.as(Effect.andThen(Deferred.succeed(checking, undefined), Deferred.await(goOn)), true)
+        )
+        const request = yield* Effect.forkChild(Effect.exit(withSession(token, slow)))
+        yield* Deferred.await(checking)
+        yield* visit(token, Session.put(Code, "1199"))
+        yield* Deferred.succeed(goOn, undefined)
+        assert.deepStrictEqual(yield* Fiber.join(request), Exit.fail(error("absent")))
+        yield* withSession(token, Effect.all([guess("1"), guess("2")]))
+        assert.isTrue(yield* withSession(token, guess("1199")))
+      })
+  )
 
   withMemory("goes on counting after Session.modify", () =>
     Effect.gen(function*() {
@@ -113,16 +129,19 @@ describe("Session.attempt", () => {
       assert.deepStrictEqual(yield* Effect.flip(withSession(token, guess("1199"))), error("exhausted"))
     }))
 
-  withMemory("where there is no value, or its time is over, is a typed error, and nothing is checked", () =>
-    Effect.gen(function*() {
-      const Short = SessionKey.expires(Code, "1 minute")
-      const token = yield* newSession(Session.put(Short, "1199"))
-      yield* TestClock.adjust("1 minute")
-      for (const session of [token, undefined]) {
-        const tried = withSession(session, Session.attempt(Short, () => Effect.die("checked")))
-        assert.deepStrictEqual(yield* Effect.flip(tried), error("absent"))
-      }
-    }))
+  withMemory(
+    "where there is no value, or its time is over, is a typed error, and nothing is checked",
+    () =>
+      Effect.gen(function*() {
+        const Short = SessionKey.expires(Code, "1 minute")
+        const token = yield* newSession(Session.put(Short, "1199"))
+        yield* TestClock.adjust("1 minute")
+        for (const session of [token, undefined]) {
+          const tried = withSession(session, Session.attempt(Short, () => Effect.die("checked")))
+          assert.deepStrictEqual(yield* Effect.flip(tried), error("absent"))
+        }
+      })
+  )
 
   it.effect("works in a test without a store, and counts there", () =>
     Effect.gen(function*() {
@@ -134,7 +153,9 @@ describe("Session.attempt", () => {
 
   it.effect("is refused with the CookieLayer, and says why", () =>
     Effect.gen(function*() {
-      const refused = yield* Effect.flip(withSession(undefined, Effect.andThen(Session.put(Code, "1199"), guess("1199"))))
+      const refused = yield* Effect.flip(
+        withSession(undefined, Effect.andThen(Session.put(Code, "1199"), guess("1199")))
+      )
       assert.instanceOf(refused, SessionError.SessionStatelessError)
       assert.match(refused.message, /cookie store.*Use a store on the server/)
     }).pipe(Effect.provide(application(CookieLayer.layer(), { secret: "a secret of 32 characters or more" }))))

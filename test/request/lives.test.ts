@@ -9,7 +9,10 @@ import { oneOf } from "../support/arbitraries.ts"
 import { application, newSession, type Services, visit, withSession } from "../support/visits.ts"
 
 const State = SessionKey.make("state", Schema.String).pipe(SessionKey.expires("10 minutes"))
-const Hits = SessionKey.make("hits", Schema.Number).pipe(SessionKey.withDefault(() => 0), SessionKey.expires("1 minute"))
+const Hits = SessionKey.make("hits", Schema.Number).pipe(
+  SessionKey.withDefault(() => 0),
+  SessionKey.expires("1 minute")
+)
 const Once = SessionKey.make("once", Schema.String).pipe(SessionKey.once)
 
 const memory = application(MemoryLayer.layer())
@@ -106,12 +109,15 @@ describe("SessionKey.expires", () => {
       assert.strictEqual(yield* withSession(token, Hits), 21)
     }))
 
-  withMemory("it is another slot than that of a key without a life, and both have the key's name", () =>
-    Effect.gen(function*() {
-      const Plain = SessionKey.make("state", Schema.String)
-      const token = yield* newSession(Session.put(Plain, "plain"))
-      assert.deepStrictEqual(yield* withSession(token, State), Option.none())
-    }))
+  withMemory(
+    "it is another slot than that of a key without a life, and both have the key's name",
+    () =>
+      Effect.gen(function*() {
+        const Plain = SessionKey.make("state", Schema.String)
+        const token = yield* newSession(Session.put(Plain, "plain"))
+        assert.deepStrictEqual(yield* withSession(token, State), Option.none())
+      })
+  )
 
   withMemory("stays at a logout by the key's scope", () =>
     Effect.gen(function*() {
@@ -136,22 +142,28 @@ describe("SessionKey.expires", () => {
 
   it("a duration that does not end, or is not longer than zero, throws", () => {
     for (const age of ["0 seconds", "never", "soon", ""]) {
-      assert.throws(() => SessionKey.expires(State, age as "1 second"), `SessionKey.expires("${age}"): write a duration`)
+      assert.throws(
+        () => SessionKey.expires(State, age as "1 second"),
+        `SessionKey.expires("${age}"): write a duration`
+      )
     }
   })
 })
 
 describe("SessionKey.once", () => {
-  withMemory("reading takes, by the key itself and by Session.get; to ask whether it is there does not", () =>
-    Effect.gen(function*() {
-      for (const read of [Once, Session.get(Once), Session.pull(Once)]) {
-        const token = yield* newSession(Session.put(Once, "one"))
-        assert.isTrue(yield* visit(token, Session.has(Once)))
-        assert.deepStrictEqual(yield* visit(token, read), Option.some("one"))
-        assert.deepStrictEqual(yield* visit(token, read), Option.none())
-        assert.isFalse(yield* withSession(token, Session.has(Once)))
-      }
-    }))
+  withMemory(
+    "reading takes, by the key itself and by Session.get; to ask whether it is there does not",
+    () =>
+      Effect.gen(function*() {
+        for (const read of [Once, Session.get(Once), Session.pull(Once)]) {
+          const token = yield* newSession(Session.put(Once, "one"))
+          assert.isTrue(yield* visit(token, Session.has(Once)))
+          assert.deepStrictEqual(yield* visit(token, read), Option.some("one"))
+          assert.deepStrictEqual(yield* visit(token, read), Option.none())
+          assert.isFalse(yield* withSession(token, Session.has(Once)))
+        }
+      })
+  )
 
   withMemory("of two requests that read the same value, one has it", () =>
     Effect.gen(function*() {

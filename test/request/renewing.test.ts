@@ -49,7 +49,12 @@ describe("Session.renew", () => {
       const { options, times } = renewal()
       const all = Effect.replicateEffect(Session.renew(Secret, options), 10, { concurrency: "unbounded" })
       const stored = yield* newSession(Session.put(Secret, 1))
-      for (const values of [yield* withSession(stored, all), yield* visit(undefined, Effect.andThen(Session.put(Secret, 1), all))]) {
+      for (
+        const values of [
+          yield* withSession(stored, all),
+          yield* visit(undefined, Effect.andThen(Session.put(Secret, 1), all))
+        ]
+      ) {
         assert.deepStrictEqual(values, Array.from({ length: 10 }, () => Option.some(11)))
       }
       assert.strictEqual(times(), 2)
@@ -110,20 +115,23 @@ describe("Session.renew", () => {
       }).pipe(Effect.provide(application(store.layer)))
     }))
 
-  withMemory("what does not fit the key's schema, or throws, is an error, and the lease is free", () =>
-    Effect.gen(function*() {
-      const { options } = renewal()
-      const token = yield* newSession(Session.put(Secret, 1))
-      const renewing = (renew: (value: number) => Effect.Effect<number>) =>
-        withSession(token, Session.renew(Secret, { when: options.when, renew }))
-      const wrong = yield* Effect.flip(renewing(() => Effect.succeed(0.5)))
-      assert.strictEqual(wrong._tag, "SessionValueError")
-      const thrown = yield* Effect.exit(renewing(() => {
-        throw new Error("no")
-      }))
-      assert.isTrue(Exit.hasDies(thrown))
-      assert.deepStrictEqual(yield* renewing(options.renew), Option.some(11))
-    }))
+  withMemory(
+    "what does not fit the key's schema, or throws, is an error, and the lease is free",
+    () =>
+      Effect.gen(function*() {
+        const { options } = renewal()
+        const token = yield* newSession(Session.put(Secret, 1))
+        const renewing = (renew: (value: number) => Effect.Effect<number>) =>
+          withSession(token, Session.renew(Secret, { when: options.when, renew }))
+        const wrong = yield* Effect.flip(renewing(() => Effect.succeed(0.5)))
+        assert.strictEqual(wrong._tag, "SessionValueError")
+        const thrown = yield* Effect.exit(renewing(() => {
+          throw new Error("no")
+        }))
+        assert.isTrue(Exit.hasDies(thrown))
+        assert.deepStrictEqual(yield* renewing(options.renew), Option.some(11))
+      })
+  )
 
   it.effect("works in a test without a store", () =>
     Effect.gen(function*() {
@@ -162,4 +170,3 @@ describe("errors that nobody handles", () => {
       }
     }))
 })
-

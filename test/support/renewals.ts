@@ -15,8 +15,14 @@ const Code = SessionKey.make("code", Schema.String).pipe(SessionKey.attempts(3),
 export const renewals = (name: string, store: () => StoreLayer): void => {
   /** Half of the requests go to each. */
   const twoServers = Effect.fnUntraced(function*(routes: Routes) {
-    const servers = yield* Effect.replicateEffect(Effect.suspend(() => serve(routes, { store: store(), logger: false })), 2)
-    const all = (count: number, ask: (server: Server, index: number) => Effect.Effect<{ readonly body: string }, Error>) =>
+    const servers = yield* Effect.replicateEffect(
+      Effect.suspend(() => serve(routes, { store: store(), logger: false })),
+      2
+    )
+    const all = (
+      count: number,
+      ask: (server: Server, index: number) => Effect.Effect<{ readonly body: string }, Error>
+    ) =>
       Effect.map(
         Effect.forEach(
           Array.from({ length: count }, (_, index) => index),
@@ -29,23 +35,27 @@ export const renewals = (name: string, store: () => StoreLayer): void => {
   })
 
   describe(`on two servers, with ${name}`, () => {
-    it.live("100 requests find that a secret must be renewed: one does it, and all have the new one", () =>
-      Effect.gen(function*() {
-        const oauth = yield* startOAuth
-        const upstream = oauth.holdsNext()
-        let found = 0
-        const tokens = renewing(refresh(oauth.url), {
-          // The answer comes when all of them have found so.
-          onDue: () => {
-            if (++found === 100) Effect.runSync(upstream.release)
-          }
-        })
-        const { all, server } = yield* twoServers(tokenRoutes(tokens))
-        const cookie = cookieOf(yield* server.post(`/tokens/${oauth.issue()}`))
-        const answers = yield* all(100, ({ get }) => get("/tokens", { cookie }))
-        assert.deepStrictEqual(answers, { "family1.1": 100 })
-        assert.strictEqual(oauth.newRequests(), 1)
-      }), 60_000)
+    it.live(
+      "100 requests find that a secret must be renewed: one does it, and all have the new one",
+      () =>
+        Effect.gen(function*() {
+          const oauth = yield* startOAuth
+          const upstream = oauth.holdsNext()
+          let found = 0
+          const tokens = renewing(refresh(oauth.url), {
+            // The answer comes when all of them have found so.
+            onDue: () => {
+              if (++found === 100) Effect.runSync(upstream.release)
+            }
+          })
+          const { all, server } = yield* twoServers(tokenRoutes(tokens))
+          const cookie = cookieOf(yield* server.post(`/tokens/${oauth.issue()}`))
+          const answers = yield* all(100, ({ get }) => get("/tokens", { cookie }))
+          assert.deepStrictEqual(answers, { "family1.1": 100 })
+          assert.strictEqual(oauth.newRequests(), 1)
+        }),
+      60_000
+    )
 
     it.live("200 guesses at a code: three are tried", () =>
       Effect.gen(function*() {
@@ -57,12 +67,14 @@ export const renewals = (name: string, store: () => StoreLayer): void => {
             "/try/:code",
             Effect.gen(function*() {
               const { code } = yield* HttpRouter.params
-              const isRight = yield* Session.attempt(Code, (right) => Effect.as(Effect.sync(() => tried++), right === code))
+              const isRight = yield* Session.attempt(Code, (right) =>
+                Effect.as(Effect.sync(() => tried++), right === code))
               return HttpServerResponse.text(String(isRight))
             }).pipe(
               Effect.catchTag(
                 "SessionAttemptsError",
-                ({ reason }: SessionError.SessionAttemptsError) => Effect.succeed(HttpServerResponse.text(reason))
+                ({ reason }: SessionError.SessionAttemptsError) =>
+                  Effect.succeed(HttpServerResponse.text(reason))
               )
             )
           )

@@ -53,7 +53,8 @@ export const tokenRoutes = (tokens: ReturnType<typeof renewing>) =>
       Effect.match(tokens, {
         onFailure: (error) =>
           HttpServerResponse.text("reason" in error ? `${error._tag} ${error.reason}` : error._tag, { status: 502 }),
-        onSuccess: (tokens) => HttpServerResponse.text(Option.isSome(tokens) ? tokens.value.refresh : "none")
+        onSuccess: (tokens) =>
+          HttpServerResponse.text(Option.isSome(tokens) ? tokens.value.refresh : "none")
       })
     )
   )

@@ -141,7 +141,9 @@ export const durationOf = (written: unknown): Parsed<Duration.Duration> => {
 export const durationFor = (call: string, written: unknown): Duration.Duration => {
   const parsed = parseDuration(written)
   if (parsed !== undefined && Duration.isFinite(parsed) && Duration.isPositive(parsed)) return parsed
-  throw new Error(`${call}(${describe(written)}): write a duration longer than zero with its unit, such as "10 minutes"`)
+  throw new Error(
+    `${call}(${describe(written)}): write a duration longer than zero with its unit, such as "10 minutes"`
+  )
 }
 
 export const anyDuration = kind(Schema.Duration, durationOf)

@@ -41,11 +41,13 @@ export const valueIn = (text: string | undefined, now: number): string | undefin
 
 /** The text of a value that is put now. */
 export const begun = ({ age, attempts }: Rules, value: string, now: number): string =>
-  JSON.stringify({
-    value: parse(value)!,
-    ...(age !== undefined && { until: now + age }),
-    ...(attempts !== undefined && { put: Math.random().toString(36).slice(2) })
-  } satisfies Lived)
+  JSON.stringify(
+    {
+      value: parse(value)!,
+      ...(age !== undefined && { until: now + age }),
+      ...(attempts !== undefined && { put: Math.random().toString(36).slice(2) })
+    } satisfies Lived
+  )
 
 /** The text of a value that takes the place of another one: it ends when that one would have, and has been tried as often. */
 export const goneOn = (rules: Rules, before: string | undefined, value: string, now: number): string => {

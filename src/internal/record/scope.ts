@@ -34,7 +34,8 @@ export const toKey = (field: string): string | undefined => {
 /** Whether the values of a field have a life of their own. */
 export const hasLife = (field: string): boolean => field.startsWith(prefixesOfLives[of(field)])
 
-export const of = (field: string): Scope => isOf("visitor", field) ? "visitor" : isOf("device", field) ? "device" : "login"
+export const of = (field: string): Scope =>
+  isOf("visitor", field) ? "visitor" : isOf("device", field) ? "device" : "login"
 
 const isOf = (scope: "visitor" | "device", field: string): boolean =>
   field.startsWith(prefixes[scope]) || field.startsWith(prefixesOfLives[scope])

@@ -113,8 +113,10 @@ const decideOn = <A>(
 ): Effect.Effect<Done<A>, AsideFailure> => {
   const { aside, fiber, id } = asking
   const { answer, writes } = aside.decide(fields)
-  const done = (record: SessionRecord, token: State.Stored["token"]) =>
-    ({ answer, moved: successor === undefined ? { record, token } : undefined })
+  const done = (record: SessionRecord, token: State.Stored["token"]) => ({
+    answer,
+    moved: successor === undefined ? { record, token } : undefined
+  })
   if (writes === undefined) return Exit.succeed(done(record, undefined))
   if (left === 0) return Exit.fail(new SessionConflictError({ reason: "busy" }))
   const change = changeOf(aside, fields, writes)

@@ -39,7 +39,8 @@ export const renewed = <E, R>(session: RequestSession, from: string, renewal: Re
     if (known === undefined) return inFlight(session, from, renewal, fiber)
     return Effect.flatMap(
       adopting(session, from, known, renewal),
-      (text) => text === undefined || !renewal.isDue(text) ? Effect.succeed(text) : inFlight(session, text, renewal, fiber)
+      (text) =>
+        text === undefined || !renewal.isDue(text) ? Effect.succeed(text) : inFlight(session, text, renewal, fiber)
     )
   })
 
@@ -146,7 +147,10 @@ const withLease = Effect.fnUntraced(function*<E, R>(
     if (now >= end) return yield* timedOut(renewal)
     yield* Effect.sleep(pause)
   }
-  const to = yield* Effect.onError(inTime(renewal, from), () => Effect.ignore(commit(session, releasing(owner, renewal))))
+  const to = yield* Effect.onError(
+    inTime(renewal, from),
+    () => Effect.ignore(commit(session, releasing(owner, renewal)))
+  )
   const { isDone, isTold, text } = yield* replacing(session, from, to, renewal, owner)
   return isDone || isTold ? text : yield* new SessionGoneError({})
 })
