@@ -17,6 +17,8 @@ export class Mails extends Context.Service<Mails, {
   readonly send: (email: string, text: string) => Effect.Effect<void>
 }>()("examples/code/Mails") {}
 
+const badRequest = Effect.succeed(HttpServerResponse.text("Bad Request", { status: 400 }))
+
 const CodeForm = Schema.Struct({ email: Schema.NonEmptyString })
 
 // It is the same answer for each address, so that nobody learns who has an account. A real server also limits how many mails an
@@ -27,7 +29,7 @@ const sendCode = Effect.gen(function*() {
   yield* Session.put(Code, { email, code })
   yield* (yield* Mails).send(email, `Your code is ${code}. It is good for ten minutes.`)
   return HttpServerResponse.text("We have sent you a code")
-})
+}).pipe(Effect.catchTag("SchemaError", () => badRequest))
 
 const LoginForm = Schema.Struct({ code: Schema.String })
 
@@ -45,15 +47,11 @@ const login = Effect.gen(function*() {
   Effect.catchTag(
     "SessionAttemptsError",
     () => Effect.succeed(HttpServerResponse.text("The code is not good any more. Ask for another one", { status: 403 }))
-  )
-)
-
-const badForm = Effect.catchTag(
-  "SchemaError",
-  () => Effect.succeed(HttpServerResponse.text("Bad Request", { status: 400 }))
+  ),
+  Effect.catchTag("SchemaError", () => badRequest)
 )
 
 export const Routes = Layer.mergeAll(
-  HttpRouter.add("POST", "/code", badForm(sendCode)),
-  HttpRouter.add("POST", "/login", badForm(login))
+  HttpRouter.add("POST", "/code", sendCode),
+  HttpRouter.add("POST", "/login", login)
 ).pipe(Layer.provide(SessionMiddleware.layer))
