@@ -15,7 +15,7 @@ import { watchStore } from "../support/failingStore.ts"
 import { startOAuth } from "../support/oauthServer.ts"
 import { shared, startRedis } from "../support/redisServer.ts"
 import { renewals } from "../support/renewals.ts"
-import { basicRoutes, Name, post } from "../support/routes.ts"
+import { basicRoutes, type Gate, Name, post } from "../support/routes.ts"
 import { clientOf, cookieNames, cookieOf, serve, type StoreLayer } from "../support/server.ts"
 import { refresh, renewing, tokenRoutes } from "../support/tokens.ts"
 import type { Job, Step } from "../support/tokenWorker.ts"
@@ -166,13 +166,13 @@ describe("a renewed value", () => {
     Effect.gen(function*() {
       const store = watchStore(RedisLayer.make({ url: redis().url }))
       const lease = "200 millis"
-      let committing: ReturnType<typeof store.holds> | undefined
+      const renewed = yield* Deferred.make<Gate>()
       const late = tokenRoutes(renewing(
         () =>
-          Effect.sync(() => {
-            committing = store.holds("update")
-            return { refresh: "late", isFresh: true }
-          }),
+          Effect.as(
+            Effect.suspend(() => Deferred.succeed(renewed, store.holds("update"))),
+            { refresh: "late", isFresh: true }
+          ),
         { lease }
       ))
       const inTime = tokenRoutes(renewing(() => Effect.succeed({ refresh: "in time", isFresh: true }), { lease }))
@@ -183,7 +183,7 @@ describe("a renewed value", () => {
       const request = yield* Effect.forkChild(one.get("/tokens", { cookie }))
       yield* leased.reached
       yield* leased.release
-      while (committing === undefined) yield* Effect.yieldNow
+      const committing = yield* Deferred.await(renewed)
       yield* committing.reached
       assert.strictEqual((yield* other.get("/tokens", { cookie })).body, "in time")
       yield* committing.release

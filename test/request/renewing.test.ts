@@ -15,7 +15,11 @@ const Secret = SessionKey.make("secret", Schema.Int)
 /** Due until it is 10; and how often it has been renewed. */
 const renewal = () => {
   let count = 0
-  const renew = (value: number) => Effect.sync(() => value + 10 + 0 * count++)
+  const renew = (value: number) =>
+    Effect.sync(() => {
+      count++
+      return value + 10
+    })
   return { options: { when: (value: number) => value < 10, renew }, times: () => count }
 }
 

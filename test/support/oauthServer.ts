@@ -45,11 +45,12 @@ export const startOAuth: Effect.Effect<OAuthServer, never, Scope.Scope> = Effect
         requests++
         const before = hold
         hold = Effect.void
-        void Effect.runPromise(before).then(() => {
+        const answer = Effect.sync(() => {
           const next = isFailing ? undefined : refresh(request.url!.slice(1))
           response.writeHead(isFailing ? 503 : next === undefined ? 400 : 200)
           response.end(next)
         })
+        Effect.runFork(Effect.andThen(before, answer))
       })
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
       const oauth: OAuthServer = {
