@@ -149,7 +149,7 @@ const changeOf = ({ reads }: Aside<unknown>, fields: Fields, writes: NonNullable
 }
 
 const ask = (
-  { fiber, id, session: { environment: { storeTimes } }, store }: Asking<unknown>,
+  { fiber, id, session: { environment: { storeTimes: { update: time } } }, store }: Asking<unknown>,
   change: Change.Change,
   record: SessionRecord,
   successor: string | undefined
@@ -157,8 +157,8 @@ const ask = (
   Effect.suspend(() => {
     const start = performance.now()
     const asked = Effect.suspend(() => store.update(id, change, record, successor))
-    return Effect.onExitPrimitive(Observability.spanned("Session.commit", store.driver, fiber, asked, id), () => {
-      Observability.took(storeTimes.update, start, fiber)
+    return Effect.onExitPrimitive(Observability.spanned("Session.commit", time, fiber, asked, id), (exit) => {
+      Observability.took(time, start, fiber, exit)
       return undefined
     })
   })
