@@ -733,7 +733,7 @@ export const renew: {
     self: SessionKey.SessionKey<A, Value, Encoded>,
     renewal: Renewal<A, E, R>
   ): Effect.Effect<Value, E | RenewError, R | Session>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, Value, Encoded, E, R>(
     self: SessionKey.SessionKey<A, Value, Encoded>,
@@ -831,7 +831,7 @@ export const attempt: {
     self: SessionKey.SessionKey<A, Value, Encoded, ChangeError, number>,
     check: (value: A) => boolean | Effect.Effect<boolean, E, R>
   ): Effect.Effect<boolean, E | AttemptError, R | Session>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, Value, Encoded, E, R>(
     self: SessionKey.SessionKey<A, Value, Encoded, ChangeError, number>,

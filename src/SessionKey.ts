@@ -335,7 +335,7 @@ export const expires: {
     self: SessionKey<A, Value, Encoded, E, Attempts>,
     age: Age
   ): SessionKey<A, Value, Encoded, E, Attempts>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, Value, Encoded, E, Attempts>(
     self: SessionKey<A, Value, Encoded, E, Attempts>,
@@ -425,7 +425,7 @@ export const attempts: {
     self: SessionKey<A, Value, Encoded, E>,
     times: number
   ): SessionKey<A, Value, Encoded, E, number>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, Value, Encoded, E>(
     self: SessionKey<A, Value, Encoded, E>,

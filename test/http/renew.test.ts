@@ -81,10 +81,10 @@ describe("an upstream", () => {
   it.live("that hangs keeps requests of another server waiting for no longer than the lease and the time limit", () =>
     Effect.gen(function*() {
       const { cookie, oauth, routes, server } = yield* stage(redisStore(), { lease: "5 minutes" })
-      const other = yield* serve(routes, { store: redisStore(), logger: false, config: { timeLimit: "100 millis" } })
+      const other = yield* serve(routes, { store: redisStore(), logger: false })
       const short = yield* serve(
         tokenRoutes(renewing(refresh(oauth.url), { lease: "200 millis" })),
-        { store: redisStore(), logger: false, config: { timeLimit: "100 millis" } }
+        { store: redisStore(), logger: false, config: { timeLimit: "1 second" } }
       )
       const upstream = oauth.holdsNext()
       const first = yield* Effect.forkChild(server.get("/tokens", { cookie }))

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer } from "effect"
 import { Session, SessionError, SessionKey } from "effect-session"
 import * as Schema from "effect/Schema"
-import type { Aside } from "../../src/internal/request/aside.ts"
+import * as Aside from "../../src/internal/request/aside.ts"
 import type { RequestSession } from "../../src/internal/request/requestSession.ts"
 import { storesWithRedis } from "../support/drivers.ts"
 import { serveWatched, watchStore } from "../support/failingStore.ts"
@@ -14,11 +14,11 @@ import { cookieNames, cookieOf, serve } from "../support/server.ts"
 
 const Sum = SessionKey.make("aside", Schema.Int).pipe(SessionKey.withDefault(() => 0))
 
-const commitAside = <A>(aside: Aside<A>) =>
+const commitAside = <A>(aside: Aside.Aside<A>) =>
   Effect.gen(function*() {
     const session = (yield* Session.Session) as unknown as RequestSession
     yield* session.ready
-    return (yield* Effect.clockWith((clock) => session.aside(aside, clock))).answer
+    return yield* Aside.commit(session, aside)
   })
 
 /** Adds to a number, and gives the sum. */
@@ -89,19 +89,14 @@ describe.each(Object.entries(stores))("a change that is committed by itself, wit
 
   it.effect("stays when the atomic effect around it fails, and is seen within and behind it", () =>
     Effect.gen(function*() {
-      const inside = Effect.gen(function*() {
-        yield* Session.put(Name, "Ada")
-        yield* add()
-        assert.deepStrictEqual(yield* Session.all, { count: 1, name: "Ada", aside: 1 })
-        return yield* Effect.fail("no")
-      })
-      const { found } = yield* stage(
-        Effect.gen(function*() {
-          yield* Effect.exit(Session.atomic(inside))
-          assert.strictEqual(yield* Session.get(Sum), 1)
-        }).pipe(Effect.orDie)
-      )
-      assert.deepStrictEqual(found, { count: 1, aside: 1 })
+      const seen: Array<unknown> = []
+      const see = Effect.map(Session.all, (all) => seen.push(all))
+      const inner = Session.atomic(Effect.all([Session.increment(Count), add(), see, Effect.fail("no")]))
+      const outer = Session.atomic(Effect.all([Session.put(Name, "Ada"), Effect.ignore(inner), see, Effect.fail("no")]))
+      const { found } = yield* stage(Effect.andThen(Effect.ignore(outer), see))
+      const left = { count: 1, aside: 1 }
+      assert.deepStrictEqual(seen, [{ ...left, count: 2, name: "Ada" }, { ...left, name: "Ada" }, left])
+      assert.deepStrictEqual(found, left)
     }))
 
   it.effect("adds up with those of parallel fibers and of their commits", () =>
@@ -131,24 +126,51 @@ describe("a change that is committed by itself", () => {
       assert.deepStrictEqual(JSON.parse((yield* servers[1]!.get("/", { cookie })).body), { count: 1, aside: 40 })
     }))
 
-  it.effect("runs functions of the handler again on what is there, and fails as its commit would", () =>
+  it.effect("runs functions of the handler again on what is there by then, at once", () =>
     Effect.gen(function*() {
-      const slow = slowRoute("/slow", Effect.andThen(Session.modify(Sum, (n) => n * 2), Session.put(Name, "Ada")))
-      const server = yield* serve(
-        Layer.mergeAll(basicRoutes, post("/work", add(5)), slow.route),
-        { store: stores.MemoryLayer() }
+      let seen: unknown
+      const slow = slowRoute(
+        "/slow",
+        Session.modify(Count, (count) => count * 10),
+        Effect.andThen(add(), Effect.map(Session.all, (all) => seen = all))
       )
+      const other = post("/work", Effect.andThen(Session.increment(Count), Effect.andThen(Session.commit, add(5))))
+      const server = yield* serve(Layer.mergeAll(basicRoutes, other, slow.route), { store: stores.MemoryLayer() })
       const cookie = cookieOf(yield* server.post("/count"))
       const request = yield* Effect.forkChild(server.post("/slow", { cookie }))
       yield* slow.reached
       yield* server.post("/work", { cookie })
       yield* slow.release
       yield* Fiber.join(request)
-      assert.deepStrictEqual(JSON.parse((yield* server.get("/", { cookie })).body), {
-        count: 1,
-        aside: 10,
-        name: "Ada"
-      })
+      assert.deepStrictEqual(seen, { count: 20, aside: 6 })
+      assert.deepStrictEqual(JSON.parse((yield* server.get("/", { cookie })).body), seen)
+    }))
+
+  it.effect("waits for a commit of its request that is under way", () =>
+    Effect.gen(function*() {
+      const store = watchStore()
+      let seen: unknown
+      const { cookie, server } = yield* serveWatched(
+        post(
+          "/work",
+          Effect.gen(function*() {
+            yield* Session.put(Name, "Ada")
+            const writing = store.holds("update")
+            const committing = yield* Effect.forkChild(Session.commit)
+            yield* writing.reached
+            const adding = yield* Effect.forkChild(add())
+            yield* Effect.yieldNow
+            yield* writing.release
+            yield* Fiber.join(committing)
+            yield* Fiber.join(adding)
+            seen = yield* Session.all
+          })
+        ),
+        { store }
+      )
+      yield* server.post("/work", { cookie })
+      assert.deepStrictEqual(seen, { count: 1, name: "Ada", aside: 1 })
+      assert.deepStrictEqual(JSON.parse((yield* server.get("/", { cookie })).body), seen)
     }))
 
   it.effect("is a typed error where the session is gone, and where another request has given it another id", () =>

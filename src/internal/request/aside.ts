@@ -5,7 +5,7 @@
  * What the request has put itself and not committed is its own: no other request can know of it. So a change of that is only
  * one more that the request makes.
  */
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -44,10 +44,9 @@ export interface Decision<A> {
 
 export type AsideFailure = StoreFailure | SessionConflictError | SessionGoneError
 
-/** What is to be told to the sessions that are made of this one. */
 export interface Done<A> {
   readonly answer: A
-  /** What is stored now, unless only the request knows. */
+  /** What is stored now; nothing where that is for the request alone, or not for its client. */
   readonly moved: Moved | undefined
 }
 
@@ -58,42 +57,57 @@ interface Moved {
 
 /** Commits it, and gives the answer. */
 export const commit = <A>(session: RequestSession, aside: Aside<A>): Effect.Effect<A, AsideFailure> =>
-  Effect.clockWith((clock) => Effect.map(session.aside(aside, clock), ({ answer }) => answer))
+  Effect.map(done(session, aside), ({ answer }) => answer)
+
+/** Commits it. In a part of a handler that counts as a whole, that is done for the request, and stays whatever becomes of the part. */
+export const done = <A>(session: RequestSession, aside: Aside<A>): Effect.Effect<Done<A>, AsideFailure> =>
+  Effect.suspend(() => {
+    const { loaded, parent } = session
+    if (isOwn(loaded, aside.reads)) return Exit.succeed(within(session, aside))
+    return parent === undefined ?
+      session.inTurn(takingTurn(session, (fiber) => begin(session, aside, fiber))) :
+      Effect.map(
+        done(parent, aside),
+        (done) => learned(session, done)
+      )
+  })
 
 /** Whether what it looks at is known to nobody but this request. */
 export const isOwn = (state: State.Loaded, reads: ReadonlyArray<string>): boolean =>
   !State.isStored(state) || reads.some((field) => Draft.isEdited(state.draft, field))
 
 /** What the decision makes of what the request sees. */
-export const within = <A>(session: RequestSession, { decide }: Aside<A>): A => {
+const within = <A>(session: RequestSession, { decide }: Aside<A>): Done<A> => {
   const { answer, writes } = decide(State.fieldsOf(session.loaded))
   writes?.forEach((text, field) => {
     if (text === undefined) session.update((state) => Operation.removed(state, field))
     else session.put(field, text)
   })
-  return answer
+  return { answer, moved: undefined }
 }
 
-/** Carries it out, without being interrupted. */
-export const carryOut = <A>(
+const learned = <A>(session: RequestSession, done: Done<A>): Done<A> => {
+  if (done.moved !== undefined) session.learn(Outcome.moved, done.moved)
+  return done
+}
+
+const begin = <A>(
   session: RequestSession,
   aside: Aside<A>,
-  clock: Clock.Clock
-): Effect.Effect<Done<A>, AsideFailure> =>
-  Effect.uninterruptible(takingTurn(session, (fiber): Effect.Effect<Done<A>, AsideFailure> => {
-    const { environment: { store }, expiry, loaded: state } = session
-    if (store === undefined || !State.isStored(state) || isOwn(state, aside.reads)) {
-      return Exit.succeed({ answer: within(session, aside), moved: undefined })
-    }
-    if (expiry.isExpired(state.record, clock.currentTimeMillisUnsafe())) return gone
-    return Effect.mapEager(
-      decideOn({ session, store, fiber, id: state.id, aside }, state.record, Change.apply(state.base, guessing(aside))),
-      (done) => {
-        if (done.moved !== undefined) session.learn(Outcome.moved, done.moved)
-        return done
-      }
-    )
-  }))
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<Done<A>, AsideFailure> => {
+  const { environment: { store }, expiry, loaded: state } = session
+  // Meanwhile, another fiber may have put a value of its own, or ended the session.
+  if (store === undefined || !State.isStored(state) || isOwn(state, aside.reads)) {
+    return Exit.succeed(within(session, aside))
+  }
+  if (expiry.isExpired(state.record, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())) return gone
+  const fields = Change.apply(state.base, guessing(aside))
+  return Effect.map(
+    decideOn({ session, store, fiber, id: state.id, aside }, state.record, fields),
+    (done) => learned(session, done)
+  )
+}
 
 interface Asking<A> {
   readonly session: RequestSession
@@ -113,18 +127,18 @@ const decideOn = <A>(
 ): Effect.Effect<Done<A>, AsideFailure> => {
   const { aside, fiber, id } = asking
   const { answer, writes } = aside.decide(fields)
-  const done = (record: SessionRecord, token: State.Stored["token"]) => ({
+  const doneWith = (record: SessionRecord, token: State.Stored["token"]): Done<A> => ({
     answer,
     moved: successor === undefined ? { record, token } : undefined
   })
-  if (writes === undefined) return Exit.succeed(done(record, undefined))
+  if (writes === undefined) return Exit.succeed(doneWith(record, undefined))
   if (left === 0) return Exit.fail(new SessionConflictError({ reason: "busy" }))
   const change = changeOf(aside, fields, writes)
   const next = { ...record, fields: Change.apply(fields, change) }
   return Effect.flatMap(ask(asking, change, next, successor), (outcome): Effect.Effect<Done<A>, AsideFailure> => {
     switch (outcome._tag) {
       case "Written":
-        return Effect.as(Observability.happened("update", id, fiber), done(next, outcome.token))
+        return Effect.as(Observability.happened("update", id, fiber), doneWith(next, outcome.token))
       case "Gone":
         return gone
       case "Conflict":

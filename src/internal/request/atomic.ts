@@ -12,10 +12,8 @@ import {
   type SessionStoreError,
   type SessionValueError
 } from "../../SessionError.ts"
-import * as Aside from "./aside.ts"
 import type { CommitFailure, Committed } from "./committing.ts"
 import * as Operation from "./operations.ts"
-import * as Outcome from "./outcomes.ts"
 import { type Indexed, RequestSession, type Step } from "./requestSession.ts"
 import type { Id, Phase } from "./state.ts"
 
@@ -30,6 +28,10 @@ export class AtomicSession extends RequestSession {
     this.#parent = parent
     this.#phase = parent.phase
     this.steps = []
+  }
+
+  override get parent(): RequestSession {
+    return this.#parent
   }
 
   override get phase(): Phase {
@@ -81,18 +83,6 @@ export class AtomicSession extends RequestSession {
       if (Exit.isSuccess(exit)) this.#goOn(this.steps!.slice(steps.length))
       return undefined
     })
-  }
-
-  /** Committed, it stays, whatever becomes of the steps. */
-  override aside<A>(aside: Aside.Aside<A>, clock: Clock.Clock): Effect.Effect<Aside.Done<A>, Aside.AsideFailure> {
-    return Effect.suspend(() =>
-      Aside.isOwn(this.loaded, aside.reads)
-        ? Effect.succeed({ answer: Aside.within(this, aside), moved: undefined })
-        : Effect.map(this.#parent.aside(aside, clock), (done) => {
-          if (done.moved !== undefined) this.learn(Outcome.moved, done.moved)
-          return done
-        })
-    )
   }
 
   /** These steps, with what must hold after them, if anything. */

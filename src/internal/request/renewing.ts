@@ -14,7 +14,7 @@ import { SessionGoneError, SessionRenewError } from "../../SessionError.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import * as Lease from "../record/lease.ts"
 import * as Identifier from "../token/identifier.ts"
-import { type Aside, type AsideFailure, commit, isOwn } from "./aside.ts"
+import { type Aside, type AsideFailure, commit, done, isOwn } from "./aside.ts"
 import type { RequestSession } from "./requestSession.ts"
 import * as State from "./state.ts"
 
@@ -228,7 +228,7 @@ const replacing = (
     },
     follows: true
   }
-  return Effect.clockWith((clock) => session.aside(replace, clock)).pipe(
+  return done(session, replace).pipe(
     Effect.retry({ schedule: Schedule.exponential("50 millis"), times: 5, while: isOfStore }),
     Effect.map(({ answer, moved }) => ({ ...answer, isTold: moved !== undefined || owner === undefined })),
     Effect.tap(() => remember(session, from, to, field))

@@ -29,7 +29,6 @@ import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
 import { howDeep, isTooDeep, type SessionRecord } from "../record/record.ts"
 import { Token } from "../token/secret.ts"
-import * as Aside from "./aside.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
 import * as Events from "./events.ts"
@@ -126,6 +125,11 @@ export class RequestSession {
     this.#environment = environment
     this.#client = client
     this.#isReadonly = options?.readonly ?? false
+  }
+
+  /** The one that it is a part of, if it is. */
+  get parent(): RequestSession | undefined {
+    return undefined
   }
 
   get environment(): Environment {
@@ -359,7 +363,7 @@ export class RequestSession {
         return undefined
       })
     })
-    return this.#inTurn(committed)
+    return this.inTurn(committed)
   }
 
   /** Takes back what is not committed. */
@@ -604,12 +608,8 @@ export class RequestSession {
     return commit(this, clock)
   }
 
-  /** Commits a change at once and by itself, without what the request has changed. One after the other. */
-  aside<A>(aside: Aside.Aside<A>, clock: Clock.Clock): Effect.Effect<Aside.Done<A>, Aside.AsideFailure> {
-    return this.#inTurn(Aside.carryOut(this, aside, clock))
-  }
-
-  #inTurn<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  /** One after the other, and not interrupted. */
+  inTurn<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.uninterruptible(Semaphore.withPermit(this.#turnWith ??= Semaphore.makeUnsafe(1), effect))
   }
 }
