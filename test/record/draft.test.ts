@@ -335,7 +335,7 @@ describe("what goes to the successor of a session that was regenerated", () => {
     assert.strictEqual(Exit.isSuccess(onto), fieldsAfter(there, deeds) !== undefined)
     if (Exit.isFailure(onto)) return
     const { clear, expect, increment, remove, set, touch } = onto.value
-    const touched = new Set(deeds.flatMap((deed) => deed.kind === "clear" ? [...base.keys()] : [deed.field]))
+    const touched = new Set(deeds.flatMap((deed) => "field" in deed ? [deed.field] : [...base.keys()]))
     for (const field of [...set.keys(), ...remove, ...increment.keys(), ...expect.keys()]) {
       assert.isTrue(touched.has(field), field)
     }

@@ -111,16 +111,22 @@ for (const [driver, makeStore] of Object.entries(stores)) {
           assert.deepStrictEqual((yield* request(seenScopes)).value, kept)
         }))
 
-      test(makeStore, `${what}, all in one request: the same`, () =>
-        Effect.gen(function*() {
-          const { request } = browser()
-          const steps = [...before, putAll, ...after]
-          assert.deepStrictEqual(
-            (yield* request(Effect.andThen(Effect.all(steps, { discard: true }), seenScopes))).value,
-            kept
-          )
-          assert.deepStrictEqual((yield* request(seenScopes)).value, kept)
-        }))
+      test(
+        makeStore,
+        `${what}, all in one request, or in one that finds the values: the same`,
+        () =>
+          Effect.gen(function*() {
+            const all = [...before, putAll, ...after]
+            for (const requests of [[all], [[...before, putAll], after]]) {
+              const { request } = browser()
+              for (const steps of requests) {
+                const { value } = yield* request(Effect.andThen(Effect.all(steps, { discard: true }), seenScopes))
+                assert.deepStrictEqual(value, steps === requests.at(-1) ? kept : scopes)
+              }
+              assert.deepStrictEqual((yield* request(seenScopes)).value, kept)
+            }
+          })
+      )
     }
 
     test(
@@ -343,6 +349,23 @@ for (const [driver, makeStore] of Object.entries(stores)) {
           yield* request(Session.put(Basket, { tea: 1 }))
           assert.deepStrictEqual((yield* request(Effect.andThen(join, Basket))).value, { tea: 1, ...stored })
           assert.deepStrictEqual((yield* request(Basket)).value, { tea: 1, ...stored })
+        })
+    )
+
+    test(
+      makeStore,
+      "is done once for each login of a visitor, also if that comes twice in one request",
+      () =>
+        Effect.gen(function*() {
+          const sum = Session.login("ada", { merge: [[Basket, ({ tea = 0 }) => ({ tea: tea + 2 })]] })
+          const { request } = browser()
+          yield* request(Session.put(Basket, { tea: 1 }))
+          yield* request(Effect.andThen(sum, sum))
+          assert.deepStrictEqual((yield* request(Basket)).value, { tea: 3 })
+          // What has stayed after a logout is merged once more.
+          yield* request(Session.logout)
+          yield* request(sum)
+          assert.deepStrictEqual((yield* request(Basket)).value, { tea: 5 })
         })
     )
 

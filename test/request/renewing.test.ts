@@ -39,6 +39,15 @@ describe("Session.renew", () => {
       assert.deepStrictEqual(yield* withSession(token, Session.all), { secret: 11 })
     }))
 
+  withMemory("leaves no lease, so the next renewal does not wait", () =>
+    Effect.gen(function*() {
+      const renew = (value: number) => Effect.succeed(value + 10)
+      const twice = Effect.replicateEffect(Session.renew(Secret, { when: () => true, renew }), 2)
+      const token = yield* newSession(Session.put(Secret, 1))
+      assert.deepStrictEqual(yield* withSession(token, twice), [Option.some(11), Option.some(21)])
+      assert.deepStrictEqual(yield* withSession(token, twice), [Option.some(31), Option.some(41)])
+    }))
+
   withMemory("gives what reading gives: also a default, which is never renewed", () =>
     Effect.gen(function*() {
       const { options, times } = renewal()

@@ -11,7 +11,7 @@ import * as Lifetime from "../record/lifetime.ts"
 import * as Meta from "../record/meta.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import type { Intent, Write } from "./intent.ts"
-import { ended, lost, replacing } from "./operations.ts"
+import { ended, identified, lost, replacing } from "./operations.ts"
 import {
   type Anonymous,
   type Existing,
@@ -277,7 +277,9 @@ export const gone = (state: Loaded): Loaded => {
 const overtaken = (state: Regenerated): Loaded => {
   const own = Draft.rebase(state.draft, noFields)
   const draft = Exit.isSuccess(own) ? Draft.remove(own.value, Meta.left) : Draft.empty
-  return { ...ended(state), id: state.newId, draft, flashing: Exit.isSuccess(own) ? state.flashing : undefined }
+  const flashing = Exit.isSuccess(own) ? state.flashing : undefined
+  // Under the id that the owner's index knows it by, if somebody has logged in since: only so it can have been ended in advance.
+  return identified({ ...ended(state), draft, flashing }, state.newId)
 }
 
 /** What this request has done by itself, with nothing there before. */
