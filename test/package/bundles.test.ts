@@ -174,6 +174,10 @@ describe.each(applications)("a bundle with the $layer", ({ kilobytes, layer, nam
   it("carries nothing of effect/rpc", () =>
     expect(built.files.filter((file) => file.includes("node_modules/effect/dist/rpc/"))).toEqual([]))
 
+  it("carries nothing of what is committed at once, as it uses none of it", () => {
+    expect(built.sizes.flatMap(([module, size]) => size > 0 ? module : [])).not.toContain("internal/request/aside")
+  })
+
   it(`has at most ${kilobytes} kB of ours, minified`, () => expectAtMost(kilobytes, built.sizes))
 })
 
