@@ -1,4 +1,4 @@
-import { Context, type DateTime, Duration, Effect, type Option, Schema } from "effect"
+import { Context, type DateTime, Duration, Effect, Option, Schema } from "effect"
 import { Session, type SessionError, SessionKey } from "effect-session"
 import type { Json, JsonObject } from "effect/Schema"
 import { describe, expect, it } from "tstyche"
@@ -243,8 +243,103 @@ describe("the session", () => {
     expect(Effect.provide(Session.increment(Count), Session.layerTest({ count: 1 }))).type.toBe<
       Effect.Effect<number, ChangeError>
     >()
-    expect(Effect.provide(Effect.ignore(Session.setOwner("ada")), Session.layerTest())).type.toBe<Effect.Effect<void>>()
+    expect(Effect.provide(Effect.ignore(Session.login("ada")), Session.layerTest())).type.toBe<Effect.Effect<void>>()
     expect(Session.layerTest).type.not.toBeCallableWith({ since: new Date() })
+  })
+})
+
+describe("login and logout", () => {
+  const Theme = SessionKey.make("theme", Schema.String, { scope: "device" })
+  const Hits = SessionKey.make("hits", Schema.Number, { scope: "visitor" }).pipe(SessionKey.withDefault(() => 0))
+
+  it("needs nothing but a session, with every store", () => {
+    expect(Session.login("ada")).type.toBe<Effect.Effect<void, SessionError.LoginError, Service>>()
+    expect(Session.login).type.not.toBeCallableWith(5)
+    expect(Session.logout).type.toBe<
+      Effect.Effect<
+        void,
+        SessionError.SessionStoreError | SessionError.SessionReadonlyError | SessionError.SessionClosedError,
+        Service
+      >
+    >()
+  })
+
+  it("merges each key by a function from what reading it gives to a value of it", () => {
+    const both = Session.login("ada", {
+      methods: ["password"],
+      merge: [
+        [Hits, (visitor) => {
+          expect(visitor).type.toBe<number>()
+          return visitor + 1
+        }],
+        [Theme, (visitor) => {
+          expect(visitor).type.toBe<Option.Option<string>>()
+          return Option.getOrElse(visitor, () => "dark")
+        }]
+      ]
+    })
+    expect(both).type.toBe<Effect.Effect<void, SessionError.LoginError, Service>>()
+    const merging = (merge: Session.Merge<typeof Hits>) => Session.login("ada", { merge: [merge] })
+    expect(merging).type.toBeCallableWith([Hits, () => 5])
+    expect(merging).type.not.toBeCallableWith([Hits, () => "five"])
+  })
+
+  it("clears what browsers know", () => {
+    expect(Session.clearSiteData).type.toBeCallableWith(["cache", "cookies", "storage", "executionContexts"])
+    expect(Session.clearSiteData).type.not.toBeCallableWith([])
+    expect(Session.clearSiteData).type.not.toBeCallableWith(["everything"])
+  })
+})
+
+describe("what is committed at once", () => {
+  const Once = SessionKey.once(Name)
+  const Code = SessionKey.attempts(Name, 3)
+
+  it("renews a value by one of the key's type, and says what that can fail with", () => {
+    const due = { when: (name: string) => name === "" }
+    class Refused {
+      readonly _tag = "Refused"
+    }
+    class Upstream extends Context.Service<Upstream, string>()("Upstream") {}
+    const renewed = Session.renew(Name, {
+      ...due,
+      renew: (name) => name === "" ? Upstream : Effect.fail(new Refused())
+    })
+    expect(renewed).type.toBe<
+      Effect.Effect<Option.Option<string>, SessionError.RenewError | Refused, Service | Upstream>
+    >()
+    const plain = { when: (total: number) => total > 5, renew: () => Effect.succeed(0), lease: "1 minute" } as const
+    expect(Session.renew(Total, plain)).type.toBe<Effect.Effect<number, SessionError.RenewError, Service>>()
+    expect(Total.pipe(Session.renew(plain))).type.toBe<Effect.Effect<number, SessionError.RenewError, Service>>()
+    expect(Session.renew).type.not.toBeCallableWith(Name, plain)
+    expect(Session.renew).type.not.toBeCallableWith(Total, { ...plain, lease: "never" })
+    expect(Session.renew).type.not.toBeCallableWith(Once, { ...due, renew: () => Effect.succeed("") })
+  })
+
+  it("tries the value of a key that says how often, and of no other", () => {
+    expect(Session.attempt(Code, (code) => code === "1199")).type.toBe<
+      Effect.Effect<boolean, SessionError.AttemptError, Service>
+    >()
+    expect(Code.pipe(Session.attempt((code) => code === "1199"))).type.toBe<
+      Effect.Effect<boolean, SessionError.AttemptError, Service>
+    >()
+    expect(Session.attempt(Code, () => Effect.fail("no" as const))).type.toBe<
+      Effect.Effect<boolean, SessionError.AttemptError | "no", Service>
+    >()
+    expect(Session.attempt).type.toBeCallableWith(SessionKey.once(Code), () => true)
+    expect(Session.attempt).type.not.toBeCallableWith(Name, () => true)
+    expect(Session.attempt).type.not.toBeCallableWith(Code, () => "yes")
+  })
+
+  it("reads a key that is taken by reading, and has no view of it", () => {
+    expect(Session.get(Once)).type.toBe<Effect.Effect<Option.Option<string>, ChangeError, Service>>()
+    expect(Session.put(Once, "one")).type.toBe<Effect.Effect<void, ChangeError, Service>>()
+    expect(Session.pull(Once)).type.toBe<Effect.Effect<Option.Option<string>, ChangeError, Service>>()
+    expect(Session.has).type.toBeCallableWith(Once)
+    expect(Session.modify).type.not.toBeCallableWith(Once, () => "two")
+    const view = {} as Session.SessionView
+    expect(view.get).type.not.toBeCallableWith(Once)
+    expect(view.has).type.toBeCallableWith(Once)
   })
 })
 
@@ -253,11 +348,11 @@ describe("authentication", () => {
   type Method = "password" | "otp"
 
   it("takes at least one method, of any name or of the application's own", () => {
-    expect(Session.authenticated(["password", "otp"])).type.toBe<Effect.Effect<void, ChangeError, Service>>()
-    expect(Session.authenticated).type.not.toBeCallableWith([])
-    expect(Session.authenticated).type.not.toBeCallableWith("password")
-    expect(Session.authenticated<Method>).type.toBeCallableWith(["otp"])
-    expect(Session.authenticated<Method>).type.not.toBeCallableWith(["top"])
+    const login = (methods: Session.Methods<Method>) => Session.login("ada", { methods })
+    expect(login).type.toBeCallableWith(["password", "otp"])
+    expect(login).type.not.toBeCallableWith(["top"])
+    expect(Session.login).type.not.toBeCallableWith("ada", { methods: [] })
+    expect(Session.login).type.not.toBeCallableWith("ada", { methods: "password" })
     expect(Session.requireRecent<Method>).type.toBeCallableWith("10 minutes", { methods: ["otp"] })
     expect(Session.requireRecent<Method>).type.not.toBeCallableWith("10 minutes", { methods: ["top"] })
     expect(Session.requireRecent).type.not.toBeCallableWith("10 minutes", { methods: [] })

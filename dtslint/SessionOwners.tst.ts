@@ -23,16 +23,6 @@ const Visits = SessionKey.make("visits", Schema.NumberFromString).pipe(SessionKe
 
 describe("what needs the owners of sessions", () => {
   it("says so in its type", () => {
-    expect(Session.setOwner("ada")).type.toBe<
-      Effect.Effect<
-        void,
-        | OwnerError
-        | SessionError.SessionLimitError
-        | SessionError.SessionReadonlyError
-        | SessionError.SessionClosedError,
-        Session.Session | SessionOwners.SessionOwners
-      >
-    >()
     expect(Sessions.destroyAll("ada")).type.toBe<Effect.Effect<number, OwnerError, SessionOwners.SessionOwners>>()
     expect(Sessions.destroyHandle("ada", "handle")).type.toBe<
       Effect.Effect<boolean, OwnerError, SessionOwners.SessionIndex>
@@ -45,7 +35,8 @@ describe("what needs the owners of sessions", () => {
     >()
   })
 
-  it("is not needed to read whose session it is", () => {
+  it("is not needed to log in, or to read whose session it is", () => {
+    expect(Session.login("ada")).type.toBe<Effect.Effect<void, SessionError.LoginError, Session.Session>>()
     expect(Session.owner).type.toBe<
       Effect.Effect<Option.Option<string>, SessionError.SessionStoreError, Session.Session>
     >()
@@ -102,7 +93,7 @@ const route = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   HttpRouter.add("POST", "/", Effect.as(effect, HttpServerResponse.empty()))
 
 describe("a program that uses the owners of sessions", () => {
-  const login = route(Session.setOwner("ada"))
+  const login = route(Session.login("ada"))
   const list = route(Sessions.list("ada"))
   const all = route(Sessions.destroyAll("ada"))
   const others = route(Sessions.destroyOthers)
@@ -120,13 +111,13 @@ describe("a program that uses the owners of sessions", () => {
   })
 
   it("does not compile with CookieLayer, which has none", () => {
-    expect(run).type.not.toBeCallableWith(launch(login, CookieLayer.layer()))
     expect(run).type.not.toBeCallableWith(launch(list, CookieLayer.layer()))
     expect(run).type.not.toBeCallableWith(launch(all, CookieLayer.layer()))
     expect(run).type.not.toBeCallableWith(launch(others, CookieLayer.layer()))
     expect(run).type.not.toBeCallableWith(launch(one, CookieLayer.layer()))
     expect(run).type.not.toBeCallableWith(launch(byHandle, CookieLayer.layer()))
     expect(run).type.toBeCallableWith(launch(whose, CookieLayer.layer()))
+    expect(run).type.toBeCallableWith(launch(login, CookieLayer.layer()))
   })
 
   it("compiles with CookieLayer.layerShared if it only ends all sessions of an owner, or all others", () => {
@@ -142,7 +133,7 @@ describe("a program that uses the owners of sessions", () => {
 
   it("outside a request needs them as well", () => {
     const store = Layer.provideMerge(CookieLayer.layer(), SessionConfig.layer())
-    const owned = Effect.asVoid(Sessions.create(Session.setOwner("ada")))
+    const owned = Effect.asVoid(Sessions.create(Sessions.destroyOthers))
     expect(run).type.not.toBeCallableWith(Effect.provide(owned, store))
     expect(run).type.toBeCallableWith(
       Effect.provide(owned, Layer.provideMerge(MemoryLayer.layer(), SessionConfig.layer()))

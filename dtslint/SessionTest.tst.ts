@@ -55,7 +55,7 @@ describe("a client", () => {
       .toBe<
         Effect.Effect<number, "no" | SessionError.CommitError, Scope.Scope>
       >()
-    expect(client.modifySession(Session.setOwner("ada"))).type.toBeAssignableTo<
+    expect(client.modifySession(Session.login("ada"))).type.toBeAssignableTo<
       Effect.Effect<
         void,
         SessionError.CommitError | SessionError.SessionOwnerError | SessionError.SessionLimitError,

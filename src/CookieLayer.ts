@@ -151,8 +151,8 @@ export const layerConfig = (
  *
  * **Details**
  *
- * `Session.setOwner`, `Sessions.destroyAll` and `Sessions.destroyOthers` work, as that place also remembers when the sessions of
- * an owner were ended. Which ones there are, nobody knows: so there is no list, and no `owner.limit`. A login costs one look-up
+ * `Sessions.destroyAll` and `Sessions.destroyOthers` work, as that place also remembers when the sessions of an owner were
+ * ended. Which ones there are, nobody knows: so there is no list, and no `owner.limit`. A login costs one look-up
  * more; for a session with an owner, one look-up asks for three keys at once.
  *
  * **Gotchas**

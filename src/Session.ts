@@ -25,34 +25,43 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Json, JsonObject } from "effect/Schema"
 import * as LifetimeInput from "./internal/config/lifetime.ts"
-import { parseDuration } from "./internal/config/settings.ts"
+import { durationFor } from "./internal/config/settings.ts"
 import * as Authenticated from "./internal/record/authentication.ts"
 import type { Rewrite } from "./internal/record/draft.ts"
 import * as FlashMessage from "./internal/record/flash.ts"
+import * as Life from "./internal/record/life.ts"
 import * as Meta from "./internal/record/meta.ts"
 import * as Owner from "./internal/record/owner.ts"
-import { endOfTime, fieldOfKey, type Fields, keyOfField, parse } from "./internal/record/record.ts"
+import { endOfTime, fieldOfKey, type Fields, parse } from "./internal/record/record.ts"
+import * as Scope from "./internal/record/scope.ts"
+import * as Aside from "./internal/request/aside.ts"
 import { AtomicSession } from "./internal/request/atomic.ts"
+import * as Attempt from "./internal/request/attempt.ts"
 import type { CommitFailure } from "./internal/request/committing.ts"
 import * as Environment from "./internal/request/environment.ts"
 import * as Operation from "./internal/request/operations.ts"
+import * as Renewing from "./internal/request/renewing.ts"
 import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
 import * as Identifier from "./internal/token/identifier.ts"
 import type { Token } from "./internal/token/secret.ts"
 import * as SessionConfig from "./SessionConfig.ts"
 import {
+  type AttemptError,
   type ChangeError,
   type CommitError,
+  type LoginError,
   type ReadError,
+  type RenewError,
+  SessionAttemptsError,
   SessionClosedError,
   SessionConflictError,
   SessionGoneError,
   type SessionLifetimeError,
-  type SessionLimitError,
   SessionNotRecentError,
   SessionOwnerError,
   SessionReadonlyError,
+  SessionStatelessError,
   type SessionStoreError,
   SessionValueError
 } from "./SessionError.ts"
@@ -90,27 +99,29 @@ export interface Session {
  */
 export const Session: Context.Service<Session, Session> = Context.Service<Session>("effect-session/Session")
 
-const sessionOf = (fiber: Fiber.Fiber<unknown, unknown>): RequestSession =>
+const sessionOf = (fiber: AnyFiber): RequestSession =>
   Context.getUnsafe(fiber.context as Context.Context<Session>, Session) as unknown as RequestSession
 
 /** An operation on what is loaded. */
-const reading = <A, E = never>(
-  f: (session: RequestSession) => Effect.Effect<A, E>
-): Effect.Effect<A, E | SessionStoreError, Session> =>
+const reading = <A, E = never, R = never>(
+  f: (session: RequestSession, fiber: AnyFiber) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SessionStoreError, R | Session> =>
   Effect.withFiber((fiber) => {
     const session = sessionOf(fiber)
-    return session.isReady ? f(session) : Effect.flatMapEager(session.readyIn(fiber), () => f(session))
+    return session.isReady ? f(session, fiber) : Effect.flatMapEager(session.readyIn(fiber), () => f(session, fiber))
   })
 
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
 /** An operation that changes what is loaded, where that is still possible. */
-const changing = <A = void, E = never>(
+const changing = <A = void, E = never, R = never>(
   operation: string,
-  f: (session: RequestSession, clock: Clock.Clock) => Effect.Effect<A, E>
-): Effect.Effect<A, E | SessionStoreError | SessionReadonlyError | SessionClosedError, Session> =>
+  f: (session: RequestSession, clock: Clock.Clock) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SessionStoreError | SessionReadonlyError | SessionClosedError, R | Session> =>
   Effect.withFiber((fiber) => {
     const session = sessionOf(fiber)
     if (session.isReadonly) return Effect.fail(new SessionReadonlyError({ operation }))
-    const change = (): Effect.Effect<A, E | SessionReadonlyError | SessionClosedError> => {
+    const change = (): Effect.Effect<A, E | SessionReadonlyError | SessionClosedError, R> => {
       const refusal = session.refusal(operation)
       return refusal === undefined ? f(session, fiber.getRef(Clock.Clock)) : Effect.fail(refusal)
     }
@@ -127,18 +138,51 @@ const changing = <A = void, E = never>(
  * @since 0.1.0
  * @category reading
  */
-export const get = <A, Value, Encoded>(
-  key: SessionKey.SessionKey<A, Value, Encoded>
-): Effect.Effect<Value, ReadError, Session> => reading((session) => valueOf(session.loaded, key))
+export const get = <A, Value, Encoded, E>(
+  key: SessionKey.SessionKey<A, Value, Encoded, E>
+): Effect.Effect<Value, E, Session> =>
+  // By its type, a key that is taken by reading says what that can fail with.
+  (key.isOnce ? pull(key as TakenKey<A, Value, Encoded>) : peek(key)) as Effect.Effect<Value, E, Session>
+
+const peek = <A, Value, Encoded>(
+  key: SessionKey.SessionKey<A, Value, Encoded, unknown>
+): Effect.Effect<Value, ReadError, Session> =>
+  reading((session, fiber) => valueOf(session.loaded, key, clockOf(key, fiber)))
+
+/** A key whose values may also be of those that reading takes. */
+type TakenKey<A, Value, Encoded> = SessionKey.SessionKey<A, Value, Encoded, ChangeError>
+
+/** Whatever can be read at a time. */
+type Readable<A, Value, Encoded> = SessionKey.SessionKey<A, Value, Encoded, unknown>
+
+/** The clock by which a value is there, if it is a matter of time. */
+const clockOf = ({ life }: { readonly life: Life.Rules | undefined }, fiber: AnyFiber): Clock.Clock | undefined =>
+  life && fiber.getRef(Clock.Clock)
 
 const valueOf = <A, Value, Encoded>(
   state: State.Loaded,
-  key: SessionKey.SessionKey<A, Value, Encoded>
-): Exit.Exit<Value, SessionValueError> => decoded(State.seen(state, key.field), key)
+  key: Readable<A, Value, Encoded>,
+  clock: Clock.Clock | undefined
+): Exit.Exit<Value, SessionValueError> => decoded(textOf(State.seen(state, key.field), key, clock), key)
+
+/** The text of a value, of that of its field. */
+const textOf = (
+  text: string | undefined,
+  { life }: { readonly life: Life.Rules | undefined },
+  clock: Clock.Clock | undefined
+): string | undefined => life === undefined ? text : Life.valueIn(text, clock!.currentTimeMillisUnsafe())
+
+/** The text of the field, of that of a value that is put. */
+const fieldText = (key: SessionKey.Any, text: string, clock: Clock.Clock): string =>
+  key.life === undefined ? text : Life.begun(key.life, text, clock.currentTimeMillisUnsafe())
+
+/** The same for a value that has been made of the one before. */
+const nextFieldText = (key: SessionKey.Any, before: string | undefined, text: string, clock: Clock.Clock): string =>
+  key.life === undefined ? text : Life.goneOn(key.life, before, text, clock.currentTimeMillisUnsafe())
 
 const decoded = <A, Value, Encoded>(
   text: string | undefined,
-  key: SessionKey.SessionKey<A, Value, Encoded>
+  key: Readable<A, Value, Encoded>
 ): Exit.Exit<Value, SessionValueError> => {
   if (text === undefined) return Exit.succeed(key.absent())
   const value = key.decode(text)
@@ -178,8 +222,8 @@ export const getOrElse: {
     self: SessionKey.SessionKey<A, Value, Encoded>,
     orElse: () => B
   ): Effect.Effect<A | B, ReadError, Session> =>
-    reading((session): Effect.Effect<A | B, SessionValueError> => {
-      const text = State.seen(session.loaded, self.field)
+    reading((session, fiber): Effect.Effect<A | B, SessionValueError> => {
+      const text = textOf(State.seen(session.loaded, self.field), self, clockOf(self, fiber))
       const value = text === undefined ? undefined : self.decode(text)
       return value === undefined || Exit.isFailure(value) && self.ignoresInvalid ? Effect.sync(orElse) : value
     })
@@ -192,7 +236,9 @@ export const getOrElse: {
  * @category reading
  */
 export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreError, Session> =>
-  reading((session) => Exit.succeed(State.seen(session.loaded, key.field) !== undefined))
+  reading((session, fiber) =>
+    Exit.succeed(textOf(State.seen(session.loaded, key.field), key, clockOf(key, fiber)) !== undefined)
+  )
 
 /**
  * Everything that is in the session, as it is stored. Flash messages do not belong to it.
@@ -200,15 +246,17 @@ export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreErr
  * @since 0.1.0
  * @category reading
  */
-export const all: Effect.Effect<JsonObject, ReadError, Session> = reading((session) =>
-  allOf(State.fieldsOf(session.loaded))
+export const all: Effect.Effect<JsonObject, ReadError, Session> = reading((session, fiber) =>
+  allOf(State.fieldsOf(session.loaded), fiber.getRef(Clock.Clock))
 )
 
-const allOf = (fields: Fields): Exit.Exit<JsonObject, SessionValueError> => {
+const allOf = (fields: Fields, clock: Clock.Clock): Exit.Exit<JsonObject, SessionValueError> => {
   const entries: Array<[string, Json]> = []
-  for (const [field, text] of fields) {
-    const name = keyOfField(field)
+  for (const [field, stored] of fields) {
+    const name = Scope.toKey(field)
     if (name === undefined) continue
+    const text = Scope.hasLife(field) ? Life.valueIn(stored, clock.currentTimeMillisUnsafe()) : stored
+    if (text === undefined) continue
     const value = parse(text)
     if (value === undefined) {
       const error = { key: name, operation: "decode", path: [], expected: "Expected JSON text" } as const
@@ -256,15 +304,16 @@ export interface SessionView {
  * @since 0.1.0
  * @category reading
  */
-export const view: Effect.Effect<SessionView, SessionStoreError, Session> = reading(({ loaded }) =>
-  Exit.succeed({
-    get: (key) => getOrThrow(valueOf(loaded, key)),
-    has: (key) => State.seen(loaded, key.field) !== undefined,
-    all: () => getOrThrow(allOf(State.fieldsOf(loaded))),
+export const view: Effect.Effect<SessionView, SessionStoreError, Session> = reading(({ loaded }, fiber) => {
+  const clock = fiber.getRef(Clock.Clock)
+  return Exit.succeed({
+    get: (key) => getOrThrow(valueOf(loaded, key, clock)),
+    has: (key) => textOf(State.seen(loaded, key.field), key, clock) !== undefined,
+    all: () => getOrThrow(allOf(State.fieldsOf(loaded), clock)),
     flashed: (key) => getOrThrow(flashedOf(loaded.flashed, key)),
     flashMessages: flashMessagesOf(loaded.flashed)
   })
-)
+})
 
 const getOrThrow = <A>(exit: Exit.Exit<A, SessionValueError>): A => {
   if (Exit.isSuccess(exit)) return exit.value
@@ -290,7 +339,9 @@ export const put: {
    */
   <A>(
     value: NoInfer<A>
-  ): <Value, Encoded>(self: SessionKey.SessionKey<A, Value, Encoded>) => Effect.Effect<void, ChangeError, Session>
+  ): <Value, Encoded>(
+    self: SessionKey.SessionKey<A, Value, Encoded, ChangeError>
+  ) => Effect.Effect<void, ChangeError, Session>
   /**
    * Puts a value under a key.
    *
@@ -298,24 +349,28 @@ export const put: {
    * @category changing
    */
   <A, Value, Encoded>(
-    self: SessionKey.SessionKey<A, Value, Encoded>,
+    self: SessionKey.SessionKey<A, Value, Encoded, ChangeError>,
     value: NoInfer<A>
   ): Effect.Effect<void, ChangeError, Session>
 } = dual(
   2,
   <A, Value, Encoded>(
-    self: SessionKey.SessionKey<A, Value, Encoded>,
+    self: TakenKey<A, Value, Encoded>,
     value: A
-  ): Effect.Effect<void, ChangeError, Session> => changing("put", (session) => putInto(session, self, value))
+  ): Effect.Effect<void, ChangeError, Session> =>
+    changing("put", (session, clock) => putInto(session, self, value, clock))
 )
 
 const putInto = <A, Value, Encoded>(
   session: RequestSession,
-  key: SessionKey.SessionKey<A, Value, Encoded>,
-  value: A
+  key: TakenKey<A, Value, Encoded>,
+  value: A,
+  clock: Clock.Clock
 ): Effect.Effect<void, SessionValueError> => {
   const text = key.encode(value)
-  return Exit.isFailure(text) ? Exit.failCause(text.cause) : session.put(key.field, text.value)
+  return Exit.isFailure(text)
+    ? Exit.failCause(text.cause)
+    : session.put(key.field, fieldText(key, text.value, clock))
 }
 
 /**
@@ -355,10 +410,10 @@ const putInto = <A, Value, Encoded>(
  * @category changing
  */
 export const pull = <A, Value, Encoded>(
-  key: SessionKey.SessionKey<A, Value, Encoded>
+  key: SessionKey.SessionKey<A, Value, Encoded, ChangeError>
 ): Effect.Effect<Value, ChangeError, Session> =>
-  changing("pull", (session) =>
-    Effect.flatMapEager(valueOf(session.loaded, key), (value) => {
+  changing("pull", (session, clock) =>
+    Effect.flatMapEager(valueOf(session.loaded, key, clock), (value) => {
       const taken = State.seen(session.loaded, key.field)
       return taken === undefined
         ? Effect.succeed(value)
@@ -425,24 +480,34 @@ export const modify: {
     self: SessionKey.SessionKey<A, Value, Encoded>,
     f: (value: Value) => A
   ): Effect.Effect<A, ChangeError, Session> =>
-    changing("modify", (session) =>
-      Effect.flatMapEager(valueOf(session.loaded, self), (value) => {
+    changing("modify", (session, clock) =>
+      Effect.flatMapEager(valueOf(session.loaded, self, clock), (value) => {
         const next = f(value)
-        return Effect.flatMapEager(self.encode(next), (text) =>
-          Effect.as(session.rewritten(self.field, runningAgain(self, f), text), next))
+        return Effect.flatMapEager(self.encode(next), (encoded) => {
+          const text = nextFieldText(self, State.seen(session.loaded, self.field), encoded, clock)
+          return Effect.as(session.rewritten(self.field, runningAgain(self, f, clock), text), next)
+        })
       }))
 )
 
 /** The function of the value as one of the stored text, for when the handler is over. */
-const runningAgain =
-  <A, Value, Encoded>(key: SessionKey.SessionKey<A, Value, Encoded>, f: (value: Value) => A): Rewrite => (text) => {
-    const value = decoded(text, key)
-    if (Exit.isFailure(value)) return Exit.failCause(value.cause)
-    const result = Result.try(() => f(value.value))
-    if (Result.isSuccess(result)) return key.encode(result.success)
-    const expected = "Expected a function that does not throw when it is run again, on what another request has put"
-    return Exit.fail(new SessionValueError({ key: key.name, operation: "modify", path: [], expected }))
+const runningAgain = <A, Value, Encoded>(
+  key: TakenKey<A, Value, Encoded>,
+  f: (value: Value) => A,
+  clock: Clock.Clock,
+  operation: "modify" | "merge" = "modify"
+): Rewrite =>
+(stored) => {
+  const value = decoded(textOf(stored, key, clock), key)
+  if (Exit.isFailure(value)) return Exit.failCause(value.cause)
+  const result = Result.try(() => f(value.value))
+  if (Result.isSuccess(result)) {
+    return Exit.map(key.encode(result.success), (text) => nextFieldText(key, stored, text, clock))
   }
+  const expected = "Expected a function that does not throw" +
+    (operation === "modify" ? " when it is run again, on what another request has put" : "")
+  return Exit.fail(new SessionValueError({ key: key.name, operation, path: [], expected }))
+}
 
 /**
  * Removes a key.
@@ -487,7 +552,7 @@ export const increment: {
 } = dual(
   (parameters) => !Predicate.isNumber(parameters[0]),
   (self: SessionKey.Numeric, by: number = 1): Effect.Effect<number, ChangeError, Session> =>
-    changing("increment", (session) => add(session, self, by))
+    changing("increment", (session, clock) => add(session, self, by, clock))
 )
 
 /**
@@ -514,20 +579,21 @@ export const decrement: {
 } = dual(
   (parameters) => !Predicate.isNumber(parameters[0]),
   (self: SessionKey.Numeric, by: number = 1): Effect.Effect<number, ChangeError, Session> =>
-    changing("decrement", (session) => add(session, self, -by))
+    changing("decrement", (session, clock) => add(session, self, -by, clock))
 )
 
 const add = (
   session: RequestSession,
   key: SessionKey.Numeric,
-  by: number
+  by: number,
+  clock: Clock.Clock
 ): Effect.Effect<number, SessionValueError> => {
   const before = State.seen(session.loaded, key.field)
-  return Effect.flatMapEager(sumOf(key, before, by), ({ isOfNumbers, sum, text }) =>
+  return Effect.flatMapEager(sumOf(key, before, by, clock), ({ isOfNumbers, sum, text }) =>
     Effect.as(
       isOfNumbers && fitsAnySum(key, by)
         ? session.update((state) => Operation.added(state, key.field, { by, initial: initialOf(key) }))
-        : session.rewritten(key.field, (text) => Exit.map(sumOf(key, text, by), ({ text }) => text), text),
+        : session.rewritten(key.field, (text) => Exit.map(sumOf(key, text, by, clock), ({ text }) => text), text),
       sum
     ))
 }
@@ -541,7 +607,13 @@ interface Sum {
   readonly isOfNumbers: boolean
 }
 
-const sumOf = (key: SessionKey.Numeric, text: string | undefined, by: number): Exit.Exit<Sum, SessionValueError> => {
+const sumOf = (
+  key: SessionKey.Numeric,
+  before: string | undefined,
+  by: number,
+  clock: Clock.Clock
+): Exit.Exit<Sum, SessionValueError> => {
+  const text = textOf(before, key, clock)
   const stored = text === undefined ? undefined : key.decode(text)
   if (stored !== undefined && Exit.isFailure(stored) && !key.ignoresInvalid) return Exit.failCause(stored.cause)
   const sum = (stored !== undefined && Exit.isSuccess(stored) ? stored.value : initialOf(key)) + by
@@ -552,14 +624,236 @@ const sumOf = (key: SessionKey.Numeric, text: string | undefined, by: number): E
   }
   return Exit.map(key.encode(sum), (text) => ({
     sum,
-    text,
+    text: nextFieldText(key, before, text, clock),
     isOfNumbers: stored === undefined || Exit.isSuccess(stored)
   }))
 }
 
 /** Whether the schema takes every sum that the store can make: additions as small as these don't leave the finite numbers. */
-const fitsAnySum = ({ schema }: SessionKey.Numeric, by: number): boolean =>
-  (schema.ast === Schema.Number.ast || schema.ast === Schema.Finite.ast) && Math.abs(by) <= Number.MAX_SAFE_INTEGER
+const fitsAnySum = ({ life, schema }: SessionKey.Numeric, by: number): boolean =>
+  life === undefined && (schema.ast === Schema.Number.ast || schema.ast === Schema.Finite.ast) &&
+  Math.abs(by) <= Number.MAX_SAFE_INTEGER
+
+// -----------------------------------------------------------------------------
+// committed at once
+// -----------------------------------------------------------------------------
+
+/**
+ * How a value is renewed.
+ *
+ * - `when`: whether it is time for that.
+ * - `renew`: the new value, of the old one: a request to whoever has given it.
+ * - `lease`: how long a server may take for it, default `"10 seconds"`. Let it be longer than your own time limit for the request,
+ *   as a renewal that takes longer is interrupted, and another server may begin one of its own. If a server dies meanwhile, the
+ *   others wait for so long.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Renewal<A, E = never, R = never> {
+  readonly when: (value: A) => boolean
+  readonly renew: (value: A) => Effect.Effect<A, E, R>
+  readonly lease?: Exclude<SessionConfig.DurationInput, "never"> | undefined
+}
+
+/**
+ * The value of a key, as {@link get} gives it, and renewed before if it is time for that: once, however many requests find so on
+ * however many servers. For an access token with a refresh token that is good for one use: two requests that both refresh would
+ * log the user out.
+ *
+ * **Details**
+ *
+ * One request gets the lease, which is a field of the session, runs `renew` and commits the new value at once: without what the
+ * request has changed otherwise, and whatever becomes of the request. The others wait and get that value.
+ *
+ * - If the client of that request goes away, the renewal goes on, so `renew` must not need what ends with the request.
+ * - If `renew` fails, its error is that of the request that has run it. Those of the same server that have waited get a
+ *   {@link SessionError.SessionRenewError} of the reason `"failed"`, and no request of its own is made for them. The lease is free at
+ *   once, for the next request and for other servers.
+ * - If it takes longer than the lease, it is interrupted, and all get a `SessionRenewError` of the reason `"timeout"`. So do
+ *   requests that have waited for longer than the lease and the setting `timeLimit`.
+ * - If the server dies, the next one that needs the value gets the lease when it is over. If the server comes back then, its value
+ *   is not taken any more. The ends of leases are compared with the servers' clocks.
+ * - If the store fails after the renewal, it is asked five times more.
+ *
+ * Where there is no value, there is nothing to renew. A value that the request has put itself and not committed is renewed for
+ * this request alone. Inside {@link atomic}, what has been renewed stays also if that fails.
+ *
+ * A lease that is not longer than zero throws.
+ *
+ * **Gotchas**
+ *
+ * With `CookieLayer`, this holds within one process, as servers can't know of each other. The new value goes out with the response of
+ * each request that has waited, also if it is an error. For as long as `supersededFor`, the process gives it to requests that still
+ * come with the old cookie; if no response has reached the client by then, it is lost.
+ *
+ * **Example** (An access token that is refreshed a minute before its end)
+ *
+ * ```ts
+ * import { Clock, Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * const Tokens = SessionKey.make("tokens", Schema.Struct({
+ *   access: Schema.String,
+ *   refresh: Schema.String,
+ *   expiresAt: Schema.Number
+ * }))
+ *
+ * declare const refresh: (token: string) => Effect.Effect<typeof Tokens.schema.Type, Error>
+ *
+ * const currentTokens = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+ *   Session.renew(Tokens, {
+ *     when: ({ expiresAt }) => now > expiresAt - 60_000,
+ *     renew: (tokens) => Effect.timeout(refresh(tokens.refresh), "5 seconds")
+ *   }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category committed at once
+ */
+export const renew: {
+  /**
+   * The value of a key, renewed before if it is time for that.
+   *
+   * @since 0.1.0
+   * @category committed at once
+   */
+  <A, E, R>(
+    renewal: Renewal<A, E, R>
+  ): <Value, Encoded>(
+    self: SessionKey.SessionKey<A, Value, Encoded>
+  ) => Effect.Effect<Value, E | RenewError, R | Session>
+  /**
+   * The value of a key, renewed before if it is time for that.
+   *
+   * @since 0.1.0
+   * @category committed at once
+   */
+  <A, Value, Encoded, E, R>(
+    self: SessionKey.SessionKey<A, Value, Encoded>,
+    renewal: Renewal<A, E, R>
+  ): Effect.Effect<Value, E | RenewError, R | Session>
+} = /* @__PURE__ */ dual(
+  2,
+  <A, Value, Encoded, E, R>(
+    self: SessionKey.SessionKey<A, Value, Encoded>,
+    { lease = "10 seconds", renew, when }: Renewal<A, E, R>
+  ): Effect.Effect<Value, E | RenewError, R | Session> => {
+    const { field, name } = self
+    const duration = durationFor("Session.renew: lease", lease)
+    return reading<Value, E | RenewError, R>((session, fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const isDue = (text: string): boolean => {
+        const value = textOf(text, self, clock)
+        const decoded = value === undefined ? undefined : self.decode(value)
+        return decoded !== undefined && Exit.isSuccess(decoded) && when(decoded.value)
+      }
+      const valueAt = (text: string | undefined) => decoded(textOf(text, self, clock), self)
+      const before = State.seen(session.loaded, field)
+      if (before === undefined || !isDue(before)) return valueAt(before)
+      const refusal = session.refusal("renew")
+      if (refusal !== undefined) return Effect.fail(refusal)
+      const renewal = {
+        key: name,
+        field,
+        lease: duration,
+        isDue,
+        renew: (text: string) =>
+          // While others were asked, its time may have passed.
+          Effect.flatMap(self.decode(self.life === undefined ? text : Life.valueIn(text, 0)!), (value) =>
+            Effect.flatMapEager(renew(value), (next) =>
+              Effect.mapEager(self.encode(next), (encoded) =>
+                fieldText(self, encoded, clock))))
+      }
+      return Effect.flatMap(Renewing.renewed(session, before, renewal), valueAt)
+    })
+  }
+)
+
+/**
+ * Whether somebody who tries the value of a key is right, as `check` says: for one-time codes and captchas. Each try is counted
+ * before `check` runs, and committed at once, so that nobody can try more often: not by sending many requests at the same time,
+ * and not by making a request fail.
+ *
+ * **Details**
+ *
+ * The key says how often, see `SessionKey.attempts`. If `check` says `true`, the value is gone, and so it is if that was the last try.
+ *
+ * It is a {@link SessionError.SessionAttemptsError}, status 403, if there are no more tries: `check` does not run then, or it has run
+ * for the last time and has said `false`. Its reason is `"absent"` if there is no value, as its time is over or somebody was right
+ * before: of several who are right at the same time, one is.
+ *
+ * If `check` fails, that is the error, and the try counts.
+ *
+ * **Gotchas**
+ *
+ * It counts for one session. Who can begin another session gets another value: limit how often somebody is sent a code, by whom it
+ * is sent to.
+ *
+ * With `CookieLayer`, it is a {@link SessionError.SessionStatelessError}: an old cookie would have the old count in it.
+ *
+ * **Example** (A code that was sent by mail)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * const Code = SessionKey.make("code", Schema.Struct({ userId: Schema.String, code: Schema.String })).pipe(
+ *   SessionKey.attempts(3),
+ *   SessionKey.expires("10 minutes")
+ * )
+ *
+ * const isRight = (given: string) => Session.attempt(Code, ({ code }) => code === given)
+ * ```
+ *
+ * @since 0.1.0
+ * @category committed at once
+ */
+export const attempt: {
+  /**
+   * Whether somebody who tries the value of a key is right.
+   *
+   * @since 0.1.0
+   * @category committed at once
+   */
+  <A, E = never, R = never>(
+    check: (value: A) => boolean | Effect.Effect<boolean, E, R>
+  ): <Value, Encoded>(
+    self: SessionKey.SessionKey<A, Value, Encoded, ChangeError, number>
+  ) => Effect.Effect<boolean, E | AttemptError, R | Session>
+  /**
+   * Whether somebody who tries the value of a key is right.
+   *
+   * @since 0.1.0
+   * @category committed at once
+   */
+  <A, Value, Encoded, E = never, R = never>(
+    self: SessionKey.SessionKey<A, Value, Encoded, ChangeError, number>,
+    check: (value: A) => boolean | Effect.Effect<boolean, E, R>
+  ): Effect.Effect<boolean, E | AttemptError, R | Session>
+} = /* @__PURE__ */ dual(
+  2,
+  <A, Value, Encoded, E, R>(
+    self: SessionKey.SessionKey<A, Value, Encoded, ChangeError, number>,
+    check: (value: A) => boolean | Effect.Effect<boolean, E, R>
+  ): Effect.Effect<boolean, E | AttemptError, R | Session> => {
+    const { attempts, field, name: key } = self
+    const failed = (reason: "absent" | "exhausted") => new SessionAttemptsError({ key, reason })
+    return changing<boolean, E | AttemptError, R>("attempt", (session, clock) =>
+      session.isStateless
+        ? Effect.fail(new SessionStatelessError({ driver: session.environment.store!.driver, operation: "attempt" }))
+        : Effect.gen(function*() {
+          const trying = yield* Aside.commit(session, Attempt.begun(field, attempts, clock))
+          if (trying._tag !== "Begun") return yield* failed(trying._tag === "Absent" ? "absent" : "exhausted")
+          const checked = check(yield* self.decode(trying.value))
+          const isRight = typeof checked === "boolean" ? checked : yield* checked
+          if (isRight) {
+            return (yield* Aside.commit(session, Attempt.ended(field, trying.put, clock))) || (yield* failed("absent"))
+          }
+          return trying.isLast ? yield* failed("exhausted") : false
+        }))
+  }
+)
 
 /**
  * Removes everything from the session, flash messages too. The session itself stays; {@link destroy} ends it.
@@ -644,8 +938,8 @@ export const createdAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreE
 )
 
 /**
- * Gives the session a new id and keeps what is in it. Do it at every login and every change of rights (session
- * fixation, OWASP ASVS 5.0, V7.2.4). The old id is dead as soon as this request's changes are committed.
+ * Gives the session a new id and keeps what is in it. Do it at every change of rights (session fixation, OWASP ASVS 5.0,
+ * V7.2.4); {@link login} does it by itself. The old id is dead as soon as this request's changes are committed.
  *
  * **Details**
  *
@@ -667,8 +961,8 @@ export const regenerate: Effect.Effect<
     : Effect.fail(new SessionClosedError({ operation: "regenerate" })))
 
 /**
- * Ends the session for good and clears the cookie: for a logout. What is put afterwards, such as a flash message, goes to
- * a new session.
+ * Ends the session for good, whatever the scopes of its keys, and clears the cookie. What is put afterwards, such as a flash
+ * message, goes to a new session. For a logout there is {@link logout}.
  *
  * @since 0.1.0
  * @category life
@@ -681,56 +975,6 @@ export const destroy: Effect.Effect<
   session.phase === "open"
     ? session.update(Operation.ended)
     : Effect.fail(new SessionClosedError({ operation: "destroy" })))
-
-/**
- * Says whose session it is, such as at a login: by the user's id, a text of 1 to 1,024 bytes. The session gets a new id, as
- * with {@link regenerate}, and is the owner's until it ends. If it was another owner's, what is in it stays, but that owner's
- * authentication does not count for this one.
- *
- * **Details**
- *
- * From this call on, `Sessions.destroyAll` of that owner ends the session too, even if it is called before this request has
- * written anything. For that, this is one call of the store. So a session that is written more than an hour later is gone.
- *
- * Where the setting `owner.limit` allows no more sessions of that owner, this is a {@link SessionError.SessionLimitError}, or,
- * with `owner.policy` `"evict"`, it ends the session of the owner that has been unused for longest.
- *
- * If you also call {@link setLifetime}, call it first: then the store is not asked again.
- *
- * **Example** (A login)
- *
- * ```ts
- * import { Effect } from "effect"
- * import { HttpServerResponse } from "effect/http"
- * import { Session } from "effect-session"
- *
- * const login = (userId: string) =>
- *   Session.setOwner(userId).pipe(
- *     Effect.as(HttpServerResponse.redirect("/account", { status: 303 })),
- *     Effect.catchTag("SessionLimitError", () =>
- *       Effect.succeed(HttpServerResponse.text("You are logged in on too many devices", { status: 409 })))
- *   )
- * ```
- *
- * @since 0.1.0
- * @category owner
- */
-export const setOwner = (id: string): Effect.Effect<
-  void,
-  SessionStoreError | SessionOwnerError | SessionLimitError | SessionReadonlyError | SessionClosedError,
-  Session | SessionOwners
-> =>
-  changing(
-    "setOwner",
-    (
-      session,
-      clock
-    ): Effect.Effect<void, SessionStoreError | SessionOwnerError | SessionLimitError | SessionClosedError> => {
-      if (session.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setOwner" }))
-      const reason = Owner.mistakeIn(id)
-      return reason === undefined ? session.setOwner(id, clock) : Effect.fail(new SessionOwnerError({ reason }))
-    }
-  )
 
 /**
  * Whose session it is; none if nobody has said so.
@@ -806,7 +1050,7 @@ export const commit: Effect.Effect<void, CommitError, Session> = Effect.flatMap(
  *
  * const login = Effect.gen(function*() {
  *   const userId = yield* checkPassword
- *   yield* Session.setOwner(userId)
+ *   yield* Session.login(userId)
  *   const token = yield* Session.issueToken
  *   return HttpServerResponse.jsonUnsafe({ token: Redacted.value(token) })
  * })
@@ -883,6 +1127,194 @@ export const atomic = <A, E, R>(
   })
 
 // -----------------------------------------------------------------------------
+// login and logout
+// -----------------------------------------------------------------------------
+
+/**
+ * What else a login says.
+ *
+ * - `methods`: how the owner was authenticated just now. Without them, {@link requireRecent} knows of no authentication but
+ *   an earlier one of the same owner.
+ * - `lifetime`: how long the session lives, as {@link setLifetime} says it.
+ * - `merge`: what becomes of values that the visitor has brought: for each key, a pure function from the visitor's value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LoginOptions<Keys extends ReadonlyArray<SessionKey.Any> = [], Method extends string = string> {
+  readonly methods?: Methods<Method> | undefined
+  readonly lifetime?: Lifetime | undefined
+  readonly merge?: { readonly [Index in keyof Keys]: Merge<Keys[Index]> } | undefined
+}
+
+/**
+ * A key, and what its value becomes at a login. `visitor` is what reading the key gives: an `Option`, or the value itself if the
+ * key has a default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Merge<Key extends SessionKey.Any> = readonly [
+  key: Key,
+  merge: (visitor: Effect.Success<Key>) => SessionKey.Type<Key>
+]
+
+/**
+ * Logs somebody in, by the user's id, a text of 1 to 1,024 bytes. Call it at each login, and each time that somebody who is
+ * logged in gives a password, a code or a passkey again.
+ *
+ * **Details**
+ *
+ * All of this happens in one commit:
+ *
+ * - The session gets a new id, so that somebody who knew the old one is not logged in as well (session fixation, OWASP ASVS 5.0,
+ *   V7.2.4).
+ * - From this call on it is the owner's: `Sessions.list` has it, and `Sessions.destroyAll` ends it, even if that is called
+ *   before this request has written anything. Stores that know owners are asked once for that. So a session that is written
+ *   more than an hour later is gone.
+ * - The time and the `methods` are recorded, for {@link requireRecent}.
+ * - What another owner has left goes, by the scopes of the keys (`SessionKey.make`). What an anonymous visitor has put stays.
+ * - `merge` joins what the visitor has brought with what your application has of the user. The functions are run again when
+ *   another request changes the value meanwhile, as those of {@link modify}; they are not run for somebody who is logged in
+ *   already.
+ *
+ * Where the setting `owner.limit` allows no more sessions of that owner, this is a {@link SessionError.SessionLimitError}, or,
+ * with `owner.policy` `"evict"`, it ends the session of the owner that has been unused for longest. A merge function that
+ * throws, or makes what the key's schema refuses, is a `SessionValueError`. In either case nothing has changed.
+ *
+ * **Example** (A login that keeps the visitor's basket)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * const Basket = SessionKey.make("basket", Schema.Record(Schema.String, Schema.Int), { scope: "visitor" }).pipe(
+ *   SessionKey.withDefault(() => ({}))
+ * )
+ *
+ * declare const storedBasket: (userId: string) => Effect.Effect<{ readonly [product: string]: number }>
+ *
+ * const login = Effect.fn(function*(userId: string) {
+ *   const stored = yield* storedBasket(userId)
+ *   yield* Session.login(userId, {
+ *     methods: ["password"],
+ *     merge: [[Basket, (visitor) => ({ ...stored, ...visitor })]]
+ *   })
+ * })
+ * ```
+ *
+ * **Example** (The methods that an application has)
+ *
+ * ```ts
+ * import { Session } from "effect-session"
+ *
+ * type Method = "password" | "otp" | "passkey"
+ *
+ * const login = (userId: string, methods: Session.Methods<Method>) => Session.login(userId, { methods })
+ *
+ * const requireRecent = Session.requireRecent<Method>
+ * ```
+ *
+ * @since 0.1.0
+ * @category login and logout
+ */
+export const login = <const Keys extends ReadonlyArray<SessionKey.Any> = [], Method extends string = string>(
+  owner: string,
+  { lifetime, merge, methods }: LoginOptions<Keys, Method> = {}
+): Effect.Effect<void, LoginError, Session> =>
+  changing("login", (session, clock): Effect.Effect<void, LoginError> => {
+    if (session.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "login" }))
+    const reason = Owner.mistakeIn(owner)
+    if (reason !== undefined) return Effect.fail(new SessionOwnerError({ reason }))
+    if (methods !== undefined && !Authenticated.isMethods(methods)) return Effect.fail(wrongMethods())
+    const asked = lifetime === undefined ? undefined : LifetimeInput.decode(lifetime)
+    if (asked !== undefined && Result.isFailure(asked)) return Effect.fail(asked.failure)
+    const merges = (merge ?? []).map(([key, f]): Operation.Merges[number] => [
+      key.field,
+      runningAgain(key, f, clock, "merge")
+    ])
+    // Of functions, only those of `pull` are refused with a conflict.
+    return session.logIn({ owner, methods, lifetime: asked?.success, merges }, clock) as Effect.Effect<void, LoginError>
+  })
+
+const wrongMethods = () =>
+  new SessionValueError({
+    key: Meta.authenticated,
+    operation: "encode",
+    path: ["methods"],
+    expected: `Expected ${Authenticated.howToNameMethods}`
+  })
+
+/**
+ * Logs out: ends what has the scope `"login"`, with the session's owner, authentication and lifetime, and the session's id with it.
+ * What has another scope goes on in an anonymous session under a new id; if there is nothing of that, the cookie is cleared.
+ *
+ * **Details**
+ *
+ * All of this happens in one commit. As after {@link destroy}, a copy of the old cookie is worth nothing, what slower requests
+ * commit is dropped, and `Sessions.events` says that the session was destroyed. What is put afterwards, such as a flash message,
+ * goes to the anonymous session.
+ *
+ * On a computer that others use as well, also tell the browser to forget what it has kept: {@link clearSiteData}.
+ *
+ * @since 0.1.0
+ * @category login and logout
+ */
+export const logout: Effect.Effect<
+  void,
+  SessionStoreError | SessionReadonlyError | SessionClosedError,
+  Session
+> = changing("logout", (session) =>
+  session.phase === "open"
+    ? session.logOut
+    : Effect.fail(new SessionClosedError({ operation: "logout" })))
+
+/**
+ * What a browser keeps of a site: the pages and files that it has been sent; all cookies of the domain, also those of its other
+ * hosts; what scripts have stored; and the pages that are open, which it loads again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SiteData = "cache" | "cookies" | "storage" | "executionContexts"
+
+/**
+ * Asks the browser to forget what it keeps of this site, by the header `Clear-Site-Data`, once the response is committed: beside a
+ * {@link logout} on a computer that others use as well (OWASP ASVS 5.0, V14.3.1).
+ *
+ * **Details**
+ *
+ * A second call takes the place of the first, and {@link rollback} takes it back. A response that is rolled back, or that can't be
+ * committed, has no such header.
+ *
+ * **Gotchas**
+ *
+ * Browsers heed it over https alone. `"cache"` may take them seconds. With `"cookies"`, the session's own cookie goes as well, and with
+ * it what a logout keeps.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Session } from "effect-session"
+ *
+ * const logout = Effect.andThen(Session.logout, Session.clearSiteData(["cache", "storage"]))
+ * ```
+ *
+ * @since 0.1.0
+ * @category login and logout
+ */
+export const clearSiteData = (data: readonly [SiteData, ...ReadonlyArray<SiteData>]): Effect.Effect<
+  void,
+  SessionStoreError | SessionReadonlyError | SessionClosedError,
+  Session
+> =>
+  changing("clearSiteData", (session) =>
+    session.phase === "open"
+      ? session.clearSiteData(data)
+      : Effect.fail(new SessionClosedError({ operation: "clearSiteData" })))
+
+// -----------------------------------------------------------------------------
 // lifetime
 // -----------------------------------------------------------------------------
 
@@ -936,7 +1368,8 @@ const toMoment = (time: number): Option.Option<DateTime.Utc> =>
 
 /**
  * Gives this session a lifetime of its own: for "Keep me logged in", or for one that should end sooner than others. It takes
- * the place of an earlier one; `{}` is the configuration's again. The session keeps it when it is regenerated or cleared.
+ * the place of an earlier one; `{}` is the configuration's again. The session keeps it when it is regenerated or cleared. At a
+ * login, give it to {@link login}.
  *
  * **Details**
  *
@@ -952,22 +1385,17 @@ const toMoment = (time: number): Option.Option<DateTime.Utc> =>
  * **Example** (Keep me logged in)
  *
  * ```ts
- * import { Effect, Schema } from "effect"
- * import { Session, SessionConfig, SessionKey } from "effect-session"
+ * import { Session, SessionConfig } from "effect-session"
  *
  * const Config = SessionConfig.layerConfig({ maximumAge: "30 days", maximumAbsoluteAge: "90 days" })
  *
- * const UserId = SessionKey.make("user_id", Schema.String)
- *
- * const logIn = Effect.fn(function*(userId: string, remember: boolean) {
- *   yield* Session.regenerate
- *   yield* Session.put(UserId, userId)
- *   yield* Session.setLifetime(
- *     remember
+ * const logIn = (userId: string, remember: boolean) =>
+ *   Session.login(userId, {
+ *     methods: ["password"],
+ *     lifetime: remember
  *       ? { age: "30 days", absoluteAge: "90 days", persistence: "persistent" }
  *       : { persistence: "browser" }
- *   )
- * })
+ *   })
  * ```
  *
  * @since 0.1.0
@@ -1217,58 +1645,6 @@ export interface Authentication {
  */
 export type Methods<Method extends string = string> = readonly [Method, ...ReadonlyArray<Method>]
 
-/**
- * Records that the user was authenticated now, and with which methods: at a login, and each time that the user gives a
- * password, a code or a passkey again. A second time takes the place of the first.
- *
- * **Details**
- *
- * `regenerate` and `clear` keep it, `destroy` ends it, and so does {@link setOwner} where it names another owner. A method that
- * is no name of 1 to 64 characters is a `SessionValueError`.
- *
- * Where somebody who is logged in authenticates again, do all that a login does: {@link regenerate} (OWASP ASVS 5.0, V7.2.4
- * asks for it there too), and say whose session it is. After two clicks on the button, the second one has only what it puts
- * itself.
- *
- * **Example** (The methods that an application has)
- *
- * ```ts
- * import { Effect, Schema } from "effect"
- * import { Session, SessionKey } from "effect-session"
- *
- * type Method = "password" | "otp" | "passkey"
- *
- * const authenticated = Session.authenticated<Method>
- * const requireRecent = Session.requireRecent<Method>
- *
- * const UserId = SessionKey.make("user_id", Schema.String)
- *
- * const login = (userId: string) =>
- *   Effect.gen(function*() {
- *     yield* Session.regenerate
- *     yield* Session.put(UserId, userId)
- *     yield* authenticated(["password", "otp"])
- *   })
- * ```
- *
- * @since 0.1.0
- * @category authentication
- */
-export const authenticated = <Method extends string = string>(
-  methods: Methods<Method>
-): Effect.Effect<void, ChangeError, Session> =>
-  changing("authenticated", (session, clock) =>
-    Authenticated.isMethods(methods)
-      ? session.put(Meta.authenticated, Authenticated.encode({ at: clock.currentTimeMillisUnsafe(), methods }))
-      : Effect.fail(
-        new SessionValueError({
-          key: Meta.authenticated,
-          operation: "encode",
-          path: ["methods"],
-          expected: `Expected ${Authenticated.howToNameMethods}`
-        })
-      ))
-
 /** What is recorded, and what time it is. */
 const authenticationNow: Effect.Effect<
   readonly [Authenticated.Authentication | undefined, now: number],
@@ -1352,10 +1728,7 @@ export const requireRecent = <Method extends string = string>(
   maxAge: Exclude<SessionConfig.DurationInput, "never">,
   options: { readonly methods?: Methods<Method> } = {}
 ): Effect.Effect<Authentication, SessionStoreError | SessionNotRecentError, Session> => {
-  const duration = parseDuration(maxAge)
-  if (duration === undefined || !Duration.isFinite(duration) || !Duration.isPositive(duration)) {
-    throw new Error(`Session.requireRecent(${show(maxAge)}): ${howToWriteMaxAge}`)
-  }
+  const duration = durationFor("Session.requireRecent", maxAge)
   if (options.methods !== undefined && !Authenticated.isMethods(options.methods)) {
     throw new Error(`Session.requireRecent: write ${Authenticated.howToNameMethods}, or leave methods out`)
   }
@@ -1375,17 +1748,13 @@ export const requireRecent = <Method extends string = string>(
   )
 }
 
-const howToWriteMaxAge = "write a duration longer than zero with its unit, such as \"10 minutes\""
-
-const show = (written: unknown): string => typeof written === "string" ? JSON.stringify(written) : String(written)
-
 // -----------------------------------------------------------------------------
 // testing
 // -----------------------------------------------------------------------------
 
 /**
  * A session without HTTP and without a store, with these values in it as they would be stored: for tests of business
- * logic. It can have an owner, with no other sessions.
+ * logic. It can have an owner, with no other sessions. Name the `keys` that have another scope than `"login"`.
  *
  * **Example**
  *
@@ -1405,10 +1774,14 @@ const show = (written: unknown): string => typeof written === "string" ? JSON.st
  * @since 0.1.0
  * @category layers
  */
-export const layerTest = (values: JsonObject = {}): Layer.Layer<Session | SessionOwners | SessionIndex> =>
+export const layerTest = (
+  values: JsonObject = {},
+  keys: ReadonlyArray<SessionKey.Any> = []
+): Layer.Layer<Session | SessionOwners | SessionIndex> =>
   Layer.effectContext(
     Effect.map(Effect.orDie(SessionConfig.decode({})), (settings) => {
-      const fields = new Map(Object.entries(values).map(([name, value]) => [fieldOfKey(name), JSON.stringify(value)]))
+      const fieldOf = (name: string) => keys.find((key) => key.name === name)?.field ?? fieldOfKey(name)
+      const fields = new Map(Object.entries(values).map(([name, value]) => [fieldOf(name), JSON.stringify(value)]))
       const environment = Environment.make(settings, undefined, Effect.sync(Identifier.random), fields)
       return Context.make(Session, new RequestSession(environment, noClient) as Session).pipe(
         Context.add(Owners.SessionOwners, Owners.none),

@@ -489,7 +489,7 @@ const contradictions = (
       "Browsers refuse it without cookie.secure: set cookie.secure to true, or write false"
     ],
     [
-      (name.startsWith("__secure-") || name.startsWith("__host-")) && !cookie.secure,
+      /^__(?:secure|host|http)-/.test(name) && !cookie.secure,
       ["cookie", "name"],
       "A name with this prefix needs cookie.secure: set it to true, or write another name such as \"session\""
     ],
@@ -498,6 +498,11 @@ const contradictions = (
       ["cookie", "name"],
       "A name that begins with \"__Host-\" needs cookie.path \"/\" and no cookie.domain. " +
       "Change them, or write another name such as \"session\""
+    ],
+    [
+      /^__(?:host-)?http-/.test(name) && !cookie.httpOnly,
+      ["cookie", "name"],
+      "A name with this prefix needs cookie.httpOnly: set it to true, or write another name such as \"session\""
     ],
     [
       Duration.isGreaterThan(age, absoluteAge),
@@ -555,7 +560,7 @@ const show = (duration: Duration.Duration): string => Duration.isFinite(duration
  * const Config = SessionConfig.layer({
  *   secret: "at least thirty-two characters, but not these",
  *   age: "30 minutes",
- *   cookie: { name: "__Host-session" }
+ *   cookie: { name: "__Host-Http-session" }
  * })
  * ```
  *
@@ -563,7 +568,7 @@ const show = (duration: Duration.Duration): string => Duration.isFinite(duration
  * @category layers
  */
 export const layer = (options: Options = {}): Layer.Layer<SessionConfig, SessionConfigError> =>
-  Layer.effect(SessionConfig, decode(options))
+  Layer.effect(SessionConfig, Effect.tap(decode(options), warned))
 
 /**
  * The settings from the current ConfigProvider: environment variables such as `SESSION_SECRET`, `SESSION_AGE` and
@@ -588,8 +593,17 @@ export const layerConfig = (
     Effect.gen(function*() {
       const provider = yield* ConfigProvider.ConfigProvider
       const documents = yield* documentsFrom(provider, settingPaths)
-      return yield* decode(documents.reduce(overlay, defaults))
+      return yield* Effect.tap(decode(documents.reduce(overlay, defaults)), warned)
     })
+  )
+
+/** What browsers may refuse, and a server can't tell from here. */
+const warned = ({ cookie: { domain } }: Settings): Effect.Effect<void> =>
+  domain === undefined || domain.includes(".") ? Effect.void : Effect.logWarning(
+    `cookie.domain (SESSION_COOKIE_DOMAIN): found ${
+      JSON.stringify(domain)
+    }, a name without a dot. Browsers may refuse ` +
+      "such a cookie. Leave it out for a cookie of this host alone"
   )
 
 /** The path of every setting, but for those of the drivers. */

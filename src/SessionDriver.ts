@@ -75,7 +75,7 @@ export const layerConfig: Layer.Layer<
 )
 
 /**
- * As {@link layerConfig}, with the owners of sessions, for applications that use `Session.setOwner` and lists of an owner's
+ * As {@link layerConfig}, with the owners of sessions, for applications that list or end an owner's
  * sessions. The configuration has to name a driver then: the default, `"cookie"`, is a `SessionConfigError`, as nobody knows
  * which sessions there are in cookies.
  *

@@ -4,8 +4,7 @@
  *
  * **Details**
  *
- * - {@link SessionOwners} can end all sessions of an owner. `Session.setOwner`, `Sessions.destroyAll` and
- *   `Sessions.destroyOthers` need it.
+ * - {@link SessionOwners} can end all sessions of an owner. `Sessions.destroyAll` and `Sessions.destroyOthers` need it.
  * - {@link SessionIndex} knows which sessions an owner has. `Sessions.list`, `Sessions.destroyHandle` and whatever takes an
  *   owner and a handle need it.
  *

@@ -153,7 +153,7 @@ const newOwner = Effect.sync(() => `owner ${crypto.randomUUID()}`)
 
 const logIn = (owner: string, device = "a device") =>
   Effect.map(
-    Sessions.create(Effect.andThen(Session.setOwner(owner), Session.put(Device, device))),
+    Sessions.create(Effect.andThen(Session.login(owner), Session.put(Device, device))),
     ({ token }) => token
   )
 
@@ -209,7 +209,7 @@ const laws = {
       const owner = yield* newOwner
       const created = yield* DateTime.now
       const { token } = yield* Sessions.create(
-        Session.setOwner(owner).pipe(
+        Session.login(owner).pipe(
           Effect.andThen(Session.put(Place, { city: "Malmö" })),
           Effect.andThen(Session.put(Notes, "private"))
         )
@@ -395,7 +395,7 @@ const laws = {
     Effect.gen(function*() {
       const owner = yield* newOwner
       const login = Effect.andThen(
-        Session.setOwner(owner),
+        Session.login(owner),
         Effect.andThen(Session.put(Device, "x"), Sessions.destroyAll(owner))
       )
       assert((yield* Effect.flip(Sessions.create(login))) instanceof SessionGoneError)
@@ -420,7 +420,10 @@ const laws = {
   "a login with a session of another owner takes it over": () =>
     Effect.gen(function*() {
       const [ada, grace] = [yield* newOwner, yield* newOwner]
-      const { token } = yield* Sessions.modify({ token: yield* logIn(ada, "shared") }, Session.setOwner(grace))
+      const { token } = yield* Sessions.modify(
+        { token: yield* logIn(ada, "hers") },
+        Effect.andThen(Session.login(grace), Session.put(Device, "shared"))
+      )
       yield* expectAlive(grace, Option.getOrThrow(token))
       assert.deepStrictEqual([yield* devices(ada), yield* devices(grace)], [[], ["shared"]])
       assert.strictEqual(yield* Sessions.destroyAll(ada), 0)
@@ -462,7 +465,7 @@ const laws = {
           const owner = yield* newOwner
           const other = yield* logIn(owner)
           let token = yield* logIn(owner)
-          for (const login of [Session.setOwner(owner), Effect.andThen(Session.regenerate, Session.setOwner(owner))]) {
+          for (const login of [Session.login(owner), Effect.andThen(Session.regenerate, Session.login(owner))]) {
             token = Option.getOrThrow((yield* Sessions.modify({ token }, login)).token)
           }
           yield* expectAlive(owner, other, token)
@@ -540,7 +543,7 @@ const lawsOfEnding = {
       yield* expectAlive(owner, another)
       yield* change(Sessions.destroyOthers)
       yield* expectEnded(another)
-      yield* change(Effect.andThen(Session.setOwner(owner), Sessions.destroyOthers))
+      yield* change(Effect.andThen(Session.login(owner), Sessions.destroyOthers))
       yield* change(Session.regenerate)
       yield* Sessions.destroyAll(owner)
       yield* expectEnded(token)
@@ -566,7 +569,7 @@ const lawsOfEnding = {
       const owner = yield* newOwner
       const other = yield* logIn(owner)
       const login = Effect.andThen(
-        Session.setOwner(owner),
+        Session.login(owner),
         Effect.andThen(Session.put(Device, "x"), Sessions.destroyOthers)
       )
       const { token } = yield* Sessions.create(login)
@@ -577,7 +580,7 @@ const lawsOfEnding = {
   "a login that all sessions were ended before does not count": () =>
     Effect.gen(function*() {
       const owner = yield* newOwner
-      const login = Session.setOwner(owner).pipe(
+      const login = Session.login(owner).pipe(
         Effect.andThen(Session.put(Device, "x")),
         Effect.andThen(Sessions.destroyAll(owner))
       )

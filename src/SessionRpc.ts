@@ -17,9 +17,9 @@
  *
  * - What a stream has changed before its first element is saved with the headers, and stays whatever becomes of the stream.
  *   The rest is saved at its end.
- * - What needs a cookie after that is a `SessionClosedError`: a change of a client without a session, `regenerate`, `destroy`,
- *   `setOwner` and `setLifetime`, and with the CookieLayer every change. It concerns streams, and slower calls of one request: a client
- *   that uses `batch` sends such calls in a request of their own, or uses `json`.
+ * - What needs a cookie after that is a `SessionClosedError`: a change of a client without a session, `login`, `logout`,
+ *   `regenerate`, `destroy` and `setLifetime`, and with the CookieLayer every change. It concerns streams, and slower calls of one
+ *   request: a client that uses `batch` sends such calls in a request of their own, or uses `json`.
  *
  * Over a WebSocket, each call loads the session of the handshake's cookie anew, and can't set a cookie either. If the session has
  * ended, or has another id since, as by a login, the call has an empty one. The handshake must come from a page of yours, by the

@@ -26,8 +26,8 @@
  *
  * **Gotchas**
  *
- * - A socket can't set a cookie. A change that needs one is a `SessionClosedError`: `regenerate`, `destroy`, `setOwner` and
- *   `setLifetime`, and with `CookieLayer` every change. The cookie of a session that is `persistent`, as by default, has an end of
+ * - A socket can't set a cookie. A change that needs one is a `SessionClosedError`: `login`, `logout`, `regenerate`, `destroy`
+ *   and `setLifetime`, and with `CookieLayer` every change. The cookie of a session that is `persistent`, as by default, has an end of
  *   its own, so messages can't extend the life of such a session: let the page send a request now and then.
  * - With `CookieLayer`, the socket knows only the cookie of its handshake. It is closed when that is over, even if other tabs have
  *   a newer one by then.

@@ -50,7 +50,8 @@ export type {
    */
   Increment,
   /**
-   * What a request wrote over without regard to what was there: the names of fields, or all of them.
+   * What a request wrote over without regard to what was there: the names of fields, or all of them; `"ended"` where it has
+   * ended the session, and what goes on under the new id is another one.
    *
    * @since 0.1.0
    * @category models
@@ -195,7 +196,8 @@ export interface SessionStore {
   /**
    * The same session under a new id, with the record as the request sees it, only if the old one holds just the fields
    * that the request has seen `before` it changed anything: so nothing that was committed under the old id is missed. The new
-   * one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while.
+   * one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while; `NotFound`
+   * where it is `"ended"`, as after a `destroy`.
    */
   readonly regenerate: (
     id: Id,

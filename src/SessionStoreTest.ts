@@ -802,6 +802,24 @@ const laws = {
       yield* expectNone(regenerated.token)
     }),
 
+  "a session that ends as it is regenerated is one that nobody knows, and who follows it finds nothing": () =>
+    Effect.gen(function*() {
+      const store = yield* SessionStore.SessionStore
+      const stored = yield* create({ a: 1 })
+      const id = yield* newId
+      const record = { ...stored.record, fields: fieldsOf({ a: 1 }) }
+      const answer = yield* store.regenerate(stored.id, id, record, stored.record.fields, "ended")
+      assert(answer._tag === "Written" && answer.token !== undefined)
+      assert.strictEqual((yield* load(stored.token))._tag, "NotFound")
+      const change = { ...Change.none, set: fieldsOf({ a: 2 }) }
+      assert.strictEqual((yield* store.update(stored.id, change, stored.record))._tag, "Gone")
+      assert.strictEqual(yield* touch(stored), undefined)
+      const watched = { key: stored.id.key, owner: undefined }
+      assert.deepStrictEqual([...(yield* store.look?.([watched]) ?? Effect.succeed(new Map()))], [])
+      yield* destroy(stored)
+      assert.deepStrictEqual(valuesOf((yield* loadFound(answer.token)).record), { a: 1 })
+    }),
+
   "destroying a session that was just regenerated ends it under its new id": () =>
     Effect.gen(function*() {
       const stored = yield* create()

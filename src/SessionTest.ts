@@ -25,7 +25,7 @@
  * const Routes = HttpRouter.add(
  *   "POST",
  *   "/logout",
- *   Effect.as(Session.destroy, HttpServerResponse.redirect("/"))
+ *   Effect.as(Session.logout, HttpServerResponse.redirect("/"))
  * ).pipe(Layer.provide(SessionMiddleware.layer))
  *
  * const Test = HttpRouter.serve(Routes).pipe(

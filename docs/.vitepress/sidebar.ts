@@ -23,6 +23,7 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Owners and devices", "/owners"),
     page("Recent logins", "/authentication"),
     page("Requests of other sites", "/csrf"),
+    page("Keys with a life", "/keys"),
     page("Sessions without cookies", "/transports"),
     page("Procedures with sessions", "/rpc"),
     page("WebSockets and long streams", "/sockets"),

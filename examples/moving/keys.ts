@@ -24,12 +24,12 @@ const ExpressSession = Schema.fromJsonString(
 )
 
 /**
- * Puts the data of an old session into a new one. The user doesn't log in by this, so nothing calls `Session.authenticated`:
+ * Puts the data of an old session into a new one. The user has not been authenticated by this, so `Session.login` gets no methods:
  * what asks for a recent login asks for the password.
  */
 export const takeOver = Effect.fnUntraced(function*(json: string) {
   const { cart, lastOrder, userId, visits } = yield* Schema.decodeEffect(ExpressSession)(json)
-  if (userId !== undefined) yield* Session.setOwner(userId)
+  if (userId !== undefined) yield* Session.login(userId)
   if (cart !== undefined) yield* Session.put(Cart, cart)
   if (visits !== undefined) yield* Session.put(Visits, visits)
   if (lastOrder !== undefined) yield* Session.put(LastOrder, lastOrder)

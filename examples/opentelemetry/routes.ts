@@ -14,8 +14,7 @@ const text = Effect.map((text: unknown) => HttpServerResponse.text(String(text))
 // A real login checks a password.
 const login = Effect.gen(function*() {
   const { user } = yield* HttpServerRequest.schemaBodyUrlParams(Schema.Struct({ user: Schema.NonEmptyString }))
-  yield* Session.setOwner(user)
-  yield* Session.regenerate
+  yield* Session.login(user)
   return user
 })
 
@@ -23,7 +22,7 @@ const Pages = Layer.mergeAll(
   HttpRouter.add("GET", "/cart", text(Total)),
   HttpRouter.add("POST", "/cart", text(Session.increment(Total, 10))),
   HttpRouter.add("POST", "/login", text(login)),
-  HttpRouter.add("POST", "/logout", text(Effect.as(Session.destroy, "Bye"))),
+  HttpRouter.add("POST", "/logout", text(Effect.as(Session.logout, "Bye"))),
   HttpRouter.add("POST", "/logout-elsewhere", text(Sessions.destroyOthers))
 ).pipe(Layer.provide(SessionMiddleware.layer))
 

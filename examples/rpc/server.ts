@@ -22,7 +22,7 @@ const Handlers = Shop.toLayer({
       SessionRpc.handler
     ),
   // A real shop would ask for a password.
-  login: ({ name }) => Effect.andThen(Session.regenerate, Session.put(UserName, name)).pipe(SessionRpc.handler),
+  login: ({ name }) => Effect.andThen(Session.login(name), Session.put(UserName, name)).pipe(SessionRpc.handler),
   // What is changed before the first element is saved with the headers of the response.
   order: () =>
     Effect.gen(function*() {

@@ -8,5 +8,5 @@ const CartTotal = SessionKey.make("cart_total", Schema.Number).pipe(SessionKey.w
 export const Routes = Layer.mergeAll(
   HttpRouter.add("GET", "/cart", Effect.map(CartTotal, (total) => HttpServerResponse.text(`total: ${total}`))),
   HttpRouter.add("POST", "/cart", Effect.as(Session.increment(CartTotal, 10), HttpServerResponse.redirect("/cart"))),
-  HttpRouter.add("POST", "/logout", Effect.as(Session.destroy, HttpServerResponse.redirect("/cart")))
+  HttpRouter.add("POST", "/logout", Effect.as(Session.logout, HttpServerResponse.redirect("/cart")))
 ).pipe(Layer.provide(SessionMiddleware.layer))

@@ -14,23 +14,21 @@ import { Customer, Device } from "./keys.ts"
  * What every login does, and entering the password again does too. The name stands for the id that a real shop has for its
  * customers.
  */
-export const logIn = Effect.fnUntraced(function*(name: string, device: string) {
-  const since = Option.filter(yield* Customer, (customer) => customer.name === name)
-  // A new id comes with it, so an old one that somebody knows (session fixation) is worth nothing.
-  yield* Session.setOwner(name)
+export const logIn = Effect.fnUntraced(function*(name: string, device: string, lifetime?: Session.Lifetime) {
+  // A new id comes with it, so an old one that somebody knows (session fixation) is worth nothing. What another customer has left
+  // is gone from here on.
+  yield* Session.login(name, { methods: ["password"], lifetime })
+  const before = yield* Customer
   yield* Session.put(Customer, {
     name,
-    loggedInAt: Option.isSome(since) ? since.value.loggedInAt : yield* DateTime.now
+    loggedInAt: Option.isSome(before) ? before.value.loggedInAt : yield* DateTime.now
   })
   yield* Session.put(Device, device)
-  yield* Session.authenticated(["password"])
 })
 
 /** "Keep me logged in", or only until the browser is closed. */
-export const keepLoggedIn = (isKept: boolean) =>
-  Session.setLifetime(
-    isKept ? { age: "30 days", absoluteAge: "90 days", persistence: "persistent" } : { persistence: "browser" }
-  )
+export const keptLoggedIn = (isKept: boolean): Session.Lifetime =>
+  isKept ? { age: "30 days", absoluteAge: "90 days", persistence: "persistent" } : { persistence: "browser" }
 
 export class NotLoggedIn extends Schema.TaggedError<NotLoggedIn>()("NotLoggedIn", {}) {}
 

@@ -121,16 +121,15 @@ const failedLogin = (form: string) => ({
 const login = Effect.gen(function*() {
   // A real shop would look the customer up and check the password here.
   const { keep, name, to } = yield* HttpServerRequest.schemaBodyUrlParams(LoginForm, { errors: "all" })
-  yield* Account.keepLoggedIn(keep === "yes")
-  yield* Account.logIn(name, yield* thisDevice)
+  yield* Account.logIn(name, yield* thisDevice, Account.keptLoggedIn(keep === "yes"))
   yield* Session.flash("message", `Welcome, ${name}.`)
   const { count } = yield* Cart.contents
   return seeOther(SessionGuard.wayBack(to, count > 0 ? "/cart" : "/"))
 }).pipe(Effect.catchTags(failedLogin("/login")))
 
 const logout = Effect.gen(function*() {
-  // The session is over for good: a copy of its cookie is worth nothing from now on. The message begins a new one.
-  yield* Session.destroy
+  // The session is over for good: a copy of its cookie is worth nothing from now on. The cart stays, in a new one.
+  yield* Session.logout
   yield* Session.flash("message", "You are logged out.")
   return seeOther("/")
 })

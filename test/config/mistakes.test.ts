@@ -3,7 +3,7 @@
  * environment variable, what was found and what to write.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Redacted } from "effect"
+import { Duration, Effect, Exit, Layer, Logger, Redacted } from "effect"
 import { SessionConfig, type SessionError } from "effect-session"
 import { inspect } from "node:util"
 import { errorIn, fromCode, fromDocument, fromEnvironment, mistakesIn, secret } from "../support/config.ts"
@@ -373,6 +373,8 @@ describe("the cookie", () => {
     "A name with this prefix needs cookie.secure: set it to true, or write another name such as \"session\""
   const host = "A name that begins with \"__Host-\" needs cookie.path \"/\" and no cookie.domain. " +
     "Change them, or write another name such as \"session\""
+  const http =
+    "A name with this prefix needs cookie.httpOnly: set it to true, or write another name such as \"session\""
   const named = (name: string, rule: string) => `cookie.name (SESSION_COOKIE_NAME): found "${name}". ${rule}`
 
   tests([
@@ -403,10 +405,63 @@ describe("the cookie", () => {
         named(name, prefix),
         named(name, host)
       ]
+    ]),
+    ...["__Http-sid", "__HTTP-sid", "__http-sid", "__hTtP-"].flatMap((name): ReadonlyArray<Case> => [
+      [`${name} without Secure`, { cookie: { name, secure: false } }, named(name, prefix)],
+      [`${name} without HttpOnly`, { cookie: { name, httpOnly: false } }, named(name, http)]
+    ]),
+    ...["__Host-Http-sid", "__HOST-HTTP-sid", "__host-http-sid", "__hOsT-hTtP-"].flatMap((
+      name
+    ): ReadonlyArray<Case> => [
+      [`${name} without Secure`, { cookie: { name, secure: false } }, named(name, prefix)],
+      [`${name} without HttpOnly`, { cookie: { name, httpOnly: false } }, named(name, http)],
+      [`${name} with a path`, { cookie: { name, path: "/app" } }, named(name, host)],
+      [`${name} with a domain`, { cookie: { name, domain: "example.com" } }, named(name, host)],
+      [
+        `${name} with everything wrong`,
+        { cookie: { name, domain: "example.com", path: "/app", secure: false, httpOnly: false } },
+        named(name, prefix),
+        named(name, host),
+        named(name, http)
+      ]
     ])
   ])
 
-  for (const name of ["__Host-sid", "__host-sid", "__Secure-sid", "__SECURE-", "Host-sid", "__Hostsid"]) {
+  it.effect("a name with __Http- may have a path and a domain", () =>
+    Effect.gen(function*() {
+      const document = { cookie: { name: "__Http-sid", path: "/app", domain: "example.com" } }
+      assert.deepInclude((yield* SessionConfig.decode(document)).cookie, document.cookie)
+    }))
+
+  it.effect("a domain without a dot is a warning at the start, and any other is none", () =>
+    Effect.gen(function*() {
+      const warnings: Array<unknown> = []
+      const logger = Logger.make(({ logLevel, message }) => void warnings.push(logLevel, message))
+      const start = <E>(layer: Layer.Layer<SessionConfig.SessionConfig, E>) =>
+        Effect.scoped(Layer.build(Layer.provide(layer, Logger.layer([logger]))))
+      yield* start(SessionConfig.layer({ cookie: { domain: "shop.example" } }))
+      yield* start(SessionConfig.layer())
+      assert.deepStrictEqual(warnings, [])
+      const warning =
+        "cookie.domain (SESSION_COOKIE_DOMAIN): found \"localhost\", a name without a dot. Browsers may refuse " +
+        "such a cookie. Leave it out for a cookie of this host alone"
+      yield* start(SessionConfig.layer({ cookie: { domain: "localhost" } }))
+      yield* start(SessionConfig.layerConfig({ cookie: { domain: "localhost" } }))
+      assert.deepStrictEqual(warnings, ["Warn", [warning], "Warn", [warning]])
+    }))
+
+  const accepted = [
+    "__Host-sid",
+    "__host-sid",
+    "__Secure-sid",
+    "__SECURE-",
+    "Host-sid",
+    "__Hostsid",
+    "__Http-sid",
+    "__Host-Http-sid",
+    "__HOST-http-"
+  ]
+  for (const name of accepted) {
     it.effect(`V3.3.1, V3.3.3 ${name} is accepted where the rules of its prefix hold`, () =>
       Effect.gen(function*() {
         const { cookie } = yield* SessionConfig.decode({ cookie: { name } })

@@ -187,7 +187,7 @@ const routes = Layer.mergeAll(
     "POST",
     "/of-an-owner",
     // Each of these stores has owners, which the type of a store in general does not say.
-    Effect.as(Session.setOwner("Ada"), HttpServerResponse.text("ok")) as Effect.Effect<
+    Effect.as(Session.login("Ada"), HttpServerResponse.text("ok")) as Effect.Effect<
       HttpServerResponse.HttpServerResponse,
       SessionError.SessionError,
       Session.Session

@@ -247,7 +247,7 @@ it.effect("in an HttpApi, a login needs no error declared but that of the limit"
   Effect.gen(function*() {
     const handlers = HttpApiBuilder.group(Logins, "logins", (handlers) =>
       handlers.handleAll({
-        login: ({ params }) => Session.setOwner(params.user.repeat(params.user === "x" ? 2_000 : 1))
+        login: ({ params }) => Session.login(params.user.repeat(params.user === "x" ? 2_000 : 1))
       }))
     const server = yield* serveApp(
       HttpApiBuilder.layer(Logins).pipe(Layer.provide(handlers), Layer.provide(SessionMiddleware.layerApi)),

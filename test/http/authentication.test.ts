@@ -39,7 +39,7 @@ const orPasswordNeeded = Effect.catchTag(
     Effect.fail(new PasswordNeeded({ loginAt: "/login", hasLoggedIn: authenticatedAt !== undefined }))
 )
 
-const login = Effect.andThen(Session.regenerate, Session.authenticated(["password"]))
+const login = Session.login("ada", { methods: ["password"] })
 
 // -----------------------------------------------------------------------------
 // handlers
@@ -47,7 +47,7 @@ const login = Effect.andThen(Session.regenerate, Session.authenticated(["passwor
 
 const routes = Layer.mergeAll(
   post("/login", login),
-  post("/otp", Session.authenticated(["otp"])),
+  post("/otp", Session.login("ada", { methods: ["otp"] })),
   post("/logout", Session.destroy),
   post("/email", Effect.andThen(Session.put(Name, "Ada"), passwordAgain)),
   post(
@@ -158,7 +158,7 @@ class PasswordAgain extends HttpApiMiddleware.Service<PasswordAgain, { requires:
 ) {}
 
 const Login = HttpApiGroup.make("login").add(
-  HttpApiEndpoint.post("login", "/login", { success: HttpApiSchema.NoContent })
+  HttpApiEndpoint.post("login", "/login", { success: HttpApiSchema.NoContent, error: SessionError.SessionLimitError })
 )
 
 // One endpoint declares the error of the library, and a whole group is guarded with one of the application's.

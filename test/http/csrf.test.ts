@@ -542,6 +542,14 @@ describe.each(drivers)("tokens with the $driver", ({ make, makeStore }) => {
         )
       }))
 
+    for (const prefix of ["__Host-", "__HOST-HTTP-", "__Http-"]) {
+      it.effect(`the cookie is named after the session's, without the prefix ${prefix}`, () =>
+        Effect.gen(function*() {
+          const server = yield* shop({ cookie: { name: `${prefix}id` } })
+          assert.deepStrictEqual(cookieNames(yield* server.get("/form")), ["__Host-id-csrf"])
+        }))
+    }
+
     it.effect("the cookie is HttpOnly, Secure, SameSite, of this host alone and ends with the browser", () =>
       Effect.gen(function*() {
         const server = yield* shop({ cookie: { name: "__Secure-id", domain: "shop.example", path: "/app" } })

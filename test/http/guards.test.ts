@@ -117,7 +117,7 @@ describe("routes behind a guard", () => {
       class Owner extends Context.Service<Owner, string>()("Owner") {}
       const server = yield* serve(
         Layer.mergeAll(
-          post("/login", Session.setOwner("ada")),
+          post("/login", Session.login("ada")),
           HttpRouter.add("GET", "/owner", Effect.map(Owner, (id) => HttpServerResponse.text(id))).pipe(
             Layer.provide(SessionGuard.layer(Owner, SessionGuard.required(Session.owner)))
           )

@@ -40,8 +40,8 @@ const counted = Effect.fnUntraced(function*(config: SessionConfig.Options = {}) 
   const routes = Layer.mergeAll(
     ownerRoutes,
     post("/plain", login),
-    post("/owned", Effect.andThen(Session.setOwner("ada"), login)),
-    post("/owned/last", Effect.andThen(login, Session.setOwner("ada")))
+    post("/owned", Effect.andThen(Session.login("ada"), login)),
+    post("/owned/last", Effect.andThen(login, Session.login("ada")))
   )
   const server = yield* serve(routes, { store: storeOf(backend), config })
   return { server, newCalls: () => calls.splice(0) }
@@ -223,7 +223,7 @@ describe("an owner with 10,000 sessions", () => {
       const owner = newOwner()
       const tokens = yield* Effect.forEach(
         Array.from({ length: 10_000 }),
-        () => Effect.map(Sessions.create(Session.setOwner(owner)), ({ token }) => token)
+        () => Effect.map(Sessions.create(Session.login(owner)), ({ token }) => token)
       )
       const listed = new Set<string>()
       let after: string | undefined
@@ -266,8 +266,8 @@ describe("what can't be the id of an owner", () => {
       const token = (yield* Sessions.create(Session.put(Name, "Ada"))).token
       for (const [owner, reason] of mistakes) {
         const uses = [
-          Sessions.create(Session.setOwner(owner)),
-          Sessions.modify({ token }, Session.setOwner(owner)),
+          Sessions.create(Session.login(owner)),
+          Sessions.modify({ token }, Session.login(owner)),
           Sessions.list(owner),
           Sessions.destroyAll(owner),
           Sessions.destroyHandle(owner, "a".repeat(16)),
@@ -285,8 +285,8 @@ describe("what can't be the id of an owner", () => {
   it.effect("a list of which so many are asked for as is no number has one, and an empty handle ends none", () =>
     Effect.gen(function*() {
       const owner = newOwner()
-      yield* Sessions.create(Session.setOwner(owner))
-      yield* Sessions.create(Session.setOwner(owner))
+      yield* Sessions.create(Session.login(owner))
+      yield* Sessions.create(Session.login(owner))
       for (const limit of [NaN, -Infinity, 0, -5, 0.9]) {
         assert.lengthOf((yield* Sessions.list(owner, { limit })).sessions, 1, `${limit}`)
       }
@@ -305,7 +305,7 @@ describe("the attributes of a list", () => {
       const Device = SessionKey.make("device", Schema.String)
       const create = (effect: Effect.Effect<void, SessionError.ChangeError, Session.Session>) =>
         Effect.andThen(
-          Sessions.create(Effect.andThen(Session.setOwner(owner), effect)),
+          Sessions.create(Effect.andThen(Session.login(owner), effect)),
           TestClock.adjust("1 second")
         )
       yield* create(Session.put(Place, { city: "Wien" }))

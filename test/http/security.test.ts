@@ -13,7 +13,7 @@ import { secret } from "../support/config.ts"
 import { drivers } from "../support/drivers.ts"
 import { breakdown, countedBackend, operations, watchStore } from "../support/failingStore.ts"
 import { observe } from "../support/observe.ts"
-import { basicRoutes, Count, Name, ok } from "../support/routes.ts"
+import { basicRoutes, Basket, Count, Name, ok, post } from "../support/routes.ts"
 import { type Answer, cookieOf, type Options, serve, type Server } from "../support/server.ts"
 
 describe.each(drivers)("with the $driver", ({ make }) => {
@@ -86,6 +86,60 @@ describe.each(drivers)("with the $driver", ({ make }) => {
       assert.strictEqual(browser.jar.getCookieStringSync("https://shop.example/log"), "")
     }))
 
+  it.effect("V7.4.1 a logout that keeps something is one operation of the store", () =>
+    Effect.gen(function*() {
+      const store = watchStore(make)
+      const shop = post("/shop", Session.put(Basket, ["tea"]))
+      const server = yield* serve(Layer.mergeAll(shop, post("/leave", Session.logout)), { store: store.layer })
+      const cookie = cookieOf(yield* server.post("/shop"))
+      store.newCalls()
+      yield* server.post("/leave", { cookie })
+      assert.deepStrictEqual(store.newCalls(), ["load", "regenerate"])
+    }))
+
+  it.effect("V14.3.1 Session.clearSiteData asks the browser to forget, if the request is committed", () =>
+    Effect.gen(function*() {
+      const store = watchStore(make)
+      const leave = Effect.andThen(Session.logout, Session.clearSiteData(["cache", "storage"]))
+      const refused = Effect.flatMap(Session.Session, (outside) =>
+        Session.clearSiteData(["cache"]).pipe(
+          Effect.andThen(Session.pull(Count)),
+          Effect.andThen(Effect.provideService(Session.increment(Count), Session.Session, outside)),
+          Session.atomic,
+          Effect.flip
+        ))
+      const server = yield* serve(
+        Layer.mergeAll(
+          basicRoutes,
+          post("/leave", leave),
+          post("/atomic", Session.atomic(leave)),
+          post("/fails", Effect.andThen(leave, Effect.die("no"))),
+          post("/rolled-back", Effect.andThen(leave, Session.rollback)),
+          post("/fails-within", Effect.exit(Session.atomic(Effect.andThen(leave, Effect.fail("no"))))),
+          post("/refused-within", Effect.andThen(Session.put(Count, 1), refused)),
+          post("/commits-within", Effect.exit(Session.atomic(Effect.andThen(leave, Session.commit))))
+        ),
+        { store: store.layer }
+      )
+      const headerOf = (path: string, cookie?: string) =>
+        Effect.map(server.post(path, { cookie }), ({ headers }) => headers["clear-site-data"])
+      assert.strictEqual(yield* headerOf("/leave"), `"cache", "storage"`)
+      assert.strictEqual(yield* headerOf("/atomic"), `"cache", "storage"`)
+      for (const path of ["/logout", "/fails", "/rolled-back", "/fails-within", "/refused-within"]) {
+        assert.isUndefined(yield* headerOf(path), path)
+      }
+      const cookie = cookieOf(yield* server.post("/login"))
+      const ending = store.holds("destroy")
+      const slow = yield* Effect.forkChild(headerOf("/leave", cookieOf(yield* server.post("/login"))))
+      yield* ending.reached
+      yield* ending.release
+      assert.strictEqual(yield* Fiber.join(slow), `"cache", "storage"`)
+      store.fails("destroy")
+      for (const path of ["/leave", "/commits-within"]) {
+        assert.isUndefined(yield* headerOf(path, cookie), `${path}: the store fails`)
+      }
+    }))
+
   it.effect("V7.6.2 a request that only reads creates no session and sets no cookie", () =>
     Effect.gen(function*() {
       const store = watchStore(make)
@@ -95,18 +149,18 @@ describe.each(drivers)("with the $driver", ({ make }) => {
       assert.deepStrictEqual(store.calls.filter((call) => call !== "load"), [])
     }))
 
-  it.effect("V3.3.1, V3.3.3 a cookie whose name begins with __Host- is accepted, sent back and cleared", () =>
-    Effect.gen(function*() {
-      const browser = (yield* served({ config: { cookie: { name: "__Host-session" } } })).browser()
-      const answer = yield* browser.post("/login")
-      assert.match(
-        answer.setCookies[0]!,
-        /^__Host-session=[^;]+; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Lax$/
-      )
-      assert.strictEqual((yield* browser.get("/")).body, `{"name":"Ada"}`)
-      yield* browser.post("/logout")
-      assert.strictEqual(browser.cookies(), "")
-    }))
+  for (const prefix of ["__Host-", "__Host-Http-"]) {
+    it.effect(`V3.3.1, V3.3.3 a cookie whose name begins with ${prefix} is accepted, sent back and cleared`, () =>
+      Effect.gen(function*() {
+        const browser = (yield* served({ config: { cookie: { name: `${prefix}session` } } })).browser()
+        const answer = yield* browser.post("/login")
+        const attributes = "Max-Age=\\d+; Path=/; HttpOnly; Secure; SameSite=Lax"
+        assert.match(answer.setCookies[0]!, new RegExp(`^${prefix}session=[^;]+; ${attributes}$`))
+        assert.strictEqual((yield* browser.get("/")).body, `{"name":"Ada"}`)
+        yield* browser.post("/logout")
+        assert.strictEqual(browser.cookies(), "")
+      }))
+  }
 
   it.effect("V3.3.4 the cookie can't be read by scripts unless the application wants that", () =>
     Effect.gen(function*() {

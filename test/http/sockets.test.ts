@@ -486,7 +486,7 @@ describe("the end of the session", () => {
     Effect.gen(function*() {
       const revocations = Layer.provide(Persistence.layerBackingKvs, KeyValueStore.layerMemory)
       const owners = Layer.mergeAll(
-        post("/owner", Session.setOwner("ada")),
+        post("/owner", Session.login("ada")),
         post("/end", Sessions.destroyAll("ada"))
       ) as Routes
       const { cookie, server } = yield* start(

@@ -27,7 +27,7 @@ const read = <A, E>(presented: Sessions.Presented, effect: Effect.Effect<A, E, S
 const tokenOf = ({ token }: Sessions.Committed): Token => ({ token: Option.getOrThrow(token) })
 
 const login = Effect.map(
-  Sessions.create(Effect.andThen(Session.put(Name, "Ada"), Session.authenticated(["password", "otp"]))),
+  Sessions.create(Effect.andThen(Session.put(Name, "Ada"), Session.login("ada", { methods: ["password", "otp"] }))),
   ({ token }): Token => ({ token })
 )
 
@@ -88,7 +88,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       Effect.gen(function*() {
         const token = yield* login
         yield* TestClock.adjust("1 hour")
-        const later = tokenOf(yield* Sessions.modify(token, Session.authenticated(["passkey", "passkey"])))
+        const later = tokenOf(yield* Sessions.modify(token, Session.login("ada", { methods: ["passkey", "passkey"] })))
         const at = yield* DateTime.now
         assert.deepStrictEqual(
           yield* read(later, Session.authentication),
@@ -138,7 +138,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       Effect.gen(function*() {
         const { token } = yield* Sessions.create(
           Effect.andThen(
-            Effect.exit(Session.atomic(Effect.andThen(Session.authenticated(["otp"]), Effect.fail("no")))),
+            Effect.exit(Session.atomic(Effect.andThen(Session.login("ada", { methods: ["otp"] }), Effect.fail("no")))),
             Session.put(Name, "Ada")
           )
         )
@@ -170,7 +170,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       Effect.gen(function*() {
         const wrong = [[], [""], ["p".repeat(65)], ["otp", 5]] as unknown as ReadonlyArray<Session.Methods>
         for (const methods of wrong) {
-          const error = yield* Effect.flip(Sessions.create(Session.authenticated(methods)))
+          const error = yield* Effect.flip(Sessions.create(Session.login("ada", { methods })))
           assert.instanceOf(error, SessionError.SessionValueError)
           assert.strictEqual(
             error.message,
@@ -182,7 +182,7 @@ for (const [driver, makeStore] of Object.entries(stores)) {
 
     test("a session that was opened read-only says when, and records nothing", () =>
       Effect.gen(function*() {
-        const error = yield* read(yield* login, Effect.flip(Session.authenticated(["otp"])))
+        const error = yield* read(yield* login, Effect.flip(Session.login("ada", { methods: ["otp"] })))
         assert.instanceOf(error, SessionError.SessionReadonlyError)
       }))
   })

@@ -23,7 +23,7 @@ import { secret } from "../support/config.ts"
 import { storesWithRedis } from "../support/drivers.ts"
 import { watchStore } from "../support/failingStore.ts"
 import { observe } from "../support/observe.ts"
-import { basicRoutes, Count, Name, post } from "../support/routes.ts"
+import { basicRoutes, Basket, Count, Name, post } from "../support/routes.ts"
 import { cookieOf, serve, type StoreLayer } from "../support/server.ts"
 
 const stores = storesWithRedis()
@@ -116,6 +116,26 @@ for (const [driver, makeStore] of Object.entries(stores)) {
           by: "itself",
           at: yield* at
         })
+        yield* nothing
+      }))
+
+    test("a session that somebody logs out of is Destroyed, and what stays of it is Created, of nobody", () =>
+      Effect.gen(function*() {
+        const { next, nothing } = yield* listen
+        const created = yield* Sessions.create(
+          Effect.andThen(Effect.andThen(Session.login("ada"), Session.put(Basket, ["tea"])), Session.handle)
+        )
+        yield* next
+        const after = yield* Sessions.modify(created, Session.logout)
+        assert.deepStrictEqual(yield* next, {
+          _tag: "Destroyed",
+          handle: created.value,
+          owner: ada,
+          by: "itself",
+          at: yield* at
+        })
+        const handle = yield* handleOf({ token: tokenOf(after) })
+        assert.deepStrictEqual(yield* next, { _tag: "Created", handle, owner: nobody, at: yield* at })
         yield* nothing
       }))
 
@@ -622,7 +642,7 @@ describe("a session that is ended from elsewhere", () => {
 
   const loggedIn = (owner: string) =>
     Effect.gen(function*() {
-      const { token } = yield* Sessions.create(Session.setOwner(owner))
+      const { token } = yield* Sessions.create(Session.login(owner))
       return { token, handle: yield* handleOf({ token }) }
     })
 

@@ -437,8 +437,8 @@ describe("an owner's list", () => {
     Effect.map(Clock.currentTimeMillis, (now) => Option.some(DateTime.makeUnsafe(now + seconds * 1_000)))
 
   const orders = [
-    { title: "before", login: Effect.andThen(Session.setLifetime(remember), Session.setOwner("ada")) },
-    { title: "after", login: Effect.andThen(Session.setOwner("ada"), Session.setLifetime(remember)) }
+    { title: "before", login: Effect.andThen(Session.setLifetime(remember), Session.login("ada")) },
+    { title: "after", login: Effect.andThen(Session.login("ada"), Session.setLifetime(remember)) }
   ]
 
   for (const { login, title } of orders) {

@@ -469,7 +469,7 @@ describe("Session.layerTest", () => {
 
   it.effect("can have an owner, who has no other sessions", () =>
     Effect.gen(function*() {
-      yield* Session.setOwner("Ada")
+      yield* Session.login("Ada")
       assert.deepStrictEqual(yield* Session.owner, Option.some("Ada"))
       assert.deepStrictEqual(yield* Sessions.list("Ada"), { sessions: [], next: Option.none() })
       assert.strictEqual(yield* Sessions.destroyOthers, 0)

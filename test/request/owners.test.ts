@@ -44,7 +44,7 @@ type Token = Redacted.Redacted<string>
 
 const logIn = (owner: string): Effect.Effect<Token, unknown, Services> =>
   Effect.map(
-    Sessions.create(Effect.andThen(Session.setOwner(owner), Session.put(Name, "Ada"))),
+    Sessions.create(Effect.andThen(Session.login(owner), Session.put(Name, "Ada"))),
     ({ token }) => token
   )
 
@@ -77,7 +77,7 @@ describe("destroyAll", () => {
     test(`nothing of a session that was ended comes back when a request ${title}`, () =>
       Effect.gen(function*() {
         const token = (yield* Sessions.create(
-          Effect.andThen(Session.setOwner("ada"), Session.authenticated(["password"]))
+          Session.login("ada", { methods: ["password"] })
         )).token
         const session = yield* Sessions.open({ token })
         yield* Sessions.destroyAll("ada")
@@ -96,18 +96,19 @@ describe("Session.clear", () => {
       const token = yield* logIn("ada")
       const [one, other] = [yield* Sessions.open({ token }), yield* Sessions.open({ token })]
       yield* within(one, Effect.andThen(Session.clear, Session.put(Name, "x")))
-      yield* within(other, Session.authenticated(["password"]))
+      yield* within(other, Session.setLifetime({ age: "30 minutes" }))
       yield* Sessions.commit(other)
       yield* Sessions.commit(one)
       const session = yield* Sessions.open({ token })
-      assert.isTrue(Option.isSome(yield* within(session, Session.authentication)))
+      const { idle } = yield* within(session, Session.expiresAt)
+      assert.strictEqual(Option.getOrThrow(idle).epochMilliseconds, 30 * 60_000)
       assert.deepStrictEqual(yield* within(session, Session.owner), Option.some("ada"))
       assert.deepStrictEqual(yield* within(session, Session.all), { name: "x" })
     }))
 })
 
-describe("Session.setOwner", () => {
-  const asOwner = (session: Session.Session, owner: string) => within(session, Session.setOwner(owner))
+describe("Session.login", () => {
+  const asOwner = (session: Session.Session, owner: string) => within(session, Session.login(owner))
 
   for (const policy of ["refuse", "evict"] as const) {
     test(
@@ -117,8 +118,8 @@ describe("Session.setOwner", () => {
       () =>
         Effect.gen(function*() {
           const [token, other] = [yield* logIn("ada"), yield* logIn("ada")]
-          const again = yield* Sessions.modify({ token }, Session.setOwner("ada"))
-          const after = Effect.andThen(Session.destroy, Session.setOwner("ada"))
+          const again = yield* Sessions.modify({ token }, Session.login("ada"))
+          const after = Effect.andThen(Session.destroy, Session.login("ada"))
           const anew = yield* Sessions.modify(
             { token: Option.getOrThrow(again.token) },
             Effect.tap(Session.get(Name), () => after)
@@ -128,7 +129,7 @@ describe("Session.setOwner", () => {
           assert.deepStrictEqual(yield* Effect.forEach([token, other, now], isAlive), [false, true, true])
           const { value } = yield* Sessions.modify(
             { token: now },
-            Effect.andThen(Session.setOwner("ada"), Session.get(Name))
+            Effect.andThen(Session.login("ada"), Session.get(Name))
           )
           assert.deepStrictEqual(value, Option.none())
           assert.isTrue(yield* isAlive(other))
@@ -204,12 +205,12 @@ describe("Session.setOwner", () => {
   test("a part of a request that is taken back leaves no owner, and one that counts has the id that the index knows", () =>
     Effect.gen(function*() {
       const session = yield* Sessions.open({ cookies: undefined })
-      yield* within(session, Effect.ignore(Session.atomic(Effect.andThen(Session.setOwner("ada"), Effect.fail("no")))))
+      yield* within(session, Effect.ignore(Session.atomic(Effect.andThen(Session.login("ada"), Effect.fail("no")))))
       assert.deepStrictEqual(yield* within(session, Session.owner), Option.none())
       yield* within(
         session,
         Session.atomic(Effect.gen(function*() {
-          yield* Session.setOwner("ada")
+          yield* Session.login("ada")
           // Meanwhile, another fiber wants to know the id.
           yield* within(session, Session.sessionId)
         }))
@@ -237,7 +238,7 @@ describe("Session.setOwner", () => {
       }
       yield* onServer(slow)(Effect.gen(function*() {
         const { value: fiber } = yield* Sessions.create(Effect.gen(function*() {
-          const fiber = yield* Effect.forkDetach(Session.setOwner("ada"))
+          const fiber = yield* Effect.forkDetach(Session.login("ada"))
           yield* Deferred.await(begun)
           return fiber
         }))
@@ -252,13 +253,14 @@ describe("Session.setOwner", () => {
         Effect.flatMap(Sessions.open({ token }), (session) =>
           Effect.map(within(session, Session.authentication), Option.isSome))
       const first = yield* Sessions.create(
-        Effect.andThen(Session.setOwner("ada"), Session.authenticated(["password"]))
+        Session.login("ada", { methods: ["password"] })
       )
       const steps: ReadonlyArray<readonly [Effect.Effect<void, unknown, Owned>, boolean]> = [
-        [Session.setOwner("ada"), true],
-        [Session.setOwner("grace"), false],
-        [Effect.andThen(Session.authenticated(["passkey"]), Session.setOwner("ada")), true],
-        [Effect.andThen(Session.setOwner("grace"), Session.authenticated(["passkey"])), true]
+        [Session.login("ada"), true],
+        [Session.login("grace"), false],
+        [Session.login("ada", { methods: ["passkey"] }), true],
+        [Effect.andThen(Session.login("ada"), Session.login("grace")), false],
+        [Session.login("grace", { methods: ["passkey"] }), true]
       ]
       let { token } = first
       for (const [login, expected] of steps) {
@@ -276,7 +278,7 @@ describe("an entry of the index", () => {
         const { token } = yield* Sessions.create(Session.put(Name, "a visitor"))
         for (const presented of [{ token }, { cookies: undefined }]) {
           const session = yield* Sessions.open(presented)
-          yield* within(session, Session.setOwner("ada"))
+          yield* within(session, Session.login("ada"))
           yield* TestClock.adjust("30 minutes")
           yield* backend.sweep
           yield* Sessions.destroyAll("ada")
@@ -318,8 +320,8 @@ describe("a session that is larger than the limit of today", () => {
     }))
 })
 
-describe("a login that fails after Session.setOwner", () => {
-  const failing = Effect.andThen(Session.setOwner("ada"), Effect.fail("no"))
+describe("a request that fails after Session.login", () => {
+  const failing = Effect.andThen(Session.login("ada"), Effect.fail("no"))
 
   for (const policy of ["refuse", "evict"] as const) {
     test(
@@ -365,11 +367,11 @@ describe("a login that fails after Session.setOwner", () => {
 
   it.effect("takes no place over HTTP either, and one that is written takes one", () =>
     Effect.gen(function*() {
-      const setOwner = Session.setOwner("ada")
+      const login = Session.login("ada")
       const routes = Layer.mergeAll(
-        post("/fails", Effect.andThen(setOwner, Effect.die("no"))),
-        post("/rolled-back", Effect.andThen(setOwner, Session.rollback)),
-        post("/login", setOwner)
+        post("/fails", Effect.andThen(login, Effect.die("no"))),
+        post("/rolled-back", Effect.andThen(login, Session.rollback)),
+        post("/login", login)
       )
       const server = yield* serve(routes, { config: { owner: { limit: 1 } } })
       const statuses: Array<number> = []
@@ -399,7 +401,7 @@ describe("a login whose answer was lost", () => {
         yield* onServer(lossy)(Effect.gen(function*() {
           const visitor = yield* Sessions.create(Session.put(Name, "a visitor"))
           const session = yield* Sessions.open(operation === "create" ? { cookies: undefined } : visitor)
-          yield* within(session, Session.setOwner("ada"))
+          yield* within(session, Session.login("ada"))
           losses = 1
           assert.instanceOf(yield* Effect.flip(Sessions.commit(session)), SessionError.SessionStoreError)
           // Longer than a session that was regenerated leaves its mark.

@@ -237,7 +237,7 @@ describe("watching", () => {
     Effect.gen(function*() {
       const login = () =>
         Effect.gen(function*() {
-          const { value } = yield* Sessions.create(Effect.andThen(Session.setOwner("ada"), Session.handle))
+          const { value } = yield* Sessions.create(Effect.andThen(Session.login("ada"), Session.handle))
           return { owner: "ada", handle: value }
         })
       const [one, two, three] = [yield* login(), yield* login(), yield* login()]

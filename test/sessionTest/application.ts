@@ -33,9 +33,8 @@ const login = HttpRouter.add(
   "/login",
   Effect.gen(function*() {
     const { name } = yield* HttpServerRequest.schemaBodyForm(Schema.Struct({ name: Schema.String }))
-    yield* Session.regenerate
+    yield* Session.login(name, { methods: ["password"] })
     yield* Session.put(UserId, name.length)
-    yield* Session.authenticated(["password"])
     yield* Session.flash("message", `Hello, ${name}`)
     return HttpServerResponse.redirect("/", { status: 303 })
   })
@@ -50,7 +49,7 @@ const add = HttpRouter.add(
   })
 )
 
-const logout = HttpRouter.add("POST", "/logout", Effect.as(Session.destroy, HttpServerResponse.redirect("/")))
+const logout = HttpRouter.add("POST", "/logout", Effect.as(Session.logout, HttpServerResponse.redirect("/")))
 
 /** Does not use the session. */
 const about = HttpRouter.add("GET", "/about", HttpServerResponse.text("About us"))

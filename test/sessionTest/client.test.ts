@@ -202,7 +202,7 @@ describe("a client", () => {
   it.effect("knows whose session it is, and what ends all sessions of that owner", () =>
     Effect.gen(function*() {
       const [phone, laptop] = [yield* SessionTest.client(), yield* SessionTest.client()]
-      for (const client of [phone, laptop]) yield* client.modifySession(Session.setOwner("ada"))
+      for (const client of [phone, laptop]) yield* client.modifySession(Session.login("ada"))
       assert.deepStrictEqual((yield* phone.session).owner, Option.some("ada"))
       yield* laptop.modifySession(Sessions.destroyOthers)
       assert.isFalse((yield* phone.session).exists)

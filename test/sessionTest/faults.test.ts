@@ -30,7 +30,7 @@ const appOn = (config: SessionConfig.Options = {}) =>
 
 const signedIn = Effect.gen(function*() {
   const client = yield* SessionTest.client()
-  yield* client.modifySession(Effect.andThen(Session.put(UserId, 7), Session.setOwner("ada")))
+  yield* client.modifySession(Effect.andThen(Session.put(UserId, 7), Session.login("ada")))
   return { client, store: yield* SessionTest.StoreFaults }
 })
 
@@ -131,7 +131,7 @@ describe("a store that fails", () => {
       const { client, store } = yield* signedIn
       const handle = (yield* client.session).handle.pipe(Option.getOrThrow)
       yield* store.inject(SessionTest.operations, down)
-      yield* assertDown("index", Sessions.create(Session.setOwner("bob")))
+      yield* assertDown("index", Sessions.create(Session.login("bob")))
       yield* assertDown("list", Sessions.list("ada"))
       yield* assertDown("list", Sessions.open({ owner: "ada", handle }))
       yield* assertDown("end", Sessions.destroyAll("ada"))

@@ -80,7 +80,7 @@ describe("a session of an owner", () => {
           SessionStore.layer(SessionStore.fromBackend(backend)),
           SessionConfig.layer({ secret: "s".repeat(32), age: "1 hour", sizeLimit })
         )
-      const login = Effect.andThen(Session.setOwner("Ada"), Session.put(Name, "x".repeat(2000)))
+      const login = Effect.andThen(Session.login("Ada"), Session.put(Name, "x".repeat(2000)))
       const { token } = yield* Effect.provide(Sessions.create(login), onServer(4000))
       for (let use = 0; use < 5; use++) {
         yield* TestClock.adjust("50 minutes")

@@ -7,7 +7,7 @@ import { Effect, Fiber, Layer, Schema, type Scope } from "effect"
 import { Session, SessionKey } from "effect-session"
 import { TestClock } from "effect/testing"
 import { CookieJar } from "tough-cookie"
-import { Count, Name, post, show, slowRoute } from "./routes.ts"
+import { Basket, Count, Name, post, show, slowRoute } from "./routes.ts"
 import { type Answer, cookieNames, cookieOf, type Routes, type Server } from "./server.ts"
 
 const Note = SessionKey.make("note", Schema.String)
@@ -21,8 +21,10 @@ const actions = {
   reads: () => Session.get(Name),
   puts: (who: string) => Session.put(Note, who),
   modifies: (who: string) => Session.modify(List, (list) => [...list, who]),
-  "logs in": (who: string) => Effect.andThen(Session.put(Name, who), Session.regenerate),
-  "logs out": () => Session.destroy
+  shops: (who: string) => Session.modify(Basket, (basket) => [...basket, who]),
+  "logs in": (who: string) =>
+    Effect.andThen(Session.login("overlapping", { methods: ["password"] }), Session.put(Name, who)),
+  "logs out": () => Session.logout
 }
 
 export type Action = keyof typeof actions
@@ -31,49 +33,96 @@ export const everyAction = Object.keys(actions) as ReadonlyArray<Action>
 
 /** By what the first request does, and what the second one does: what the browser's session holds; `-` if it has none. */
 export interface Table {
-  readonly [first: string]: readonly [string, string, string, string, string]
+  readonly [first: string]: readonly [string, string, string, string, string, string]
 }
 
-/** Both have loaded the session, which holds `count`, when the first one commits. Then the second one does. */
+/** Both have loaded the session, which holds `count` and a basket, when the first one commits. Then the second one does. */
 export const atOnce: Table = {
-  reads: ["count", "count, note=second", "count, list=second", "count, name=second", "-"],
+  reads: [
+    "count, basket=tea",
+    "count, basket=tea, note=second",
+    "count, basket=tea, list=second",
+    "count, basket=tea+second",
+    "count, basket=tea, name=second",
+    "basket=tea"
+  ],
   puts: [
-    "count, note=first",
-    "count, note=second",
-    "count, note=first, list=second",
-    "count, note=first, name=second",
-    "-"
+    "count, basket=tea, note=first",
+    "count, basket=tea, note=second",
+    "count, basket=tea, note=first, list=second",
+    "count, basket=tea+second, note=first",
+    "count, basket=tea, note=first, name=second",
+    "basket=tea"
   ],
   modifies: [
-    "count, list=first",
-    "count, list=first, note=second",
-    "count, list=first+second",
-    "count, list=first, name=second",
-    "-"
+    "count, basket=tea, list=first",
+    "count, basket=tea, list=first, note=second",
+    "count, basket=tea, list=first+second",
+    "count, basket=tea+second, list=first",
+    "count, basket=tea, list=first, name=second",
+    "basket=tea"
+  ],
+  shops: [
+    "count, basket=tea+first",
+    "count, basket=tea+first, note=second",
+    "count, basket=tea+first, list=second",
+    "count, basket=tea+first+second",
+    "count, basket=tea+first, name=second",
+    "basket=tea+first"
   ],
   "logs in": [
-    "count, name=first",
-    "count, name=first, note=second",
-    "count, name=first, list=second",
+    "count, basket=tea, name=first",
+    "count, basket=tea, name=first, note=second",
+    "count, basket=tea, name=first, list=second",
+    "count, basket=tea+second, name=first",
     "name=second",
     "-"
   ],
-  "logs out": ["-", "-", "-", "name=second", "-"]
+  "logs out": ["basket=tea", "basket=tea", "basket=tea", "basket=tea", "name=second", "-"]
 }
 
 /** The same, where the session is at the client: its cookie holds what the request has seen, and nothing can be merged. */
 export const atOnceInCookies: Table = {
   reads: atOnce["reads"]!,
-  puts: ["count, note=first", "count, note=second", "count, list=second", "count, name=second", "-"],
-  modifies: ["count, list=first", "count, note=second", "count, list=second", "count, name=second", "-"],
-  "logs in": ["count, name=first", "count, name=first", "count, name=first", "name=second", "-"],
+  puts: [
+    "count, basket=tea, note=first",
+    "count, basket=tea, note=second",
+    "count, basket=tea, list=second",
+    "count, basket=tea+second",
+    "count, basket=tea, name=second",
+    "basket=tea"
+  ],
+  modifies: [
+    "count, basket=tea, list=first",
+    "count, basket=tea, note=second",
+    "count, basket=tea, list=second",
+    "count, basket=tea+second",
+    "count, basket=tea, name=second",
+    "basket=tea"
+  ],
+  shops: [
+    "count, basket=tea+first",
+    "count, basket=tea, note=second",
+    "count, basket=tea, list=second",
+    "count, basket=tea+second",
+    "count, basket=tea, name=second",
+    "basket=tea"
+  ],
+  "logs in": [
+    "count, basket=tea, name=first",
+    "count, basket=tea, name=first",
+    "count, basket=tea, name=first",
+    "count, basket=tea, name=first",
+    "name=second",
+    "-"
+  ],
   "logs out": atOnce["logs out"]!
 }
 
 /** The first one's response is lost on its way, and the browser sends the second request with the cookie that it has. */
 export const lostResponse: Table = {
-  "logs in": ["-", "-", "-", "name=second", "-"],
-  "logs out": ["-", "note=second", "list=second", "name=second", "-"]
+  "logs in": ["-", "-", "-", "-", "name=second", "-"],
+  "logs out": ["-", "note=second", "list=second", "basket=second", "name=second", "-"]
 }
 
 interface Stage {
@@ -125,7 +174,7 @@ export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, S
             browser.receives(yield* stage.other.post("/second", { cookie: browser.cookie }))
             yield* browser.assertHolds(held)
             if (first !== "logs in") return
-            yield* assertHolds(stage, cookieOf(lost), "count, name=first")
+            yield* assertHolds(stage, cookieOf(lost), "count, basket=tea, name=first")
             yield* assertNothingForTheOldCookie(stage, browser, held, false)
           }))
     )
@@ -153,8 +202,8 @@ export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, S
       const { answer, browser } = yield* overtaken(slow, actions["logs in"]("victim"))
       assert.strictEqual(answer.status, 200)
       assert.deepStrictEqual(answer.setCookies, [])
-      assert.deepStrictEqual(all, { count: 1, note: "slow" })
-      yield* browser.assertHolds("count, name=victim, note=slow")
+      assert.deepStrictEqual(all, { count: 1, basket: ["tea"], note: "slow" })
+      yield* browser.assertHolds("count, basket=tea, name=victim, note=slow")
     }))
 
   /** What a slow request does, what a login does meanwhile, and what is there in the end. */
@@ -162,12 +211,12 @@ export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, S
     "what a login has put, even if it is the same": [
       Session.put(Name, "attacker"),
       Session.put(Name, "victim"),
-      "count, name=victim"
+      "count, basket=tea, name=victim"
     ],
     "what a login has forgotten, even if it was not there": [
       Effect.all([Session.put(Name, "attacker"), Session.put(Note, "slow")]),
       Session.forget(Name),
-      "count, note=slow"
+      "count, basket=tea, note=slow"
     ],
     "a session that a login has cleared": [
       Effect.all([Session.put(Note, "attacker"), Session.modify(List, () => ["attacker"])]),
@@ -177,12 +226,12 @@ export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, S
     "what a login has put, by a function": [
       Session.modify(Token, () => "attacker"),
       Session.put(Token, "victim"),
-      "count, token=victim"
+      "count, basket=tea, token=victim"
     ],
     "what a login has modified and then put": [
       Effect.all([Session.modify(Token, () => "attacker"), Session.put(Note, "slow")]),
       Effect.andThen(Session.modify(Token, () => "visitor"), Session.put(Token, "victim")),
-      "count, token=victim, note=slow"
+      "count, basket=tea, token=victim, note=slow"
     ]
   }
   for (const [what, [slow, login, held]] of Object.entries(slowly)) {
@@ -213,7 +262,7 @@ export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, S
       const slow = slowRoute("/slow", Effect.andThen(Session.touch, Session.commit), Session.put(Note, "slow"))
       const { answer, browser } = yield* overtaken(slow, actions["logs in"]("victim"))
       browser.receives(answer)
-      yield* browser.assertHolds("count, name=victim, note=slow")
+      yield* browser.assertHolds("count, basket=tea, name=victim, note=slow")
     }))
 
   it.effect("a slow request does not write over what a login has put, as it could have come first", () =>
@@ -224,7 +273,7 @@ export const overlaps = <E>(start: (routes: Routes) => Effect.Effect<Stage, E, S
       )
       const login = Effect.all([Session.regenerate, Session.put(Name, "victim"), Session.put(Count, 7)])
       const { browser } = yield* overtaken(slow, login)
-      yield* browser.assertHolds("count=7, name=victim, note=slow")
+      yield* browser.assertHolds("count=7, basket=tea, name=victim, note=slow")
     }))
 }
 
@@ -236,14 +285,15 @@ const eachCell = (table: Table, register: (first: Action, second: Action, held: 
 
 const routes = Layer.mergeAll(
   show,
-  post("/begin", Session.put(Count, 1)),
+  post("/begin", Effect.andThen(Session.put(Count, 1), Session.put(Basket, ["tea"]))),
   post("/note", Session.put(Note, "attacker")),
   post("/list", Session.modify(List, (list) => [...list, "attacker"])),
+  post("/basket", actions.shops("attacker")),
   post("/login", actions["logs in"]("attacker")),
-  post("/logout", Session.destroy)
+  post("/logout", Session.logout)
 )
 
-/** A browser with a session that holds `count`. */
+/** A browser with a session that holds `count` and a basket. */
 const visitor = Effect.fnUntraced(function*(stage: Stage) {
   const jar = new CookieJar()
   const url = stage.slow.url.replace("http:", "https:")
@@ -275,7 +325,7 @@ const valuesOf = (held: string) =>
   Object.fromEntries(
     held === "-" ? [] : held.split(", ").map((field) => {
       const [name, value = "1"] = field.split("=")
-      return [name, name === "list" ? value.split("+") : name === "count" ? Number(value) : value]
+      return [name, name === "list" || name === "basket" ? value.split("+") : name === "count" ? Number(value) : value]
     })
   )
 
@@ -287,7 +337,7 @@ const assertNothingForTheOldCookie = Effect.fnUntraced(
       yield* TestClock.adjust(after)
       const seen = yield* stage.slow.get("/", { cookie })
       assert.strictEqual(seen.body, "{}")
-      for (const path of ["/note", "/list", "/logout"]) {
+      for (const path of ["/note", "/list", "/basket", "/logout"]) {
         const { setCookies } = yield* stage.slow.post(path, { cookie })
         // Just after the login a cookie would take the place of the new one. Later on, the old cookie is one like any other.
         if (after === "0 seconds" && !isEnded) assert.deepStrictEqual(setCookies, [])

@@ -41,7 +41,7 @@ const One = Schema.fromJsonString(Schema.Struct({ owner: Schema.String, handle: 
 /** Owners come in the body, as they can be any text. */
 export const ownerRoutes = Layer.mergeAll(
   basicRoutes,
-  HttpRouter.add("POST", "/in", Effect.flatMap(textOf, (owner) => Effect.as(Session.setOwner(owner), json("in")))),
+  HttpRouter.add("POST", "/in", Effect.flatMap(textOf, (owner) => Effect.as(Session.login(owner), json("in")))),
   HttpRouter.add("GET", "/owner", Effect.map(Session.owner, (owner) => json(Option.getOrNull(owner)))),
   HttpRouter.add("GET", "/handle", Effect.map(Session.handle, HttpServerResponse.text)),
   post("/regenerate", Session.regenerate),
@@ -191,7 +191,7 @@ export const ownerRaces = (name: string, driver: Driver): void => {
 /** A login and what has come of it: every cookie that was given for it, and what happened when. */
 interface Chain {
   readonly cookies: Set<string>
-  /** When the request had called `Session.setOwner`. */
+  /** When the request had called `Session.login`. */
   readonly knownAt: number
 }
 
@@ -217,7 +217,7 @@ const underLoad = (start: Start, clients: number) => {
           "/in/:number",
           Effect.gen(function*() {
             const { number } = yield* HttpRouter.params
-            yield* Session.setOwner(owner)
+            yield* Session.login(owner)
             known.set(number!, time++)
             yield* Effect.sleep(Math.random() * 100)
           })
@@ -557,8 +557,8 @@ const handles = [
 ]
 
 const oddRoutes = Layer.mergeAll(
-  post("/odd/:index", Effect.flatMap(HttpRouter.params, ({ index }) => Session.setOwner(oddOwners[Number(index)]!))),
-  post("/wrong/:index", Effect.flatMap(HttpRouter.params, ({ index }) => Session.setOwner(noOwners[Number(index)]!))),
+  post("/odd/:index", Effect.flatMap(HttpRouter.params, ({ index }) => Session.login(oddOwners[Number(index)]!))),
+  post("/wrong/:index", Effect.flatMap(HttpRouter.params, ({ index }) => Session.login(noOwners[Number(index)]!))),
   // What another version of the application has left.
   post("/device/numbered", Session.put(SessionKey.make("device", Schema.Number), 7))
 )

@@ -9,7 +9,7 @@ import { TestClock } from "effect/testing"
 import { setTimeOfDay } from "./clock.ts"
 import { type Operation, watchStore } from "./failingStore.ts"
 import { overlaps } from "./overlaps.ts"
-import { basicRoutes, Count, type Gate, keyOf, keysRoute, Name, ok, post, slowRoute } from "./routes.ts"
+import { basicRoutes, Basket, Count, type Gate, keyOf, keysRoute, Name, ok, post, slowRoute } from "./routes.ts"
 import { cookieNames, cookieOf, type Routes, serve, type Server, type StoreLayer } from "./server.ts"
 
 export interface Driver {
@@ -90,6 +90,9 @@ const works: ReadonlyArray<
   ["logs in", Effect.andThen(Session.regenerate, Session.put(Name, "Grace")), "regenerate"]
 ]
 
+/** A logout of a session that has something which stays. */
+const leave = Effect.andThen(Session.put(Basket, ["tea"]), Session.logout)
+
 const places = ["in its handler", "in the store"] as const
 
 /** A request that is to be held at a place; the session is so old that its life has to be extended, which takes a cookie. */
@@ -101,7 +104,7 @@ const holdAt = Effect.fnUntraced(
     operation: Operation
   ) {
     const inHandler = slowRoute("/slow", work)
-    const stage = yield* start(Layer.mergeAll(basicRoutes, inHandler.route))
+    const stage = yield* start(Layer.mergeAll(basicRoutes, post("/leave", leave), inHandler.route))
     const cookie = cookieOf(yield* stage.other.post("/count"))
     yield* TestClock.adjust("2 minutes")
     if (place === "in the store") yield* inHandler.release
@@ -116,7 +119,7 @@ const holdAt = Effect.fnUntraced(
 const whileItEnds = (start: Start, stateless: boolean) => {
   for (const place of places) {
     for (const [what, work, operation] of works) {
-      for (const end of ["/logout", "/login"]) {
+      for (const end of ["/logout", "/login", "/leave"] as const) {
         it.effect(`one that ${what} is slow ${place}, meanwhile POST ${end}: what was ended stays so`, () =>
           Effect.gen(function*() {
             const { answer, assertFound, cookie, other } = yield* holdAt(start, place, work, operation)
@@ -127,7 +130,12 @@ const whileItEnds = (start: Start, stateless: boolean) => {
             yield* assertFound(cookie, "{}")
             // It could have come first.
             const count = operation === "update" && !stateless ? 2 : 1
-            yield* assertFound(cookieOf(ended), end === "/login" ? `{"count":${count},"name":"Ada"}` : "{}")
+            const afterwards = {
+              "/logout": "{}",
+              "/login": `{"count":${count},"name":"Ada"}`,
+              "/leave": `{"basket":["tea"]}`
+            }
+            yield* assertFound(cookieOf(ended), afterwards[end])
             if (operation !== "regenerate") return assert.deepStrictEqual(slow.setCookies, [])
             assert.deepStrictEqual(cookieNames(slow), ["session"], "it has a session of its own")
             yield* assertFound(cookieOf(slow), `{"name":"Grace"}`)
@@ -149,6 +157,17 @@ const whileItEnds = (start: Start, stateless: boolean) => {
         assert.strictEqual(loggedOut.status, 200)
         assert.deepStrictEqual(cookieNames(loggedOut), ["session"])
         assert.strictEqual(cookieOf(loggedOut), "")
+        yield* assertFound(cookie, "{}")
+        yield* assertFound(user, "{}")
+      }))
+
+    it.effect(`a logout that keeps something is slow ${place}, meanwhile POST /login: the user is logged out as well`, () =>
+      Effect.gen(function*() {
+        const { answer, assertFound, cookie, other } = yield* holdAt(start, place, leave, "regenerate")
+        const user = cookieOf(yield* other.post("/login", { cookie }))
+        const loggedOut = yield* answer
+        assert.strictEqual(loggedOut.status, 200)
+        yield* assertFound(cookieOf(loggedOut), `{"basket":["tea"]}`)
         yield* assertFound(cookie, "{}")
         yield* assertFound(user, "{}")
       }))

@@ -8,6 +8,11 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 export const Count = SessionKey.make("count", Schema.Number).pipe(SessionKey.withDefault(() => 0))
 export const Name = SessionKey.make("name", Schema.String)
 
+/** Stays through logins and logouts. */
+export const Basket = SessionKey.make("basket", Schema.Array(Schema.String), { scope: "visitor" }).pipe(
+  SessionKey.withDefault(() => [])
+)
+
 export const ok = HttpServerResponse.text("ok")
 
 /** A route that does this with its session. */

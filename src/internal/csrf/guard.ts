@@ -45,7 +45,7 @@ const randomKeys = (): KeyRing.KeyRing => [
 /** The session's, but no other host can set it where that can be had, no script reads it, and it ends with the browser. */
 const cookieSettings = ({ domain: _, ...cookie }: Settings["cookie"]): Settings["cookie"] => ({
   ...cookie,
-  name: `${cookie.secure ? "__Host-" : ""}${cookie.name.replace(/^__(?:host|secure)-/i, "")}-csrf`,
+  name: `${cookie.secure ? "__Host-" : ""}${cookie.name.replace(/^__(?:host-http|host|secure|http)-/i, "")}-csrf`,
   path: "/",
   httpOnly: true,
   persistence: "browser",

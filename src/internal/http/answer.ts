@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Indexing from "../request/indexing.ts"
 import type { RequestSession } from "../request/requestSession.ts"
 import type { Exchange } from "./exchange.ts"
@@ -89,7 +89,12 @@ const committing = (exchange: Exchange, response: Response): Effect.Effect<Respo
 const isDone = (effect: Effect.Effect<unknown, unknown>): boolean => Exit.isExit(effect) && Exit.isSuccess(effect)
 
 const saved = (exchange: Exchange, response: Response): Effect.Effect<Response> =>
-  GiveToken.withToken(exchange, staysLate(exchange.session, response))
+  GiveToken.withToken(exchange, staysLate(exchange.session, clearingSiteData(exchange.session, response)))
+
+const clearingSiteData = ({ siteData }: RequestSession, response: Response): Response =>
+  siteData === undefined
+    ? response
+    : HttpServerResponse.setHeader(response, "clear-site-data", siteData.map((data) => `"${data}"`).join(", "))
 
 const following = (
   exchange: Exchange,

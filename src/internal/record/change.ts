@@ -25,12 +25,15 @@ export interface Change {
 /** The fields that must hold a certain text, or nothing, before the change. */
 export type Expected = ReadonlyMap<string, string | undefined>
 
-/** What a request wrote over without regard to what was there: the names of fields, or all of them. */
-export type Overwritten = "everything" | ReadonlyArray<string>
+/**
+ * What a request wrote over without regard to what was there: the names of fields, or all of them; `"ended"` where it has
+ * ended the session, and what goes on under the new id is another one.
+ */
+export type Overwritten = "everything" | "ended" | ReadonlyArray<string>
 
 /** What one of them wrote over, or the other one. */
 export const both = (one: Overwritten, other: Overwritten): Overwritten =>
-  one === "everything" || other === "everything" ? "everything" : [...one, ...other]
+  typeof one === "string" ? one : typeof other === "string" ? other : [...one, ...other]
 
 export const none: Change = {
   clear: false,

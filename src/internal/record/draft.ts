@@ -12,10 +12,11 @@ import * as Flash from "./flash.ts"
 import { LazyFields, lengthAtMost, linesOf } from "./lazyFields.ts"
 import * as Lines from "./lines.ts"
 import type { Fields } from "./record.ts"
+import * as Scope from "./scope.ts"
 
 export interface Draft {
-  /** Whether all that is stored goes first. */
-  readonly clears: boolean
+  /** What of all that is stored goes first: what has this scope, or one before it. With "device" that is all. */
+  readonly clears: Scope.Scope | undefined
   readonly edits: Edits.Edits<Edit> | undefined
   /** What the last clear has undone. It writes nothing, but what its functions have taken must still be there. */
   readonly undone: Draft | undefined
@@ -62,15 +63,15 @@ interface Rewrites {
 /** What becomes of a field, by what is there. */
 export type Rewrite = (text: string | undefined) => Rewriting<string | undefined>
 
-export type Rewriting<A> = Exit.Exit<A, SessionValueError | SessionConflictError>
+export type Rewriting<A, E = never> = Exit.Exit<A, E | SessionValueError | SessionConflictError>
 
 // -----------------------------------------------------------------------------
 // what the request sees
 // -----------------------------------------------------------------------------
 
-export const empty: Draft = { clears: false, edits: undefined, undone: undefined }
+export const empty: Draft = { clears: undefined, edits: undefined, undone: undefined }
 
-export const isEmpty = ({ clears, edits }: Draft): boolean => !clears && edits === undefined
+export const isEmpty = ({ clears, edits }: Draft): boolean => clears === undefined && edits === undefined
 
 const editOf = ({ edits }: Draft, field: string): Edit | undefined => Edits.get(edits, field)
 
@@ -78,7 +79,7 @@ const editOf = ({ edits }: Draft, field: string): Edit | undefined => Edits.get(
 export const seen = (draft: Draft, base: Fields, field: string): string | undefined => {
   const edit = editOf(draft, field)
   if (edit !== undefined) return textOf(edit, base.get(field))
-  return draft.clears ? undefined : base.get(field)
+  return Scope.ends(draft.clears, field) ? undefined : base.get(field)
 }
 
 const textOf = (edit: Edit, before: string | undefined): string | undefined => {
@@ -95,9 +96,13 @@ const textOf = (edit: Edit, before: string | undefined): string | undefined => {
   }
 }
 
+/** Whether the request has done anything to a field. */
+export const isEdited = (draft: Draft, field: string): boolean =>
+  editOf(draft, field) !== undefined || Scope.ends(draft.clears, field)
+
 /** Whether a field is to hold something else than it does. */
 export const changes = (draft: Draft, base: Fields, field: string): boolean =>
-  (draft.clears || editOf(draft, field) !== undefined) && seen(draft, base, field) !== base.get(field)
+  (draft.clears !== undefined || editOf(draft, field) !== undefined) && seen(draft, base, field) !== base.get(field)
 
 /** All that the request sees. */
 export const fieldsOf = (draft: Draft, base: Fields): Fields =>
@@ -119,7 +124,8 @@ class SeenFields extends LazyFields {
 
   protected collect(): Fields {
     const { clears, edits } = this.#draft
-    const fields = new Map(clears ? [] : this.#base)
+    const fields = new Map(clears === "device" ? [] : this.#base)
+    if (clears !== undefined) { for (const field of fields.keys()) if (Scope.ends(clears, field)) fields.delete(field) }
     Edits.forEach(edits, (edit, field) => {
       const text = textOf(edit, this.#base.get(field))
       if (text === undefined) fields.delete(field)
@@ -131,8 +137,8 @@ class SeenFields extends LazyFields {
   override get lines(): string {
     const { clears, edits } = this.#draft
     // Each of them copies the text.
-    if (!Edits.areAtMost(edits, 4)) return super.lines
-    let lines = clears ? "" : linesOf(this.#base)
+    if (!Edits.areAtMost(edits, 4) || clears !== undefined && clears !== "device") return super.lines
+    let lines = clears === undefined ? linesOf(this.#base) : ""
     Edits.forEach(edits, (edit, field) => {
       const text = textOf(edit, this.#base.get(field))
       lines = text === undefined ? Lines.remove(lines, field) : Lines.put(lines, field, text)
@@ -142,7 +148,7 @@ class SeenFields extends LazyFields {
 
   get lengthAtMost(): number {
     const { clears, edits } = this.#draft
-    let length = clears ? 0 : lengthAtMost(this.#base)
+    let length = clears === "device" ? 0 : lengthAtMost(this.#base)
     Edits.forEach(edits, (edit, field) => {
       length += field.length + lengthAtMostOf(edit, this.#base.get(field))
     })
@@ -160,7 +166,7 @@ export const hasFields = (draft: Draft, base: Fields): boolean => {
   Edits.forEach(draft.edits, (edit) => {
     isAdded ||= edit._tag === "Rewritten" ? edit.text !== undefined : edit._tag !== "Removal"
   })
-  return isAdded || !draft.clears && base.size > 0 && fieldsOf(draft, base).size > 0
+  return isAdded || draft.clears !== "device" && base.size > 0 && fieldsOf(draft, base).size > 0
 }
 
 // -----------------------------------------------------------------------------
@@ -208,7 +214,9 @@ const then = (
 
 export const add = (draft: Draft, field: string, increment: Change.Increment): Draft => {
   const before = editOf(draft, field)
-  if (before === undefined && !draft.clears) return edited(draft, field, { _tag: "Addition", increment })
+  if (before === undefined && !Scope.ends(draft.clears, field)) {
+    return edited(draft, field, { _tag: "Addition", increment })
+  }
   if (before?._tag === "Addition") {
     const { by, initial } = before.increment
     return edited(draft, field, { _tag: "Addition", increment: { by: by + increment.by, initial } })
@@ -230,7 +238,7 @@ export const rewrite = (
 ): Draft => {
   const before = editOf(draft, field)
   if (before?._tag === "Rewritten") return edited(draft, field, then(before, rewrite, text))
-  if (before === undefined ? draft.clears : before._tag !== "Addition") {
+  if (before === undefined ? Scope.ends(draft.clears, field) : before._tag !== "Addition") {
     // The function has seen what this request itself has put there.
     return text === undefined ? remove(draft, field) : put(draft, field, text)
   }
@@ -252,21 +260,29 @@ export const flash = (draft: Draft, field: string, messages: Flash.Messages): Dr
 
 /** Leaves no messages, after all. */
 export const unflash = (draft: Draft, base: Fields, field: string): Draft =>
-  base.has(field) ? remove(draft, field) : without(draft, new Set([field]))
+  base.has(field) ? remove(draft, field) : without(draft, (one) => one === field)
 
 /**
  * Removes all fields but those that are `kept`: they stay as they are, also if another request is just changing them. In a
  * session that takes the place of one that has ended, there is nothing to keep but what the request itself has put.
  */
-export const clear = (draft: Draft, base: Fields = nowhere, kept: ReadonlyArray<string> = []): Draft => {
-  const cleared = { clears: true, edits: undefined, undone: hasRewritten(draft, kept) ? draft : draft.undone }
-  return kept.reduce<Draft>(
-    (cleared, field) => edited(cleared, field, editOf(draft, field) ?? asItIs(base.get(field))),
-    cleared
+export const clear = (draft: Draft, base: Fields = nowhere, kept: ReadonlyArray<string> = []): Draft =>
+  kept.reduce<Draft>(
+    (cleared, field) => edited(cleared, field, keeping(draft, base, field)),
+    end(draft, "device", kept)
   )
-}
+
+/** Removes what has this scope, or one before it, also if another request is just putting it. */
+export const end = (draft: Draft, reach: Scope.Scope, kept: ReadonlyArray<string> = []): Draft => ({
+  clears: Scope.further(draft.clears, reach),
+  edits: Edits.filterMap(draft.edits, (edit, field) => Scope.ends(reach, field) ? undefined : edit),
+  undone: hasRewritten(draft, reach, kept) ? draft : draft.undone
+})
 
 const nowhere: Fields = new Map()
+
+const keeping = (draft: Draft, base: Fields, field: string): Edit =>
+  editOf(draft, field) ?? (Scope.ends(draft.clears, field) ? removal : asItIs(base.get(field)))
 
 const asItIs = (seen: string | undefined): Rewritten => ({
   _tag: "Rewritten",
@@ -276,10 +292,10 @@ const asItIs = (seen: string | undefined): Rewritten => ({
   isFixed: false
 })
 
-const hasRewritten = ({ edits }: Draft, kept: ReadonlyArray<string>): boolean => {
+const hasRewritten = ({ edits }: Draft, reach: Scope.Scope, kept: ReadonlyArray<string>): boolean => {
   let found = false
   Edits.forEach(edits, (edit, field) => {
-    found ||= isRewritten(edit) && !kept.includes(field)
+    found ||= isRewritten(edit) && Scope.ends(reach, field) && !kept.includes(field)
   })
   return found
 }
@@ -290,10 +306,10 @@ const isRewritten = (edit: Edit): edit is Rewritten => edit._tag === "Rewritten"
 // committing
 // -----------------------------------------------------------------------------
 
-/** The change that the store is asked for. */
-export const changeOf = (draft: Draft, touch: boolean): Change.Change => {
+/** The change that the store is asked for, where `base` is what was there before. */
+export const changeOf = (draft: Draft, touch: boolean, base: Fields = nowhere): Change.Change => {
   let set: Map<string, string> | undefined
-  let remove: Set<string> | undefined
+  let remove = endedIn(draft, base)
   let increment: Map<string, Change.Increment> | undefined
   let expect = draft.undone && expectedBy(draft.undone)
   Edits.forEach(draft.edits, (edit, field) => {
@@ -308,7 +324,7 @@ export const changeOf = (draft: Draft, touch: boolean): Change.Change => {
   })
   const { none } = Change
   return {
-    clear: draft.clears,
+    clear: draft.clears === "device",
     set: set ?? none.set,
     remove: remove ?? none.remove,
     increment: increment ?? none.increment,
@@ -316,6 +332,12 @@ export const changeOf = (draft: Draft, touch: boolean): Change.Change => {
     expect: expect ?? none.expect
   }
 }
+
+/** The fields that go by their scope, where not all go. */
+const endedIn = ({ clears, edits }: Draft, base: Fields): Set<string> | undefined =>
+  clears === undefined || clears === "device"
+    ? undefined
+    : new Set([...base.keys()].filter((field) => Scope.ends(clears, field) && Edits.get(edits, field) === undefined))
 
 const expectedBy = (draft: Draft): Map<string, string | undefined> => {
   const expected = draft.undone === undefined ? new Map<string, string | undefined>() : expectedBy(draft.undone)
@@ -355,8 +377,8 @@ const rewriteAgain = (edit: Rewritten, seen: string | undefined): Rewriting<Rewr
 
 /** What is written over, without regard to what is there. */
 export const overwrittenBy = (draft: Draft): Change.Overwritten => {
-  if (draft.clears) return "everything"
-  const fields: Array<string> = []
+  if (draft.clears === "device") return "everything"
+  const fields = draft.clears === undefined ? [] : [Scope.asField(draft.clears)]
   Edits.forEach(draft.edits, (edit, field) => {
     if (isFixed(edit)) fields.push(field)
   })
@@ -377,12 +399,14 @@ export const ontoSuccessor = (
   there: Fields,
   overwritten: Change.Overwritten
 ): Rewriting<Change.Change> => {
-  if (overwritten === "everything") return Exit.succeed(Change.none)
-  const lost = new Set(overwritten)
-  return Exit.map(rebase(without(draft, lost), there), (rebased) => {
+  if (typeof overwritten === "string") return Exit.succeed(Change.none)
+  const names = new Set(overwritten)
+  const isLost = (field: string) => Scope.isIn(names, field)
+  return Exit.map(rebase(without(draft, isLost), there), (rebased) => {
     const change = changeOf(rebased, false)
     const isUnchanged = (field: string) => there.get(field) === base.get(field)
-    const cleared = draft.clears ? [...base.keys()].filter((field) => !lost.has(field) && !change.set.has(field)) : []
+    const isCleared = (field: string) => Scope.ends(draft.clears, field) && !isLost(field) && !change.set.has(field)
+    const cleared = draft.clears === undefined ? [] : [...base.keys()].filter(isCleared)
     const isMeant = (field: string) => change.expect.has(field) || isUnchanged(field)
     const remove = new Set([...change.remove, ...cleared].filter(isMeant))
     const set = new Map([...change.set].filter(([field]) => isMeant(field)))
@@ -392,8 +416,8 @@ export const ontoSuccessor = (
   })
 }
 
-const without = (draft: Draft, fields: ReadonlySet<string>): Draft => ({
+const without = (draft: Draft, isMeant: (field: string) => boolean): Draft => ({
   clears: draft.clears,
-  edits: Edits.filterMap(draft.edits, (edit, field) => fields.has(field) ? undefined : edit),
-  undone: draft.undone && without(draft.undone, fields)
+  edits: Edits.filterMap(draft.edits, (edit, field) => isMeant(field) ? undefined : edit),
+  undone: draft.undone && without(draft.undone, isMeant)
 })

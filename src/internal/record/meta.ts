@@ -12,5 +12,8 @@ export const lifetime = "~lifetime"
 /** When its owner was authenticated, and how. */
 export const authenticated = "~authenticated"
 
+/** Who has logged out of it last, and what of that owner's is still there, see left.ts. */
+export const left = "~left"
+
 /** They stay when the session is cleared: that is about what the application has put. */
 export const all: ReadonlyArray<string> = [owner, lifetime, authenticated]

@@ -2,6 +2,7 @@
  * Whose a session is, as its field says, and when it was made known to the index of its owner.
  */
 import * as Schema from "effect/Schema"
+import * as Crypto from "node:crypto"
 import * as Meta from "./meta.ts"
 import { endOfTime, type Fields, parse } from "./record.ts"
 
@@ -46,6 +47,9 @@ const isOwner = Schema.is(Schema.Struct({
   until: Schema.Number,
   mark: Schema.optional(Schema.String)
 }))
+
+/** What tells one owner from another without naming them. */
+export const hashOf = (id: string): string => Crypto.hash("sha256", id, "base64url").slice(0, 22)
 
 /** Why a text can't be the id of an owner, if it can't. */
 export const mistakeIn = (id: string): string | undefined => {

@@ -46,7 +46,7 @@ interface Committing {
 }
 
 /** So often a commit is tried again. Those of one server take turns, so others have to come in between each time. */
-const attempts = 100
+export const attempts = 100
 
 const done = Effect.succeed<Committed>("Done")
 
@@ -62,13 +62,20 @@ export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
   return Effect.uninterruptible(inTurn(session, store, clock))
 }
 
-const inTurn = (session: RequestSession, store: SessionStore, clock: Clock.Clock): Commit => {
+const inTurn = (session: RequestSession, store: SessionStore, clock: Clock.Clock): Commit =>
+  takingTurn(session, (fiber) => save({ session, store, clock, fiber, conflicts: 0, overwritten: [] }))
+
+/** Of the fibers of a request, only one asks the store to write at a time. */
+export const takingTurn = <A, E>(
+  session: RequestSession,
+  write: (fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, E>
+): Effect.Effect<A, E> => {
   let isOwn = false
-  const committed = Effect.withFiber((fiber): Commit => {
-    if (session.isCommitting) return Effect.andThen(session.untilCommitted, inTurn(session, store, clock))
+  const committed = Effect.withFiber((fiber): Effect.Effect<A, E> => {
+    if (session.isCommitting) return Effect.andThen(session.untilCommitted, takingTurn(session, write))
     isOwn = true
     session.beginCommit()
-    return save({ session, store, clock, fiber, conflicts: 0, overwritten: [] })
+    return write(fiber)
   })
   return Effect.onExitPrimitive(committed, (exit) => {
     if (!isOwn) return undefined
@@ -205,19 +212,28 @@ const answered = (committing: Committing, intent: Intent.Intent, answer: Answer)
   if (intent.operation === "destroy") {
     session.learn(Outcome.destroyed)
     return Effect.flatMapEager(
-      Effect.flatMapEager(Indexing.forget(committing.store.owners, intent), () => happened),
+      Effect.flatMapEager(forget(committing, intent), () => happened),
       () => save(committing)
     )
   }
   if (outcome._tag === "Written") wrote(session, intent, id, outcome.token)
+  if (Intent.isLogout(intent)) return Effect.andThen(Effect.andThen(forget(committing, intent), happened), done)
   return Exit.isExit(happened) ? done : Effect.andThen(happened, done)
 }
+
+const forget = ({ store }: Committing, intent: Intent.Intent): Effect.Effect<void> =>
+  Indexing.forget(store.owners, intent)
 
 /** Makes known that the store has done it. */
 const tell = ({ fiber, session }: Committing, intent: Intent.Intent, id: State.Id): Effect.Effect<void> => {
   const { listeners } = session.environment
   if (listeners.areThere) listeners.committed(intent, id, session.client.endsAs ?? "itself", fiber)
-  return Observability.happened(intent.operation, id, fiber)
+  return Intent.isLogout(intent)
+    ? Effect.andThen(
+      Observability.happened("destroy", intent.id, fiber),
+      Observability.happened("create", id, fiber)
+    )
+    : Observability.happened(intent.operation, id, fiber)
 }
 
 const wrote = (session: RequestSession, intent: Intent.Write, id: State.Id, token: State.Stored["token"]): void => {
@@ -257,6 +273,7 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
 /** Nobody can keep a request from logging in: it gets a session of its own, and what others keep changing is gone. */
 const giveUp = (committing: Committing, intent: Intent.Intent): Commit => {
   if (intent.operation !== "regenerate") return Effect.fail(new SessionConflictError({ reason: "busy" }))
+  if (Intent.isLogout(intent)) return lose(committing)
   const { before, id } = intent
   const end: Intent.Intent = { operation: "destroy", id, record: { ...intent.record, fields: before } }
   return Effect.flatMap(
@@ -301,10 +318,13 @@ const expire = (committing: Committing, { id, record }: State.Stored): Commit =>
 /** The store does not have it any more. */
 const lose = (committing: Committing): Commit => {
   const { session } = committing
+  const hasLoggedOut = State.hasLoggedOut(session.loaded)
   session.learn(Outcome.gone)
   switch (session.state._tag) {
     case "Lost":
       return drop(committing)
+    case "Ended":
+      return hasLoggedOut ? save(committing) : done
     case "Replacing":
       return save(committing)
     default:

@@ -74,8 +74,12 @@ export class Listeners {
     const { record: { fields } } = intent
     switch (intent.operation) {
       case "create":
-        return this.#tell({ _tag: "Created", handle: id.handle, owner: ownerIn(fields), at: now(fiber) }, fiber)
+        return this.#created(id, fields, fiber)
       case "regenerate":
+        if (intent.overwritten === "ended") {
+          this.destroyed({ handle: intent.id.handle, owner: ownerIn(intent.before), by }, fiber)
+          return this.#created(id, fields, fiber)
+        }
         return this.#tell(
           {
             _tag: "Regenerated",
@@ -91,6 +95,10 @@ export class Listeners {
       case "destroy":
         return this.destroyed({ handle: id.handle, owner: ownerIn(fields), by }, fiber)
     }
+  }
+
+  #created({ handle }: Id, fields: Fields, fiber: AnyFiber): void {
+    this.#tell({ _tag: "Created", handle, owner: ownerIn(fields), at: now(fiber) }, fiber)
   }
 
   /** A session has ended. */

@@ -50,11 +50,9 @@ export const isTooLate = ({ indexed }: RequestSession, intent: Intent, clock: Cl
   clock.currentTimeMillisUnsafe() - indexed.at > Owner.patience
 
 /** A session that has ended needs no entry. What stays goes when the owner's sessions are listed. */
-export const forget = (
-  owners: SessionOwners | undefined,
-  { id: { key }, record: { fields } }: Intent
-): Effect.Effect<void> => {
-  const owner = owners && Owner.of(fields)
+export const forget = (owners: SessionOwners | undefined, intent: Intent): Effect.Effect<void> => {
+  const { id: { key } } = intent
+  const owner = owners && Owner.of(intent.operation === "regenerate" ? intent.before : intent.record.fields)
   return owner === undefined
     ? Exit.void
     : Effect.ignore(owners!.remove(owner.id, { key, at: owner.at, until: owner.until }))

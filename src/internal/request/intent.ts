@@ -5,6 +5,7 @@ import type { Settings } from "../../SessionConfig.ts"
 import type { Change, Overwritten } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import type { Expiry } from "../record/expiry.ts"
+import * as Left from "../record/left.ts"
 import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
@@ -14,6 +15,7 @@ import {
   fieldsOf,
   type Id,
   isStored,
+  type Leaving,
   type Loaded,
   ownerOf,
   type Regenerated,
@@ -50,6 +52,9 @@ export type Write =
   }
 
 export type Intent = Write | { readonly operation: "destroy"; readonly id: Id; readonly record: SessionRecord }
+
+/** Whether it ends a session, and begins another one with what stays of it. */
+export const isLogout = (intent: Intent): boolean => intent.operation === "regenerate" && intent.overwritten === "ended"
 
 /** The id of the session when that is done. */
 export const idOf = (intent: Intent): Id => intent.operation === "regenerate" ? intent.newId : intent.id
@@ -133,6 +138,7 @@ const ownedIn = (
 const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Write | undefined => {
   const { id } = state
   const seen = fieldsOf(state)
+  if (state._tag === "Regenerated" && state.leaving !== undefined) return toLeave(state, state.leaving, rules, now)
   const isDue = isTouchDue(state, rules, now)
   const touch = isDue || setsLifetime(state)
   const times = touch ? touched(state.record, seen, isDue, rules, now) : untouched(state.record, rules)
@@ -144,8 +150,22 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
     const overwritten = Draft.overwrittenBy(draft)
     return { operation: "regenerate", id, newId: state.newId, record, before: state.base, overwritten, touch }
   }
-  if (!Draft.isEmpty(draft)) return { operation: "update", id, record, change: Draft.changeOf(draft, touch) }
+  if (!Draft.isEmpty(draft)) {
+    return { operation: "update", id, record, change: Draft.changeOf(draft, touch, state.base) }
+  }
   return touch ? { operation: "touch", id, record, isAsked: state.isTouched } : undefined
+}
+
+/** The session ends, and another one begins with what stays. */
+const toLeave = (state: Regenerated, { by }: Leaving, rules: Rules, now: number): Write => {
+  const { base: before, id, newId } = state
+  const left = by === undefined ? undefined : Left.encode(by, fieldsOf(state))
+  const marked = left === undefined ? state : { ...state, draft: Draft.put(state.draft, Meta.left, left) }
+  const fields = fieldsOf(marked)
+  const times = rules.expiry.start(now, fields)
+  const draft = ownedIn(marked, newId, times, fields, rules, now)
+  const record = { ...times, fields: draft === marked.draft ? fields : seenIn(marked, draft) }
+  return { operation: "regenerate", id, newId, record, before, overwritten: "ended", touch: false }
 }
 
 const touched = (before: Times, fields: Fields, isDue: boolean, { expiry }: Rules, now: number): Times =>

@@ -1,22 +1,30 @@
 /**
  * What a handler does to its session: total functions from one state to the next. No Effects, no store, no clock.
  */
+import * as Exit from "effect/Exit"
 import type { Increment } from "../record/change.ts"
 import * as Draft from "../record/draft.ts"
 import * as Flash from "../record/flash.ts"
+import * as Left from "../record/left.ts"
 import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
 import type { Fields } from "../record/record.ts"
+import * as Scope from "../record/scope.ts"
 import {
+  type Existing,
+  fieldsOf,
   type Id,
   idOf,
   isStored,
+  type Leaving,
   type Loaded,
   type Lost,
   type Outgoing,
   ownerOf,
   recordOf,
-  type Replacing
+  type Regenerated,
+  type Replacing,
+  seen
 } from "./state.ts"
 
 // -----------------------------------------------------------------------------
@@ -109,20 +117,81 @@ export const regenerated = (state: Loaded, newId: Id): Loaded => {
       // Its id is new already.
       return state
     default:
-      return { ...state, _tag: "Regenerated", newId, isFresh: true }
+      return { ...state, _tag: "Regenerated", newId, isFresh: true, leaving: leavingOf(state) }
   }
 }
+
+const leavingOf = (state: Existing | Regenerated): Leaving | undefined =>
+  state._tag === "Regenerated" ? state.leaving : undefined
 
 /** It is to be there, whatever is in it. */
 export const needed = (state: Loaded): Loaded => state._tag === "Anonymous" ? { ...state, isNeeded: true } : state
 
-/** It is somebody's from now on, under this id. When another owner was authenticated says nothing of this one. */
-export const owned = (state: Loaded, id: Id, owner: Owner.Owner): Loaded => {
-  const next = idOf(state)?.key === id.key ? state : regenerated(state, id)
-  const before = ownerOf(next)
-  const isOld = before !== undefined && before.id !== owner.id &&
-    !Draft.changes(next.draft, next.base, Meta.authenticated)
-  return put(isOld ? removed(next, Meta.authenticated) : next, Meta.owner, Owner.encode(owner))
+/** What becomes of fields at a login. */
+export type Merges = ReadonlyArray<readonly [field: string, rewrite: Draft.Rewrite]>
+
+/** What a login says. The texts are those of the session's own fields; without them, these stay as they are. */
+export interface Login {
+  readonly owner: Owner.Owner
+  readonly authenticated?: string | undefined
+  readonly lifetime?: { readonly text: string | undefined } | undefined
+}
+
+/** It is somebody's from now on, under this id. What belongs to somebody else goes. */
+export const loggedIn = (state: Loaded, id: Id, { authenticated, lifetime, owner }: Login): Loaded => {
+  const next = handedOver(idOf(state)?.key === id.key ? state : regenerated(state, id), owner.id)
+  const live = lifetime === undefined ? next : withField(next, Meta.lifetime, lifetime.text)
+  const owned = put(live, Meta.owner, Owner.encode(owner))
+  return authenticated === undefined ? owned : put(owned, Meta.authenticated, authenticated)
+}
+
+/** What functions make of what there is, in turn. */
+export const merged = (state: Loaded, merges: Merges): Draft.Rewriting<Loaded> =>
+  merges.reduce<Draft.Rewriting<Loaded>>((merged, [field, rewrite]) => {
+    if (Exit.isFailure(merged)) return merged
+    const { value } = merged
+    return Exit.map(rewrite(seen(value, field)), (text) => rewritten(value, field, rewrite, text))
+  }, Exit.succeed(state))
+
+const withField = (state: Loaded, field: string, text: string | undefined): Loaded =>
+  seen(state, field) === text ? state : text === undefined ? removed(state, field) : put(state, field, text)
+
+/** Without what is another owner's: whose it is now, or what somebody has left who has logged out. */
+const handedOver = (state: Loaded, owner: string): Loaded => {
+  const before = ownerOf(state)
+  if (before !== undefined) return before.id === owner ? state : ending(state, "visitor")
+  const by = Owner.hashOf(owner)
+  if (state._tag === "Regenerated" && state.leaving?.by !== undefined) {
+    const next = { ...state, leaving: { by: undefined } }
+    return state.leaving.by === by ? next : ending(next, "visitor")
+  }
+  const left = Left.of(fieldsOf(state))
+  if (left === undefined) return state
+  return [Meta.left, ...left.by === by ? [] : left.fields].reduce(removed, state)
+}
+
+/** Without what has this scope, or one before it. */
+const ending = (state: Loaded, reach: Scope.Scope): Loaded =>
+  edited({ ...state, flashing: undefined }, (draft) => Draft.end(draft, reach))
+
+/**
+ * Nobody is logged in any more. What does not end then goes on in another session, under this id; if there is nothing of that,
+ * there is no session.
+ */
+export const loggedOut = (state: Loaded, newId: Id): Loaded => {
+  const fields = fieldsOf(state)
+  const kept = [...fields.keys()].filter((field) => Scope.of(field) !== "login")
+  if (kept.length === 0 || state._tag === "Lost" || state._tag === "Replacing") return ended(state)
+  const owner = ownerOf(state)
+  const by = owner && Owner.hashOf(owner.id)
+  const left = fields.get(Meta.left)
+  if (isStored(state)) {
+    const leaving = { by: by ?? leavingOf(state)?.by }
+    const next = ending({ ...state, _tag: "Regenerated", newId, isFresh: true, leaving }, "login")
+    return by === undefined && left !== undefined ? put(next, Meta.left, left) : next
+  }
+  const next = kept.reduce<Loaded>((next, field) => put(next, field, fields.get(field)!), ended(state))
+  return withField(next, Meta.left, by === undefined ? left : Left.encode(by, fields))
 }
 
 /** What the request has done stays in view, and no cookie goes out for a session that is lost. */

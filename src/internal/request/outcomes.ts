@@ -11,7 +11,7 @@ import * as Lifetime from "../record/lifetime.ts"
 import * as Meta from "../record/meta.ts"
 import type { Fields, SessionRecord, Times } from "../record/record.ts"
 import type { Intent, Write } from "./intent.ts"
-import { lost, replacing } from "./operations.ts"
+import { ended, identified, lost, replacing } from "./operations.ts"
 import {
   type Anonymous,
   type Existing,
@@ -131,7 +131,11 @@ const isTouching = (intent: Intent): boolean => {
 }
 
 /** The store holds something else than the request has seen; `draft` is what its changes come to there. */
-export const rebased = (state: Existing | Regenerated, record: SessionRecord, draft: Draft.Draft): Loaded => ({
+export const rebased = (
+  state: Existing | Regenerated,
+  record: SessionRecord,
+  draft: Draft.Draft
+): Existing | Regenerated => ({
   ...state,
   record,
   base: record.fields,
@@ -198,7 +202,7 @@ export const written = (
       const isStillRegenerated = state._tag === "Regenerated" &&
         !(intent.operation === "regenerate" && state.newId === intent.newId)
       return isStillRegenerated
-        ? { ...stored, _tag: "Regenerated", newId: state.newId }
+        ? { ...stored, _tag: "Regenerated", newId: state.newId, leaving: state.leaving }
         : { ...stored, _tag: "Existing" }
     }
     case "Ended":
@@ -207,6 +211,23 @@ export const written = (
     default:
       return state
   }
+}
+
+/**
+ * A change apart from those of the request has been committed, and `record` is what is stored now. What the request has not
+ * committed is done again on that; where a function fails on it, the commit will find out. A token goes out whatever else
+ * becomes of the request.
+ */
+export const moved = (
+  state: Loaded,
+  { record, token }: { readonly record: SessionRecord; readonly token: Stored["token"] }
+): Loaded => {
+  const outgoing = send(token, record) ?? state.outgoing
+  if (state._tag === "Ended") return { ...state, ended: { ...state.ended, record }, outgoing }
+  if (!isStored(state)) return state
+  const again = Draft.rebase(state.draft, record.fields)
+  const draft = Exit.isSuccess(again) ? again.value : state.draft
+  return { ...rebased(state, record, draft), token: token ?? state.token, outgoing }
 }
 
 /** What is there when the store has done what it was asked for, and what has been done since. */
@@ -240,17 +261,25 @@ export const extended = (state: Loaded, { createdAt, expiresAt, touchedAt }: Tim
 
 /**
  * The store has no such session any more. If this request ended it meanwhile, nothing is lost; if it wants another id, it
- * gets a session of its own.
+ * gets a session of its own. If it has logged out, what has come of the session is still to be ended.
  */
 export const gone = (state: Loaded): Loaded => {
   switch (state._tag) {
     case "Ended":
       return state
     case "Regenerated":
-      return replacing(state, state.newId)
+      return state.leaving === undefined ? replacing(state, state.newId) : overtaken(state)
     default:
       return lost(state, isFresh(state))
   }
+}
+
+const overtaken = (state: Regenerated): Loaded => {
+  const own = Draft.rebase(state.draft, noFields)
+  const draft = Exit.isSuccess(own) ? Draft.remove(own.value, Meta.left) : Draft.empty
+  const flashing = Exit.isSuccess(own) ? state.flashing : undefined
+  // Under the id that the owner's index knows it by, if somebody has logged in since: only so it can have been ended in advance.
+  return identified({ ...ended(state), draft, flashing }, state.newId)
 }
 
 /** What this request has done by itself, with nothing there before. */

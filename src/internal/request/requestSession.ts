@@ -20,6 +20,7 @@ import {
 import type { EndedBy } from "../../SessionEvent.ts"
 import type { Added } from "../../SessionOwners.ts"
 import type { OwnerEntry } from "../../SessionStore.ts"
+import * as Authentication from "../record/authentication.ts"
 import type * as Draft from "../record/draft.ts"
 import { type Expiry, isCut } from "../record/expiry.ts"
 import * as Flash from "../record/flash.ts"
@@ -73,6 +74,16 @@ export interface Indexed extends OwnerEntry {
   readonly isUsed: boolean
 }
 
+/** What an application asks for when somebody logs in. */
+export interface Login {
+  readonly owner: string
+  /** How the owner was authenticated just now. */
+  readonly methods?: Authentication.Methods | undefined
+  readonly lifetime?: Lifetime.Lifetime | undefined
+  /** What becomes of the visitor's values. */
+  readonly merges: Operation.Merges
+}
+
 /** Something that was done to a session, and can be done to another one. */
 export type Step = (session: RequestSession) => Taken
 
@@ -82,6 +93,7 @@ export type Taken = Exit.Exit<void, SessionValueError | SessionConflictError | S
 interface Before {
   readonly state: State.State
   readonly committed: State.State
+  readonly siteData: ReadonlyArray<string> | undefined
 }
 
 // What it holds is private, so that nothing that inspects it sees tokens or the request.
@@ -101,6 +113,7 @@ export class RequestSession {
   #underway: Deferred.Deferred<void> | undefined
   #turnWith: Semaphore.Semaphore | undefined
   #steps: Array<Step> | undefined
+  #siteData: ReadonlyArray<string> | undefined
   #before: Before | undefined
   #indexed: Indexed | undefined
 
@@ -112,6 +125,11 @@ export class RequestSession {
     this.#environment = environment
     this.#client = client
     this.#isReadonly = options?.readonly ?? false
+  }
+
+  /** The one that it is a part of, if it is. */
+  get parent(): RequestSession | undefined {
+    return undefined
   }
 
   get environment(): Environment {
@@ -270,6 +288,15 @@ export class RequestSession {
     return Exit.void
   }
 
+  /** An operation that what is there may refuse. */
+  tryUpdate(f: (state: State.Loaded) => Draft.Rewriting<State.Loaded>): Draft.Rewriting<void> {
+    const next = f(this.loaded)
+    if (Exit.isFailure(next)) return Exit.failCause(next.cause)
+    this.#steps?.push((session) => session.tryUpdate(f))
+    this.#state = next.value
+    return Exit.void
+  }
+
   put(field: string, text: string): Effect.Effect<void> {
     this.#steps?.push((session) => {
       session.put(field, text)
@@ -294,11 +321,13 @@ export class RequestSession {
   /** Takes all of these steps, or none. */
   take(steps: ReadonlyArray<Step>): Taken {
     const before = this.#state
+    const siteData = this.#siteData
     const length = this.#steps?.length
     for (const step of steps) {
       const taken = step(this)
       if (Exit.isSuccess(taken)) continue
       this.#state = before
+      this.#siteData = siteData
       if (length !== undefined) this.#steps!.length = length
       return taken
     }
@@ -311,7 +340,7 @@ export class RequestSession {
     clock: Clock.Clock
   ): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
     const committed = Effect.suspend((): Effect.Effect<Committed, CommitFailure | SessionClosedError> => {
-      const before = { state: this.#state, committed: this.#committed }
+      const before = { state: this.#state, committed: this.#committed, siteData: this.#siteData }
       const isKept = this.#steps !== undefined
       const all = this.#steps ??= []
       const length = all.length
@@ -321,24 +350,26 @@ export class RequestSession {
       if (Exit.isFailure(taken)) return Exit.failCause(taken.cause)
       this.#before = before
       return Effect.onExitPrimitive(this.commit(clock), (exit) => {
-        const { committed, state } = this.#before!
+        const { committed, siteData, state } = this.#before!
         this.#before = undefined
         // Not if a part of it is committed after all.
         if (Exit.isFailure(exit) && this.#committed === committed) {
           const others = all.splice(length).slice(own)
           this.#state = state
+          this.#siteData = siteData
           for (const step of others) step(this)
         }
         if (!isKept) this.#steps = undefined
         return undefined
       })
     })
-    return Effect.uninterruptible(Semaphore.withPermit(this.#turnWith ??= Semaphore.makeUnsafe(1), committed))
+    return this.inTurn(committed)
   }
 
   /** Takes back what is not committed. */
   rollback(): Effect.Effect<void> {
     this.#state = this.#committed
+    this.#siteData = undefined
     return Exit.void
   }
 
@@ -398,6 +429,20 @@ export class RequestSession {
     this.phase = "closed"
   }
 
+  /** What the browser is asked to forget when the request is committed. */
+  get siteData(): ReadonlyArray<string> | undefined {
+    return this.#siteData
+  }
+
+  clearSiteData(data: ReadonlyArray<string>): Effect.Effect<void> {
+    this.#steps?.push((session) => {
+      session.clearSiteData(data)
+      return Exit.void
+    })
+    this.#siteData = data
+    return Exit.void
+  }
+
   /** The id, drawn now if there is none yet. */
   get id(): Effect.Effect<State.Id> {
     const id = State.idOf(this.loaded)
@@ -415,7 +460,7 @@ export class RequestSession {
     this.learn(Operation.identified, id)
     if (isUnwritten) {
       const state = Operation.identified(before!.state as State.Loaded, id)
-      this.#before = { state, committed: this.#committed }
+      this.#before = { ...before!, state, committed: this.#committed }
     }
     // Also if the store refuses what it is just being told.
     this.#committedBefore = Operation.identified(this.#committedBefore as State.Loaded, id)
@@ -455,8 +500,11 @@ export class RequestSession {
   setLifetime(asked: Lifetime.Lifetime): Effect.Effect<void> {
     const granted = this.expiry.grant(asked)
     const set = this.#setField(Meta.lifetime, Lifetime.encode(granted))
-    if (!isCut(asked, granted)) return set
-    return Effect.andThen(set, Observability.lifetimeCut(State.idOf(this.loaded), asked, granted))
+    return isCut(asked, granted) ? Effect.andThen(set, this.#lifetimeCut(asked, granted)) : set
+  }
+
+  #lifetimeCut(asked: Lifetime.Lifetime, granted: Lifetime.Lifetime): Effect.Effect<void> {
+    return Effect.suspend(() => Observability.lifetimeCut(State.idOf(this.loaded), asked, granted))
   }
 
   /** A field of the session's own gets the text, or none, if it has not got it. */
@@ -503,37 +551,65 @@ export class RequestSession {
   }
 
   /** A session changes hands under an id of its own, which is in the index of its owner before there is such a session. */
-  setOwner(
-    owner: string,
+  logIn(
+    { lifetime, merges, methods, owner }: Login,
     clock: Clock.Clock
-  ): Effect.Effect<void, SessionStoreError | SessionLimitError | SessionClosedError> {
+  ): Effect.Effect<
+    void,
+    SessionStoreError | SessionLimitError | SessionClosedError | SessionValueError | SessionConflictError
+  > {
     const { drawId, listeners, store } = this.environment
-    return Effect.flatMap(State.isUnwritten(this.loaded) ? this.id : drawId, (id) => {
+    const granted = lifetime && this.expiry.grant(lifetime)
+    const loggedIn = Effect.flatMap(State.isUnwritten(this.loaded) ? this.id : drawId, (id) => {
       const { loaded } = this
       const at = clock.currentTimeMillisUnsafe()
-      const fields = State.fieldsOf(loaded)
-      const times = State.recordOf(loaded) ?? this.expiry.start(at, fields)
-      const until = Owner.keptUntil(this.expiry.horizon(times, fields))
+      const login = {
+        authenticated: methods && Authentication.encode({ at, methods }),
+        lifetime: granted && { text: Lifetime.encode(granted) }
+      }
+      const fields = State.fieldsOf(Operation.loggedIn(loaded, id, { ...login, owner: { id: owner, at, until: at } }))
+      const times = State.hasLoggedOut(loaded) ? undefined : State.recordOf(loaded)
+      const until = Owner.keptUntil(this.expiry.horizon(times ?? this.expiry.start(at, fields), fields))
       const added = store?.owners?.add(owner, { key: id.key, at, until }, { replaces: State.storedKeyOf(loaded) }) ??
         Exit.succeed<Added>({ ended: [] })
       return Effect.flatMap(added, ({ ended, mark }) =>
         Effect.andThen(
           Events.ended(listeners, owner, ended, () => "owner"),
-          Effect.suspend(() => this.#owned(id, { id: owner, at, until, mark }))
+          Effect.suspend(() => this.#loggedIn(id, { ...login, owner: { id: owner, at, until, mark } }, merges))
         ))
+    })
+    return granted !== undefined && isCut(lifetime!, granted)
+      ? Effect.andThen(loggedIn, this.#lifetimeCut(lifetime!, granted))
+      : loggedIn
+  }
+
+  #loggedIn(id: State.Id, login: Operation.Login, merges: Operation.Merges): Draft.Rewriting<void, SessionClosedError> {
+    // The index may have taken its time.
+    if (this.phase !== "open") return Exit.fail(new SessionClosedError({ operation: "login" }))
+    const { owner: { at, id: owner, until } } = login
+    const isUsed = this.indexed?.key === id.key && this.indexed.isUsed
+    this.indexed = { owner, key: id.key, at, until, isUsed }
+    return this.tryUpdate((state) => {
+      const next = Operation.loggedIn(state, id, login)
+      // What has been merged before is this owner's already.
+      return State.ownerOf(state)?.id === owner ? Exit.succeed(next) : Operation.merged(next, merges)
     })
   }
 
-  #owned(id: State.Id, owner: Owner.Owner): Effect.Effect<void, SessionClosedError> {
-    // The index may have taken its time.
-    if (this.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setOwner" }))
-    const { at, until } = owner
-    const isUsed = this.indexed?.key === id.key && this.indexed.isUsed
-    this.indexed = { owner: owner.id, key: id.key, at, until, isUsed }
-    return this.update((state) => Operation.owned(state, id, owner))
+  /** Nobody is logged in any more. */
+  get logOut(): Effect.Effect<void> {
+    return Effect.flatMapEager(
+      this.environment.drawId,
+      (id) => this.update((state) => Operation.loggedOut(state, id))
+    )
   }
 
   commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
     return commit(this, clock)
+  }
+
+  /** One after the other, and not interrupted. */
+  inTurn<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.uninterruptible(Semaphore.withPermit(this.#turnWith ??= Semaphore.makeUnsafe(1), effect))
   }
 }

@@ -115,6 +115,13 @@ export interface Existing extends Stored {
 export interface Regenerated extends Stored {
   readonly _tag: "Regenerated"
   readonly newId: Id
+  /** The request has logged out: under the new id there is another session, with what does not end then. */
+  readonly leaving: Leaving | undefined
+}
+
+export interface Leaving {
+  /** Who has logged out, as a hash; nobody if nobody was logged in, or if somebody has logged in since. */
+  readonly by: string | undefined
 }
 
 /**
@@ -172,6 +179,9 @@ export const keysOf = (state: Loaded): ReadonlySet<string> => {
 /** The key that it is stored under, or that of the one that the request ends. */
 export const storedKeyOf = (state: Loaded): string | undefined =>
   state._tag === "Ended" ? state.ended.id.key : isStored(state) ? state.id.key : undefined
+
+/** Whether the request has logged out of a session that is in the store, and goes on with what stays of it. */
+export const hasLoggedOut = (state: Loaded): boolean => state._tag === "Regenerated" && state.leaving !== undefined
 
 /** Whether nothing is stored yet under the id that the session has from this request on. */
 export const isUnwritten = ({ _tag }: Loaded): boolean => _tag !== "Existing" && _tag !== "Lost"

@@ -9,6 +9,7 @@ import {
   SessionConflictError,
   SessionGoneError,
   SessionLifetimeError,
+  SessionLimitError,
   SessionOwnerError,
   SessionReadonlyError,
   SessionStoreError,
@@ -70,7 +71,8 @@ export const all = Schema.Union([
   SessionClosedError,
   SessionReadonlyError,
   SessionLifetimeError,
-  SessionOwnerError
+  SessionOwnerError,
+  SessionLimitError
 ])
 
 /** What a procedure may fail with where the middleware is, without declaring it. */

@@ -138,7 +138,7 @@ export const make = (
     while (latest.length > 0) {
       const found = yield* peek(latest, [])
       latest = [...found.values()].flatMap((stored) => {
-        const next = "successor" in stored ? Successor.decode(stored.successor)?.key : undefined
+        const next = "successor" in stored ? Successor.goingOn(stored.successor)?.key : undefined
         return next === undefined || all.has(next) ? [] : [next]
       })
       latest.forEach((key) => all.add(key))
@@ -185,7 +185,7 @@ export const make = (
       if (found === undefined) return []
       const { entry, is } = found
       const mark = yield* ending(backend.destroy(entry.key))
-      const successor = mark && Successor.decode(mark.successor)
+      const successor = mark && Successor.goingOn(mark.successor)
       yield* ending(bury(owner, [entry]))
       if (successor === undefined) return is === "there" ? [entry.key] : []
       isMeant = (key) => key === successor.key

@@ -92,7 +92,7 @@ const operations = (
         if (stored === undefined) return unknown(id)
         const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
         if ("supersededUntil" in stored) {
-          return now < stored.supersededUntil && !Owners.isBuried(stored) ? superseded(id) : unknown(id)
+          return now < stored.supersededUntil && !Successor.isEnd(stored.successor) ? superseded(id) : unknown(id)
         }
         if (expiry.isExpired(stored, now)) return expired(id, stored)
         const renewed = opened.outdated ? new Token(protection.protect(opened.id)) : undefined
@@ -216,7 +216,7 @@ const operations = (
           expiry.isExpired(stored, now) ? gone : { ...conflict(stored), successor: key, overwritten }
         )
       }
-      const next = now < stored.supersededUntil ? Successor.decode(stored.successor) : undefined
+      const next = now < stored.supersededUntil ? Successor.goingOn(stored.successor) : undefined
       return next === undefined
         ? Effect.succeed(gone)
         : findSuccessor(next.key, Change.both(overwritten, next.overwritten), left - 1)
@@ -225,7 +225,7 @@ const operations = (
   /** Ending a session that another request has just regenerated ends its successor too. */
   const destroy = (key: string): Effect.Effect<void, unknown> =>
     Effect.flatMap(Effect.zip(backend.destroy(key), Clock.currentTimeMillis), ([mark, now]) => {
-      const next = mark === undefined || now >= mark.supersededUntil ? undefined : Successor.decode(mark.successor)
+      const next = mark === undefined || now >= mark.supersededUntil ? undefined : Successor.goingOn(mark.successor)
       return next === undefined ? Effect.void : destroy(next.key)
     })
 
@@ -244,7 +244,7 @@ const operations = (
   const keyNow = (key: string, stored: SessionRecord | SupersededRecord | undefined, now: number) => {
     if (stored === undefined) return undefined
     if ("fields" in stored) return expiry.isExpired(stored, now) ? undefined : key
-    return now < stored.supersededUntil ? Successor.decode(stored.successor)?.key : undefined
+    return now < stored.supersededUntil ? Successor.goingOn(stored.successor)?.key : undefined
   }
 
   return {

@@ -23,5 +23,15 @@ export const decode = (text: string): Successor | undefined => {
   return isOverwritten(overwritten) ? { key, overwritten } : undefined
 }
 
+/** The same, if it is still that session: not where a request has ended it. */
+export const goingOn = (text: string): Successor | undefined => {
+  const successor = decode(text)
+  return successor?.overwritten === "ended" ? undefined : successor
+}
+
+/** Whether the session has ended with the mark: in advance, or by the request that left it. */
+export const isEnd = (text: string): boolean => text === "" || decode(text)?.overwritten === "ended"
+
 const isOverwritten = (value: unknown): value is Overwritten =>
-  value === "everything" || Array.isArray(value) && value.every((field) => typeof field === "string")
+  value === "everything" || value === "ended" ||
+  Array.isArray(value) && value.every((field) => typeof field === "string")

@@ -178,7 +178,7 @@ describe("what an owner's sessions cost:", () => {
   const onServer = (server: DynamoServer, options: SessionConfig.Options = {}) =>
     Layer.provideMerge(DynamoLayer.layer(server.options), SessionConfig.layer({ secret, ...options }))
 
-  const login = Sessions.create(Session.setOwner("Ada"))
+  const login = Sessions.create(Session.login("Ada"))
 
   it.live("a login takes one request more, reading none, and ending all of them one each and four more", () =>
     Effect.gen(function*() {

@@ -116,7 +116,7 @@ describe("ids of owners", () => {
       )
       yield* Effect.gen(function*() {
         for (const owner of odd) {
-          yield* Sessions.create(Session.setOwner(owner))
+          yield* Sessions.create(Session.login(owner))
           assert.lengthOf((yield* Sessions.list(owner)).sessions, 1, owner)
         }
         assert.lengthOf(entriesIn(location), odd.length)

@@ -85,7 +85,7 @@ describe.each(redisClients)("through $client, a session with an owner", ({ clien
       const outside = Effect.provide(context)
       const owner = `../..\u0000* of ${client}`
       const login = Effect.provideService(
-        Effect.andThen(Session.setOwner(owner), Session.put(Name, "Ada")),
+        Effect.andThen(Session.login(owner), Session.put(Name, "Ada")),
         SessionOwners.SessionOwners,
         Context.get(context, SessionOwners.SessionOwners)
       )

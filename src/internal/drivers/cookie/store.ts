@@ -81,12 +81,14 @@ export const make = (settings: Settings, revocations: Revocations, owners?: Sess
       (now) => remember(id.key, record, { supersededUntil: now + supersededFor, successor: newId.key })
     )
 
+  const end = (key: string, record: Record.SessionRecord) => remember(key, record, { supersededUntil: 0 })
+
   /** Ending a session that another request has just regenerated ends its successor too. */
   const destroy = (key: string, record: Record.SessionRecord): Effect.Effect<void, unknown> =>
     Effect.flatMap(revocations.find(key), (revocation) =>
       Effect.andThen(
         revocation?.successor === undefined ? Effect.void : destroy(revocation.successor, record),
-        remember(key, record, { supersededUntil: 0 })
+        end(key, record)
       ))
 
   /** Base64url, long enough for a seal around nothing, and not too long. */
@@ -131,8 +133,16 @@ export const make = (settings: Settings, revocations: Revocations, owners?: Sess
     create: (id, record) => Effect.suspend(() => seal(id, record)),
     update: (id, _, record) => update(id, record),
     touch: update,
-    regenerate: (id, newId, record, before) =>
-      unlessRevoked(id, before, () => Effect.tap(seal(newId, record), () => supersede(id, newId, record))),
+    regenerate: (id, newId, record, before, overwritten) =>
+      unlessRevoked(
+        id,
+        before,
+        () =>
+          Effect.tap(
+            seal(newId, record),
+            () => overwritten === "ended" ? end(id.key, record) : supersede(id, newId, record)
+          )
+      ),
     destroy: (id, record) => Effect.suspend(() => destroy(id.key, record)),
     look
   }
