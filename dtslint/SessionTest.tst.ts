@@ -56,11 +56,7 @@ describe("a client", () => {
         Effect.Effect<number, "no" | SessionError.CommitError, Scope.Scope>
       >()
     expect(client.modifySession(Session.login("ada"))).type.toBeAssignableTo<
-      Effect.Effect<
-        void,
-        SessionError.CommitError | SessionError.SessionOwnerError | SessionError.SessionLimitError,
-        SessionOwners.SessionOwners
-      >
+      Effect.Effect<void, SessionError.CommitError | SessionError.LoginError>
     >()
   })
 })

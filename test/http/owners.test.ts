@@ -9,7 +9,7 @@ import * as MemoryBackend from "../../src/internal/drivers/memory/backend.ts"
 import { secret } from "../support/config.ts"
 import { stepwise } from "../support/interleave.ts"
 import { newOwner, ownerRaces, ownerRoutes, stageOf } from "../support/ownerRaces.ts"
-import { Name, post } from "../support/routes.ts"
+import { Basket, Name, post } from "../support/routes.ts"
 import { cookieOf, serve } from "../support/server.ts"
 
 const sessions = MemoryBackend.make(100_000)
@@ -41,7 +41,8 @@ const counted = Effect.fnUntraced(function*(config: SessionConfig.Options = {}) 
     ownerRoutes,
     post("/plain", login),
     post("/owned", Effect.andThen(Session.login("ada"), login)),
-    post("/owned/last", Effect.andThen(login, Session.login("ada")))
+    post("/owned/last", Effect.andThen(login, Session.login("ada"))),
+    post("/leave", Effect.andThen(Session.put(Basket, ["tea"]), Session.logout))
   )
   const server = yield* serve(routes, { store: storeOf(backend), config })
   return { server, newCalls: () => calls.splice(0) }
@@ -82,6 +83,9 @@ describe("what a session with an owner asks of the back end:", () => {
       const [regenerated, next] = yield* costs("POST", "/regenerate", cookie)
       assert.deepStrictEqual(regenerated, ["load", "add", "regenerate"])
       assert.deepStrictEqual((yield* costs("POST", "/logout", next))[0], ["load", "destroy", "remove"])
+      const [, another] = yield* costs("POST", "/owned")
+      const [left] = yield* costs("POST", "/leave", another)
+      assert.deepStrictEqual(left, ["load", "regenerate", "remove"], "a logout that keeps something")
     }))
 
   it.effect("a session that lives on and on makes its entry again, but at most once per age", () =>

@@ -26,6 +26,16 @@ const serve = (options?: Parameters<typeof serveRpc>[2]) => serveRpc(Counting, h
 
 const stores = storesWithRedis()
 
+it.effect("a login beyond owner.limit is a SessionLimitError of the client", () =>
+  Effect.gen(function*() {
+    const server = yield* serve({ config: { owner: { limit: 1 } } })
+    const [phone, laptop] = yield* Effect.all([rpcClient(Counting, server), rpcClient(Counting, server)])
+    yield* phone.login({ name: "Ada" })
+    const error = yield* Effect.flip(laptop.login({ name: "Ada" }))
+    assert.deepStrictEqual(error, new SessionError.SessionLimitError({ limit: 1 }))
+    assert.deepStrictEqual(yield* laptop.name(), Option.none())
+  }))
+
 for (const [driver, makeStore] of Object.entries(stores)) {
   describe.each(Object.entries(serializations))(`with the ${driver}, as %s`, (_, serialization) => {
     const started = Effect.gen(function*() {

@@ -41,9 +41,9 @@ export const handlers = Counting.toLayer({
       Effect.map(Option.getOrElse(() => 0)),
       SessionRpc.handler
     ),
-  login: ({ name }) => Session.regenerate.pipe(Effect.andThen(Session.put(Name, name)), SessionRpc.handler),
+  login: ({ name }) => Session.login(name).pipe(Effect.andThen(Session.put(Name, name)), SessionRpc.handler),
   name: () => SessionRpc.handler(Session.get(Name)),
-  logout: () => SessionRpc.handler(Session.destroy),
+  logout: () => SessionRpc.handler(Session.logout),
   untouched: () => Effect.succeed("untouched")
 })
 
