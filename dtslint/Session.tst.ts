@@ -1,4 +1,4 @@
-import { Context, type DateTime, Duration, Effect, type Option, Schema } from "effect"
+import { Context, type DateTime, Duration, Effect, Option, Schema } from "effect"
 import { Session, type SessionError, SessionKey } from "effect-session"
 import type { Json, JsonObject } from "effect/Schema"
 import { describe, expect, it } from "tstyche"

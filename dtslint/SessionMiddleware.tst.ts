@@ -9,7 +9,14 @@ import {
   type SessionStore
 } from "effect-session"
 import { HttpRouter, type HttpServer, type HttpServerRequest, HttpServerResponse } from "effect/http"
-import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware } from "effect/http-api"
+import {
+  HttpApi,
+  HttpApiBuilder,
+  HttpApiEndpoint,
+  HttpApiGroup,
+  HttpApiMiddleware,
+  HttpApiSecurity
+} from "effect/http-api"
 import type { Scope } from "effect/Scope"
 import { describe, expect, it } from "tstyche"
 
@@ -145,5 +152,32 @@ describe("an HttpApi", () => {
       expect(handlers.handle).type.toBeCallableWith("total", () => handler)
       return handlers.handle("total", () => handler)
     })
+  })
+})
+
+describe("the middleware of an HttpApi", () => {
+  const browsers = SessionMiddleware.apiOptions()
+  const all = SessionMiddleware.apiOptions({ transports: ["cookie", "bearer"] })
+
+  class Browsers extends HttpApiMiddleware.Service<Browsers, { provides: Session.Session }>()("Browsers", browsers) {}
+  class All extends HttpApiMiddleware.Service<All, { provides: Session.Session }>()("All", all) {}
+  class Other extends HttpApiMiddleware.Service<Other, { provides: Session.Session }>()("Other", {
+    error: browsers.error,
+    security: { session: HttpApiSecurity.basic }
+  }) {}
+
+  it("declares what it accepts", () => {
+    expect<keyof typeof browsers.security>().type.toBe<"session">()
+    expect<keyof typeof all.security>().type.toBe<"session" | "sessionBearer">()
+  })
+
+  it("has a Layer if it was declared for sessions, and for no others", () => {
+    expect(SessionMiddleware.layerApiOf).type.toBeCallableWith(Browsers)
+    expect(SessionMiddleware.layerApiOf).type.toBeCallableWith(All)
+    expect(SessionMiddleware.layerApiOf).type.not.toBeCallableWith(Other)
+  })
+
+  it("knows the transports that there are", () => {
+    expect(SessionMiddleware.apiOptions).type.not.toBeCallableWith({ transports: ["query"] })
   })
 })

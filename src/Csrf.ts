@@ -22,8 +22,8 @@
  * - A GET that changes something is not protected.
  * - The token of a multipart form is read with the whole form. Where the handler reads it as a stream, send the token in the
  *   header.
- * - A client that is no browser needs a token for requests that change something. Leave the middleware out where no cookie says
- *   who the user is, as in a webhook.
+ * - A client that is no browser needs a token for requests that change something, unless it presents its session without a cookie
+ *   (setting `transports`). Leave the middleware out where no cookie says who the user is, as in a webhook.
  *
  * @since 0.1.0
  */
@@ -176,7 +176,7 @@ const bindClient = (
       // With a session, its own middleware has said all.
       State.isStored(session.state)
         ? response
-        : Caching.varying(tells ? response : withBinding(guard, response, binding), "Sec-Fetch-Site")
+        : Caching.varying(tells ? response : withBinding(guard, response, binding), ["Sec-Fetch-Site"])
     ))
   return Effect.undefined
 }
@@ -184,7 +184,7 @@ const bindClient = (
 const withBinding = ({ cookie }: Guard, response: HttpServerResponse.HttpServerResponse, binding: string) =>
   cookie.write(binding, 0, 0, undefined).reduce(
     (response, { name, options, value }) => HttpServerResponse.setCookieUnsafe(response, name, value, options),
-    Caching.varying(Caching.forOneClient(response)) as HttpServerResponse.HttpServerResponse
+    Caching.varying(Caching.forOneClient(response), ["Cookie"]) as HttpServerResponse.HttpServerResponse
   )
 
 // -----------------------------------------------------------------------------
@@ -203,7 +203,10 @@ export const check: Effect.Effect<void, CsrfError | SessionStoreError, Session |
     const request = yield* HttpServerRequest
     if (safeMethods.has(request.method)) return
     const session = yield* requestSession
+    const sender = senderOf(session)
+    if (sender === "bearer") return
     const verdict = Site.verdict(request.headers, session.settings)
+    if (verdict === "unknown" && sender === "native") return
     const reason = verdict === "unknown" ? yield* checkToken(request, session) : verdict
     if (reason === undefined) return
     const path = request.url.split("?", 1)[0]!
@@ -215,6 +218,17 @@ export const check: Effect.Effect<void, CsrfError | SessionStoreError, Session |
     return yield* new CsrfError({ reason })
   }
 )
+
+/**
+ * No page of another site can send a token that is no cookie. Where such clients are expected, a request that has neither a
+ * cookie nor anything by which browsers tell where it comes from is from one that has no token yet.
+ */
+const senderOf = ({ client }: RequestSession): "bearer" | "native" | "browser" => {
+  if (!(client instanceof Exchange) || !client.transports.areSeveral) return "browser"
+  const { transport } = client.shown
+  if (transport === "bearer" || transport === "header") return "bearer"
+  return client.header === undefined ? "native" : "browser"
+}
 
 const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
 

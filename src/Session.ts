@@ -34,11 +34,13 @@ import * as Owner from "./internal/record/owner.ts"
 import { endOfTime, fieldOfKey, type Fields, parse } from "./internal/record/record.ts"
 import * as Scope from "./internal/record/scope.ts"
 import { AtomicSession } from "./internal/request/atomic.ts"
+import type { CommitFailure } from "./internal/request/committing.ts"
 import * as Environment from "./internal/request/environment.ts"
 import * as Operation from "./internal/request/operations.ts"
 import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
 import * as Identifier from "./internal/token/identifier.ts"
+import type { Token } from "./internal/token/secret.ts"
 import * as SessionConfig from "./SessionConfig.ts"
 import {
   type ChangeError,
@@ -730,6 +732,54 @@ export const touch: Effect.Effect<
 export const commit: Effect.Effect<void, CommitError, Session> = Effect.flatMap(
   changing("commit", (session, clock) => session.commit(clock)),
   (committed) => committed === "Dropped" ? Effect.fail(new SessionGoneError({})) : Effect.void
+)
+
+/**
+ * Writes what has changed, as {@link commit} does, and gives you the session's token for the body of the response: for a native
+ * application, a command line or an agent, which presents it from then on as `Authorization: Bearer` or in a header of its own.
+ * See the setting `transports`.
+ *
+ * **Details**
+ *
+ * It is always a token that nobody has seen yet: a session that the client has presented gets another id. The response sets no
+ * cookie, and clears the one that the session had. If there is no session yet, there is one then, whatever is in it.
+ *
+ * A request can do it once. What it changes afterwards is saved if that takes no other token, so with the CookieLayer it is a
+ * `SessionClosedError`, and so is a second call, or one after the headers are out.
+ *
+ * **Gotchas**
+ *
+ * Do it only in the answer to a login: what a page's script can read is not protected as a cookie with `HttpOnly` is.
+ *
+ * **Example** (A login without a browser)
+ *
+ * ```ts
+ * import { Effect, Redacted } from "effect"
+ * import { HttpServerResponse } from "effect/http"
+ * import { Session } from "effect-session"
+ *
+ * declare const checkPassword: Effect.Effect<string, Error>
+ *
+ * const login = Effect.gen(function*() {
+ *   const userId = yield* checkPassword
+ *   yield* Session.login(userId)
+ *   const token = yield* Session.issueToken
+ *   return HttpServerResponse.jsonUnsafe({ token: Redacted.value(token) })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category life
+ */
+export const issueToken: Effect.Effect<Redacted.Redacted<string>, CommitError, Session> = Effect.flatMap(
+  changing(
+    "issueToken",
+    (session, clock): Effect.Effect<Token | undefined, CommitFailure | SessionClosedError> =>
+      session.phase === "open"
+        ? session.issueToken(clock)
+        : Effect.fail(new SessionClosedError({ operation: "issueToken" }))
+  ),
+  (token) => token === undefined ? Effect.fail(new SessionGoneError({})) : Effect.succeed(Redacted.make(token.text))
 )
 
 /**

@@ -33,6 +33,22 @@ import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
  */
 export const drivers = ["cookie", "dynamodb", "file", "memory", "redis"] as const
 
+/**
+ * How a client can present its session: in the cookie, in the header `Authorization: Bearer`, or in a header of its own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const transports = ["cookie", "bearer", "header"] as const
+
+/**
+ * How a client can present its session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Transport = typeof transports[number]
+
 const idFields = {
   protection: Setting.oneOf(["signed", "encrypted", "none"], "signed")
 }
@@ -109,6 +125,14 @@ const csrfFields = {
   )
 }
 
+const headerFields = {
+  name: Setting.textOr(
+    /^(?!(?:authorization|cookie|set-cookie)$)[a-z0-9-]{1,64}$/,
+    "Write the name of a header of your own in lower case such as \"x-session-token\", of at most 64 letters, digits and hyphens",
+    "x-session-token"
+  )
+}
+
 const storeFields = {
   type: Setting.oneOf(drivers, "cookie")
 }
@@ -126,7 +150,8 @@ const plainFields = {
   supersededFor: Setting.duration("30 seconds"),
   timeLimit: Setting.duration("5 seconds"),
   sizeLimit: Setting.size(65_536),
-  retries: Setting.integer({ minimum: 0, maximum: 10 }, 0)
+  retries: Setting.integer({ minimum: 0, maximum: 10 }, 0),
+  transports: Setting.someOf(transports, ["cookie"])
 }
 
 const groups = {
@@ -135,6 +160,7 @@ const groups = {
   flash: flashFields,
   owner: ownerFields,
   csrf: csrfFields,
+  header: headerFields,
   store: storeFields
 }
 
@@ -144,7 +170,8 @@ const Written = Schema.Struct({
   cookie: Setting.group(cookieFields),
   flash: Setting.group(flashFields),
   owner: Setting.group(ownerFields),
-  csrf: Setting.group(csrfFields)
+  csrf: Setting.group(csrfFields),
+  header: Setting.group(headerFields)
 })
 
 /**
@@ -213,11 +240,13 @@ export interface Options {
   readonly timeLimit?: DurationInput
   readonly sizeLimit?: SizeInput
   readonly retries?: number
+  readonly transports?: ReadonlyArray<Transport>
   readonly id?: { readonly protection?: Settings["id"]["protection"] }
   readonly cookie?: Partial<Settings["cookie"]>
   readonly flash?: Partial<Omit<Settings["flash"], "sizeLimit">> & { readonly sizeLimit?: SizeInput }
   readonly owner?: Partial<Omit<Settings["owner"], "limit">> & { readonly limit?: number | "unlimited" }
   readonly csrf?: Partial<Settings["csrf"]>
+  readonly header?: Partial<Settings["header"]>
   readonly store?: { readonly type: typeof drivers[number]; readonly [setting: string]: unknown }
 }
 

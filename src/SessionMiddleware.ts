@@ -49,21 +49,22 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Record from "effect/Record"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { unhandled } from "effect/Types"
 import * as Setting from "./internal/config/settings.ts"
 import { answer, beforeSending } from "./internal/http/answer.ts"
 import * as ApiErrors from "./internal/http/apiErrors.ts"
-import * as Cookie from "./internal/http/cookie.ts"
 import { type ErrorResponse, type ErrorStatus, Exchange, type RequestServices } from "./internal/http/exchange.ts"
 import * as RequestScope from "./internal/http/requestScope.ts"
+import * as Transports from "./internal/http/transports.ts"
 import * as Upgrade from "./internal/http/upgrade.ts"
 import * as Environment from "./internal/request/environment.ts"
 import type { RequestSession } from "./internal/request/requestSession.ts"
 import { Session } from "./Session.ts"
-import { GenerateId, SessionConfig } from "./SessionConfig.ts"
-import { type ChangeError, type CommitError, SessionConfigError } from "./SessionError.ts"
+import { GenerateId, SessionConfig, type Settings, type Transport } from "./SessionConfig.ts"
+import { type ChangeError, type CommitError, type ConfigMistake, SessionConfigError } from "./SessionError.ts"
 import { SessionStore } from "./SessionStore.ts"
 
 // -----------------------------------------------------------------------------
@@ -119,7 +120,7 @@ type Response = HttpServerResponse.HttpServerResponse
 const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
   const settings = yield* SessionConfig
   const environment = Environment.make(settings, yield* SessionStore, yield* GenerateId)
-  const cookie = Cookie.make(settings.cookie)
+  const transports = Transports.make(settings)
 
   return <E, R>(app: Effect.Effect<Response, E, R>) =>
     Effect.withFiber<Response, E, Exclude<R, Session> | RequestServices>((fiber) => {
@@ -128,7 +129,7 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
       const outer = Context.getOrUndefined(context, Session) as RequestSession | undefined
       const present = RequestScope.sessionAround(scope, settings.cookie.name, outer)
       if (present !== undefined) return Effect.provideService(app, Session, present)
-      const exchange = new Exchange(environment, cookie, errorResponse, fiber)
+      const exchange = new Exchange(environment, transports, errorResponse, fiber)
       RequestScope.begin(scope, exchange, outer)
       // Nothing is loaded, but the hook is set: registered any later, it would not run.
       HttpEffect.appendPreResponseHandlerUnsafe(context, (_, response) => beforeSending(exchange, response))
@@ -202,7 +203,12 @@ export const layerGlobal: Layer.Layer<
 
 /**
  * What a middleware of an `HttpApi` declares: the errors of sessions with their statuses and without a body, as the
- * client learns nothing of the store, and the cookie, for the OpenAPI document.
+ * client learns nothing of the store, and how a client can present its session, for the OpenAPI document.
+ *
+ * **Details**
+ *
+ * `transports`, `cookieName` and `headerName` say what the settings `transports`, `cookie.name` and `header.name` say; otherwise
+ * the server does not start. Default: only the cookie `session`.
  *
  * **Example** (Another cookie name)
  *
@@ -218,20 +224,61 @@ export const layerGlobal: Layer.Layer<
  * const AdminSessionLayer = SessionMiddleware.layerApiOf(AdminSession)
  * ```
  *
+ * **Example** (For browsers and for native applications)
+ *
+ * ```ts
+ * import { HttpApiMiddleware } from "effect/http-api"
+ * import { type Session, SessionMiddleware } from "effect-session"
+ *
+ * class AnySession extends HttpApiMiddleware.Service<AnySession, { provides: Session.Session }>()(
+ *   "AnySession",
+ *   SessionMiddleware.apiOptions({ transports: ["cookie", "bearer"] })
+ * ) {}
+ *
+ * const AnySessionLayer = SessionMiddleware.layerApiOf(AnySession)
+ * ```
+ *
  * @since 0.1.0
  * @category HttpApi
  */
-export const apiOptions = ({ cookieName = "session" }: { readonly cookieName?: string } = {}) => ({
-  error: ApiErrors.all,
-  security: {
-    session: HttpApiSecurity.apiKey({ in: "cookie", key: cookieName }).pipe(
-      HttpApiSecurity.annotate(
-        OpenApi.Description,
-        "The session. A request without it, or with one that is not valid, has an empty session; the server sets it."
-      )
+export const apiOptions = <const T extends ReadonlyArray<Transport> = readonly ["cookie"]>(options: {
+  readonly transports?: T
+  readonly cookieName?: string
+  readonly headerName?: string
+} = {}): { readonly error: typeof ApiErrors.all; readonly security: ApiSecurity<T[number]> } => {
+  const { cookieName = "session", headerName = "x-session-token", transports = ["cookie"] as const } = options
+  const all: ApiSecurity<Transport> = {
+    session: described(
+      HttpApiSecurity.apiKey({ in: "cookie", key: cookieName }),
+      "The session. A request without it, or with one that is not valid, has an empty session; the server sets it."
+    ),
+    sessionBearer: described(
+      HttpApiSecurity.bearer,
+      `The session. If the server gives it another token, the response has it in the header ${headerName}.`
+    ),
+    sessionHeader: described(
+      HttpApiSecurity.apiKey({ in: "header", key: headerName }),
+      "The session. If the server gives it another token, the response has it in this header."
     )
   }
-})
+  const security = Object.fromEntries(transports.map((transport) => [schemes[transport], all[schemes[transport]]]))
+  return { error: ApiErrors.all, security: security as unknown as ApiSecurity<T[number]> }
+}
+
+const described = <S extends HttpApiSecurity.HttpApiSecurity>(scheme: S, description: string): S =>
+  HttpApiSecurity.annotate(scheme, OpenApi.Description, description)
+
+const schemes = { cookie: "session", bearer: "sessionBearer", header: "sessionHeader" } as const
+
+/**
+ * The security schemes of an `HttpApi` for these transports.
+ *
+ * @since 0.1.0
+ * @category HttpApi
+ */
+export type ApiSecurity<T extends Transport> = {
+  readonly [K in T as typeof schemes[K]]: K extends "bearer" ? HttpApiSecurity.Http : HttpApiSecurity.ApiKey
+}
 
 /**
  * The session for an `HttpApi`, a group or an endpoint, in the cookie `session`. For another name see {@link apiOptions}.
@@ -264,42 +311,87 @@ export class Api extends HttpApiMiddleware.Service<Api, { provides: Session }>()
  * @since 0.1.0
  * @category HttpApi
  */
-export type ApiService<Self> =
-  & Context.Service<
-    Self,
-    HttpApiMiddleware.HttpApiMiddlewareSecurity<
-      ReturnType<typeof apiOptions>["security"],
-      Session,
-      typeof ApiErrors.all,
-      never
-    >
-  >
-  & { readonly security: ReturnType<typeof apiOptions>["security"] }
+export type ApiService<Self, Security extends AnyApiSecurity = ApiSecurity<"cookie">> =
+  & Context.Service<Self, ApiMiddleware<Security>>
+  & { readonly security: Security }
+
+type ApiMiddleware<Security extends AnyApiSecurity> = HttpApiMiddleware.HttpApiMiddlewareSecurity<
+  Security,
+  Session,
+  typeof ApiErrors.all,
+  never
+>
 
 /**
- * The Layer of a middleware that was declared with {@link apiOptions}. Its cookie name must be that of the configuration.
+ * The security schemes of an `HttpApi` for some transports.
  *
  * @since 0.1.0
  * @category HttpApi
  */
-export const layerApiOf = <Self>(
-  service: ApiService<Self>
+export type AnyApiSecurity =
+  & {
+    readonly [K in keyof ApiSecurity<Transport>]?: ApiSecurity<Transport>[K]
+  }
+  & Record<string, HttpApiSecurity.HttpApiSecurity>
+
+/**
+ * The Layer of a middleware that was declared with {@link apiOptions}. What it says must be what the configuration says.
+ *
+ * @since 0.1.0
+ * @category HttpApi
+ */
+export const layerApiOf = <Self, Security extends AnyApiSecurity>(
+  service: ApiService<Self, Security>
 ): Layer.Layer<Self, SessionConfigError, SessionStore | SessionConfig> =>
   Layer.effect(
     service,
     Effect.gen(function*() {
-      const { cookie } = yield* SessionConfig
-      const documented = service.security.session.key
-      if (cookie.name !== documented) {
-        const write =
-          `The OpenAPI document says ${JSON.stringify(documented)}: write that, or declare the middleware ` +
-          "with SessionMiddleware.apiOptions({ cookieName })"
-        return yield* new SessionConfigError({ mistakes: [Setting.mistake(["cookie", "name"], cookie.name, write)] })
-      }
+      const mistakes = undocumented(service.security, yield* SessionConfig)
+      if (mistakes.length > 0) return yield* new SessionConfigError({ mistakes })
       const withSession = yield* makeWith(withoutBody)
-      return { session: (endpoint) => withSession(endpoint) }
+      // However the client presents the session, the middleware finds it.
+      const middleware = (endpoint: Effect.Effect<Response, unhandled, Session>) => withSession(endpoint)
+      return Record.map(service.security, () => middleware) as ApiMiddleware<Security>
     })
   )
+
+/** Where the configuration says something else than the OpenAPI document. */
+const undocumented = (
+  { session, sessionBearer, sessionHeader }: Partial<ApiSecurity<Transport>>,
+  { cookie, header, transports }: Settings
+): ReadonlyArray<ConfigMistake> => {
+  const documented: ReadonlyArray<Transport> = [
+    ...(session ? ["cookie" as const] : []),
+    ...(sessionBearer ? ["bearer" as const] : []),
+    ...(sessionHeader ? ["header" as const] : [])
+  ]
+  const isSame = documented.length === transports.length && documented.every((one) => transports.includes(one))
+  return [
+    ...differing(["transports"], isSame, transports.join(","), documented.join(","), "transports"),
+    ...(session
+      ? differing(["cookie", "name"], session.key === cookie.name, cookie.name, session.key, "cookieName")
+      : []),
+    ...(sessionHeader
+      ? differing(["header", "name"], sessionHeader.key === header.name, header.name, sessionHeader.key, "headerName")
+      : [])
+  ]
+}
+
+const differing = (
+  path: ReadonlyArray<string>,
+  isSame: boolean,
+  found: unknown,
+  documented: unknown,
+  option: string
+): ReadonlyArray<ConfigMistake> =>
+  isSame ? [] : [
+    Setting.mistake(
+      path,
+      found,
+      `The OpenAPI document says ${JSON.stringify(documented)}: write that, or declare the middleware ` +
+        `with SessionMiddleware.apiOptions({ ${option} })`
+    )
+  ]
 
 /**
  * The Layer of {@link Api}.

@@ -27,13 +27,14 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Cookie from "./internal/http/cookie.ts"
+import * as Transports from "./internal/http/transports.ts"
 import * as Meta from "./internal/record/meta.ts"
 import * as Owner from "./internal/record/owner.ts"
 import { endOfTime } from "./internal/record/record.ts"
 import * as Environment from "./internal/request/environment.ts"
 import * as Events from "./internal/request/events.ts"
 import * as Indexing from "./internal/request/indexing.ts"
-import { type Client, RequestSession } from "./internal/request/requestSession.ts"
+import { type Client, type Presented as Shown, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
 import * as Watching from "./internal/request/watching.ts"
 import * as Session from "./Session.ts"
@@ -49,7 +50,8 @@ import { Id, type OwnerEntry, SessionStore } from "./SessionStore.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * What a client presents: its token, or the Cookie header of its request.
+ * What a client presents: its token, the Cookie header of its request, or all headers, of which those of the setting `transports`
+ * count.
  *
  * @since 0.1.0
  * @category models
@@ -57,6 +59,7 @@ import { Id, type OwnerEntry, SessionStore } from "./SessionStore.ts"
 export type Presented =
   | { readonly token: Redacted.Redacted<string> }
   | { readonly cookies: string | undefined }
+  | { readonly headers: { readonly [name: string]: string | undefined } }
 
 /**
  * A session by its owner and its handle, as {@link list} has it. The store has to know which sessions an owner has. The id and
@@ -691,10 +694,7 @@ const load = Effect.fnUntraced(function*<P extends Presented | ByHandle>(
     ? yield* find(presented) as Effect.Effect<Owned | undefined, SessionStoreError, Needs<P>>
     : undefined
   const client: Client = {
-    present: () =>
-      "token" in presented
-        ? { _tag: "Token", token: Redacted.value(presented.token) }
-        : Cookie.make(settings.cookie).read("cookies" in presented ? presented.cookies : undefined),
+    present: () => shownIn(presented, settings),
     input: Effect.succeed({}),
     messages: options.messages ?? "stay",
     takesCookie: true,
@@ -707,6 +707,12 @@ const load = Effect.fnUntraced(function*<P extends Presented | ByHandle>(
   yield* session.ready
   return session
 })
+
+const shownIn = (presented: Presented | ByHandle, settings: Settings): Shown => {
+  if ("token" in presented) return { _tag: "Token", token: Redacted.value(presented.token) }
+  if ("headers" in presented) return Transports.make(settings).read(presented.headers).presented
+  return Cookie.make(settings.cookie).read("cookies" in presented ? presented.cookies : undefined)
+}
 
 const find = ({ handle, owner }: ByHandle): Effect.Effect<Owned | undefined, SessionStoreError, SessionIndex> =>
   isHandle(handle) && Owner.mistakeIn(owner) === undefined

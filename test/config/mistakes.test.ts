@@ -23,7 +23,7 @@ const writePath = "Write a path that begins with \"/\", of at most 1,024 ASCII c
 const writeDomain = "Write a host name such as \"example.com\", or leave it out for a cookie of this host alone"
 
 const allSettings = "enabled, secret, age, absoluteAge, maximumAge, maximumAbsoluteAge, touchEvery, rolling, " +
-  "saveUninitialized, supersededFor, timeLimit, sizeLimit, retries, id, cookie, flash, owner, csrf, store"
+  "saveUninitialized, supersededFor, timeLimit, sizeLimit, retries, transports, id, cookie, flash, owner, csrf, header, store"
 
 const cookieSettings = "cookie.name, cookie.path, cookie.domain, cookie.httpOnly, cookie.secure, cookie.sameSite, " +
   "cookie.partitioned, cookie.persistence, cookie.chunks"
@@ -67,6 +67,32 @@ describe("documents that are none", () => {
       "the configuration: found a text of 1 character. Write an object with settings"
     ]
   ], fromDocument)
+})
+
+describe("transports", () => {
+  const write = "Write a list of one or more of \"cookie\", \"bearer\", \"header\", each once " +
+    "(in an environment variable, with commas between them)"
+  const writeHeader = "Write the name of a header of your own in lower case such as \"x-session-token\", " +
+    "of at most 64 letters, digits and hyphens"
+  tests([
+    ["none at all", { transports: [] }, `transports (SESSION_TRANSPORTS): found an empty list. ${write}`],
+    ["one that there is not", { transports: "cookies" }, `transports (SESSION_TRANSPORTS): found "cookies". ${write}`],
+    [
+      "one of them twice",
+      { transports: "cookie,cookie" },
+      `transports (SESSION_TRANSPORTS): found "cookie,cookie". ${write}`
+    ],
+    [
+      "a header that has another meaning",
+      { header: { name: "authorization" } },
+      `header.name (SESSION_HEADER_NAME): found "authorization". ${writeHeader}`
+    ],
+    [
+      "a header in capitals",
+      { header: { name: "X-Session" } },
+      `header.name (SESSION_HEADER_NAME): found "X-Session". ${writeHeader}`
+    ]
+  ])
 })
 
 describe("V7.1.1 timeouts", () => {

@@ -35,6 +35,12 @@ const examples: ReadonlyArray<Example> = [
   { setting: "timeLimit", variable: "SESSION_TIME_LIMIT", written: "250 ms", decoded: Duration.millis(250) },
   { setting: "sizeLimit", variable: "SESSION_SIZE_LIMIT", written: "1 MB", decoded: 1_000_000 },
   { setting: "retries", variable: "SESSION_RETRIES", written: 3, decoded: 3 },
+  {
+    setting: "transports",
+    variable: "SESSION_TRANSPORTS",
+    written: ["bearer", "cookie"],
+    decoded: ["bearer", "cookie"]
+  },
   { setting: "id.protection", variable: "SESSION_ID_PROTECTION", written: "encrypted", decoded: "encrypted" },
   { setting: "cookie.name", variable: "SESSION_COOKIE_NAME", written: "sid", decoded: "sid" },
   { setting: "cookie.path", variable: "SESSION_COOKIE_PATH", written: "/app", decoded: "/app" },
@@ -59,6 +65,7 @@ const examples: ReadonlyArray<Example> = [
   { setting: "csrf.forwarded", variable: "SESSION_CSRF_FORWARDED", written: true, decoded: true },
   { setting: "csrf.header", variable: "SESSION_CSRF_HEADER", written: "x-xsrf-token", decoded: "x-xsrf-token" },
   { setting: "csrf.field", variable: "SESSION_CSRF_FIELD", written: "token", decoded: "token" },
+  { setting: "header.name", variable: "SESSION_HEADER_NAME", written: "x-session", decoded: "x-session" },
   { setting: "store.type", variable: "SESSION_DRIVER", written: "memory", decoded: "memory" }
 ]
 

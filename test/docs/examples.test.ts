@@ -21,7 +21,9 @@ const examplesIn = (file: string): ReadonlyArray<Example> => {
 
 const examples = [
   "README.md",
-  ...readdirSync(Path.join(root, "docs")).filter((file) => file.endsWith(".md")).map((file) => `docs/${file}`),
+  ...readdirSync(Path.join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md") && !file.includes("node_modules"))
+    .map((file) => `docs/${file}`),
   ...readdirSync(Path.join(root, "src")).filter((file) => file.endsWith(".ts")).map((file) => `src/${file}`)
 ].flatMap(examplesIn)
 

@@ -3,12 +3,11 @@
  * request is lost, and no check of the port is green too early.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
+import { Effect } from "effect"
 import { once } from "node:events"
 import * as Net from "node:net"
-import { fileURLToPath } from "node:url"
-import { freePort, shared, startRedis } from "../support/redisServer.ts"
+import { startExample } from "../support/exampleServer.ts"
+import { shared, startRedis } from "../support/redisServer.ts"
 
 const redis = shared(startRedis())
 
@@ -46,43 +45,12 @@ const slowRedis = Effect.acquireRelease(
   ({ close }) => Effect.sync(close)
 )
 
-interface Shop {
-  readonly process: ChildProcess
-  readonly port: number
-  readonly listens: Effect.Effect<void>
-  readonly ended: Effect.Effect<void>
-}
-
-const startShop = (redisPort: number): Effect.Effect<Shop, never, Scope.Scope> =>
-  Effect.flatMap(freePort, (port) =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const child = spawn(process.execPath, ["--conditions=effect-session/source", "examples/shop/main.ts"], {
-          cwd: fileURLToPath(new URL("../..", import.meta.url)),
-          env: {
-            ...process.env,
-            PORT: String(port),
-            SESSION_DRIVER: "redis",
-            SESSION_STORE_URL: `redis://127.0.0.1:${redisPort}`,
-            SESSION_TIME_LIMIT: "1 minute"
-          },
-          stdio: ["ignore", "pipe", "ignore"]
-        })
-        const ended = once(child, "exit")
-        const listens = new Promise<void>((resolve) => {
-          child.stdout.on("data", (text) => {
-            if (String(text).includes("Listening on")) resolve()
-          })
-        })
-        return {
-          process: child,
-          port,
-          listens: Effect.promise(() => listens),
-          ended: Effect.promise(async () => void await ended)
-        }
-      }),
-      ({ process }) => Effect.sync(() => void process.kill("SIGKILL"))
-    ))
+const startShop = (redisPort: number) =>
+  startExample("shop/main.ts", {
+    SESSION_DRIVER: "redis",
+    SESSION_STORE_URL: `redis://127.0.0.1:${redisPort}`,
+    SESSION_TIME_LIMIT: "1 minute"
+  })
 
 const connects = (port: number) =>
   Effect.callback<boolean>((resume) => {

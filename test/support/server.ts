@@ -121,7 +121,7 @@ export const serveLayer = Effect.fnUntraced(function*(app: ServerLayer, options:
   const server: Server = {
     ...makeClient(url, noCookies),
     url,
-    browser: () => makeBrowser(url),
+    browser: () => browserOf(url),
     aborted: Queue.take(aborts)
   }
   return server
@@ -238,8 +238,8 @@ const bodyOf = (response: Http.IncomingMessage): Pick<Opened, "text" | "chunk"> 
   return { text: Deferred.await(ended), chunk }
 }
 
-const makeBrowser = (url: string): Browser => {
-  const jar = new CookieJar(undefined, { prefixSecurity: "strict" })
+/** A client of a server, which it takes for one at https://shop.example. Of several servers there, they share a jar. */
+export const browserOf = (url: string, jar = new CookieJar(undefined, { prefixSecurity: "strict" })): Browser => {
   const address = (path: string) => `https://shop.example${path}`
   const client = makeClient(url, {
     toSend: (path) => jar.getCookieStringSync(address(path)),

@@ -176,6 +176,25 @@ export const list = (pattern: RegExp, write: string) =>
 export const words = (standard: ReadonlyArray<string>) =>
   withDefault(list(/./, "Write a list of names (in an environment variable, with commas between them)"), standard)
 
+/** Some of these, in an order, each once. */
+export const someOf = <const Choices extends ReadonlyArray<string>>(
+  choices: Choices,
+  standard: ReadonlyArray<Choices[number]>
+) => {
+  const write =
+    `Write a list of one or more of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}, each once ` +
+    "(in an environment variable, with commas between them)"
+  return withDefault(
+    kind<ReadonlyArray<Choices[number]>>(Schema.Array(Schema.Literals(choices)), (written) => {
+      const list = typeof written === "string" ? written.split(",").map((text) => text.trim()) : written
+      const isRight = Array.isArray(list) && list.length > 0 && new Set(list).size === list.length &&
+        list.every((choice) => choices.includes(choice))
+      return isRight ? Result.succeed(list) : Result.fail(write)
+    }),
+    standard
+  )
+}
+
 /** Origins of web pages, as browsers write them. */
 export const origins = withDefault(
   kind<ReadonlyArray<string>>(Schema.Array(Schema.String), (written) => {

@@ -10,11 +10,11 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Indexing from "../request/indexing.ts"
 import type { RequestSession } from "../request/requestSession.ts"
 import type { Exchange } from "./exchange.ts"
+import * as GiveToken from "./giveToken.ts"
 import * as Headers from "./headers.ts"
 import * as Late from "./late.ts"
 import * as Replacement from "./replacement.ts"
 import * as RequestScope from "./requestScope.ts"
-import * as SetCookie from "./setCookie.ts"
 import * as Upgrade from "./upgrade.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
@@ -34,8 +34,9 @@ export const answer = (exchange: Exchange, made: Response): Effect.Effect<Respon
 }
 
 const decided = (exchange: Exchange, made: Response, isNeeded: boolean): Effect.Effect<Response> => {
-  if (rollsBack(Headers.statusOf(made))) return SetCookie.withCookie(exchange, made)
+  if (rollsBack(Headers.statusOf(made))) return GiveToken.withToken(exchange, made)
   if (isNeeded) return committing(exchange, made)
+  if (exchange.isIssued) return saved(exchange, made)
   return exchange.answerWith(exchange.varying(staysLate(exchange.session, made)))
 }
 
@@ -52,7 +53,7 @@ export const beforeSending = (exchange: Exchange, response: Response): Effect.Ef
 const answeredWith = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
   if (!exchange.isAnswered) return answer(exchange, response)
   // Mostly it is the one that has left the middleware.
-  return exchange.answer?.value === response ? exchange.answer : SetCookie.withMissingCookie(exchange, response)
+  return exchange.answer?.value === response ? exchange.answer : GiveToken.withMissingToken(exchange, response)
 }
 
 const savingLate = (exchange: Exchange, answered: Effect.Effect<Response>): Effect.Effect<Response> =>
@@ -80,7 +81,7 @@ const committing = (exchange: Exchange, response: Response): Effect.Effect<Respo
 const isDone = (effect: Effect.Effect<unknown, unknown>): boolean => Exit.isExit(effect) && Exit.isSuccess(effect)
 
 const saved = (exchange: Exchange, response: Response): Effect.Effect<Response> =>
-  SetCookie.withCookie(exchange, staysLate(exchange.session, clearingSiteData(exchange.session, response)))
+  GiveToken.withToken(exchange, staysLate(exchange.session, clearingSiteData(exchange.session, response)))
 
 const clearingSiteData = ({ siteData }: RequestSession, response: Response): Response =>
   siteData === undefined
@@ -97,7 +98,7 @@ const following = (
     onFailure: (cause) =>
       Effect.flatMap(
         Replacement.replace(exchange, response, cause),
-        (response) => SetCookie.withCookie(exchange, response)
+        (response) => GiveToken.withToken(exchange, response)
       )
   })
 

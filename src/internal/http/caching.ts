@@ -7,21 +7,20 @@ import * as Headers from "./headers.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/**
- * Says that the response was made with a look at the cookie, or another header, beside what it depends on by the
- * application's word.
- */
-export const varying = (response: Response, header = "Cookie"): Response => {
-  const vary = varyOf(response, header)
+/** Says that the response was made with a look at these headers, beside what it depends on by the application's word. */
+export const varying = (response: Response, headers: ReadonlyArray<string>): Response => {
+  const vary = varyOf(response, headers)
   return vary === Headers.valueOf(response, "vary") ? response : Headers.draftWith(response, "vary", vary)
 }
 
 /** What Vary has to say then. */
-export const varyOf = (response: Response, header = "Cookie"): string => {
+export const varyOf = (response: Response, headers: ReadonlyArray<string>): string => {
   const vary = Headers.valueOf(response, "vary")
-  if (vary === undefined || vary.trim() === "") return header
+  if (vary === undefined || vary.trim() === "") return headers.join(", ")
   const names = vary.toLowerCase().split(",").map((name) => name.trim())
-  return names.includes(header.toLowerCase()) || names.includes("*") ? vary : `${vary}, ${header}`
+  return names.includes("*")
+    ? vary
+    : [vary, ...headers.filter((header) => !names.includes(header.toLowerCase()))].join(", ")
 }
 
 /**

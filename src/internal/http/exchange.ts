@@ -13,10 +13,10 @@ import * as Scope from "effect/Scope"
 import type { Environment } from "../request/environment.ts"
 import { type Client, type Messages, type Presented, RequestSession } from "../request/requestSession.ts"
 import * as Caching from "./caching.ts"
-import type { SessionCookie } from "./cookie.ts"
 import * as Prefetch from "./prefetch.ts"
 import * as RequestBody from "./requestBody.ts"
 import type { RequestScope } from "./requestScope.ts"
+import type { Shown, Transports } from "./transports.ts"
 
 /** What the server provides for each request. */
 export type RequestServices = HttpServerRequest | Scope.Scope
@@ -29,7 +29,7 @@ export type ErrorResponse = (status: ErrorStatus) => HttpServerResponse.HttpServ
 
 /** A request and its session, with what it takes to answer it. */
 export class Exchange implements Client {
-  readonly cookie: SessionCookie
+  readonly transports: Transports
   readonly errorResponse: ErrorResponse
   readonly context: Context.Context<RequestServices>
   readonly clock: Clock.Clock
@@ -38,10 +38,12 @@ export class Exchange implements Client {
   isAnswered = false
   /** Whether a cookie can't be set any more. */
   isTooLateForCookie = false
-  /** Whether anybody has looked at the cookie. */
-  #isCookieRead = false
+  /** Whether the client gets its token in the body, and nowhere else. */
+  isIssued = false
+  /** What the request presents, if anybody has looked at it. */
+  #shown: Shown | undefined = undefined
   /** Whether that was before there was a response, so that it may depend on it. */
-  isCookieUsed = false
+  isTokenUsed = false
   #response: HttpServerResponse.HttpServerResponse | undefined = undefined
   /** The response that leaves the middleware, when there is one. */
   answer: Exit.Success<HttpServerResponse.HttpServerResponse> | undefined = undefined
@@ -52,11 +54,11 @@ export class Exchange implements Client {
 
   constructor(
     environment: Environment,
-    cookie: SessionCookie,
+    transports: Transports,
     errorResponse: ErrorResponse,
     fiber: Fiber.Fiber<unknown, unknown>
   ) {
-    this.cookie = cookie
+    this.transports = transports
     this.errorResponse = errorResponse
     this.context = fiber.context as Context.Context<RequestServices>
     this.clock = fiber.getRef(Clock.Clock)
@@ -80,14 +82,24 @@ export class Exchange implements Client {
     return Context.get(this.context, HttpServerRequest)
   }
 
+  get shown(): Shown {
+    return this.#shown ??= this.transports.read(this.request.headers)
+  }
+
   present(): Presented {
-    this.#isCookieRead = true
-    return this.cookie.read(this.header)
+    return this.shown.presented
+  }
+
+  /** The handler has the token for the body. From here on, nothing can be done that takes another one. */
+  issue(): void {
+    this.isIssued = true
+    this.isTooLateForCookie = true
+    this.session.phase = "late"
   }
 
   /** The application has made this response. */
   hasMade(response: HttpServerResponse.HttpServerResponse): void {
-    this.isCookieUsed = this.#isCookieRead
+    this.isTokenUsed = this.#shown !== undefined
     this.#response = response
   }
 
@@ -98,7 +110,7 @@ export class Exchange implements Client {
 
   /** The response, as caches must take it. */
   varying(response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse {
-    return this.isCookieUsed ? Caching.varying(response) : response
+    return this.isTokenUsed ? Caching.varying(response, this.transports.vary) : response
   }
 
   get takesCookie(): boolean {

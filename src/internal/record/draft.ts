@@ -121,7 +121,7 @@ class SeenFields extends LazyFields {
   protected collect(): Fields {
     const { clears, edits } = this.#draft
     const fields = new Map(clears === "device" ? [] : this.#base)
-    if (clears !== undefined) for (const field of fields.keys()) if (Scope.ends(clears, field)) fields.delete(field)
+    if (clears !== undefined) { for (const field of fields.keys()) if (Scope.ends(clears, field)) fields.delete(field) }
     Edits.forEach(edits, (edit, field) => {
       const text = textOf(edit, this.#base.get(field))
       if (text === undefined) fields.delete(field)
@@ -210,7 +210,9 @@ const then = (
 
 export const add = (draft: Draft, field: string, increment: Change.Increment): Draft => {
   const before = editOf(draft, field)
-  if (before === undefined && !Scope.ends(draft.clears, field)) return edited(draft, field, { _tag: "Addition", increment })
+  if (before === undefined && !Scope.ends(draft.clears, field)) {
+    return edited(draft, field, { _tag: "Addition", increment })
+  }
   if (before?._tag === "Addition") {
     const { by, initial } = before.increment
     return edited(draft, field, { _tag: "Addition", increment: { by: by + increment.by, initial } })

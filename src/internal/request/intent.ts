@@ -54,8 +54,7 @@ export type Write =
 export type Intent = Write | { readonly operation: "destroy"; readonly id: Id; readonly record: SessionRecord }
 
 /** Whether it ends a session, and begins another one with what stays of it. */
-export const isLogout = (intent: Intent): boolean =>
-  intent.operation === "regenerate" && intent.overwritten === "ended"
+export const isLogout = (intent: Intent): boolean => intent.operation === "regenerate" && intent.overwritten === "ended"
 
 /** The id of the session when that is done. */
 export const idOf = (intent: Intent): Id => intent.operation === "regenerate" ? intent.newId : intent.id
@@ -151,7 +150,9 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
     const overwritten = Draft.overwrittenBy(draft)
     return { operation: "regenerate", id, newId: state.newId, record, before: state.base, overwritten, touch }
   }
-  if (!Draft.isEmpty(draft)) return { operation: "update", id, record, change: Draft.changeOf(draft, touch, state.base) }
+  if (!Draft.isEmpty(draft)) {
+    return { operation: "update", id, record, change: Draft.changeOf(draft, touch, state.base) }
+  }
   return touch ? { operation: "touch", id, record, isAsked: state.isTouched } : undefined
 }
 
@@ -182,7 +183,7 @@ export const setsLifetime = ({ base, draft }: Existing | Regenerated): boolean =
 
 /** If the request has just ended a session, nobody wants an empty one in its place. */
 export const isWanted = (state: Anonymous, rules: Rules): boolean =>
-  state.isReplacement || Draft.hasFields(state.draft, state.base) ||
+  state.isNeeded || Draft.hasFields(state.draft, state.base) ||
   rules.settings.saveUninitialized && !state.hasEnded && rules.cookieWaits !== true
 
 // Whether something waits is asked last: it takes a look at the response.

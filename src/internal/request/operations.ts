@@ -124,6 +124,9 @@ export const regenerated = (state: Loaded, newId: Id): Loaded => {
 const leavingOf = (state: Existing | Regenerated): Leaving | undefined =>
   state._tag === "Regenerated" ? state.leaving : undefined
 
+/** It is to be there, whatever is in it. */
+export const needed = (state: Loaded): Loaded => state._tag === "Anonymous" ? { ...state, isNeeded: true } : state
+
 /** What becomes of fields at a login. */
 export type Merges = ReadonlyArray<readonly [field: string, rewrite: Draft.Rewrite]>
 
@@ -231,7 +234,7 @@ export const ended = (state: Loaded): Loaded => {
   }
   switch (state._tag) {
     case "Anonymous":
-      return { ...next, _tag: "Anonymous", hasEnded: true, isReplacement: false }
+      return { ...next, _tag: "Anonymous", hasEnded: true, isNeeded: false }
     case "Ended":
       return { ...next, _tag: "Ended", ended: state.ended }
     case "Lost":

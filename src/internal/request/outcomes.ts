@@ -46,7 +46,7 @@ export const absent = (isPresented: boolean, fields: Fields = new Map()): Anonym
   outgoing: undefined,
   id: undefined,
   hasEnded: false,
-  isReplacement: false
+  isNeeded: false
 })
 
 /**
@@ -98,7 +98,7 @@ export const sent = (state: Loaded, intent: Intent): Loaded => {
         return { ...state, _tag: "Creating", id, record, sending }
       case "Replacing": {
         const { newId: _, last: __, ...rest } = state
-        return { ...rest, _tag: "Creating", id, hasEnded: false, isReplacement: true, record, sending }
+        return { ...rest, _tag: "Creating", id, hasEnded: false, isNeeded: true, record, sending }
       }
     }
   }
@@ -152,7 +152,7 @@ export const written = (
   const { record } = intent
   switch (state._tag) {
     case "Creating": {
-      const { hasEnded: _, isReplacement: __, ...rest } = state
+      const { hasEnded: _, isNeeded: __, ...rest } = state
       const { base, draft } = carriedOut(state)
       const due = send(token, record) ?? state.due
       return {
@@ -227,7 +227,7 @@ const send = (token: Stored["token"], { expiresAt, fields }: SessionRecord): Out
 export const destroyed = (state: Loaded): Loaded => {
   if (state._tag !== "Ended") return state
   const { ended: _, ...rest } = state
-  return { ...rest, _tag: "Anonymous", hasEnded: true, isReplacement: false }
+  return { ...rest, _tag: "Anonymous", hasEnded: true, isNeeded: false }
 }
 
 /** The end alone, without what follows: that is told after it. */

@@ -28,6 +28,7 @@ import * as Lifetime from "../record/lifetime.ts"
 import * as Meta from "../record/meta.ts"
 import * as Owner from "../record/owner.ts"
 import { howDeep, isTooDeep, type SessionRecord } from "../record/record.ts"
+import { Token } from "../token/secret.ts"
 import { commit, type CommitFailure, type Committed } from "./committing.ts"
 import type { Environment } from "./environment.ts"
 import * as Events from "./events.ts"
@@ -46,6 +47,8 @@ export interface Client {
   readonly messages: Messages
   /** Whether the response, as far as it is known, may have a cookie that only extends the session's life. */
   readonly takesCookie: boolean
+  /** The handler has the token, and the client gets it in no other way. */
+  readonly issue?: () => void
   /** As whom it ends the session. Default `"itself"`. */
   readonly endsAs?: EndedBy
 }
@@ -487,6 +490,19 @@ export class RequestSession {
         this.environment.drawId,
         (id) => this.update((state) => Operation.regenerated(state, id))
       )
+  }
+
+  /** Writes the session, whatever is in it, under an id that this request has made, and gives its token away. */
+  issueToken(clock: Clock.Clock): Effect.Effect<Token | undefined, CommitFailure> {
+    // A session that ends with its request has none that anybody could use.
+    if (this.environment.store === undefined) return Effect.map(this.id, ({ text }) => new Token(text))
+    const prepared = State.isFresh(this.loaded) ? this.update(Operation.needed) : this.regenerate
+    const committed = Effect.flatMap(prepared, () => this.commit(clock))
+    return Effect.map(committed, () => {
+      const token = State.isStored(this.state) ? this.state.token : undefined
+      if (token !== undefined) this.client.issue?.()
+      return token
+    })
   }
 
   // ---------------------------------------------------------------------------

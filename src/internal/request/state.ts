@@ -81,8 +81,8 @@ export interface Anonymous extends Seen {
   readonly id: Id | undefined
   /** Whether the request ended a session before. */
   readonly hasEnded: boolean
-  /** Whether it is to be there whatever is in it, in the place of a session that was lost. */
-  readonly isReplacement: boolean
+  /** Whether it is to be there whatever is in it, such as in the place of a session that was lost. */
+  readonly isNeeded: boolean
 }
 
 /** The store is being asked to create the session. */
@@ -90,7 +90,7 @@ export interface Creating extends Seen {
   readonly _tag: "Creating"
   readonly id: Id
   readonly hasEnded: boolean
-  readonly isReplacement: boolean
+  readonly isNeeded: boolean
   readonly record: SessionRecord
 }
 

@@ -33,4 +33,5 @@ export const goingOn = (text: string): Successor | undefined => {
 export const isEnd = (text: string): boolean => text === "" || decode(text)?.overwritten === "ended"
 
 const isOverwritten = (value: unknown): value is Overwritten =>
-  value === "everything" || value === "ended" || Array.isArray(value) && value.every((field) => typeof field === "string")
+  value === "everything" || value === "ended" ||
+  Array.isArray(value) && value.every((field) => typeof field === "string")

@@ -134,9 +134,15 @@ export const make = (settings: Settings, revocations: Revocations, owners?: Sess
     update: (id, _, record) => update(id, record),
     touch: update,
     regenerate: (id, newId, record, before, overwritten) =>
-      unlessRevoked(id, before, () =>
-        Effect.tap(seal(newId, record), () =>
-          overwritten === "ended" ? end(id.key, record) : supersede(id, newId, record))),
+      unlessRevoked(
+        id,
+        before,
+        () =>
+          Effect.tap(
+            seal(newId, record),
+            () => overwritten === "ended" ? end(id.key, record) : supersede(id, newId, record)
+          )
+      ),
     destroy: (id, record) => Effect.suspend(() => destroy(id.key, record)),
     look
   }
