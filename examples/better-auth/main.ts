@@ -17,7 +17,7 @@
  * 5. main.ts       this file: puts it all together and starts the server
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
-import { Config, Effect, Layer } from "effect"
+import { Config, Effect, Layer, Option, Schema } from "effect"
 import { MemoryLayer, SessionConfig } from "effect-session"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
@@ -25,4 +25,39 @@ import { DatabaseSync } from "node:sqlite"
 import * as Auth from "./auth.ts"
 import { Routes } from "./routes.ts"
 
-const port = Config.schema(Config.Port, "PORT").pipe(Config.withDefault(3000))
+const Port = Config.schema(Schema.Port, "PORT").pipe(Config.withDefault(3000))
+
+const Beside = Layer.unwrap(Effect.gen(function*() {
+  const port = yield* Port
+  const secret = yield* Config.option(Config.Redacted("BETTER_AUTH_SECRET"))
+  return Auth.layer({
+    database: new DatabaseSync(yield* Config.String("DATABASE").pipe(Config.withDefault(":memory:"))),
+    baseURL: yield* Config.String("BETTER_AUTH_URL").pipe(Config.withDefault(`http://localhost:${port}`)),
+    secret: Option.isSome(secret) ? secret.value : yield* SessionConfig.generateSecret
+  })
+}))
+
+const SessionSettings = Layer.unwrap(
+  Effect.gen(function*() {
+    const secret = yield* Config.option(Config.Redacted("SESSION_SECRET"))
+    return SessionConfig.layerConfig({
+      secret: Option.isSome(secret) ? secret.value : yield* SessionConfig.generateSecret,
+      // As long as better-auth's, so that neither waits for the other.
+      age: "7 days",
+      absoluteAge: "never",
+      // The example runs on plain http. Never switch this off on the web.
+      cookie: { secure: false }
+    })
+  })
+)
+
+const Server = NodeHttpServer.layerConfig(createServer, { host: Config.succeed("127.0.0.1"), port: Port })
+
+HttpRouter.serve(Routes).pipe(
+  Layer.provide(Server),
+  Layer.provide(Beside),
+  Layer.provide(MemoryLayer.layer()),
+  Layer.provide(SessionSettings),
+  Layer.launch,
+  NodeRuntime.runMain
+)

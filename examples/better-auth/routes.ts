@@ -3,7 +3,7 @@
  */
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { Csrf, Session, SessionGuard, SessionMiddleware } from "effect-session"
-import { HttpEffect, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { type Cookies, HttpEffect, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { agree } from "./agreement.ts"
 import { Auth, type Login } from "./auth.ts"
 import { Basket, Draft } from "./keys.ts"
@@ -12,13 +12,20 @@ import { Basket, Draft } from "./keys.ts"
 // better-auth's routes
 // -----------------------------------------------------------------------------
 
-/** After anything that better-auth does, a sign-in or a sign-out may be what it was. */
+/** Who is there, by better-auth, after our session has been made to agree. */
+const visit = Effect.fnUntraced(function*(received?: Cookies.Cookies) {
+  const auth = yield* Auth
+  const found = yield* auth.find(received)
+  yield* agree(found.login)
+  return found
+})
+
+/** Whatever better-auth has done, it may have been a login or a logout. */
 const mounted = Effect.gen(function*() {
   const auth = yield* Auth
   const response = yield* auth.handler
-  const { login } = yield* auth.find(response.cookies)
-  yield* agree(login)
-  return response
+  const { cookies } = yield* visit(response.cookies)
+  return HttpServerResponse.mergeCookies(response, cookies)
 })
 
 const Mounted = HttpRouter.add("*", "/api/auth/*", mounted)
@@ -31,8 +38,7 @@ const Mounted = HttpRouter.add("*", "/api/auth/*", mounted)
 export class Visitor extends Context.Service<Visitor, Option.Option<Login["user"]>>()("Visitor") {}
 
 const visitor = Effect.gen(function*() {
-  const { cookies, login } = yield* (yield* Auth).find()
-  yield* agree(login)
+  const { cookies, login } = yield* visit()
   // better-auth extends its session once a day, and the cookie with it.
   yield* HttpEffect.appendPreResponseHandler((_, response) =>
     Effect.succeed(HttpServerResponse.mergeCookies(response, cookies))
