@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Redacted, Schema } from "effect"
-import { Session, SessionConfig, SessionError, SessionKey, Sessions, SessionStore } from "effect-session"
+import { Session, SessionConfig, SessionError, SessionKey, Sessions, type SessionStore } from "effect-session"
 import { setTimeOfDay } from "../support/clock.ts"
 import { secret } from "../support/config.ts"
 import { storesWithRedis } from "../support/drivers.ts"
