@@ -67,7 +67,7 @@ import type { unhandled } from "effect/Types"
 import * as WayBack from "./internal/http/wayBack.ts"
 import type { Session } from "./Session.ts"
 import type { SessionConfig } from "./SessionConfig.ts"
-import { type ChangeError, type CommitError, SessionUnauthenticatedError } from "./SessionError.ts"
+import { type CommitError, type LoginError, SessionUnauthenticatedError } from "./SessionError.ts"
 import * as SessionMiddleware from "./SessionMiddleware.ts"
 import type { SessionStore } from "./SessionStore.ts"
 
@@ -249,7 +249,7 @@ export const layerApi = <Self, I, A, E extends Schema.Top | ReadonlyArray<Schema
   service: Context.Key<I, A>,
   guard: Effect.Effect<
     A,
-    (E extends ReadonlyArray<Schema.Top> ? E[number] : E)["Type"] | ChangeError | CommitError,
+    (E extends ReadonlyArray<Schema.Top> ? E[number] : E)["Type"] | LoginError | CommitError,
     R | HttpRouter.Provided
   >
 ): Layer.Layer<Self> =>

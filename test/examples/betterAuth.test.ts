@@ -6,8 +6,8 @@ import { Effect, Layer, Option, Redacted } from "effect"
 import { Session, SessionMiddleware, Sessions } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { DatabaseSync } from "node:sqlite"
-import * as Auth from "../../examples/better-auth/auth.ts"
-import { Routes } from "../../examples/better-auth/routes.ts"
+import * as Auth from "../../examples/beside/better-auth/auth.ts"
+import { Routes } from "../../examples/beside/better-auth/routes.ts"
 import { startExample } from "../support/exampleServer.ts"
 import { type Browser, browserOf, clientOf, cookieNames, serveLayer, type ServerLayer } from "../support/server.ts"
 
@@ -338,7 +338,7 @@ describe("beside each other", () => {
 
   it.live("the example runs as it is started, and better-auth refuses other sites itself", () =>
     Effect.gen(function*() {
-      const { listens, port } = yield* startExample("better-auth/main.ts", { NODE_ENV: "production", TEST: "" })
+      const { listens, port } = yield* startExample("beside/better-auth/main.ts", { NODE_ENV: "production", TEST: "" })
       yield* listens
       const url = `http://127.0.0.1:${port}`
       const ada = browserOf(url)

@@ -4,8 +4,8 @@
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { Csrf, Session, SessionGuard, SessionMiddleware } from "effect-session"
 import { type Cookies, HttpEffect, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { agree } from "./agreement.ts"
-import { Auth, type Login } from "./auth.ts"
+import { agree, type Login } from "../agreement.ts"
+import { Auth } from "./auth.ts"
 import { Basket, Draft } from "./keys.ts"
 
 // -----------------------------------------------------------------------------

@@ -4,9 +4,6 @@
 import { Schema } from "effect"
 import { SessionKey } from "effect-session"
 
-/** Which session of better-auth ours goes with: its id, which gives access to nothing. */
-export const GoesWith = SessionKey.make("goes_with", Schema.String)
-
 /** How many of each product. A visitor fills it before the login, and finds it again after the logout. */
 export const Basket = SessionKey.make("basket", Schema.Record(Schema.String, Schema.Int), { scope: "visitor" }).pipe(
   SessionKey.withDefault(() => ({}))

@@ -1,7 +1,7 @@
 /**
- * Logins by better-auth, and what a visitor does in our sessions. In this folder, after `npm install`:
+ * Logins by better-auth, and what a visitor does in our sessions.
  *
- *     node main.ts
+ *     node --conditions=effect-session/source examples/beside/better-auth/main.ts
  *
  *     curl -c jar -b jar -X POST -H 'sec-fetch-site: same-origin' localhost:3000/basket/tea
  *     curl -c jar -b jar -H 'content-type: application/json' -H 'origin: http://localhost:3000' localhost:3000/api/auth/sign-up/email \
@@ -10,11 +10,13 @@
  *
  * Read it in this order:
  *
- * 1. keys.ts       what is in a session
- * 2. agreement.ts  how our sessions go with better-auth's
- * 3. routes.ts     which request does what
- * 4. auth.ts       better-auth as a service
- * 5. main.ts       this file: puts it all together and starts the server
+ * 1. keys.ts          what is in a session
+ * 2. ../agreement.ts  how our sessions go with better-auth's
+ * 3. routes.ts        which request does what
+ * 4. auth.ts          better-auth as a service
+ * 5. main.ts          this file: puts it all together and starts the server
+ *
+ * docs/beside/better-auth.md says more.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Config, Effect, Layer, Option, Schema } from "effect"

@@ -10,19 +10,11 @@ import { Cookies, HttpEffect, HttpServerRequest } from "effect/http"
 import type { HttpServerError, HttpServerResponse } from "effect/http"
 import { AsyncLocalStorage } from "node:async_hooks"
 import type { DatabaseSync } from "node:sqlite"
-import { endSessionsBeside } from "./agreement.ts"
+import { endSessionsBeside, type Login } from "../agreement.ts"
 
 // -----------------------------------------------------------------------------
 // models
 // -----------------------------------------------------------------------------
-
-/** Somebody who is logged in with better-auth. */
-export interface Login {
-  /** Of better-auth's session: a new one at each login. */
-  readonly id: string
-  readonly createdAt: Date
-  readonly user: { readonly id: string; readonly name: string }
-}
 
 /** Who a request comes from, and the cookies that better-auth wants to set while it looks. */
 export interface Found {
