@@ -4,7 +4,7 @@
 import { Effect, Layer, Option, Redacted, Schema } from "effect"
 import { Session, SessionGuard, SessionMiddleware } from "effect-session"
 import { HttpApiBuilder } from "effect/http-api"
-import { createRemoteJWKSet, jwtVerify } from "jose"
+import { createRemoteJWKSet, errors, jwtVerify } from "jose"
 import { agree } from "../agreement.ts"
 import { AccessToken, Api, Authorization, Claims, CurrentUser, Draft, LoggedIn, Unauthorized } from "./api.ts"
 
@@ -22,7 +22,8 @@ export interface Options {
 const layerAuthorization = ({ audience, issuer, keys }: Options) => {
   const keySet = createRemoteJWKSet(keys)
   const verify = (token: string) =>
-    Effect.tryPromise(() => jwtVerify(token, keySet, { issuer, audience })).pipe(
+    Effect.tryPromise({ try: () => jwtVerify(token, keySet, { issuer, audience }), catch: (error) => error }).pipe(
+      Effect.catchIf((error) => !isOfToken(error), Effect.die),
       Effect.flatMap(({ payload }) => Schema.decodeUnknownEffect(Claims)(payload)),
       Effect.mapError(() => new Unauthorized())
     )
@@ -34,6 +35,10 @@ const layerAuthorization = ({ audience, issuer, keys }: Options) => {
       )
   })
 }
+
+/** An issuer whose keys can't be had is a fault of the server's: it is no reason to log anybody out. */
+const isOfToken = (error: unknown) =>
+  error instanceof errors.JOSEError && !["ERR_JOSE_GENERIC", "ERR_JWKS_TIMEOUT"].includes(error.code)
 
 // -----------------------------------------------------------------------------
 // ours: what they do
