@@ -11,7 +11,15 @@ import { generateKeyPair, SignJWT } from "jose"
 import { DatabaseSync } from "node:sqlite"
 import * as Letters from "../../examples/beside/access-tokens/server.ts"
 import { startExample } from "../support/exampleServer.ts"
-import { type Browser, browserOf, type Client, cookieNames, cookieOf, serveLayer, type ServerLayer } from "../support/server.ts"
+import {
+  type Browser,
+  browserOf,
+  type Client,
+  cookieNames,
+  cookieOf,
+  serveLayer,
+  type ServerLayer
+} from "../support/server.ts"
 
 // -----------------------------------------------------------------------------
 // servers

@@ -348,6 +348,9 @@ describe("beside each other", () => {
       assert.strictEqual((yield* from("https://evil.example")).status, 403)
       const answer = yield* from(`http://localhost:${port}`)
       assert.strictEqual(answer.status, 200)
-      assert.strictEqual((yield* read(ada, "/", answer.setCookies.map((one) => one.split(";")[0]).join("; "))).user, "Ada")
+      assert.strictEqual(
+        (yield* read(ada, "/", answer.setCookies.map((one) => one.split(";")[0]).join("; "))).user,
+        "Ada"
+      )
     }))
 })
