@@ -67,7 +67,11 @@ const parts = [
     ]
   ]),
   ["SessionDriver", ["\\w+Layer", "internal/config", "SessionConfig", "SessionError"]],
-  ["SessionStoreTest", ["internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]],
+  ["internal/testing", []],
+  [
+    "SessionStoreTest",
+    ["internal/testing", "internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]
+  ],
 
   // The session of a request knows neither HTTP nor any driver.
   ["internal/request", ["internal/record", "internal/token", "internal/concurrency", "SessionError"]],
@@ -112,11 +116,47 @@ const parts = [
       "SessionError"
     ]
   ],
+  ["SessionSocket", [
+    "Csrf",
+    "internal/http",
+    "internal/request",
+    "internal/config",
+    "Session",
+    "SessionConfig",
+    "SessionError"
+  ]],
+  ["SessionStream", ["internal/http", "internal/request", "Session", "SessionError"]],
   ["SessionGuard", ["internal/http", "SessionMiddleware", "SessionError"]],
+  ["internal/rpc", ["internal/http", "internal/request", "SessionError"]],
+  [
+    "SessionRpc",
+    [
+      "internal/rpc",
+      "internal/http",
+      "internal/request",
+      "Csrf",
+      "Session",
+      "SessionMiddleware"
+    ]
+  ],
   [
     "SessionOwnersTest",
-    ["Session", "SessionConfig", "SessionError", "SessionKey", "SessionOwners", "Sessions", "SessionStore"]
+    [
+      "internal/testing",
+      "Session",
+      "SessionConfig",
+      "SessionError",
+      "SessionKey",
+      "SessionOwners",
+      "Sessions",
+      "SessionStore"
+    ]
   ],
+  [
+    "internal/testing",
+    ["internal/http", "internal/store", "internal/token", "SessionConfig", "SessionOwners", "SessionError"]
+  ],
+  ["SessionTest", ["internal/testing", "Session", "SessionConfig", "SessionError", "Sessions", "SessionStore"]],
   ["bin", ["SessionConfig"]],
   ["index", ["\\w+"]]
 ]
@@ -132,7 +172,20 @@ const publicModule = "^src/\\w+\\.ts$"
  * @type {ReadonlyArray<readonly [package: string, parts: ReadonlyArray<string>]>}
  */
 const packages = [
-  ["effect/(dist/)?http", ["SessionError", "internal/http", "SessionMiddleware", "SessionGuard", "Csrf"]],
+  ["effect/(dist/)?http", [
+    "SessionError",
+    "internal/http",
+    "internal/rpc",
+    "internal/testing",
+    "SessionMiddleware",
+    "SessionGuard",
+    "SessionRpc",
+    "SessionSocket",
+    "SessionStream",
+    "SessionTest",
+    "Csrf"
+  ]],
+  ["effect/(dist/)?rpc", ["SessionRpc", "SessionGuard"]],
   ["ioredis", ["internal/drivers/redis"]],
   ["@aws-sdk", ["internal/drivers/dynamodb"]]
 ]

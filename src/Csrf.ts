@@ -208,16 +208,38 @@ export const check: Effect.Effect<void, CsrfError | SessionStoreError, Session |
     const verdict = Site.verdict(request.headers, session.settings)
     if (verdict === "unknown" && sender === "native") return
     const reason = verdict === "unknown" ? yield* checkToken(request, session) : verdict
-    if (reason === undefined) return
-    const path = request.url.split("?", 1)[0]!
-    yield* Log.warning("A request that may come from another site was refused", {
-      method: request.method,
-      path,
-      reason
-    })
-    return yield* new CsrfError({ reason })
+    if (reason !== undefined) yield* refuse(request, reason)
   }
 )
+
+/**
+ * Fails with a {@link CsrfError} if a WebSocket's handshake may have been made by a page of another site (cross-site WebSocket
+ * hijacking). `SessionSocket` does it by itself.
+ *
+ * **Details**
+ *
+ * A handshake is a GET, which {@link check} lets through, and the same-origin policy does not hold for WebSockets: without this,
+ * a page of any site could read what the server sends, and send what it likes, with the user's cookie. Every browser sends an
+ * `Origin` with a handshake (RFC 6455, section 4.1). A client that sends neither that nor `Sec-Fetch-Site` is no browser,
+ * so it has the cookie from its user and not from a page, and passes.
+ *
+ * @since 0.1.0
+ * @category checking
+ */
+export const checkHandshake: Effect.Effect<void, CsrfError, Session | HttpServerRequest> = Effect.gen(function*() {
+  const request = yield* HttpServerRequest
+  const session = yield* requestSession
+  if (senderOf(session) === "bearer") return
+  const verdict = Site.verdict(request.headers, session.settings)
+  if (verdict !== undefined && verdict !== "unknown") yield* refuse(request, verdict)
+})
+
+const refuse = Effect.fnUntraced(function*(request: HttpServerRequest, reason: Reason) {
+  yield* Log.warning("A request that may come from another site was refused", request, {
+    "effect_session.refusal": reason
+  })
+  return yield* new CsrfError({ reason })
+})
 
 /**
  * No page of another site can send a token that is no cookie. Where such clients are expected, a request that has neither a

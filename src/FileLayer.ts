@@ -98,7 +98,9 @@ export const make: (options: Options) => Effect.Effect<
   yield* Effect.mapError(backend.tryOutOwners, refused(path.join(location, "owners")))
   const sweep = Effect.flatMap(Clock.currentTimeMillis, backend.sweep).pipe(
     Effect.catch((error) =>
-      Effect.annotateLogs(Effect.logWarning("Expired sessions could not be removed"), { reason: error.message })
+      Effect.annotateLogs(Effect.logWarning("Expired sessions could not be removed"), {
+        "error.message": error.message
+      })
     )
   )
   yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepEvery)))

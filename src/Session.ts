@@ -1088,7 +1088,7 @@ const toMoment = (time: number): Option.Option<DateTime.Utc> =>
  *
  * A lifetime can be longer than `age` and `absoluteAge` if the settings `maximumAge` and `maximumAbsoluteAge` say so. More
  * than they allow is cut, and so is an `age` that is longer than the absolute age: {@link expiresAt} says what became of it,
- * the metric `effect_session_cut_lifetimes` counts it, and a log event of the level Debug names both. If the settings are
+ * the metric `effect_session.cut_lifetimes` counts it, and a log event of the level Debug names both. If the settings are
  * lowered later, that holds for sessions that are already out.
  *
  * **Example** (Keep me logged in)
@@ -1470,7 +1470,7 @@ const show = (written: unknown): string => typeof written === "string" ? JSON.st
 
 /**
  * A session without HTTP and without a store, with these values in it as they would be stored: for tests of business
- * logic. It can have an owner, with no other sessions.
+ * logic. It can have an owner, with no other sessions. Name the `keys` that have another scope than `"login"`.
  *
  * **Example**
  *
@@ -1490,10 +1490,14 @@ const show = (written: unknown): string => typeof written === "string" ? JSON.st
  * @since 0.1.0
  * @category layers
  */
-export const layerTest = (values: JsonObject = {}): Layer.Layer<Session | SessionOwners | SessionIndex> =>
+export const layerTest = (
+  values: JsonObject = {},
+  keys: ReadonlyArray<SessionKey.Any> = []
+): Layer.Layer<Session | SessionOwners | SessionIndex> =>
   Layer.effectContext(
     Effect.map(Effect.orDie(SessionConfig.decode({})), (settings) => {
-      const fields = new Map(Object.entries(values).map(([name, value]) => [fieldOfKey(name), JSON.stringify(value)]))
+      const fieldOf = (name: string) => keys.find((key) => key.name === name)?.field ?? fieldOfKey(name)
+      const fields = new Map(Object.entries(values).map(([name, value]) => [fieldOf(name), JSON.stringify(value)]))
       const environment = Environment.make(settings, undefined, Effect.sync(Identifier.random), fields)
       return Context.make(Session, new RequestSession(environment, noClient) as Session).pipe(
         Context.add(Owners.SessionOwners, Owners.none),

@@ -11,9 +11,10 @@
  * A guard is an Effect of yours that gives the value of the service, or fails. {@link required} makes one of a session key, of
  * `Session.owner`, or of whatever else gives an `Option`: nothing there is a `SessionUnauthenticatedError`, status 401. For pages,
  * {@link redirect} sends to the login instead, and {@link wayBack} leads back from there. {@link layer} puts a guard before
- * routes, {@link layerApi} before endpoints of an `HttpApi`.
+ * routes, {@link layerApi} before endpoints of an `HttpApi`, {@link layerRpc} before procedures.
  *
- * The guard runs once for each request, before the handler, in the session of the request. If it fails, the handler does not run.
+ * The guard runs once for each request, or for each call of a procedure, before the handler, in the session that the handler has.
+ * If it fails, the handler does not run.
  *
  * **Example** (A user from a database)
  *
@@ -62,6 +63,7 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
+import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import type * as Schema from "effect/Schema"
 import type { unhandled } from "effect/Types"
 import * as WayBack from "./internal/http/wayBack.ts"
@@ -258,4 +260,48 @@ export const layerApi = <Self, I, A, E extends Schema.Top | ReadonlyArray<Schema
     Effect.flatMap(
       guard as Effect.Effect<A, unhandled, R | HttpRouter.Provided>,
       (value) => Effect.provideService(handler, service, value)
+    ))
+
+// -----------------------------------------------------------------------------
+// RPC
+// -----------------------------------------------------------------------------
+
+/**
+ * A guard before procedures (`effect/rpc`), as the Layer of a middleware that provides its value. The middleware declares the
+ * guard's errors, but for those of sessions, which `SessionRpc.Middleware` declares: add that one afterwards.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Context, Schema } from "effect"
+ * import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
+ * import { Session, SessionError, SessionGuard, SessionRpc } from "effect-session"
+ *
+ * class CurrentUser extends Context.Service<CurrentUser, string>()("CurrentUser") {}
+ *
+ * class LoggedIn extends RpcMiddleware.Service<LoggedIn, { requires: Session.Session; provides: CurrentUser }>()(
+ *   "LoggedIn",
+ *   { error: SessionError.SessionUnauthenticatedError }
+ * ) {}
+ *
+ * const LoggedInLayer = SessionGuard.layerRpc(LoggedIn, CurrentUser, SessionGuard.required(Session.owner))
+ *
+ * const Account = RpcGroup.make(Rpc.make("name", { success: Schema.String }))
+ *   .middleware(LoggedIn)
+ *   .middleware(SessionRpc.Middleware)
+ * ```
+ *
+ * @since 0.1.0
+ * @category RPC
+ */
+export const layerRpc = <Self, I, A, E, R>(
+  middleware: Context.Key<Self, RpcMiddleware.RpcMiddleware<I, E, R>>,
+  service: Context.Key<I, A>,
+  guard: Effect.Effect<A, E | ChangeError | CommitError, R>
+): Layer.Layer<Self> =>
+  // The errors of sessions are encoded as the session's own middleware declares them.
+  Layer.succeed(middleware, (procedure) =>
+    Effect.flatMap(
+      guard as Effect.Effect<A, unhandled, R>,
+      (value) => Effect.provideService(procedure, service, value)
     ))

@@ -1,15 +1,13 @@
 /**
  * The conformance suite of drivers whose stores know something of owners: it holds them against the contracts of
- * `SessionOwners` and `SessionIndex`, beside what `SessionStoreTest` asks of every store. It runs in vitest, with
- * `@effect/vitest`, and is not part of the barrel.
+ * `SessionOwners` and `SessionIndex`, beside what `SessionStoreTest` asks of every store. It runs in any test
+ * runner, as that one does, and is not part of the barrel.
  *
  * If a driver knows which sessions an owner has, use {@link suite}; if it can only end all of them, use
  * {@link suiteWithoutIndex}.
  *
  * @since 0.1.0
  */
-import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -18,6 +16,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
+import assert from "node:assert/strict"
+import { register } from "./internal/testing/register.ts"
 import * as Session from "./Session.ts"
 import * as SessionConfig from "./SessionConfig.ts"
 import { SessionGoneError, SessionLimitError, SessionOwnerError } from "./SessionError.ts"
@@ -25,6 +25,7 @@ import * as SessionKey from "./SessionKey.ts"
 import type * as SessionOwners from "./SessionOwners.ts"
 import * as Sessions from "./Sessions.ts"
 import type * as SessionStore from "./SessionStore.ts"
+import type { Runner } from "./SessionStoreTest.ts"
 
 type Stores = SessionStore.SessionStore | SessionOwners.SessionOwners
 
@@ -69,46 +70,46 @@ export type Law = keyof typeof laws | keyof typeof lawsOfEnding
 /**
  * Registers the tests of a driver whose store knows which sessions an owner has.
  *
- * **Example**
+ * **Example** (vitest)
  *
  * ```ts
  * import { MemoryLayer } from "effect-session"
  * import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
+ * import { describe, it } from "vitest"
  *
- * SessionOwnersTest.suite("MemoryLayer", { layer: MemoryLayer.layer() })
+ * SessionOwnersTest.suite({ describe, it }, "MemoryLayer", { layer: MemoryLayer.layer() })
  * ```
  *
  * @since 0.1.0
  * @category testing
  */
-export const suite = <E>(name: string, options: Options<E>): void => {
-  describe(`${name} keeps the contract of SessionOwners`, () => {
-    for (const [law, test] of Object.entries({ ...laws, ...lawsOfEnding }) as Array<[Law, Test<StoresWithIndex>]>) {
-      const register = options.skip?.includes(law) ? it.effect.skip : it.effect
-      register(law, () => run(test, options.layer))
-    }
-    const { dump } = options
-    if (dump !== undefined) {
-      it.effect("what is stored holds no token, and an owner only in the session itself", () =>
-        run(holdsNoSecret(dump), options.layer))
-    }
-  })
+export const suite = <E>(runner: Runner, name: string, { dump, layer, skip }: Options<E>): void => {
+  const tests: ReadonlyArray<readonly [string, Test<StoresWithIndex>]> = [
+    ...Object.entries({ ...laws, ...lawsOfEnding }),
+    ...dump === undefined ? [] : [
+      ["what is stored holds no token, and an owner only in the session itself", holdsNoSecret(dump)] as const
+    ]
+  ]
+  register(runner, headingOf(name), tests.map(([law, test]) => [law, provideStore(layer)(test(layer))]), skip)
 }
+
+const headingOf = (name: string) => `${name} keeps the contract of SessionOwners`
 
 /**
  * Registers the tests of a driver whose store can end the sessions of an owner without knowing them.
  *
- * **Example**
+ * **Example** (vitest)
  *
  * ```ts
  * import { Layer } from "effect"
  * import { Persistence } from "effect/persistence"
  * import { CookieLayer } from "effect-session"
  * import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
+ * import { describe, it } from "vitest"
  *
  * declare const shared: Layer.Layer<Persistence.BackingPersistence>
  *
- * SessionOwnersTest.suiteWithoutIndex("CookieLayer.layerShared", {
+ * SessionOwnersTest.suiteWithoutIndex({ describe, it }, "CookieLayer.layerShared", {
  *   layer: Layer.provide(CookieLayer.layerShared, shared)
  * })
  * ```
@@ -116,10 +117,9 @@ export const suite = <E>(name: string, options: Options<E>): void => {
  * @since 0.1.0
  * @category testing
  */
-export const suiteWithoutIndex = <E>(name: string, { layer }: OptionsWithoutIndex<E>): void => {
-  describe(`${name} keeps the contract of SessionOwners`, () => {
-    for (const [law, test] of Object.entries(lawsOfEnding)) it.effect(law, () => run(test, layer))
-  })
+export const suiteWithoutIndex = <E>(runner: Runner, name: string, { layer }: OptionsWithoutIndex<E>): void => {
+  const tests: ReadonlyArray<readonly [string, Test<Stores>]> = Object.entries(lawsOfEnding)
+  register(runner, headingOf(name), tests.map(([law, test]) => [law, provideStore(layer)(test(layer))]))
 }
 
 // -----------------------------------------------------------------------------
@@ -141,13 +141,6 @@ const configuration = {
 const provideStore = <S>(layer: LayerOf<S>, options: SessionConfig.Options = {}) =>
   // Local, or a second store with other settings would be the first one again.
   Effect.provide(Layer.provideMerge(layer, SessionConfig.layer({ ...configuration, ...options })), { local: true })
-
-/** Begins at the time of day, as the expiry of a back end's own goes by the real clock. */
-const run = <S>(test: Test<S>, layer: LayerOf<S>): Effect.Effect<void, unknown> =>
-  Effect.flatMap(
-    TestClock.withLive(Clock.currentTimeMillis),
-    (now) => Effect.andThen(TestClock.setTime(now), provideStore(layer)(test(layer)))
-  )
 
 const Device = SessionKey.make("device", Schema.String)
 const Place = SessionKey.make("place", Schema.Struct({ city: Schema.String }))
@@ -176,8 +169,8 @@ const handleOf = (token: Token) => use(token, Session.handle)
 const expectEnded = (...tokens: ReadonlyArray<Token>) =>
   Effect.forEach(tokens, (token) =>
     Effect.gen(function*() {
-      assert.isUndefined(yield* ownerOf(token), "the session is over")
-      assert.isFalse(yield* use(token, Session.has(Device)))
+      assert.strictEqual(yield* ownerOf(token), undefined, "the session is over")
+      assert.strictEqual(yield* use(token, Session.has(Device)), false)
     }))
 
 const expectAlive = (owner: string, ...tokens: ReadonlyArray<Token>) =>
@@ -257,7 +250,7 @@ const laws = {
       let after: string | undefined
       do {
         const page = yield* Sessions.list(owner, { limit: 10, ...(after !== undefined && { after }) })
-        assert.isAtMost(page.sessions.length, 10)
+        assert(page.sessions.length <= 10)
         found.push(...page.sessions.map(({ handle }) => handle))
         after = Option.getOrUndefined(page.next)
       } while (after !== undefined)
@@ -269,7 +262,7 @@ const laws = {
       const [ada, grace] = [yield* newOwner, yield* newOwner]
       const token = yield* logIn(ada)
       assert.deepStrictEqual(yield* devices(grace), [])
-      assert.isFalse(yield* Sessions.destroyHandle(grace, yield* handleOf(token)))
+      assert.strictEqual(yield* Sessions.destroyHandle(grace, yield* handleOf(token)), false)
       assert.strictEqual(yield* Sessions.destroyAll(grace), 0)
       yield* expectAlive(ada, token)
     }),
@@ -285,9 +278,9 @@ const laws = {
         assert.deepStrictEqual(yield* devices(name), [name])
       }
       for (const name of ["", "x".repeat(1_025), "é".repeat(513), "\ud800"]) {
-        assert.instanceOf(yield* Effect.flip(logIn(name)), SessionOwnerError)
-        assert.instanceOf(yield* Effect.flip(Sessions.list(name)), SessionOwnerError)
-        assert.instanceOf(yield* Effect.flip(Sessions.destroyAll(name)), SessionOwnerError)
+        assert((yield* Effect.flip(logIn(name))) instanceof SessionOwnerError)
+        assert((yield* Effect.flip(Sessions.list(name))) instanceof SessionOwnerError)
+        assert((yield* Effect.flip(Sessions.destroyAll(name))) instanceof SessionOwnerError)
       }
       for (const name of names) {
         assert.strictEqual(yield* Sessions.destroyAll(name), 1)
@@ -354,7 +347,7 @@ const laws = {
       assert.deepStrictEqual(yield* use(token, Session.get(Device)), Option.some("after"))
       yield* Sessions.destroy(found)
       yield* expectEnded(token)
-      assert.instanceOf(yield* Effect.flip(Sessions.modify(found, Effect.void)), SessionGoneError)
+      assert((yield* Effect.flip(Sessions.modify(found, Effect.void))) instanceof SessionGoneError)
     }),
 
   "destroyHandle ends that session and no other one": () =>
@@ -362,11 +355,11 @@ const laws = {
       const owner = yield* newOwner
       const [one, other] = [yield* logIn(owner), yield* logIn(owner)]
       const handle = yield* handleOf(one)
-      assert.isTrue(yield* Sessions.destroyHandle(owner, handle))
+      assert.strictEqual(yield* Sessions.destroyHandle(owner, handle), true)
       yield* expectEnded(one)
       yield* expectAlive(owner, other)
       for (const nothing of [handle, "", "*", handle.slice(1), `${handle}x`]) {
-        assert.isFalse(yield* Sessions.destroyHandle(owner, nothing))
+        assert.strictEqual(yield* Sessions.destroyHandle(owner, nothing), false)
       }
       yield* expectAlive(owner, other)
     }),
@@ -405,9 +398,9 @@ const laws = {
         Session.login(owner),
         Effect.andThen(Session.put(Device, "x"), Sessions.destroyAll(owner))
       )
-      assert.instanceOf(yield* Effect.flip(Sessions.create(login)), SessionGoneError)
+      assert((yield* Effect.flip(Sessions.create(login))) instanceof SessionGoneError)
       const { token } = yield* Sessions.create(Session.put(Device, "a visitor's"))
-      assert.instanceOf(yield* Effect.flip(Sessions.modify({ token }, login)), SessionGoneError)
+      assert((yield* Effect.flip(Sessions.modify({ token }, login))) instanceof SessionGoneError)
       assert.deepStrictEqual(yield* devices(owner), [])
     }),
 
@@ -483,7 +476,7 @@ const laws = {
     provideStore(layer, { owner: { limit: 3 } })(Effect.gen(function*() {
       const owner = yield* newOwner
       yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.exit(logIn(owner)), { concurrency: "unbounded" })
-      assert.isAtMost((yield* devices(owner)).length, 3)
+      assert((yield* devices(owner)).length <= 3)
     }))
 } satisfies { readonly [law: string]: Test<StoresWithIndex> }
 
@@ -626,7 +619,7 @@ const lawsOfEnding = {
       yield* Sessions.modify({ token: one }, Sessions.destroyOthers)
       yield* TestClock.adjust("1 minute")
       yield* Fiber.join(second!)
-      assert.isUndefined(first!.pollUnsafe(), "the session goes on")
+      assert.strictEqual(first!.pollUnsafe(), undefined, "the session goes on")
       yield* Sessions.destroyAll(owner)
       yield* TestClock.adjust("1 minute")
       yield* Fiber.join(first!)
@@ -638,9 +631,9 @@ const holdsNoSecret = (dump: Effect.Effect<string, unknown, SessionStore.Session
     const owner = yield* newOwner
     const token = yield* logIn(owner, "Ada's laptop")
     const text = yield* dump
-    assert.include(text, "Ada's laptop", "the dump shows what is stored")
-    assert.notInclude(text, Redacted.value(token))
-    assert.notInclude(text, Redacted.value(yield* use(token, Session.sessionId)))
+    assert(text.includes("Ada's laptop"), "the dump shows what is stored")
+    assert(!text.includes(Redacted.value(token)))
+    assert(!text.includes(Redacted.value(yield* use(token, Session.sessionId))))
     yield* Sessions.destroy({ token })
-    assert.notInclude(yield* dump, owner)
+    assert(!(yield* dump).includes(owner))
   })

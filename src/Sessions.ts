@@ -28,7 +28,6 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Cookie from "./internal/http/cookie.ts"
 import * as Transports from "./internal/http/transports.ts"
-import * as Meta from "./internal/record/meta.ts"
 import * as Owner from "./internal/record/owner.ts"
 import { endOfTime } from "./internal/record/record.ts"
 import * as Environment from "./internal/request/environment.ts"
@@ -36,6 +35,7 @@ import * as Events from "./internal/request/events.ts"
 import * as Indexing from "./internal/request/indexing.ts"
 import { type Client, type Presented as Shown, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
+import * as Unit from "./internal/request/unit.ts"
 import * as Watching from "./internal/request/watching.ts"
 import * as Session from "./Session.ts"
 import { GenerateId, SessionConfig, type Settings } from "./SessionConfig.ts"
@@ -583,7 +583,7 @@ const decodeCursor = (text: string): OwnerEntry | undefined => {
  * **Details**
  *
  * Nobody waits for those who listen. For each of them, up to 1,024 events wait; what comes on top of that is dropped for it
- * and counted in the metric `effect_session_dropped_events`, by `event`. If that is too few, put `Stream.buffer` behind.
+ * and counted in the metric `effect_session.dropped_events`, by `event`. If that is too few, put `Stream.buffer` behind.
  * While nobody listens, events cost nothing.
  *
  * **Gotchas**
@@ -673,9 +673,8 @@ export function watch(
     return Effect.flatMap(session.ready, () => {
       const { environment, expiry, state } = session
       if (!State.isStored(state)) return Effect.void
-      const { id: { key }, record: { createdAt, fields } } = state
-      const watched = { key, owner: fields.get(Meta.owner) }
-      return Watching.untilEnded(environment, watched, expiry.latest(createdAt, endOfTime))
+      const until = expiry.latest(state.record.createdAt, endOfTime)
+      return Effect.asVoid(Watching.untilOver(environment, Watching.watchedOf(state), { until, follows: true }))
     })
   })
 }
@@ -723,23 +722,15 @@ const isHandle = (handle: string): boolean => /^[A-Za-z0-9_-]{16}$/.test(handle)
 
 const requestSessionOf = (session: Session.Session): RequestSession => session as unknown as RequestSession
 
-/** Runs the effect, and writes what it has changed. What comes later would miss that, and is refused. */
-const runIn = Effect.fnUntraced(
-  function*<A, E, R>(session: RequestSession, effect: Effect.Effect<A, E, R>) {
-    const value = yield* Effect.ensuring(Effect.provideService(effect, Session.Session, session), close(session))
-    if ((yield* Effect.clockWith((clock) => session.commit(clock))) === "Dropped") {
-      return yield* new SessionGoneError({})
-    }
-    return { ...(yield* committed(session)), value }
-  },
-  (ran, session) => Effect.ensuring(ran, Effect.suspend(() => Indexing.withdraw(session)))
-)
-
-const close = (session: RequestSession): Effect.Effect<void> => Effect.sync(() => void (session.phase = "closed"))
+const runIn = <A, E, R>(session: RequestSession, effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(
+    Unit.run(session, Effect.provideService(effect, Session.Session, session)),
+    (value) => Effect.map(committed(session), (committed) => ({ ...committed, value }))
+  )
 
 /** Nothing of it is written any more. */
 const giveUp = (session: RequestSession): Effect.Effect<void> =>
-  Effect.andThen(close(session), Effect.suspend(() => Indexing.withdraw(session)))
+  Effect.andThen(Unit.close(session), Effect.suspend(() => Indexing.withdraw(session)))
 
 const committing = (
   session: Session.Session,

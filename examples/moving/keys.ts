@@ -24,7 +24,7 @@ const ExpressSession = Schema.fromJsonString(
 )
 
 /**
- * Puts the data of an old session into a new one. The user doesn't log in by this, so nothing calls `Session.authenticated`:
+ * Puts the data of an old session into a new one. The user has not been authenticated by this, so `Session.login` gets no methods:
  * what asks for a recent login asks for the password.
  */
 export const takeOver = Effect.fnUntraced(function*(json: string) {

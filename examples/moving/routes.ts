@@ -16,7 +16,7 @@ const home = Effect.gen(function*() {
 })
 
 const logout = Effect.gen(function*() {
-  yield* Session.destroy
+  yield* Session.logout
   // Only for as long as both servers run.
   yield* OldSessions.end
   return HttpServerResponse.empty({ status: 204 })

@@ -1,6 +1,6 @@
 /**
- * A small shop with sessions: a visit counter, a login, a cart, messages that are shown once, and a list of the devices
- * that a customer is logged in on.
+ * A small shop with sessions: a visit counter, a login, a cart whose badge is the same in all tabs, messages that are
+ * shown once, and a list of the devices that a customer is logged in on.
  *
  *     npm start
  *     SESSION_DRIVER=redis PORT=8080 npm start
@@ -10,15 +10,17 @@
  * 1. keys.ts      what the shop keeps in a session
  * 2. cart.ts      what can be done with a cart: no HTTP, and no word of where sessions are stored
  * 3. account.ts   who is logged in, and where (with devices.ts)
- * 4. routes.ts    which request does what
- * 5. pages.ts     what the pages look like (with html.ts and style.css)
- * 6. main.ts      this file: puts it all together and starts the server
+ * 4. live.ts      what other tabs are told (with live.js, the only script)
+ * 5. routes.ts    which request does what
+ * 6. pages.ts     what the pages look like (with html.ts and style.css)
+ * 7. main.ts      this file: puts it all together and starts the server
  */
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Config, Effect, Layer, Option, Schema } from "effect"
 import { SessionConfig, SessionDriver } from "effect-session"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
+import { CartChanges } from "./live.ts"
 import { Routes } from "./routes.ts"
 
 // Session cookies are protected with a secret that only the server knows. A real shop has one in its environment; here a
@@ -64,6 +66,7 @@ const Server = NodeHttpServer.layerConfig(createServer, {
 // What is provided last is built first: the port opens when the store is up.
 HttpRouter.serve(Routes).pipe(
   Layer.provide(Server),
+  Layer.provide(CartChanges.layer),
   Layer.provide(Sessions),
   Layer.launch,
   NodeRuntime.runMain

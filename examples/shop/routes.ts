@@ -21,6 +21,7 @@ import * as Cart from "./cart.ts"
 import { deviceName } from "./devices.ts"
 import { Html } from "./html.ts"
 import { Customer, Visits } from "./keys.ts"
+import * as Live from "./live.ts"
 import * as Pages from "./pages.ts"
 import { products } from "./products.ts"
 
@@ -32,7 +33,7 @@ import { products } from "./products.ts"
 const page = (render: (visit: Pages.Visit) => Html) =>
   Effect.gen(function*() {
     const visit = { session: yield* Session.view, hasEnded: yield* hasEnded, csrf: new Html(yield* Csrf.field) }
-    return notKept(HttpServerResponse.html(render(visit).source))
+    return HttpServerResponse.setHeaders(HttpServerResponse.html(render(visit).source), headers)
   })
 
 /** Whether the browser has come with a session that there is no more, such as one that another device has ended. */
@@ -42,8 +43,13 @@ const hasEnded = Effect.gen(function*() {
   return cookie.name in cookies && (yield* Session.fresh)
 })
 
-/** Browsers show a page that they have kept when somebody goes back, even after a logout. */
-const notKept = HttpServerResponse.setHeader("cache-control", "no-store")
+const headers = {
+  // Browsers show a page that they have kept when somebody goes back, even after a logout.
+  "cache-control": "no-store",
+  // Nothing is loaded, run, connected to or posted to but what is the shop's own.
+  "content-security-policy":
+    "default-src 'self'; img-src data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+}
 
 /** After a form, the browser is sent on to a page, which can then be loaded again without sending the form twice. */
 const seeOther = (path: string) => HttpServerResponse.redirect(path, { status: 303 })
@@ -272,6 +278,9 @@ const ShownPages = Layer.mergeAll(
   HttpRouter.add("GET", "/session", session)
 )
 
+// It looks at where the handshake comes from by itself.
+const Badge = HttpRouter.add("GET", "/live", Live.badge)
+
 const PostedForms = Layer.mergeAll(
   HttpRouter.add("POST", "/login", login),
   HttpRouter.add("POST", "/logout", logout),
@@ -280,24 +289,27 @@ const PostedForms = Layer.mergeAll(
     HttpRouter.add("POST", "/security/log-out", logOutDevice),
     HttpRouter.add("POST", "/security/log-out-others", logOutOthers)
   ).pipe(Layer.provide(ConfirmedOnly)),
-  HttpRouter.add("POST", "/cart/add", addToCart),
-  HttpRouter.add("POST", "/cart/remove", removeFromCart),
-  HttpRouter.add("POST", "/cart/quantity", changeQuantity),
-  HttpRouter.add("POST", "/cart/order", order)
+  HttpRouter.add("POST", "/cart/add", Live.telling(addToCart)),
+  HttpRouter.add("POST", "/cart/remove", Live.telling(removeFromCart)),
+  HttpRouter.add("POST", "/cart/quantity", Live.telling(changeQuantity)),
+  HttpRouter.add("POST", "/cart/order", Live.telling(order))
 ).pipe(
   // Another site can't post a form in the customer's name (CSRF), nor one that logs the customer in under another's name.
   Layer.provide(Csrf.layer)
 )
 
-const Style = HttpRouter.add(
-  "GET",
-  "/style.css",
-  HttpServerResponse.file(fileURLToPath(new URL("style.css", import.meta.url)), { contentType: "text/css" })
-)
+const file = (name: string, contentType: string) =>
+  HttpRouter.add(
+    "GET",
+    `/${name}`,
+    HttpServerResponse.file(fileURLToPath(new URL(name, import.meta.url)), { contentType })
+  )
 
-export const Routes = Layer.mergeAll(ShownPages, PostedForms).pipe(
+const Files = Layer.mergeAll(file("style.css", "text/css"), file("live.js", "text/javascript"))
+
+export const Routes = Layer.mergeAll(ShownPages, PostedForms, Badge).pipe(
   // Without this line the shop does not compile: the routes need a session, and nobody gives them one. Nor does it with a
   // store that does not know whose sessions it has.
   Layer.provide(SessionMiddleware.layer),
-  Layer.merge(Style)
+  Layer.merge(Files)
 )

@@ -5,16 +5,25 @@ import ts from "typescript"
 
 interface Example {
   readonly name: string
+  /** Where it would be: it may import what is beside it. */
+  readonly path: string
   readonly code: string
 }
 
 const root = Path.resolve(import.meta.dirname, "../..")
+
+/** The examples of docs/runtimes.md are files there, and import each other. */
+const runtimes = Path.join(root, "examples/runtimes")
 
 /** Every block of TypeScript in a text; in doc comments without the stars. */
 const examplesIn = (file: string): ReadonlyArray<Example> => {
   const text = readFileSync(Path.join(root, file), "utf8").replaceAll(/^ +\* ?/gm, "")
   return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code], index) => ({
     name: `${file}, example ${index + 1}`,
+    path: Path.join(
+      file === "docs/runtimes.md" ? runtimes : import.meta.dirname,
+      code!.match(/^\/\/ (\w+\.ts)\n/)?.[1] ?? `${file.replaceAll(/\W/g, "-")}-${index}.ts`
+    ),
     code: code!
   }))
 }
@@ -27,13 +36,11 @@ const examples = [
   ...readdirSync(Path.join(root, "src")).filter((file) => file.endsWith(".ts")).map((file) => `src/${file}`)
 ].flatMap(examplesIn)
 
-/** What the compiler has to say of the examples, as if each were a file of this folder. */
+/** What the compiler has to say of the examples, as if each were a file. */
 const check = (examples: ReadonlyArray<Example>): ReadonlyMap<string, string> => {
   const { config } = ts.readConfigFile(Path.join(root, "tsconfig.json"), (path) => ts.sys.readFile(path))
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [] }, ts.sys, root)
-  const files = new Map(
-    examples.map(({ code }, index) => [Path.join(import.meta.dirname, `example${index}.ts`), code])
-  )
+  const files = new Map(examples.map(({ code, path }) => [path, code]))
   // An example does not use all that it declares.
   const relaxed = {
     ...options,
@@ -42,7 +49,7 @@ const check = (examples: ReadonlyArray<Example>): ReadonlyMap<string, string> =>
     moduleDetection: ts.ModuleDetectionKind.Force
   }
   const host = ts.createCompilerHost(relaxed)
-  const program = ts.createProgram([...files.keys()], relaxed, {
+  const program = ts.createProgram([...files.keys(), Path.join(runtimes, "globals.d.ts")], relaxed, {
     ...host,
     fileExists: (path) => files.has(path) || host.fileExists(path),
     readFile: (path) => files.get(path) ?? host.readFile(path),

@@ -1,12 +1,13 @@
+import { describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { CookieLayer, MemoryLayer, SessionStore } from "effect-session"
 import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
 import * as SessionStoreTest from "effect-session/SessionStoreTest"
 import { KeyValueStore, Persistence } from "effect/persistence"
 
-SessionStoreTest.suite("MemoryLayer", { layer: MemoryLayer.layer() })
+SessionStoreTest.suite({ describe, it }, "MemoryLayer", { layer: MemoryLayer.layer() })
 
-SessionOwnersTest.suite("MemoryLayer", {
+SessionOwnersTest.suite({ describe, it }, "MemoryLayer", {
   layer: MemoryLayer.layer(),
   skip: [
     "a login is in the list at once, also that of another server",
@@ -14,16 +15,16 @@ SessionOwnersTest.suite("MemoryLayer", {
   ]
 })
 
-SessionStoreTest.suite("CookieLayer", { layer: CookieLayer.layer() })
+SessionStoreTest.suite({ describe, it }, "CookieLayer", { layer: CookieLayer.layer() })
 
-SessionStoreTest.suite("CookieLayer.layerShared", {
+SessionStoreTest.suite({ describe, it }, "CookieLayer.layerShared", {
   layer: CookieLayer.layerShared.pipe(
     Layer.provide(Persistence.layerBackingKvs),
     Layer.provide(KeyValueStore.layerMemory)
   )
 })
 
-SessionOwnersTest.suiteWithoutIndex("CookieLayer.layerShared in memory", {
+SessionOwnersTest.suiteWithoutIndex({ describe, it }, "CookieLayer.layerShared in memory", {
   layer: Layer.provide(
     CookieLayer.layerShared,
     Layer.succeedContext(Effect.runSync(Effect.scoped(Layer.build(Persistence.layerBackingMemory))))
@@ -32,7 +33,7 @@ SessionOwnersTest.suiteWithoutIndex("CookieLayer.layerShared in memory", {
 
 const values = new Map<string, Parameters<SessionStore.Driver["write"]>[1]>()
 
-SessionStoreTest.suite("fromDriver", {
+SessionStoreTest.suite({ describe, it }, "fromDriver", {
   layer: Layer.effect(
     SessionStore.SessionStore,
     SessionStore.fromDriver({

@@ -206,8 +206,8 @@ describe.each(situations)("$what", ({ says, start }) => {
       assert.strictEqual((yield* server.post("/commit-by-hand", { cookie })).status, 200)
       assert.isAtLeast(observed.counters()["failed_touches"]!, 14)
       assert.deepStrictEqual(warnings().map(({ level }) => level), ["Warn"])
-      assert.match(String(warnings()[0]!.annotations["reason"]), says)
-      assert.notInclude(String(warnings()[0]!.annotations["reason"]), "\n")
+      assert.match(String(warnings()[0]!.annotations["error.message"]), says)
+      assert.notInclude(String(warnings()[0]!.annotations["error.message"]), "\n")
       yield* TestClock.adjust("1 minute")
       yield* assertRead
       assert.lengthOf(warnings(), 2)

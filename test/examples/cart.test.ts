@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect } from "effect"
 import { Session } from "effect-session"
 import * as Cart from "../../examples/shop/cart.ts"
-import { Customer, Visits } from "../../examples/shop/keys.ts"
+import { Cart as CartKey, Customer, Visits } from "../../examples/shop/keys.ts"
 import { type Product, products } from "../../examples/shop/products.ts"
 
 const [assam, earlGrey] = products as [Product, Product]
@@ -35,19 +35,19 @@ describe("the cart", () => {
       yield* Cart.setQuantity(assam, 5)
       yield* Cart.remove(earlGrey)
       assert.deepStrictEqual((yield* Cart.contents).lines, [{ product: assam, quantity: 5 }])
-    }).pipe(Effect.provide(Session.layerTest({ cart: { assam: 1, "earl-grey": 1 } }))))
+    }).pipe(Effect.provide(Session.layerTest({ cart: { assam: 1, "earl-grey": 1 } }, [CartKey]))))
 
   it.effect("shows nothing that is not sold any more", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Cart.contents, { lines: [], count: 0, total: 0 })
-    }).pipe(Effect.provide(Session.layerTest({ cart: { coffee: 1 } }))))
+    }).pipe(Effect.provide(Session.layerTest({ cart: { coffee: 1 } }, [CartKey]))))
 
   it.effect("is empty where an older release stored something else under its name", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Cart.contents).count, 0)
       yield* Cart.add(assam)
       assert.strictEqual((yield* Cart.contents).count, 1)
-    }).pipe(Effect.provide(Session.layerTest({ cart: ["assam"] }))))
+    }).pipe(Effect.provide(Session.layerTest({ cart: ["assam"] }, [CartKey]))))
 })
 
 describe("an order", () => {
@@ -56,13 +56,13 @@ describe("an order", () => {
       assert.deepStrictEqual(yield* Cart.order, { customer: "Ada", total: 1700 })
       assert.deepStrictEqual(yield* Session.all, { customer, visits: 3 })
       assert.strictEqual(yield* Visits, 3)
-    }).pipe(Effect.provide(Session.layerTest({ customer, cart: { assam: 2 }, visits: 3 }))))
+    }).pipe(Effect.provide(Session.layerTest({ customer, cart: { assam: 2 }, visits: 3 }, [CartKey]))))
 
   it.effect("is for customers who have logged in: without that, the cart stays as it is", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Cart.order))._tag, "NotLoggedIn")
       assert.strictEqual((yield* Cart.contents).count, 2)
-    }).pipe(Effect.provide(Session.layerTest({ cart: { assam: 2 } }))))
+    }).pipe(Effect.provide(Session.layerTest({ cart: { assam: 2 } }, [CartKey]))))
 
   it.effect("needs something in the cart", () =>
     Effect.gen(function*() {

@@ -3,22 +3,25 @@
  * the test says.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
+import { Effect, Layer, type Scope } from "effect"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import type { Browser, Page } from "playwright-core"
+import { CartChanges } from "../../examples/shop/live.ts"
 import { Routes } from "../../examples/shop/routes.ts"
 import { startChromium } from "../support/chromium.ts"
 import { setTimeOfDay } from "../support/clock.ts"
 import { shared } from "../support/redisServer.ts"
-import { cookieOf, serveLayer, type ServerLayer } from "../support/server.ts"
+import { serveLayer, type ServerLayer } from "../support/server.ts"
 
 const browser = shared(startChromium)
 
 const shop = Effect.gen(function*() {
   yield* setTimeOfDay
   return yield* serveLayer(
-    HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }) as ServerLayer,
+    HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }).pipe(
+      Layer.provide(CartChanges.layer)
+    ) as ServerLayer,
     { config: { cookie: { secure: false }, maximumAge: "30 days", maximumAbsoluteAge: "90 days" } }
   )
 })
@@ -116,25 +119,5 @@ describe("the list of devices", () => {
       yield* does(() => page.getByRole("button", { name: "Log out Safari on iPhone" }).click())
       assert.strictEqual(path(page), "/security")
       assert.strictEqual(yield* does(() => goToDevices(other)), "/login")
-    }))
-
-  it.effect("leaves a customer logged in who clicks twice when the password is entered", () =>
-    Effect.gen(function*() {
-      const server = yield* shop
-      const form = (body: string, cookie?: string) => ({
-        cookie,
-        body,
-        headers: { "content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin" }
-      })
-      const login = cookieOf(yield* server.post("/login", form("name=Ada&password=correct+horse")))
-      yield* TestClock.adjust("11 minutes")
-      const clicks = yield* Effect.all(
-        Array.from({ length: 2 }, () => server.post("/password", form("name=Ada&password=correct+horse", login))),
-        { concurrency: "unbounded" }
-      )
-      for (const click of clicks) {
-        assert.strictEqual(click.headers.location, "/security")
-        assert.strictEqual((yield* server.get("/security", { cookie: cookieOf(click) || login })).status, 200)
-      }
     }))
 })

@@ -1,6 +1,6 @@
 /**
  * The example shop, started as `npm start` starts it, and used in a browser as a customer does. JavaScript is switched
- * off in that browser, as the shop has none.
+ * off in that browser, but where it is about what the shop's only script does.
  */
 import { afterAll, assert, beforeAll, beforeEach, describe, it, onTestFinished } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
@@ -143,10 +143,10 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
   let page: Page
 
   /** Another browser, for the rest of the test. */
-  const newContext = async (device: keyof typeof userAgents = "Firefox on Linux") => {
+  const newContext = async (device: keyof typeof userAgents = "Firefox on Linux", javaScriptEnabled = false) => {
     const context = await browser().newContext({
       baseURL: shop!.url,
-      javaScriptEnabled: false,
+      javaScriptEnabled,
       userAgent: userAgents[device]
     })
     onTestFinished(() => context.close())
@@ -190,6 +190,49 @@ describe.each(drivers)("the shop, with the $driver driver", ({ driver, settings 
       // As the shop runs on plain http.
       secure: false
     })
+  })
+
+  /** Two tabs of a browser with JavaScript, the second one with its socket open. */
+  const openTabs = async () => {
+    const context = await newContext("Firefox on Linux", true)
+    const [tab, other] = [await context.newPage(), await context.newPage()]
+    const problems: Array<string> = []
+    context.on("console", (message) => void (message.type() === "error" && problems.push(message.text())))
+    await tab.goto("/")
+    return { tab, other, socket: await openSocket(other, "/cart"), problems }
+  }
+
+  /** Goes to a page, and waits for the first word of its socket. */
+  const openSocket = async (page: Page, path: string) => {
+    const [socket] = await Promise.all([page.waitForEvent("websocket"), page.goto(path)])
+    await socket.waitForEvent("framereceived")
+    return socket
+  }
+
+  it("shows what one tab puts into the cart in the other one, without loading it again", async () => {
+    const { other, problems, tab } = await openTabs()
+    assert.deepStrictEqual(await texts(other, ".count"), ["0"])
+    await add(tab, "Sencha")
+    await other.locator(".count", { hasText: "1" }).waitFor()
+    await press(tab, "Remove Sencha")
+    await other.locator(".count", { hasText: "0" }).waitFor()
+    // Also what the browser would say of a connection that the page's own rules do not allow.
+    assert.deepStrictEqual(problems, [])
+  })
+
+  it("goes on in the other tab after a login, and says there that there was a logout", async () => {
+    const { other, socket, tab } = await openTabs()
+    const [again] = await Promise.all([other.waitForEvent("websocket"), logIn(tab)])
+    await again.waitForEvent("framereceived")
+    assert.isTrue(socket.isClosed())
+    await add(tab, "Assam")
+    await other.locator(".count", { hasText: "1" }).waitFor()
+    await Promise.all([again.waitForEvent("close"), press(tab, "Log out")])
+    await other.getByText("Your session is over.").waitFor()
+    assert.strictEqual(await message(tab), "You are logged out.")
+    await other.getByRole("link", { name: "Go on without it" }).click()
+    assert.deepStrictEqual(await customer(other), [])
+    assert.deepStrictEqual(await texts(other, ".count"), ["0"])
   })
 
   it("sends no cookie to who only looks at a page that keeps nothing", async () => {

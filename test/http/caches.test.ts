@@ -517,7 +517,7 @@ describe("the log", () => {
       const warnings = observed.logs.filter(({ level }) => level === "Warn")
       assert.strictEqual(warnings.length, 1)
       assert.match(warnings[0]!.message, /shared caches/)
-      assert.deepStrictEqual(warnings[0]!.annotations, { method: "GET", path: "/write" })
+      assert.deepStrictEqual(warnings[0]!.annotations, { "http.request.method": "GET", "url.path": "/write" })
     }))
 
   it.effect("has none where the response may be kept by its client alone", () =>

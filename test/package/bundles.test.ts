@@ -44,6 +44,8 @@ interface Bundle {
   readonly warnings: ReadonlyArray<string>
   /** The files that went in, those of which nothing is left included. */
   readonly files: ReadonlyArray<string>
+  /** What the bundle imports when it runs. */
+  readonly imports: ReadonlyArray<string>
   /** How many bytes are left of which module of ours. */
   readonly sizes: ReadonlyArray<readonly [module: string, bytes: number]>
 }
@@ -53,7 +55,7 @@ const banner = "import { createRequire } from \"node:module\"; const require = c
 
 const emptyFolder = (name: string) => mkdtemp(join(inject("workspace"), `${name}-`))
 
-const bundle = async (project: string, app: string): Promise<Bundle> => {
+const bundle = async (project: string, app: string, platform: "node" | "browser" = "node"): Promise<Bundle> => {
   const folder = await emptyFolder("bundle")
   const { metafile, warnings } = await build({
     absWorkingDir: project,
@@ -61,10 +63,10 @@ const bundle = async (project: string, app: string): Promise<Bundle> => {
     outfile: join(folder, "server.mjs"),
     bundle: true,
     format: "esm",
-    platform: "node",
+    platform,
     minify: true,
     metafile: true,
-    banner: { js: banner },
+    ...(platform === "node" ? { banner: { js: banner } } : { external: ["node:*"] }),
     logLevel: "silent"
   })
   expect(await readdir(folder)).toEqual(["server.mjs"])
@@ -72,6 +74,7 @@ const bundle = async (project: string, app: string): Promise<Bundle> => {
     folder,
     warnings: warnings.map(({ text }) => text),
     files: Object.keys(metafile.inputs),
+    imports: Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path)),
     sizes: sizesOf(metafile)
   }
 }
@@ -168,6 +171,9 @@ describe.each(applications)("a bundle with the $layer", ({ kilobytes, layer, nam
     expect(await optionalPeersIn(built.files)).toEqual(peers)
   })
 
+  it("carries nothing of effect/rpc", () =>
+    expect(built.files.filter((file) => file.includes("node_modules/effect/dist/rpc/"))).toEqual([]))
+
   it(`has at most ${kilobytes} kB of ours, minified`, () => expectAtMost(kilobytes, built.sizes))
 })
 
@@ -176,6 +182,15 @@ const expectAtMost = (kilobytes: number, sizes: Bundle["sizes"]) => {
   const list = sizes.map(([module, size]) => `${size} ${module}`).join("\n")
   expect(bytes, `${bytes} bytes of ours:\n${list}`).toBeLessThanOrEqual(kilobytes * 1000)
 }
+
+describe("a bundle for a browser, with procedures that have sessions", () => {
+  it("builds without a warning, needs nothing of Node.js, and has at most 6 kB of ours, minified", async () => {
+    const { imports, sizes, warnings } = await bundle(plain, "apps/rpcClient.ts", "browser")
+    expect(warnings).toEqual([])
+    expect(imports).toEqual([])
+    expectAtMost(6, sizes)
+  })
+})
 
 describe("a bundle that takes the CookieLayer from \"effect-session\"", () => {
   it("builds with esbuild without a warning, carries no other driver, and runs", async () => {

@@ -284,6 +284,22 @@ describe("a commit inside of an atomic effect that fails", () => {
       )
     ))
 
+  it.effect("is taken back where there is no session yet", () =>
+    failing((_, store) =>
+      withSession(
+        undefined,
+        Effect.gen(function*() {
+          store.fails("create")
+          const failed = Session.atomic(Effect.andThen(Session.put(Name, "Ada"), Session.commit))
+          assert.instanceOf(yield* Effect.flip(failed), SessionError.SessionStoreError)
+          assert.deepStrictEqual(yield* Session.all, {})
+          store.newCalls()
+          yield* Session.commit
+          assert.deepStrictEqual(store.newCalls(), [])
+        })
+      )
+    ))
+
   it.effect("can be caught inside, and taken back there", () =>
     failing((token, store) =>
       withSession(

@@ -2,13 +2,14 @@
  * What a request has seen is not there any more when it commits: its functions are run again, or it is told.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Metric, Option, Redacted, Schema } from "effect"
+import { Effect, Fiber, Layer, Option, Redacted, Schema } from "effect"
 import { MemoryLayer, Session, SessionError, SessionKey, SessionStore } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as Change from "../../src/internal/record/change.ts"
 import * as Secret from "../../src/internal/token/secret.ts"
 import { watchStore } from "../support/failingStore.ts"
+import { observe } from "../support/observe.ts"
 import { Count, Name } from "../support/routes.ts"
 import { cookieOf, serve } from "../support/server.ts"
 import { application, newSession, type Services, visit, withSession } from "../support/visits.ts"
@@ -412,13 +413,12 @@ describe("over HTTP, a commit that", () => {
 
   it.effect("is tried again is counted", () =>
     Effect.gen(function*() {
-      const conflicts = Metric.counter("effect_session_conflicts", {
-        description: "Commits that were tried again, as other requests came in between",
-        incremental: true
-      })
-      const before = (yield* Metric.value(conflicts)).count
-      yield* Effect.provide(overtaken(append("begin"), append("late"), append("quick")), application(store.layer))
-      assert.strictEqual((yield* Metric.value(conflicts)).count, before + 1)
+      const observed = observe()
+      yield* overtaken(append("begin"), append("late"), append("quick")).pipe(
+        Effect.provide(application(store.layer)),
+        Effect.provide(observed.layer)
+      )
+      assert.strictEqual(observed.counters()["conflicts"], 1)
     }))
 
   it.effect("meets a function that fails at its second run answers 500, and the session lives on", () =>

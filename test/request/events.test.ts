@@ -496,7 +496,7 @@ describe("those who listen", () => {
         handles.push(value)
         assert.strictEqual((yield* quick.next)._tag, "Created")
       }
-      assert.strictEqual(observed.counters()["creations"], 10_001)
+      assert.strictEqual(observed.counters()["commits create"], 10_001)
       assert.strictEqual(observed.counters()["dropped_events Created"], 10_000 - Events.bufferSize)
       const heard = yield* take(pull, Events.bufferSize)
       assert.deepStrictEqual(

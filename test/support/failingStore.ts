@@ -1,17 +1,21 @@
 /**
- * A store that a test watches and disturbs: it counts the calls of each operation, and makes one fail, hang or wait. It is
- * made by `SessionStore.make`, so that the time limit of the configuration holds.
+ * A store that a test watches and disturbs, as `SessionTest.layerFaults` does, but from outside of all Effects: it counts the
+ * calls of each operation, and makes one fail, hang or wait.
  */
-import { Deferred, Effect, Layer } from "effect"
-import { MemoryLayer, SessionStore } from "effect-session"
-import type { SessionConfig, SessionError } from "effect-session"
+import { Deferred, Effect, Layer, Schema } from "effect"
+import { MemoryLayer, SessionError, SessionStore } from "effect-session"
+import type { SessionConfig } from "effect-session"
+import type * as SessionTest from "effect-session/SessionTest"
 import type * as Scope from "effect/Scope"
+import * as FaultyStore from "../../src/internal/testing/faultyStore.ts"
 import { basicRoutes, type Gate } from "./routes.ts"
 import { cookieOf, type Options, type Routes, serve, type StoreLayer } from "./server.ts"
 
 export type Operation = SessionError.StoreOperation
 
-export const operations: ReadonlyArray<Operation> = ["load", "create", "update", "touch", "regenerate", "destroy"]
+export const operations = SessionError.StoreOperation.literals
+
+const isOperation = Schema.is(SessionError.StoreOperation)
 
 /** What a driver's client may say when it fails; nobody outside shall read it. */
 export const breakdown = "ECONNREFUSED redis://operator:hunter2@10.0.0.5:6379"
@@ -43,10 +47,11 @@ export const watchStore = (store: MakeStore = MemoryLayer.make()): WatchedStore 
   const disturbances = new Map<Operation, Effect.Effect<void, unknown>>()
   let seen = 0
 
-  const called = <A, E>(operation: Operation, effect: Effect.Effect<A, E>): Effect.Effect<A, unknown> =>
+  const called = (operation: SessionTest.Operation) =>
     Effect.suspend(() => {
+      if (!isOperation(operation)) return Effect.void
       calls.push(operation)
-      return Effect.andThen(disturbances.get(operation) ?? Effect.void, effect)
+      return disturbances.get(operation) ?? Effect.void
     })
 
   const before: WatchedStore["before"] = (operation, effect) => {
@@ -67,18 +72,7 @@ export const watchStore = (store: MakeStore = MemoryLayer.make()): WatchedStore 
   return {
     layer: Layer.effect(
       SessionStore.SessionStore,
-      Effect.flatMap(store, (store) =>
-        SessionStore.make({
-          driver: store.driver,
-          stateless: store.stateless,
-          load: (token) => called("load", store.load(token)),
-          create: (id, record) => called("create", store.create(id, record)),
-          update: (id, change, record, successor) => called("update", store.update(id, change, record, successor)),
-          touch: (id, record) => called("touch", store.touch(id, record)),
-          regenerate: (id, newId, record, before, overwritten) =>
-            called("regenerate", store.regenerate(id, newId, record, before, overwritten)),
-          destroy: (id, record) => called("destroy", store.destroy(id, record))
-        }))
+      Effect.flatMap(store, (store) => FaultyStore.make(store, { before: called, after: () => Effect.void }))
     ),
     calls,
     newCalls: () => {

@@ -10,15 +10,30 @@ import { DeadlockError, SqlError, SqlSyntaxError, UniqueViolation, UnknownError 
 import * as Statement from "effect/sql/Statement"
 import { createPool, type Pool, type PoolConnection, type PoolOptions } from "mysql2"
 
+export interface ClientOptions extends PoolOptions {
+  /** Whether statements are prepared, so that they are on the wire only once. */
+  readonly isPrepared?: boolean
+}
+
 /** A client with a pool of its own. */
-export const mysqlClient = (options: PoolOptions): Layer.Layer<SqlClient.SqlClient> =>
+export const mysqlClient = ({ isPrepared = true, ...options }: ClientOptions): Layer.Layer<SqlClient.SqlClient> =>
   Layer.effect(
     SqlClient.SqlClient,
     Effect.gen(function*() {
+      const connections = new Set<PoolConnection>()
       const pool = yield* Effect.acquireRelease(
         Effect.sync(() => createPool({ supportBigNumbers: true, ...options })),
-        (pool) => Effect.callback<void>((resume) => pool.end(() => resume(Effect.void)))
+        (pool) =>
+          Effect.callback<void>((resume) => {
+            // A pool waits for ever for the answer to a statement, also if the server is silent.
+            connections.forEach((connection) => connection.destroy())
+            pool.end(() => resume(Effect.void))
+          })
       )
+      pool.on("connection", (connection) => {
+        connections.add(connection)
+        connection.on("end", () => connections.delete(connection))
+      })
       const reserved = Effect.acquireRelease(
         Effect.callback<PoolConnection, SqlError>((resume) =>
           pool.getConnection((cause, connection) =>
@@ -28,8 +43,8 @@ export const mysqlClient = (options: PoolOptions): Layer.Layer<SqlClient.SqlClie
         (connection) => Effect.sync(() => connection.release())
       )
       return yield* SqlClient.make({
-        acquirer: Effect.succeed(connectionTo(pool)),
-        transactionAcquirer: Effect.map(reserved, connectionTo),
+        acquirer: Effect.succeed(connectionTo(pool, isPrepared)),
+        transactionAcquirer: Effect.map(reserved, (connection) => connectionTo(connection, isPrepared)),
         compiler: Statement.makeCompiler({
           dialect: "mysql",
           placeholder: () => "?",
@@ -43,7 +58,8 @@ export const mysqlClient = (options: PoolOptions): Layer.Layer<SqlClient.SqlClie
     })
   ).pipe(Layer.provide(Reactivity.layer))
 
-const connectionTo = (connection: Pool | PoolConnection): Connection => {
+const connectionTo = (connection: Pool | PoolConnection, isPrepared: boolean): Connection => {
+  const usual = isPrepared ? "execute" : "query"
   const run = (method: "execute" | "query", sql: string, parameters: ReadonlyArray<unknown>) =>
     Effect.callback<unknown, SqlError>((resume) => {
       connection[method](
@@ -58,9 +74,9 @@ const connectionTo = (connection: Pool | PoolConnection): Connection => {
     })
   const unused = () => Effect.die(new Error("No test uses it")) as never
   return {
-    execute: rows("execute"),
+    execute: rows(usual),
     executeUnprepared: rows("query"),
-    executeRaw: (sql, parameters) => run("execute", sql, parameters),
+    executeRaw: (sql, parameters) => run(usual, sql, parameters),
     executeValues: unused,
     executeValuesUnprepared: unused,
     executeStream: unused

@@ -16,15 +16,15 @@ export interface Observed {
   /** Log events of every level, in order. */
   readonly logs: ReadonlyArray<LogEvent>
   readonly spans: ReadonlyArray<Tracer.NativeSpan>
-  /** The counters of the library that are not zero: the name without its prefix, with the reason or the event if there is one. */
+  /** The counters of the library that are not zero: the name without its prefix, with the operation, the reason or the event if there is one. */
   readonly counters: () => Readonly<Record<string, number>>
-  /** How many times were measured, by driver and operation. */
+  /** How many times were measured, by driver, operation and, if it failed, kind of failure. */
   readonly storeTimes: () => Readonly<Record<string, number>>
   /** All that was logged, and all that a span exports, as text. */
   readonly text: () => string
 }
 
-const prefix = "effect_session_"
+const prefix = "effect_session."
 
 export const observe = (): Observed => {
   const logs: Array<LogEvent> = []
@@ -58,6 +58,9 @@ export const observe = (): Observed => {
     status._tag === "Ended" && Exit.isFailure(status.exit) ? Cause.pretty(status.exit.cause) : ""
   ]
 
+  const timeOf = (attributes: Readonly<Record<string, string>>) =>
+    [`${prefix}driver`, `${prefix}operation`, "error.type"].flatMap((name) => attributes[name] ?? []).join(" ")
+
   const snapshot = () => Effect.runSync(Effect.provideService(Metric.snapshot, Metric.MetricRegistry, registry))
 
   return {
@@ -73,7 +76,7 @@ export const observe = (): Observed => {
       Object.fromEntries(
         snapshot().flatMap(({ attributes, id, state, type }) => {
           if (type !== "Counter" || !id.startsWith(prefix)) return []
-          const kind = attributes?.["reason"] ?? attributes?.["event"]
+          const kind = ["operation", "rejection", "event"].map((kind) => attributes?.[prefix + kind]).find(Boolean)
           const name = id.slice(prefix.length) + (kind === undefined ? "" : ` ${kind}`)
           return Number(state.count) === 0 ? [] : [[name, Number(state.count)]]
         })
@@ -81,8 +84,8 @@ export const observe = (): Observed => {
     storeTimes: () =>
       Object.fromEntries(
         snapshot().flatMap(({ attributes, id, state, type }) =>
-          type === "Histogram" && id === `${prefix}store_time` && state.count > 0
-            ? [[`${attributes?.["driver"]} ${attributes?.["operation"]}`, state.count]]
+          type === "Histogram" && id === `${prefix}store.duration` && state.count > 0
+            ? [[timeOf(attributes ?? {}), state.count]]
             : []
         )
       ),

@@ -11,6 +11,9 @@ import * as Scheduler from "effect/Scheduler"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
+/** In Cloudflare's Workers a timer ends with the request that has set it, so no other request can rely on it. */
+const timersEndWithRequest = globalThis.navigator?.userAgent === "Cloudflare-Workers"
+
 /** The watch for each clock: but for tests, there is one. */
 export class Watches {
   readonly #nanos: number | undefined
@@ -22,6 +25,7 @@ export class Watches {
 
   of(fiber: AnyFiber): Watch {
     const clock = fiber.getRef(Clock.Clock)
+    if (timersEndWithRequest) return new Watch(this.#nanos, clock)
     const latest = this.#latest
     // The one of another clock goes on as long as somebody waits there.
     return latest?.clock === clock ? latest : this.#latest = new Watch(this.#nanos, clock)

@@ -139,18 +139,24 @@ export const durationOf = (written: unknown): Parsed<Duration.Duration> => {
 
 export const anyDuration = kind(Schema.Duration, durationOf)
 
-const howToWriteSize = "Write a size such as 65536 (bytes), \"64 KiB\" or \"1 MB\", or else \"unlimited\""
+export const howToWriteSize = "Write a size such as 65536 (bytes), \"64 KiB\" or \"1 MB\", or else \"unlimited\""
 
 const bytes: Record<string, number> = { "": 1, B: 1, kB: 1_000, KiB: 1_024, MB: 1_000_000, MiB: 1_048_576 }
+
+/** The number of bytes, if it is one. */
+export const parseSize = (written: unknown): number | undefined => {
+  if (written === "unlimited") return Infinity
+  const [, amount, unit = ""] = /^(\d+(?:\.\d+)?) ?([A-Za-z]+)?$/.exec(globalThis.String(written).trim()) ?? []
+  const size = Math.floor(Number(amount) * (bytes[unit] ?? Number.NaN))
+  return size >= 1 ? size : undefined
+}
 
 /** A number of bytes. */
 export const size = (standard: number) =>
   withDefault(
     kind(Schema.Number, (written) => {
-      if (written === "unlimited") return Result.succeed(Infinity)
-      const [, amount, unit = ""] = /^(\d+(?:\.\d+)?) ?([A-Za-z]+)?$/.exec(globalThis.String(written).trim()) ?? []
-      const size = Math.floor(Number(amount) * (bytes[unit] ?? Number.NaN))
-      return size >= 1 ? Result.succeed(size) : Result.fail(howToWriteSize)
+      const size = parseSize(written)
+      return size === undefined ? Result.fail(howToWriteSize) : Result.succeed(size)
     }),
     standard
   )

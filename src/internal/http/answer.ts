@@ -22,6 +22,7 @@ type Response = HttpServerResponse.HttpServerResponse
 /** The first response that there is decides what becomes of the session. */
 export const answer = (exchange: Exchange, made: Response): Effect.Effect<Response> => {
   if (exchange.isAnswered) return Effect.succeed(made)
+  if (exchange.ongoing !== undefined) return Effect.andThen(savingOngoing(exchange), () => answer(exchange, made))
   const { session } = exchange
   exchange.hasMade(made)
   exchange.isTooLateForCookie = session.phase === "late"
@@ -31,6 +32,13 @@ export const answer = (exchange: Exchange, made: Response): Effect.Effect<Respon
   session.phase = "closed"
   const answered = decided(exchange, made, isNeeded)
   return session.indexed === undefined ? answered : Effect.tap(answered, () => Indexing.withdraw(session))
+}
+
+/** What a stream has done before its first element goes out with the headers. */
+const savingOngoing = (exchange: Exchange): Effect.Effect<void> => {
+  const all = [...exchange.ongoing!]
+  exchange.ongoing = undefined
+  return Effect.forEach(all, (one) => one.saveSoFar(exchange.clock), { discard: true })
 }
 
 const decided = (exchange: Exchange, made: Response, isNeeded: boolean): Effect.Effect<Response> => {

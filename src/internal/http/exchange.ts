@@ -27,6 +27,12 @@ export type ErrorStatus = 409 | 500 | 503
 /** That response. */
 export type ErrorResponse = (status: ErrorStatus) => HttpServerResponse.HttpServerResponse
 
+/** Something that goes on after the headers are out. */
+export interface Ongoing {
+  /** Saves what it has done so far. If that fails, it is for itself to say so. */
+  readonly saveSoFar: (clock: Clock.Clock) => Effect.Effect<unknown>
+}
+
 /** A request and its session, with what it takes to answer it. */
 export class Exchange implements Client {
   readonly transports: Transports
@@ -47,6 +53,8 @@ export class Exchange implements Client {
   #response: HttpServerResponse.HttpServerResponse | undefined = undefined
   /** The response that leaves the middleware, when there is one. */
   answer: Exit.Success<HttpServerResponse.HttpServerResponse> | undefined = undefined
+  /** What will go on in the body of the response. */
+  ongoing: Set<Ongoing> | undefined = undefined
   /** The one that the same request has begun before, if any. */
   previous: Exchange | undefined = undefined
   /** The one that this one is inside of: with another cookie, if any. */
@@ -71,6 +79,16 @@ export class Exchange implements Client {
 
   get scope(): RequestScope {
     return Context.get(this.context, Scope.Scope)
+  }
+
+  /** Whether the request has become a WebSocket, which goes on. */
+  get isUpgraded(): boolean {
+    return !this.isAnswered && !this.isIssued && this.session.phase === "late"
+  }
+
+  /** Whether the response is just being decided. */
+  get isAnswering(): boolean {
+    return this.isAnswered && this.answer === undefined
   }
 
   /** The Cookie header of the request. */

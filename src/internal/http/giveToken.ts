@@ -71,8 +71,7 @@ const forOneClient = (
   const isContradicted = Caching.isShared(response, clock.currentTimeMillisUnsafe())
   if (!isContradicted || hasWarned.has(environment)) return exchange.answerWith(guarded)
   hasWarned.add(environment)
-  const path = request.url.split("?", 1)[0]!
-  return Effect.andThen(Log.warning(contradiction, { method: request.method, path }), exchange.answerWith(guarded))
+  return Effect.andThen(Log.warning(contradiction, request), exchange.answerWith(guarded))
 }
 
 /** Once for each middleware that is built: an application says it at each request. */

@@ -3,6 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { SessionConflictError } from "../../SessionError.ts"
 
 /** Logs a commit that failed. */
@@ -14,9 +15,19 @@ export const failedCommit = (cause: Cause.Cause<unknown>): Effect.Effect<void> =
       : Effect.logError("Session commit failed", cause)
   )
 
-/** Logs something that the application should do in another way. */
-export const warning = (message: string, annotations: Readonly<Record<string, string>>): Effect.Effect<void> =>
-  Effect.ignoreCause(Effect.annotateLogs(Effect.logWarning(message), annotations))
+/** Logs something about a request that the application should know, without its query, which may hold secrets. */
+export const warning = (
+  message: string,
+  { method, url }: HttpServerRequest,
+  annotations: Readonly<Record<string, string>> = {}
+): Effect.Effect<void> =>
+  Effect.ignoreCause(
+    Effect.annotateLogs(Effect.logWarning(message), {
+      "http.request.method": method,
+      "url.path": url.split("?", 1)[0]!,
+      ...annotations
+    })
+  )
 
 export const isConflict = (cause: Cause.Cause<unknown>): boolean =>
   cause.reasons.length > 0 &&

@@ -1,5 +1,5 @@
 /**
- * Requests whose response nobody may ever see: they must not use up what is shown once.
+ * Requests whose response nobody may ever see, or that show no page: they must not use up what is shown once.
  */
 import type { Headers } from "effect/http/Headers"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
@@ -7,7 +7,11 @@ import type { Messages } from "../request/requestSession.ts"
 
 /** What becomes of the flash messages that are waiting. */
 export const messagesFor = ({ headers, method }: HttpServerRequest): Messages =>
-  isPrefetch(headers) ? "wait" : method === "HEAD" ? "stay" : "leave"
+  isPrefetch(headers) ? "wait" : method === "HEAD" || isForScript(headers) ? "stay" : "leave"
+
+/** A WebSocket, or the events of an `EventSource`, which a script of a page opens. */
+const isForScript = (headers: Headers): boolean =>
+  headers["upgrade"] !== undefined || headers["accept"] === "text/event-stream"
 
 const isPrefetch = (headers: Headers): boolean => {
   for (const name of saysPrefetch) {

@@ -59,6 +59,15 @@ const tooLate = (exchange: Exchange): void => {
   exchange.session.phase = "closed"
 }
 
+/** The exchanges of a request that is not answered yet, the newest first. */
+export const exchangesOf = (scope: RequestScope): ReadonlyArray<Exchange> => {
+  const exchanges: Array<Exchange> = []
+  const first = scope[newest]
+  if (first === answered) return exchanges
+  for (let exchange = first; exchange !== undefined; exchange = exchange.previous) exchanges.push(exchange)
+  return exchanges
+}
+
 /** The request is answered: what comes now is too late for a session of its own. */
 export const end = (scope: RequestScope): void => {
   scope[newest] = answered

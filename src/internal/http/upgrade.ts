@@ -22,6 +22,10 @@ export const isAskedFor = ({ source }: HttpServerRequest): boolean => {
   return headers instanceof Headers ? headers.has("upgrade") : headers?.["upgrade"] !== undefined
 }
 
+/** Whether it asks for a WebSocket. */
+export const isForWebSocket = ({ headers }: HttpServerRequest): boolean =>
+  headers["upgrade"]?.toLowerCase() === "websocket"
+
 /** The request, as the handler gets it: an upgrade saves what has changed before, and fails if that needs a cookie. */
 export const watched = (exchange: Exchange, request: HttpServerRequest): HttpServerRequest =>
   new Proxy(request, {

@@ -73,12 +73,17 @@ export class AtomicSession extends RequestSession {
   }
 
   /** What is done so far counts, with all that was done before. If that fails, none of it counts any more. */
-  override commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+  override commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
     const steps = [...this.steps!]
-    return Effect.onExitPrimitive(this.#parent.commitWith(steps, clock), (exit) => {
+    return Effect.onExitPrimitive(this.#parent.commitWith(this.tried(steps), clock), (exit) => {
       if (Exit.isSuccess(exit)) this.#goOn(this.steps!.slice(steps.length))
       return undefined
     })
+  }
+
+  /** These steps, with what must hold after them, if anything. */
+  protected tried(steps: ReadonlyArray<Step>): ReadonlyArray<Step> {
+    return steps
   }
 
   /** What other fibers have done meanwhile is for the next commit. */

@@ -142,22 +142,23 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
   const isOnlyReading = !session.hasChanges
   session.tell(intent)
   const start = performance.now()
+  const time = storeTimes[intent.operation]
   const asked = Observability.spanned(
     "Session.commit",
-    store.driver,
+    time,
     fiber,
     carryOut(store, intent, drawId, owner && Indexing.before(session, store.owners!, owner)),
     Intent.idOf(intent)
   )
   return Effect.matchCauseEffect(asked, {
     onFailure: (cause) => {
-      Observability.took(storeTimes[intent.operation], start, fiber)
+      Observability.took(time, start, fiber, Exit.failCause(cause))
       if (isOnlyReading && isHarmless(intent, cause)) return notExtended(committing, intent, cause)
       session.refused(intent)
       return lighter(committing, cause) ?? Effect.failCause(cause)
     },
     onSuccess: (answer) => {
-      Observability.took(storeTimes[intent.operation], start, fiber)
+      Observability.took(time, start, fiber, Exit.void)
       return answered(committing, intent, answer)
     }
   })
@@ -221,7 +222,10 @@ const tell = ({ fiber, session }: Committing, intent: Intent.Intent, id: State.I
   const { listeners } = session.environment
   if (listeners.areThere) listeners.committed(intent, id, session.client.endsAs ?? "itself", fiber)
   return Intent.isLogout(intent)
-    ? Observability.happened("leave", intent.id, fiber)
+    ? Effect.andThen(
+      Observability.happened("destroy", intent.id, fiber),
+      Observability.happened("create", id, fiber)
+    )
     : Observability.happened(intent.operation, id, fiber)
 }
 

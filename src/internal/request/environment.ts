@@ -2,9 +2,7 @@
  * What the sessions of all requests of an application share.
  */
 import * as Effect from "effect/Effect"
-import type * as Metric from "effect/Metric"
 import type { Settings } from "../../SessionConfig.ts"
-import type { StoreOperation } from "../../SessionError.ts"
 import type { SessionStore } from "../../SessionStore.ts"
 import * as TimeLimit from "../concurrency/timeLimit.ts"
 import * as Expiry from "../record/expiry.ts"
@@ -29,7 +27,7 @@ export interface Environment {
   readonly patience: TimeLimit.TimeLimit
   /** Whether it is time to warn once more that sessions can't be extended. */
   readonly mayWarn: (now: number) => boolean
-  readonly storeTimes: { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
+  readonly storeTimes: Observability.StoreTimes
 }
 
 export const make = (

@@ -148,7 +148,9 @@ export const ended = (
   keys: ReadonlyArray<string>,
   by: (key: string) => EndedBy
 ): Effect.Effect<void> =>
-  keys.length === 0 || !listeners.areThere ? Exit.void : Effect.withFiber((fiber) => {
+  keys.length === 0 ? Exit.void : Effect.withFiber((fiber) => {
+    Observability.count(Observability.revocations, fiber, keys.length)
+    if (!listeners.areThere) return Exit.void
     for (const key of keys) {
       listeners.destroyed({ handle: Id.ofKey(key).handle, owner: Option.some(owner), by: by(key) }, fiber)
     }

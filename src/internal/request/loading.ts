@@ -40,12 +40,12 @@ const once = (session: RequestSession, store: SessionStore, token: Token, fiber:
     start = performance.now()
     Observability.count(Observability.loads, fiber)
     const loaded = Effect.flatMap(store.load(token), (loaded) => answered(session, loaded, token, fiber))
-    return Observability.spanned("Session.load", store.driver, fiber, loaded)
+    return Observability.spanned("Session.load", session.environment.storeTimes.load, fiber, loaded)
   })
   // Around all of it: if the fiber is interrupted after the first step, the others must not wait for ever.
   return Effect.onExitPrimitive(first, (exit) => {
     if (start === undefined) return undefined
-    Observability.took(session.environment.storeTimes.load, start, fiber)
+    Observability.took(session.environment.storeTimes.load, start, fiber, exit)
     session.endLoading(exit)
     return undefined
   })
@@ -63,7 +63,6 @@ const answered = (
       return Observability.annotateHandle(fiber, loaded.id)
     case "NotFound":
       session.beginAnew(true)
-      if (loaded.reason === "expired") Observability.count(Observability.expiries, fiber)
       return rejected(session, fiber, loaded, token)
     case "Superseded":
       session.begin(Outcome.superseded())
@@ -90,6 +89,10 @@ const rejected = (
   Observability.count(Observability.rejections[reason], fiber)
   if (listeners.areThere) listeners.rejected(what, fiber)
   const handle = id?.handle ?? (token && Identifier.handle(token.text))
-  const annotations = { reason, ...(handle && { handle }) }
-  return Observability.event(reason === "tampered" ? "Warn" : "Debug", "Session token rejected", annotations)
+  const { handle: handleAttribute, rejection } = Observability.Attribute
+  const annotations = { [rejection]: reason, ...(handle && { [handleAttribute]: handle }) }
+  return Effect.andThen(
+    Observability.annotateRejection(fiber, reason),
+    Observability.event(reason === "tampered" ? "Warn" : "Debug", "Session token rejected", annotations)
+  )
 }

@@ -1,6 +1,7 @@
 /**
  * What operators see: metrics, log events and spans. They name a session by its handle, never by its id.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,74 +10,107 @@ import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
-import type { StoreOperation } from "../../SessionError.ts"
+import { SessionStoreError, SessionTooLargeError, type StoreOperation } from "../../SessionError.ts"
 import type { Rejection, SessionEvent } from "../../SessionEvent.ts"
 import type { Lifetime } from "../record/lifetime.ts"
 import type { Id } from "./state.ts"
 
-// Attributes are given when a metric is made: with `Metric.withAttributes` each update makes up the key of its series anew.
-const counter = (name: string, description: string, attributes: Metric.Metric.AttributeSet = {}) =>
-  Metric.counter(`effect_session_${name}`, { description, incremental: true, attributes })
+/** What an attribute is called, in metrics, spans and logs alike. `docs/observability.md` says why. */
+export const Attribute = {
+  driver: "effect_session.driver",
+  operation: "effect_session.operation",
+  handle: "effect_session.handle",
+  rejection: "effect_session.rejection",
+  event: "effect_session.event",
+  lifetimeAsked: "effect_session.lifetime.asked",
+  lifetimeGranted: "effect_session.lifetime.granted",
+  errorType: "error.type",
+  errorMessage: "error.message"
+} as const
 
-export const loads = counter("loads", "Sessions asked of the store")
-const commits = counter("commits", "Changes written to the store")
-const creations = counter("creations", "Sessions created")
-const regenerations = counter("regenerations", "Sessions that got a new id")
-const destructions = counter("destructions", "Sessions destroyed by the application")
-export const expiries = counter("expiries", "Tokens of expired sessions")
-export const conflicts = counter("conflicts", "Commits that were tried again, as other requests came in between")
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+type AnyMetric = Metric.Metric<number, unknown>
+
+// Attributes are given when a metric is made: with `Metric.withAttributes` each update makes up the key of its series anew.
+// Exporters take the unit from the attribute of that name.
+const counter = (
+  name: string,
+  unit: string,
+  description: string,
+  attributes: { readonly [name: string]: string } = {}
+): AnyMetric =>
+  Metric.counter(`effect_session.${name}`, { description, incremental: true, attributes: { ...attributes, unit } })
+
+/** One for each value of an attribute. */
+const counters = <Value extends string>(values: ReadonlyArray<Value>, make: (value: Value) => AnyMetric) =>
+  Object.fromEntries(values.map((value) => [value, make(value)])) as { readonly [Each in Value]: AnyMetric }
+
+export const loads = counter("loads", "{load}", "Sessions asked of the store")
+export const conflicts = counter(
+  "conflicts",
+  "{conflict}",
+  "Commits that were tried again, as other requests came in between"
+)
 export const failedTouches = counter(
   "failed_touches",
+  "{request}",
   "Requests that could not extend their session, as the store failed"
 )
-const cutLifetimes = counter("cut_lifetimes", "Lifetimes asked for that are longer than the configuration allows")
-const drops = counter("drops", "Requests whose changes were dropped, as the session was gone")
+const cutLifetimes = counter(
+  "cut_lifetimes",
+  "{lifetime}",
+  "Lifetimes asked for that are longer than the configuration allows"
+)
+const drops = counter("drops", "{request}", "Requests whose changes were dropped, as the session was gone")
+export const revocations = counter(
+  "revocations",
+  "{session}",
+  "Sessions ended by their owner or for them: by handle, all of them, or those beyond the limit"
+)
 
-const rejected = (reason: Rejection) => counter("rejected_tokens", "Tokens that are no session, by reason", { reason })
+const commits = counters(
+  ["create", "update", "touch", "regenerate", "destroy"],
+  (operation) =>
+    counter("commits", "{commit}", "What the store has confirmed, by operation", { [Attribute.operation]: operation })
+)
 
-export const rejections: { readonly [Reason in Rejection]: Metric.Metric<number, unknown> } = {
-  malformed: rejected("malformed"),
-  tampered: rejected("tampered"),
-  unknown: rejected("unknown"),
-  expired: rejected("expired"),
-  superseded: rejected("superseded"),
-  duplicate: rejected("duplicate")
-}
+export const rejections = counters<Rejection>(
+  ["malformed", "tampered", "unknown", "expired", "superseded", "duplicate"],
+  (rejection) =>
+    counter("rejected_tokens", "{token}", "Tokens that are no session, by reason", { [Attribute.rejection]: rejection })
+)
 
-const dropped = (event: SessionEvent["_tag"]) =>
-  counter("dropped_events", "Events that a subscriber was too slow for, by event", { event })
+export const droppedEvents = counters<SessionEvent["_tag"]>(
+  ["Created", "Regenerated", "Destroyed", "Rejected"],
+  (event) =>
+    counter("dropped_events", "{event}", "Events that a subscriber was too slow for, by event", {
+      [Attribute.event]: event
+    })
+)
 
-export const droppedEvents: { readonly [Tag in SessionEvent["_tag"]]: Metric.Metric<number, unknown> } = {
-  Created: dropped("Created"),
-  Regenerated: dropped("Regenerated"),
-  Destroyed: dropped("Destroyed"),
-  Rejected: dropped("Rejected")
-}
-
-export const count = (metric: Metric.Metric<number, unknown>, fiber: Fiber.Fiber<unknown, unknown>): void =>
-  metric.updateUnsafe(1, fiber.context)
+export const count = (metric: AnyMetric, fiber: AnyFiber, times = 1): void => metric.updateUnsafe(times, fiber.context)
 
 /** What a commit may come to: what it counts as, and its log event, if it is worth one. */
 const happenings = {
-  create: { counters: [commits, creations], event: "Session created" },
-  update: { counters: [commits], event: undefined },
-  touch: { counters: [commits], event: undefined },
-  regenerate: { counters: [commits, regenerations], event: "Session regenerated" },
-  destroy: { counters: [commits, destructions], event: "Session destroyed" },
-  leave: { counters: [commits, destructions, creations], event: "Session destroyed" },
-  drop: { counters: [drops], event: "Session changes dropped, as it is gone" }
+  create: { counter: commits.create, event: "Session created" },
+  update: { counter: commits.update, event: undefined },
+  touch: { counter: commits.touch, event: undefined },
+  regenerate: { counter: commits.regenerate, event: "Session regenerated" },
+  destroy: { counter: commits.destroy, event: "Session destroyed" },
+  drop: { counter: drops, event: "Session changes dropped, as it is gone" }
 }
 
 /** Makes known what has become of a session. */
 export const happened = (
   what: keyof typeof happenings,
   id: Id | undefined,
-  fiber: Fiber.Fiber<unknown, unknown>
+  fiber: AnyFiber
 ): Effect.Effect<void> => {
-  const { counters, event: message } = happenings[what]
-  for (const counter of counters) count(counter, fiber)
+  const { counter, event: message } = happenings[what]
+  count(counter, fiber)
   if (message === undefined || !isLogged("Debug", fiber)) return Exit.void
-  return event("Debug", message, id && { handle: id.handle })
+  return event("Debug", message, id && { [Attribute.handle]: id.handle })
 }
 
 /** A session got less of a lifetime than was asked for. */
@@ -84,8 +118,11 @@ export const lifetimeCut = (id: Id | undefined, asked: Lifetime, granted: Lifeti
   Effect.withFiber((fiber) => {
     count(cutLifetimes, fiber)
     if (!isLogged("Debug", fiber)) return Exit.void
-    const annotations = { asked: describe(asked), granted: describe(granted), ...(id && { handle: id.handle }) }
-    return event("Debug", "Session lifetime cut", annotations)
+    return event("Debug", "Session lifetime cut", {
+      [Attribute.lifetimeAsked]: describe(asked),
+      [Attribute.lifetimeGranted]: describe(granted),
+      ...(id && { [Attribute.handle]: id.handle })
+    })
   })
 
 const describe = ({ absoluteAge, age }: Lifetime): string =>
@@ -95,61 +132,95 @@ const describe = ({ absoluteAge, age }: Lifetime): string =>
     )
     .join(", ")
 
-type StoreTimes = { readonly [Operation in StoreOperation]: Metric.Metric<number, unknown> }
+/** The time that one operation of a driver takes, in seconds. */
+export interface StoreTime {
+  readonly driver: string
+  readonly operation: StoreOperation
+  readonly succeeded: AnyMetric
+}
 
-/** The time that a driver's operations take, in milliseconds. */
+export type StoreTimes = { readonly [Operation in StoreOperation]: StoreTime }
+
 export const storeTimes = (driver: string): StoreTimes => {
-  const time = (operation: StoreOperation) =>
-    Metric.histogram("effect_session_store_time", {
-      description: "The time that operations of the store take, in milliseconds",
-      attributes: { driver, operation },
-      boundaries
-    })
+  const of = (operation: StoreOperation): StoreTime => ({ driver, operation, succeeded: storeTime(driver, operation) })
   return {
-    load: time("load"),
-    create: time("create"),
-    update: time("update"),
-    touch: time("touch"),
-    regenerate: time("regenerate"),
-    destroy: time("destroy")
+    load: of("load"),
+    create: of("create"),
+    update: of("update"),
+    touch: of("touch"),
+    regenerate: of("regenerate"),
+    destroy: of("destroy")
   }
 }
 
-const boundaries = Metric.exponentialBoundaries({ start: 0.0625, factor: 2, count: 18 })
+const storeTime = (driver: string, operation: StoreOperation, errorType?: string): AnyMetric =>
+  Metric.histogram("effect_session.store.duration", {
+    description: "The time that operations of the store take",
+    attributes: {
+      [Attribute.driver]: driver,
+      [Attribute.operation]: operation,
+      ...(errorType !== undefined && { [Attribute.errorType]: errorType }),
+      unit: "s"
+    },
+    boundaries
+  })
+
+/** From what memory takes to twice the default time limit. */
+const boundaries = Metric.boundariesFromIterable(
+  [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+)
 
 /** An operation of the store has taken from `start`, a `performance.now()`, until now. */
 export const took = (
-  time: Metric.Metric<number, unknown>,
+  time: StoreTime,
   start: number,
-  fiber: Fiber.Fiber<unknown, unknown>
-): void => time.updateUnsafe(performance.now() - start, fiber.context)
+  fiber: AnyFiber,
+  exit: Exit.Exit<unknown, unknown>
+): void => {
+  // A series for each kind of failure, which is made when it is needed.
+  const metric = Exit.isSuccess(exit) ? time.succeeded : storeTime(time.driver, time.operation, errorTypeOf(exit.cause))
+  metric.updateUnsafe((performance.now() - start) / 1000, fiber.context)
+}
+
+/** What kind of failure it is: one of our errors by its tag, and else one of two words, so that there are few. */
+const errorTypeOf = (cause: Cause.Cause<unknown>): string => {
+  if (Cause.hasInterruptsOnly(cause)) return "interrupted"
+  const error = Cause.squash(cause)
+  return error instanceof SessionStoreError || error instanceof SessionTooLargeError ? error._tag : "_OTHER"
+}
 
 /** A span, where there is a tracer that would see it; with the session's handle, once it has succeeded. */
 export const spanned = <A, E>(
   name: string,
-  driver: string,
-  fiber: Fiber.Fiber<unknown, unknown>,
+  { driver, operation }: StoreTime,
+  fiber: AnyFiber,
   effect: Effect.Effect<A, E>,
   id?: Id
-): Effect.Effect<A, E> =>
-  isTraced(fiber)
-    ? Effect.withSpan(
-      id === undefined ? effect : Effect.tap(effect, () => annotateHandle(fiber, id)),
-      name,
-      { attributes: { "session.driver": driver }, captureStackTrace: false }
-    )
-    : effect
+): Effect.Effect<A, E> => {
+  if (!isTraced(fiber)) return effect
+  const annotated = Effect.onExit(effect, (exit) => {
+    if (Exit.isFailure(exit)) return Effect.annotateCurrentSpan(Attribute.errorType, errorTypeOf(exit.cause))
+    return id === undefined ? Exit.void : annotateHandle(fiber, id)
+  })
+  const attributes = { [Attribute.driver]: driver, [Attribute.operation]: operation }
+  return Effect.withSpan(annotated, name, { attributes, captureStackTrace: false })
+}
 
-const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
+const isTraced = (fiber: AnyFiber): boolean => fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
+
+const annotate = (fiber: AnyFiber, attribute: string, value: string): Effect.Effect<void> =>
+  isTraced(fiber) ? Effect.annotateCurrentSpan(attribute, value) : Exit.void
 
 /** Puts the session's handle on the current span, where there is one that is seen. */
-export const annotateHandle = (fiber: Fiber.Fiber<unknown, unknown>, id: Id): Effect.Effect<void> =>
-  isTraced(fiber)
-    ? Effect.annotateCurrentSpan("session.handle", id.handle)
-    : Effect.void
+export const annotateHandle = (fiber: AnyFiber, id: Id): Effect.Effect<void> =>
+  annotate(fiber, Attribute.handle, id.handle)
+
+/** Puts on the current span why the client's token is no session. */
+export const annotateRejection = (fiber: AnyFiber, rejection: Rejection): Effect.Effect<void> =>
+  annotate(fiber, Attribute.rejection, rejection)
 
 /** Whether anybody sees events of the level: making one that nobody sees takes 800 bytes. */
-export const isLogged = (level: "Debug" | "Warn", fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+export const isLogged = (level: "Debug" | "Warn", fiber: AnyFiber): boolean =>
   !LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), level)
 
 /** A log event about a session. */
@@ -163,7 +234,10 @@ export const event = (
 
 /** One line for all requests of a minute. */
 export const notExtended = (driver: string, error: unknown): Effect.Effect<void> =>
-  event("Warn", "Sessions can be read, but not extended", { driver, reason: reasonOf(error) })
+  event("Warn", "Sessions can be read, but not extended", {
+    [Attribute.driver]: driver,
+    [Attribute.errorMessage]: reasonOf(error)
+  })
 
 /** What the back end itself has said, on one line. */
 const reasonOf = (error: unknown): string => {

@@ -47,6 +47,8 @@ export interface Client {
   readonly messages: Messages
   /** Whether the response, as far as it is known, may have a cookie that only extends the session's life. */
   readonly takesCookie: boolean
+  /** Whether the session's life is extended, as it is used. Default `true`. */
+  readonly isUse?: boolean
   /** The handler has the token, and the client gets it in no other way. */
   readonly issue?: () => void
   /** As whom it ends the session. Default `"itself"`. */
@@ -83,7 +85,16 @@ export interface Login {
 }
 
 /** Something that was done to a session, and can be done to another one. */
-export type Step = (session: RequestSession) => Draft.Rewriting<void>
+export type Step = (session: RequestSession) => Taken
+
+export type Taken = Exit.Exit<void, SessionValueError | SessionConflictError | SessionClosedError>
+
+/** What a session is to be again, if what is being committed fails as a whole. */
+interface Before {
+  readonly state: State.State
+  readonly committed: State.State
+  readonly siteData: ReadonlyArray<string> | undefined
+}
 
 // What it holds is private, so that nothing that inspects it sees tokens or the request.
 export class RequestSession {
@@ -103,6 +114,7 @@ export class RequestSession {
   #turnWith: Semaphore.Semaphore | undefined
   #steps: Array<Step> | undefined
   #siteData: ReadonlyArray<string> | undefined
+  #before: Before | undefined
   #indexed: Indexed | undefined
 
   constructor(
@@ -173,11 +185,11 @@ export class RequestSession {
 
   /** Whether extending the session's life does: the store's record must not outlive the cookie. */
   get extensionWaits(): boolean {
-    return (this.isStateless || this.#isPersistent) && this.cookieWaits
+    return this.client.isUse === false || (this.isStateless || this.isPersistent) && this.cookieWaits
   }
 
   /** Whether its cookie stays when the browser is closed. */
-  get #isPersistent(): boolean {
+  get isPersistent(): boolean {
     const byDefault = this.settings.cookie.persistence === "persistent"
     return State.isStored(this.#state) ? Lifetime.isPersistent(this.#state.record.fields, byDefault) : byDefault
   }
@@ -302,13 +314,15 @@ export class RequestSession {
   }
 
   /** Takes all of these steps, or none. */
-  take(steps: ReadonlyArray<Step>): Draft.Rewriting<void> {
+  take(steps: ReadonlyArray<Step>): Taken {
     const before = this.#state
+    const siteData = this.#siteData
     const length = this.#steps?.length
     for (const step of steps) {
       const taken = step(this)
       if (Exit.isSuccess(taken)) continue
       this.#state = before
+      this.#siteData = siteData
       if (length !== undefined) this.#steps!.length = length
       return taken
     }
@@ -316,21 +330,28 @@ export class RequestSession {
   }
 
   /** Takes all of these steps and commits; if that fails, it is as if there had been none of them. One after the other. */
-  commitWith(steps: ReadonlyArray<Step>, clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
-    const committed = Effect.suspend(() => {
-      const state = this.#state
-      const before = this.#committed
+  commitWith(
+    steps: ReadonlyArray<Step>,
+    clock: Clock.Clock
+  ): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
+    const committed = Effect.suspend((): Effect.Effect<Committed, CommitFailure | SessionClosedError> => {
+      const before = { state: this.#state, committed: this.#committed, siteData: this.#siteData }
       const isKept = this.#steps !== undefined
       const all = this.#steps ??= []
       const length = all.length
       const taken = this.take(steps)
+      const own = all.length - length
       if (!isKept) this.#steps = Exit.isSuccess(taken) ? all : undefined
       if (Exit.isFailure(taken)) return Exit.failCause(taken.cause)
+      this.#before = before
       return Effect.onExitPrimitive(this.commit(clock), (exit) => {
+        const { committed, siteData, state } = this.#before!
+        this.#before = undefined
         // Not if a part of it is committed after all.
-        if (Exit.isFailure(exit) && this.#committed === before) {
-          const others = all.splice(length).slice(steps.length)
+        if (Exit.isFailure(exit) && this.#committed === committed) {
+          const others = all.splice(length).slice(own)
           this.#state = state
+          this.#siteData = siteData
           for (const step of others) step(this)
         }
         if (!isKept) this.#steps = undefined
@@ -429,7 +450,13 @@ export class RequestSession {
 
   /** It keeps the id, whatever is taken back. */
   identify(id: State.Id): void {
+    const before = this.#before
+    const isUnwritten = before?.committed === this.#committed
     this.learn(Operation.identified, id)
+    if (isUnwritten) {
+      const state = Operation.identified(before!.state as State.Loaded, id)
+      this.#before = { ...before!, state, committed: this.#committed }
+    }
     // Also if the store refuses what it is just being told.
     this.#committedBefore = Operation.identified(this.#committedBefore as State.Loaded, id)
   }
@@ -493,7 +520,7 @@ export class RequestSession {
   }
 
   /** Writes the session, whatever is in it, under an id that this request has made, and gives its token away. */
-  issueToken(clock: Clock.Clock): Effect.Effect<Token | undefined, CommitFailure> {
+  issueToken(clock: Clock.Clock): Effect.Effect<Token | undefined, CommitFailure | SessionClosedError> {
     // A session that ends with its request has none that anybody could use.
     if (this.environment.store === undefined) return Effect.map(this.id, ({ text }) => new Token(text))
     const prepared = State.isFresh(this.loaded) ? this.update(Operation.needed) : this.regenerate
@@ -572,7 +599,7 @@ export class RequestSession {
     )
   }
 
-  commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure> {
+  commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
     return commit(this, clock)
   }
 }

@@ -11,9 +11,11 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { SessionEvent } from "../../SessionEvent.ts"
 import type { SessionStore, Watched } from "../../SessionStore.ts"
+import * as Meta from "../record/meta.ts"
 import { Id } from "../token/secret.ts"
 import type { Environment } from "./environment.ts"
 import type { Listeners } from "./events.ts"
+import type { Stored } from "./state.ts"
 
 /** So many sessions are looked at together. */
 const batch = 1_000
@@ -21,12 +23,20 @@ const batch = 1_000
 /** However often sessions are extended, nobody looks more often than this. */
 const leastEvery = Duration.seconds(1)
 
-interface Watcher {
-  /** What the session is by now. */
-  session: Watched
+/** What has become of a session: it has ended, or it has another id. */
+export type End = "ended" | "renewed"
+
+export interface Waiting {
   /** The latest moment at which it can still be alive. */
   readonly until: number
-  readonly ended: Deferred.Deferred<void>
+  /** Whether the session is watched on under its new id, if it gets one. */
+  readonly follows: boolean
+}
+
+interface Watcher extends Waiting {
+  /** What the session is by now. */
+  session: Watched
+  readonly over: Deferred.Deferred<End>
 }
 
 class Watchers {
@@ -43,15 +53,15 @@ class Watchers {
   }
 
   /** Waits until the session has ended. */
-  until(session: Watched, until: number): Effect.Effect<void> {
+  wait(session: Watched, waiting: Waiting): Effect.Effect<End> {
     return Effect.acquireUseRelease(
       Effect.withFiber((fiber) => {
-        const watcher = { session, until, ended: Deferred.makeUnsafe<void>() }
+        const watcher = { ...waiting, session, over: Deferred.makeUnsafe<End>() }
         this.#add(watcher)
         this.#begin(fiber.getRef(Clock.Clock))
         return Effect.succeed(watcher)
       }),
-      ({ ended }) => Deferred.await(ended),
+      ({ over }) => Deferred.await(over),
       (watcher) => {
         this.#remove(watcher)
         return Exit.void
@@ -87,18 +97,22 @@ class Watchers {
 
   readonly #hear = (event: SessionEvent, now: Watched | undefined): boolean => {
     if (event._tag === "Destroyed") this.#end(event.handle)
-    if (event._tag === "Regenerated" && now !== undefined) this.#follow(event.previousHandle, now)
+    if (event._tag === "Regenerated" && now !== undefined) this.#renew(event.previousHandle, now)
     return true
   }
 
   #end(handle: string): void {
-    for (const { ended } of this.#taken(handle)) Deferred.doneUnsafe(ended, Exit.void)
+    for (const { over } of this.#taken(handle)) Deferred.doneUnsafe(over, ended)
   }
 
-  #follow(handle: string, session: Watched): void {
+  #renew(handle: string, session: Watched): void {
     for (const watcher of this.#taken(handle)) {
-      watcher.session = session
-      this.#add(watcher)
+      if (watcher.follows) {
+        watcher.session = session
+        this.#add(watcher)
+      } else {
+        Deferred.doneUnsafe(watcher.over, renewed)
+      }
     }
   }
 
@@ -113,7 +127,7 @@ class Watchers {
     return Effect.gen({ self: this }, function*() {
       const now = yield* Clock.currentTimeMillis
       const all = [...this.#byHandle.values()].flatMap((watchers) => [...watchers])
-      for (const { ended, until } of all) if (now >= until) Deferred.doneUnsafe(ended, Exit.void)
+      for (const { over, until } of all) if (now >= until) Deferred.doneUnsafe(over, ended)
       const sessions = [...new Map(all.map(({ session }) => [session.key, session])).values()]
       const { look } = this.#store
       if (look === undefined) return
@@ -127,19 +141,28 @@ class Watchers {
 
   #seen(session: Watched, key: string | undefined): void {
     if (key === undefined) this.#end(handleOf(session))
-    else if (key !== session.key) this.#follow(handleOf(session), { ...session, key })
+    else if (key !== session.key) this.#renew(handleOf(session), { ...session, key })
   }
 }
 
+const ended = Exit.succeed<End>("ended")
+const renewed = Exit.succeed<End>("renewed")
+
 const handleOf = ({ key }: Watched): string => Id.ofKey(key).handle
 
-/** Waits until the session has ended, which is at `until` at the latest. */
-export const untilEnded = (environment: Environment, session: Watched, until: number): Effect.Effect<void> => {
+/** Waits until the session has ended, or has another id if that is not followed. */
+export const untilOver = (environment: Environment, session: Watched, waiting: Waiting): Effect.Effect<End> => {
   const { listeners, store } = environment
-  if (store === undefined) return Effect.void
+  if (store === undefined) return ended
   let watchers = known.get(listeners)
   if (watchers === undefined) known.set(listeners, watchers = new Watchers({ ...environment, store }))
-  return watchers.until(session, until)
+  return watchers.wait(session, waiting)
 }
+
+/** As the store is asked for it. */
+export const watchedOf = ({ id: { key }, record: { fields } }: Stored): Watched => ({
+  key,
+  owner: fields.get(Meta.owner)
+})
 
 const known = new WeakMap<Listeners, Watchers>()

@@ -403,9 +403,9 @@ const onRedis = Layer.suspend(() =>
   )
 )
 
-SessionStoreTest.suite("CookieLayer.layerShared on Redis", { layer: onRedis })
+SessionStoreTest.suite({ describe, it }, "CookieLayer.layerShared on Redis", { layer: onRedis })
 
-SessionOwnersTest.suiteWithoutIndex("CookieLayer.layerShared on Redis", { layer: onRedis })
+SessionOwnersTest.suiteWithoutIndex({ describe, it }, "CookieLayer.layerShared on Redis", { layer: onRedis })
 
 const routes = Layer.mergeAll(
   basicRoutes,
@@ -485,7 +485,7 @@ describe("over HTTP, on two servers with one Redis", () => {
 })
 
 describe("with a KeyValueStore", () => {
-  SessionOwnersTest.suiteWithoutIndex("CookieLayer.layerShared", {
+  SessionOwnersTest.suiteWithoutIndex({ describe, it }, "CookieLayer.layerShared", {
     layer: Layer.provide(
       CookieLayer.layerShared,
       Layer.succeedContext(

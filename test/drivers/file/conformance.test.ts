@@ -18,12 +18,12 @@ import { shared } from "../../support/redisServer.ts"
 
 const location = shared(temporaryFolder)
 
-SessionStoreTest.suite("FileLayer", {
+SessionStoreTest.suite({ describe, it }, "FileLayer", {
   layer: Layer.unwrap(Effect.sync(() => fileStore(location()))),
   dump: Effect.sync(() => JSON.stringify([pathsIn(location()), filesIn(location())]))
 })
 
-SessionOwnersTest.suite("FileLayer", {
+SessionOwnersTest.suite({ describe, it }, "FileLayer", {
   layer: Layer.unwrap(Effect.sync(() => fileStore(location()))),
   dump: Effect.sync(() => JSON.stringify([pathsIn(location()), filesIn(location())]))
 })

@@ -173,7 +173,7 @@ describe("a folder of the sessions that is removed under way", () => {
   const warnings = (observed: Observed) =>
     observed.logs.filter(({ level }) => level === "Warn").map((
       { annotations, message }
-    ) => [message, annotations["location"]])
+    ) => [message, annotations["file.directory"]])
 
   it.effect.each(["/count", "/login"])(
     "is made again with its rights by POST %s, with one line in the log; the sessions in it are gone",
@@ -226,7 +226,7 @@ describe("a folder of the sessions that is removed under way", () => {
       const warned = Effect.sync(() => {
         const [warning] = observed.logs.filter(({ level }) => level === "Warn")
         assert.strictEqual(warning!.message, "Expired sessions could not be removed")
-        assert.match(String(warning!.annotations["reason"]), /^[^\n]*sessions[^\n]*$/)
+        assert.match(String(warning!.annotations["error.message"]), /^[^\n]*sessions[^\n]*$/)
       })
       yield* TestClock.withLive(eventually(warned))
       rmSync(join(parent, "tmp"))
@@ -286,7 +286,7 @@ describe("a file that does not parse", () => {
       assert.isFalse(pathsIn(location).includes(folder))
       const warnings = observed.logs.filter(({ level }) => level === "Warn")
       assert.deepStrictEqual(
-        warnings.map(({ annotations, message }) => [message, annotations["folder"]]),
+        warnings.map(({ annotations, message }) => [message, annotations["file.directory"]]),
         [["A session file does not parse. It is put aside, and is no session", aside[0]]]
       )
 

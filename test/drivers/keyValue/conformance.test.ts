@@ -37,18 +37,18 @@ const contentOf = Effect.flatMap(
     )
 )
 
-SessionStoreTest.suite("KeyValueLayer in memory", {
+SessionStoreTest.suite({ describe, it }, "KeyValueLayer in memory", {
   layer: KeyValueLayer.layer().pipe(Layer.provide(KeyValueStore.layerMemory))
 })
 
-SessionStoreTest.suite("KeyValueLayer in files", {
+SessionStoreTest.suite({ describe, it }, "KeyValueLayer in files", {
   layer: Layer.unwrap(Effect.sync(() => KeyValueLayer.layer().pipe(Layer.provide(inFolder(folder()))))),
   dump: Effect.sync(() =>
     readdirSync(folder()).map((name) => `${name}: ${readFileSync(join(folder(), name), "utf8")}`).join("\n")
   )
 })
 
-SessionOwnersTest.suite("KeyValueLayer in memory", {
+SessionOwnersTest.suite({ describe, it }, "KeyValueLayer in memory", {
   layer: KeyValueLayer.layer().pipe(Layer.provide(KeyValueStore.layerMemory)),
   skip: [
     "a login is in the list at once, also that of another server",
@@ -56,7 +56,7 @@ SessionOwnersTest.suite("KeyValueLayer in memory", {
   ]
 })
 
-SessionOwnersTest.suite("KeyValueLayer in files", {
+SessionOwnersTest.suite({ describe, it }, "KeyValueLayer in files", {
   layer: Layer.unwrap(Effect.sync(() => KeyValueLayer.layer().pipe(Layer.provide(inFolder(folder()))))),
   dump: Effect.sync(() =>
     readdirSync(folder()).map((name) => `${name}: ${readFileSync(join(folder(), name), "utf8")}`).join("\n")

@@ -35,7 +35,7 @@ const ClusterLayer: StoreLayer = Layer.unwrap(
   Effect.sync(() => RedisLayer.layer({ cluster: cluster().addresses, password }))
 )
 
-SessionStoreTest.suite("RedisLayer on a Cluster", {
+SessionStoreTest.suite({ describe, it }, "RedisLayer on a Cluster", {
   layer: ClusterLayer,
   dump: Effect.suspend(() =>
     // The masters; a replica refers those who ask to its master.
@@ -46,7 +46,7 @@ SessionStoreTest.suite("RedisLayer on a Cluster", {
 let client: Cluster | undefined
 afterAll(() => client?.disconnect())
 
-SessionStoreTest.suite("RedisLayer.layerClient on a Cluster", {
+SessionStoreTest.suite({ describe, it }, "RedisLayer.layerClient on a Cluster", {
   layer: Layer.unwrap(Effect.sync(() => {
     client ??= new Cluster([...cluster().addresses], { redisOptions: { password } })
     return RedisLayer.layerClient(client, { prefix: "of the caller:" })

@@ -29,21 +29,21 @@ const redis = shared(startRedis())
 const withServer = (make: (server: RedisServer) => StoreLayer): StoreLayer =>
   Layer.unwrap(Effect.sync(() => make(redis())))
 
-SessionStoreTest.suite("RedisLayer by URL", {
+SessionStoreTest.suite({ describe, it }, "RedisLayer by URL", {
   layer: withServer(({ url }) => RedisLayer.layer({ url })),
   dump: Effect.suspend(() => dump(redis()))
 })
 
-SessionOwnersTest.suite("RedisLayer by URL", {
+SessionOwnersTest.suite({ describe, it }, "RedisLayer by URL", {
   layer: Layer.unwrap(Effect.sync(() => RedisLayer.layer({ url: redis().url }))),
   dump: Effect.suspend(() => dump(redis()))
 })
 
-SessionStoreTest.suite("RedisLayer by host, port and database", {
+SessionStoreTest.suite({ describe, it }, "RedisLayer by host, port and database", {
   layer: withServer(({ port }) => RedisLayer.layer({ host: "127.0.0.1", port, db: 3 }))
 })
 
-SessionStoreTest.suite("RedisLayer.layerRedis on node-redis", {
+SessionStoreTest.suite({ describe, it }, "RedisLayer.layerRedis on node-redis", {
   layer: withServer(({ url }) => redisService().store(url, { prefix: "node-redis:" }))
 })
 
@@ -53,17 +53,21 @@ beforeAll(() => {
 })
 afterAll(() => client.disconnect())
 
-SessionStoreTest.suite("RedisLayer.layerClient on ioredis", {
+SessionStoreTest.suite({ describe, it }, "RedisLayer.layerClient on ioredis", {
   layer: withServer(() => RedisLayer.layerClient(client, { prefix: "of the caller:" }))
 })
 
-SessionStoreTest.suite("RedisLayer.layerClient on node-redis", {
+SessionStoreTest.suite({ describe, it }, "RedisLayer.layerClient on node-redis", {
   layer: withServer(({ url }) => nodeRedis().store(url, { prefix: "of the caller's node-redis:" }))
 })
 
-SessionStoreTest.suite("RedisLayer.layerClient on node-redis, with the second version of the protocol", {
-  layer: withServer(({ url }) => nodeRedis({ RESP: 2 }).store(url, { prefix: "with the second version:" }))
-})
+SessionStoreTest.suite(
+  { describe, it },
+  "RedisLayer.layerClient on node-redis, with the second version of the protocol",
+  {
+    layer: withServer(({ url }) => nodeRedis({ RESP: 2 }).store(url, { prefix: "with the second version:" }))
+  }
+)
 
 // -----------------------------------------------------------------------------
 // keys

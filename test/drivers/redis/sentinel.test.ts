@@ -18,7 +18,7 @@ const SentinelLayer: StoreLayer = Layer.unwrap(
   Effect.sync(() => RedisLayer.layer({ sentinels: watched().addresses, sentinelName, password }))
 )
 
-SessionStoreTest.suite("RedisLayer under Sentinels", { layer: SentinelLayer })
+SessionStoreTest.suite({ describe, it }, "RedisLayer under Sentinels", { layer: SentinelLayer })
 
 describe("Sentinels", () => {
   it.live("of which one is gone and another one stands still are asked in turn, within the time limit", () =>

@@ -2,6 +2,7 @@
  * The contract, on every way to run the driver.
  */
 import type { PgClient } from "@effect/sql-pg"
+import { describe, it } from "@effect/vitest"
 import { Effect, Layer, String } from "effect"
 import { SessionStore, type SqlLayer } from "effect-session"
 import * as SessionOwnersTest from "effect-session/SessionOwnersTest"
@@ -36,49 +37,53 @@ const stepByStep = (client: Layer.Layer<SqlClient>, dialect: Dialect) =>
 
 const dump = Effect.suspend(() => Effect.map(server().query("SELECT * FROM effect_sessions"), (rows) => inspect(rows)))
 
-SessionStoreTest.suite("SqlLayer on PostgreSQL", { layer: onPostgres({}), dump })
+SessionStoreTest.suite({ describe, it }, "SqlLayer on PostgreSQL", { layer: onPostgres({}), dump })
 
-SessionStoreTest.suite("SqlLayer on PostgreSQL, where a session is superseded in a step of its own", {
+SessionStoreTest.suite({ describe, it }, "SqlLayer on PostgreSQL, where a session is superseded in a step of its own", {
   layer: Layer.unwrap(Effect.sync(() => stepByStep(server().client(), postgresql)))
 })
 
-SessionStoreTest.suite("SqlLayer on PostgreSQL, with a pool of one connection", {
+SessionStoreTest.suite({ describe, it }, "SqlLayer on PostgreSQL, with a pool of one connection", {
   layer: onPostgres({ maxConnections: 1 })
 })
 
-SessionStoreTest.suite("SqlLayer on PostgreSQL, with a pool that sends several statements at once", {
+SessionStoreTest.suite({ describe, it }, "SqlLayer on PostgreSQL, with a pool that sends several statements at once", {
   layer: onPostgres({ multiplex: true, maxConnections: 2 })
 })
 
-SessionStoreTest.suite("SqlLayer on a PostgreSQL where transactions are serializable by default", {
+SessionStoreTest.suite({ describe, it }, "SqlLayer on a PostgreSQL where transactions are serializable by default", {
   layer: onPostgres({ startupParameters: { default_transaction_isolation: "serializable" } })
 })
 
-SessionStoreTest.suite("SqlLayer on a client that transforms names", {
+SessionStoreTest.suite({ describe, it }, "SqlLayer on a client that transforms names", {
   layer: onPostgres(
     { transformQueryNames: (name) => `${name}_`, transformResultNames: String.snakeToCamel },
     { table: "transformedSessions" }
   )
 })
 
-SessionStoreTest.suite("SqlLayer on a client that transforms the names in queries alone", {
+SessionStoreTest.suite({ describe, it }, "SqlLayer on a client that transforms the names in queries alone", {
   layer: onPostgres({ transformQueryNames: (name) => `${name}_` }, { table: "transformedSessions" })
 })
 
-SessionStoreTest.suite("SqlLayer on MariaDB", {
+SessionStoreTest.suite({ describe, it }, "SqlLayer on MariaDB", {
   layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client()))),
   dump: Effect.suspend(() =>
     Effect.map(mariadb().query("SELECT * FROM sessions.effect_sessions"), (rows) => inspect(rows))
   )
 })
 
-SessionStoreTest.suite("SqlLayer on MariaDB, through a client that counts only rows that have changed", {
-  layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client({ flags: ["-FOUND_ROWS"] }))))
-})
+SessionStoreTest.suite(
+  { describe, it },
+  "SqlLayer on MariaDB, through a client that counts only rows that have changed",
+  {
+    layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client({ flags: ["-FOUND_ROWS"] }))))
+  }
+)
 
-SessionStoreTest.suite("SqlLayer on SQLite", { layer: sqlStore(sqliteClient()) })
+SessionStoreTest.suite({ describe, it }, "SqlLayer on SQLite", { layer: sqlStore(sqliteClient()) })
 
-SessionStoreTest.suite("SqlLayer on SQLite, where a session is superseded in a step of its own", {
+SessionStoreTest.suite({ describe, it }, "SqlLayer on SQLite, where a session is superseded in a step of its own", {
   layer: stepByStep(sqliteClient(), sqlite)
 })
 
@@ -86,17 +91,17 @@ SessionStoreTest.suite("SqlLayer on SQLite, where a session is superseded in a s
 // owners
 // -----------------------------------------------------------------------------
 
-SessionOwnersTest.suite("SqlLayer on PostgreSQL", { layer: onPostgres({}), dump })
+SessionOwnersTest.suite({ describe, it }, "SqlLayer on PostgreSQL", { layer: onPostgres({}), dump })
 
-SessionOwnersTest.suite("SqlLayer on a PostgreSQL where transactions are serializable by default", {
+SessionOwnersTest.suite({ describe, it }, "SqlLayer on a PostgreSQL where transactions are serializable by default", {
   layer: onPostgres({ startupParameters: { default_transaction_isolation: "serializable" } })
 })
 
-SessionOwnersTest.suite("SqlLayer on MariaDB", {
+SessionOwnersTest.suite({ describe, it }, "SqlLayer on MariaDB", {
   layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client())))
 })
 
-SessionOwnersTest.suite("SqlLayer on SQLite", {
+SessionOwnersTest.suite({ describe, it }, "SqlLayer on SQLite", {
   layer: sqlStore(sqliteClient()),
   skip: [
     "a login is in the list at once, also that of another server",

@@ -126,7 +126,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     return Effect.andThen(
       Effect.annotateLogs(
         Effect.logWarning("A session file does not parse. It is put aside, and is no session"),
-        { folder }
+        { "file.directory": folder }
       ),
       Effect.ignore(fs.rename(folderOf(key), inLocation(folder)))
     )
@@ -156,7 +156,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
           Effect.andThen(fs.chmod(location, mode)),
           Effect.andThen(
             Effect.annotateLogs(Effect.logWarning("The folder of the sessions was gone, and is made again"), {
-              location
+              "file.directory": location
             })
           )
         )
