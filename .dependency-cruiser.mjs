@@ -67,10 +67,10 @@ const parts = [
     ]
   ]),
   ["SessionDriver", ["\\w+Layer", "internal/config", "SessionConfig", "SessionError"]],
-  ["internal/testing", []],
+  ["internal/suites", []],
   [
     "SessionStoreTest",
-    ["internal/testing", "internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]
+    ["internal/suites", "internal/record", "internal/token", "SessionStore", "SessionConfig", "SessionError"]
   ],
 
   // The session of a request knows neither HTTP nor any driver.
@@ -142,7 +142,7 @@ const parts = [
   [
     "SessionOwnersTest",
     [
-      "internal/testing",
+      "internal/suites",
       "Session",
       "SessionConfig",
       "SessionError",

@@ -260,7 +260,7 @@ export const open = Effect.fnUntraced(function*<P extends Presented | ByHandle>(
  *   Session.Session,
  *   Effect.flatMap(
  *     HttpServerRequest.HttpServerRequest,
- *     ({ headers }) => Sessions.openScoped({ cookies: headers.cookie }, { readonly: true })
+ *     ({ headers }) => Sessions.openScoped({ headers }, { readonly: true })
  *   )
  * )
  * ```
