@@ -297,7 +297,7 @@ export const layerApi = <Self, I, A, E extends Schema.Top | ReadonlyArray<Schema
 export const layerRpc = <Self, I, A, E, R>(
   middleware: Context.Key<Self, RpcMiddleware.RpcMiddleware<I, E, R>>,
   service: Context.Key<I, A>,
-  guard: Effect.Effect<A, E | ChangeError | CommitError, R>
+  guard: Effect.Effect<A, E | LoginError | CommitError, R>
 ): Layer.Layer<Self> =>
   // The errors of sessions are encoded as the session's own middleware declares them.
   Layer.succeed(middleware, (procedure) =>
