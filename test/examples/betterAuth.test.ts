@@ -2,6 +2,7 @@
  * The example beside better-auth: a real better-auth with a database, called as a browser calls it.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { magicLink } from "better-auth/plugins"
 import { Effect, Layer, Option, Redacted } from "effect"
 import { Session, SessionMiddleware, Sessions } from "effect-session"
 import { HttpRouter, HttpServerResponse } from "effect/http"
@@ -9,7 +10,16 @@ import { DatabaseSync } from "node:sqlite"
 import * as Auth from "../../examples/beside/better-auth/auth.ts"
 import { Routes } from "../../examples/beside/better-auth/routes.ts"
 import { startExample } from "../support/exampleServer.ts"
-import { type Browser, browserOf, clientOf, cookieNames, serveLayer, type ServerLayer } from "../support/server.ts"
+import { watchStore } from "../support/failingStore.ts"
+import {
+  type Browser,
+  browserOf,
+  clientOf,
+  cookieNames,
+  type Options as ServerOptions,
+  serveLayer,
+  type ServerLayer
+} from "../support/server.ts"
 
 // -----------------------------------------------------------------------------
 // server
@@ -26,13 +36,21 @@ const aboutSession = HttpRouter.add(
   })
 ).pipe(Layer.provide(SessionMiddleware.layer))
 
-const serveExample = Effect.gen(function*() {
+const serveWith = Effect.fnUntraced(function*(options: Partial<Auth.Options> & Pick<ServerOptions, "store"> = {}) {
+  const { store, ...others } = options
   const database = new DatabaseSync(":memory:")
-  const Beside = Auth.layer({ database, baseURL: "https://shop.example", secret: Redacted.make("s".repeat(32)) })
+  const Beside = Auth.layer({
+    database,
+    baseURL: "https://shop.example",
+    secret: Redacted.make("s".repeat(32)),
+    ...others
+  })
   const app = HttpRouter.serve(Layer.merge(Routes, aboutSession), { disableLogger: true, disableListenLog: true })
-  const server = yield* serveLayer(Layer.provide(app, Beside) as ServerLayer)
+  const server = yield* serveLayer(Layer.provide(app, Beside) as ServerLayer, { ...(store && { store }) })
   return { ...server, database }
 })
+
+const serveExample = serveWith()
 
 // -----------------------------------------------------------------------------
 // what browsers do
@@ -113,6 +131,35 @@ describe("a login with better-auth", () => {
         assert.strictEqual(JSON.parse(body).draft, "Dear Charles")
       }
       assert.deepInclude(yield* read(ada, "/about"), { handle, devices: 1 })
+    }))
+
+  it.live("does not have to be one with a password", () =>
+    Effect.gen(function*() {
+      const links: Array<URL> = []
+      const link = magicLink({ sendMagicLink: ({ url }) => void links.push(new URL(url)) })
+      const { browser } = yield* serveWith({ plugins: [link] })
+      const ada = browser()
+      yield* ok(ada, "/basket/tea")
+      yield* ok(ada, "/api/auth/sign-in/magic-link", { email: "ada@example.com", name: "Ada" })
+      const { pathname, search } = links[0]!
+      const { setCookies, status } = yield* ada.get(pathname + search)
+      assert.strictEqual(status, 302)
+      assert.sameMembers([...cookieNames({ setCookies })], [theirs, "session"])
+      assert.deepInclude(yield* read(ada, "/"), { user: "Ada", basket: { tea: 1 } })
+    }))
+
+  it.live("is a 503 if our session can't be saved, and the next request does what was left undone", () =>
+    Effect.gen(function*() {
+      const store = watchStore()
+      const { browser } = yield* serveWith({ store: store.layer })
+      const ada = browser()
+      store.fails("create")
+      const { setCookies, status } = yield* ada.post("/api/auth/sign-up/email", sent(people.ada))
+      assert.strictEqual(status, 503)
+      assert.deepStrictEqual(cookieNames({ setCookies }), [theirs])
+      store.works()
+      assert.deepStrictEqual(cookieNames(yield* ada.get("/")), ["session"])
+      yield* ok(ada, "/order")
     }))
 
   it.live("with a wrong password is none", () =>

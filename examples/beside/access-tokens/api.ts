@@ -2,7 +2,7 @@
  * An API whose users come with an access token: who they are is in the token, what they do is in the session.
  */
 import { Context, Schema } from "effect"
-import { Session, SessionKey, SessionMiddleware } from "effect-session"
+import { type Session, SessionKey, SessionMiddleware } from "effect-session"
 import {
   HttpApi,
   HttpApiEndpoint,

@@ -1,7 +1,7 @@
 /**
  * better-auth as a service, and the one thing that it must tell our sessions by itself: that one of its own has ended.
  */
-import { betterAuth } from "better-auth"
+import { betterAuth, type BetterAuthPlugin } from "better-auth"
 import { applySetCookies } from "better-auth/cookies"
 import { getMigrations } from "better-auth/db/migration"
 import { Context, Effect, Layer, Option, Redacted } from "effect"
@@ -26,6 +26,8 @@ export interface Options {
   readonly database: DatabaseSync
   readonly baseURL: string
   readonly secret: Redacted.Redacted<string>
+  /** Other ways to log in, and whatever else better-auth has. */
+  readonly plugins?: Array<BetterAuthPlugin>
 }
 
 // -----------------------------------------------------------------------------
@@ -44,7 +46,7 @@ export class Auth extends Context.Service<Auth, {
 }>()("Auth") {}
 
 export const layer = (
-  { baseURL, database, secret }: Options
+  { baseURL, database, plugins = [], secret }: Options
 ): Layer.Layer<Auth, never, SessionOwners.SessionIndex> =>
   Layer.effect(
     Auth,
@@ -58,6 +60,7 @@ export const layer = (
         database,
         secret: Redacted.value(secret),
         emailAndPassword: { enabled: true },
+        plugins,
         databaseHooks: {
           session: {
             delete: {
