@@ -3,12 +3,12 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit, Layer, Option, Redacted, type Scope } from "effect"
-import { Session, SessionConfig, type SessionOwners, Sessions, SessionStore } from "effect-session"
+import { Session, SessionConfig, SessionError, type SessionOwners, Sessions, SessionStore } from "effect-session"
 import { TestClock } from "effect/testing"
 import * as Crypto from "node:crypto"
 import { secret } from "./config.ts"
 import { everyOrder, type Program } from "./interleave.ts"
-import { Name } from "./routes.ts"
+import { Basket, Name } from "./routes.ts"
 
 export type MakeBackend = Effect.Effect<
   SessionStore.Backend & { readonly owners: SessionStore.OwnerIndex },
@@ -50,6 +50,21 @@ const handleOf = (token: Redacted.Redacted<string>) =>
     (session) => Effect.provideService(Session.handle, Session.Session, session)
   )
 
+/** Whose the session is, and what is in the basket; nothing if it is not alive. */
+const holding = Effect.fnUntraced(function*(token: Token) {
+  if (Option.isNone(token) || !(yield* isAlive(token.value))) return undefined
+  const session = yield* Sessions.open({ token: token.value }, { readonly: true })
+  const [owner, basket] = yield* Effect.provideService(Effect.all([Session.owner, Basket]), Session.Session, session)
+  return [`${Option.getOrElse(owner, () => "nobody")}:`, ...basket].join(" ")
+})
+
+/** A request that comes with what is no session any more has none. */
+const tokenIn = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<Token> => {
+  if (Exit.isSuccess(exit)) return Effect.succeed(exit.value as Token)
+  assert.instanceOf(Cause.squash(exit.cause), SessionError.SessionGoneError)
+  return Effect.succeed(Option.none())
+}
+
 const handles = (owner: string) =>
   Effect.map(Sessions.list(owner), ({ sessions }) => sessions.map(({ handle }) => handle).toSorted())
 
@@ -66,6 +81,8 @@ export interface Case {
   ) => Effect.Effect<Option.Option<Redacted.Redacted<string>>, unknown, Needed>
   /** Whether it makes a session of the owner's; otherwise it had one before. */
   readonly isLogin: boolean
+  /** Whether it takes too many steps to try all orders. */
+  readonly isLong?: boolean
 }
 
 type Token = Option.Option<Redacted.Redacted<string>>
@@ -76,7 +93,23 @@ const anonymous: Case["begin"] = () => Effect.map(Sessions.create(put), ({ token
 export const owned: Case["begin"] = (owner) =>
   Effect.map(Sessions.create(Effect.andThen(Session.login(owner), put)), ({ token }) => token)
 
+/** Something in it stays when the owner logs out. */
+const ownedWithBasket: Case["begin"] = (owner) =>
+  Effect.map(
+    Sessions.create(Effect.andThen(Session.login(owner), Session.put(Basket, ["tea"]))),
+    ({ token }) => token
+  )
+
+const anonymousWithBasket: Case["begin"] = () =>
+  Effect.map(Sessions.create(Session.put(Basket, ["tea"])), ({ token }) => token)
+
 const tokenOf = ({ token }: Sessions.Committed) => token
+
+/** A request of somebody who has a session. */
+const withSession = (work: (owner: string) => Work): Case["request"] => (owner, token) =>
+  Effect.map(Sessions.modify({ token: token! }, work(owner)), tokenOf)
+
+type Work = Effect.Effect<unknown, unknown, Session.Session>
 
 export const cases: Readonly<Record<string, Case>> = {
   "a login": {
@@ -86,46 +119,58 @@ export const cases: Readonly<Record<string, Case>> = {
   },
   "a login with an anonymous session": {
     begin: anonymous,
-    request: (owner, token) => Effect.map(Sessions.modify({ token: token! }, Session.login(owner)), tokenOf),
+    request: withSession((owner) => Session.login(owner)),
     isLogin: true
   },
   "a login that regenerates before and after": {
     begin: anonymous,
-    request: (owner, token) =>
-      Effect.map(
-        Sessions.modify(
-          { token: token! },
-          Effect.andThen(Session.regenerate, Effect.andThen(Session.login(owner), Session.regenerate))
-        ),
-        tokenOf
-      ),
+    request: withSession((owner) =>
+      Effect.andThen(Session.regenerate, Effect.andThen(Session.login(owner), Session.regenerate))
+    ),
     isLogin: true
   },
   "a second login in the same session": {
     begin: owned,
-    request: (owner, token) => Effect.map(Sessions.modify({ token: token! }, Session.login(owner)), tokenOf),
+    request: withSession((owner) => Session.login(owner)),
     isLogin: true
+  },
+  "a login after a logout in the same request": {
+    begin: ownedWithBasket,
+    request: withSession((owner) => Effect.andThen(Session.logout, Session.login(owner))),
+    isLogin: true,
+    isLong: true
+  },
+  "a login of somebody else": {
+    begin: ownedWithBasket,
+    request: withSession((owner) => Session.login(`not ${owner}`)),
+    isLogin: false
   },
   "a request that regenerates the session": {
     begin: owned,
-    request: (_, token) => Effect.map(Sessions.modify({ token: token! }, Session.regenerate), tokenOf),
+    request: withSession(() => Session.regenerate),
     isLogin: false
   },
   "a request that writes": {
     begin: owned,
-    request: (_, token) => Effect.map(Sessions.modify({ token: token! }, Session.put(Name, "Grace")), tokenOf),
+    request: withSession(() => Session.put(Name, "Grace")),
     isLogin: false
   },
   "a request that extends the session": {
     begin: owned,
-    request: (_, token) =>
-      Effect.map(
-        Sessions.modify({ token: token! }, Effect.andThen(Session.touch, Session.put(Name, "Grace"))),
-        tokenOf
-      ),
+    request: withSession(() => Effect.andThen(Session.touch, Session.put(Name, "Grace"))),
     isLogin: false
   },
   "a logout": {
+    begin: owned,
+    request: withSession(() => Session.logout),
+    isLogin: false
+  },
+  "a logout that keeps something": {
+    begin: ownedWithBasket,
+    request: withSession(() => Session.logout),
+    isLogin: false
+  },
+  "a request that ends the session": {
     begin: owned,
     request: (_, token) => Effect.map(Sessions.destroy({ token: token! }), tokenOf),
     isLogin: false
@@ -147,7 +192,7 @@ export const suite = (makeBackend: () => MakeBackend, { orders }: Options = {}):
         yield* effect(yield* makeBackend())
       })), 120_000)
 
-  for (const [title, { begin, isLogin, request }] of Object.entries(cases)) {
+  for (const [title, { begin, isLogin, isLong, request }] of Object.entries(cases)) {
     test(`V7.4.2, V7.4.3 destroyAll and ${title}: whatever the order of their steps, no session of before survives`, (backend) =>
       Effect.gen(function*() {
         const count = yield* everyOrder(
@@ -165,7 +210,9 @@ export const suite = (makeBackend: () => MakeBackend, { orders }: Options = {}):
               const after = Exit.isSuccess(exits.A) ? Option.toArray(exits.A.value as Token) : []
               const own = yield* Effect.filter(after, (token) => Effect.map(ownerOf(token), (id) => id === owner))
               const isKnownBefore = steps.slice(0, steps.findIndex((step) => step.startsWith("B"))).includes("A add")
-              if (begin === owned) assert.isFalse(yield* isAlive(before!), `${trace}: the session of before is alive`)
+              if (before !== undefined && begin !== anonymous) {
+                assert.isFalse(yield* isAlive(before!), `${trace}: the session of before is alive`)
+              }
               if (!isLogin || isKnownBefore) assert.deepStrictEqual(own, [], `${trace}: the session is alive`)
               // What is alive can be found, and ended.
               const names = yield* Effect.forEach(own, handleOf)
@@ -174,7 +221,7 @@ export const suite = (makeBackend: () => MakeBackend, { orders }: Options = {}):
               assert.deepStrictEqual(yield* Effect.filter(own, isAlive), [], trace)
             }))(backend)
           }),
-          { atMost: orders }
+          { atMost: orders ?? (isLong ? 300 : Infinity) }
         )
         assert.isAbove(count, 1)
       }))
@@ -243,6 +290,40 @@ export const suite = (makeBackend: () => MakeBackend, { orders }: Options = {}):
         }),
         { atMost: orders }
       )
+    }))
+
+  test("a login and a logout of one session: it ends, and of those that come of it, one at most has the basket", (backend) =>
+    Effect.gen(function*() {
+      for (const begin of [anonymousWithBasket, ownedWithBasket]) {
+        const held = new Set<string>()
+        yield* everyOrder(
+          Effect.fnUntraced(function*(play) {
+            const owner = newOwner()
+            const before = yield* onServer(begin(owner))(backend)
+            const { exits, steps } = yield* play(backend, {
+              A: onServer(Effect.suspend(() => withSession(Session.login)(owner, before))),
+              B: onServer(Effect.suspend(() => withSession(() => Session.logout)(owner, before)))
+            })
+            const trace = steps.join(", ")
+            yield* onServer(Effect.gen(function*() {
+              assert.isFalse(yield* isAlive(before!), `${trace}: the session of before is alive`)
+              const login = yield* tokenIn(exits.A)
+              const ofLogin = yield* holding(login)
+              const ofLogout = yield* holding(yield* tokenIn(exits.B))
+              const alive = ofLogin === undefined ? [] : [yield* handleOf(Option.getOrThrow(login))]
+              assert.deepStrictEqual(yield* handles(owner), alive, `${trace}: the list`)
+              held.add([ofLogin?.replace(owner, "the owner") ?? "-", ofLogout ?? "-"].join(" and "))
+            }))(backend)
+          }),
+          { atMost: orders }
+        )
+        // What the login's session holds in the end, and the logout's.
+        assert.includeMembers(
+          ["the owner: tea and -", "- and -", "the owner: and nobody: tea", "- and nobody: tea"],
+          [...held]
+        )
+        assert.isAbove(held.size, 1)
+      }
     }))
 
   test("a session whose entry is renewed is listed once, also on pages of one", (backend) =>
