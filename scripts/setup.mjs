@@ -8,6 +8,7 @@
  *     node scripts/setup.mjs mariadb                 a MariaDB for the same tests
  *     node scripts/setup.mjs nginx                   an nginx for the tests of caches in front of a server
  *     node scripts/setup.mjs bench                   the packages of the benchmark, which has a lock file of its own
+ *     node scripts/setup.mjs docs                    those of the documentation's site, likewise
  *
  * This runs before anything is installed, so it is plain JavaScript for the Node.js that npm came with (20 or later).
  * Among the packages is the Node.js that the project itself runs on: from then on, npm's scripts find that one first.
@@ -23,6 +24,8 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const dependencies = () => install(root, "the dependencies")
 
 const bench = () => install(`${root}/bench`, "what the benchmark compares")
+
+const docs = () => install(`${root}/docs`, "what the documentation's site is built with")
 
 /**
  * @param {string} folder
@@ -160,7 +163,7 @@ const stop = (message) => {
 }
 
 /** @type {Record<string, () => void>} */
-const steps = { dependencies, browser, redis, postgres, mariadb, nginx, bench }
+const steps = { dependencies, browser, redis, postgres, mariadb, nginx, bench, docs }
 
 for (const name of process.argv.slice(2)) {
   const step = steps[name] ?? stop(`No such step: ${name}. There are: ${Object.keys(steps).join(", ")}.`)

@@ -227,27 +227,166 @@ export type SizeInput = number | `${number}${"" | " "}${"B" | "kB" | "KiB" | "MB
  * @category models
  */
 export interface Options {
+  /**
+   * `false` switches sessions off: no cookie and no call of the store. Every request has a session of its own, which ends with
+   * it, so routes go on working.
+   */
   readonly enabled?: boolean
+
+  /**
+   * At least 32 characters that nobody can guess, or a list of such secrets. It is needed wherever something is signed or sealed.
+   * The first one is for new sessions, and all of them are accepted. In the environment, a list is `SESSION_SECRET_0`,
+   * `SESSION_SECRET_1` and so on.
+   */
   readonly secret?: string | Redacted.Redacted<string> | ReadonlyArray<string | Redacted.Redacted<string>>
+
+  /** The idle timeout: how long after its last use a session ends. */
   readonly age?: DurationInput
+
+  /** The absolute timeout: how long after its creation a session ends, however much it is used. */
   readonly absoluteAge?: DurationInput
+
+  /** The longest idle timeout that `Session.setLifetime` can give to a session. If you leave it out, it is `age`. */
   readonly maximumAge?: DurationInput
+
+  /**
+   * The longest absolute timeout that `Session.setLifetime` can give to a session. If you leave it out, it is `absoluteAge`.
+   * `CookieLayer` remembers for that long that a session has ended.
+   */
   readonly maximumAbsoluteAge?: DurationInput
+
+  /** How often the life of a session in use is extended, at most. If you leave it out, a tenth of `age`, but a minute at most. */
   readonly touchEvery?: DurationInput
+
+  /**
+   * Which requests extend the life of a session: `"onUse"` those that use it, `"always"` all of them, at the price of a call of
+   * the store for each, and `"never"` none, so that a session ends `age` after its creation.
+   */
   readonly rolling?: Rolling
+
+  /** Whether a session is stored before anything has been put into it. */
   readonly saveUninitialized?: boolean
+
+  /**
+   * For how long after a session has got another id, as at a login, requests with the old one are treated as late: they send no
+   * cookie, and those that began before can still change the session.
+   */
   readonly supersededFor?: DurationInput
+
+  /** The time limit of each operation of the store. */
   readonly timeLimit?: DurationInput
+
+  /**
+   * The most bytes that a session may take in a store on a server: names and values, as JSON in UTF-8. Beyond that, a commit
+   * fails with a `SessionTooLargeError`. In cookies, the size of the cookie is the limit.
+   */
   readonly sizeLimit?: SizeInput
+
+  /** How often an operation that can be repeated (load, touch and destroy) is tried again, within the time limit. */
   readonly retries?: number
+
+  /**
+   * How clients can present their sessions: `"cookie"`, `"bearer"` (`Authorization: Bearer`) or `"header"`. The first one of the
+   * list that a request has counts. In the environment, they have commas between them.
+   */
   readonly transports?: ReadonlyArray<Transport>
-  readonly id?: { readonly protection?: Settings["id"]["protection"] }
-  readonly cookie?: Partial<Settings["cookie"]>
-  readonly flash?: Partial<Omit<Settings["flash"], "sizeLimit">> & { readonly sizeLimit?: SizeInput }
-  readonly owner?: Partial<Omit<Settings["owner"], "limit">> & { readonly limit?: number | "unlimited" }
-  readonly csrf?: Partial<Settings["csrf"]>
-  readonly header?: Partial<Settings["header"]>
-  readonly store?: { readonly type: typeof drivers[number]; readonly [setting: string]: unknown }
+
+  readonly id?: {
+    /** How the id is protected in the cookie: `"signed"`, `"encrypted"` or `"none"`. */
+    readonly protection?: Settings["id"]["protection"]
+  }
+
+  readonly cookie?: {
+    /**
+     * The name of the cookie. If all of a host is served by `https`, `"__Host-session"` is better: browsers let no other host set
+     * it.
+     */
+    readonly name?: string
+
+    /** The path for which browsers send the cookie. */
+    readonly path?: string
+
+    /** The domain for whose hosts browsers send the cookie. Without it, the cookie is for its own host alone. */
+    readonly domain?: string
+
+    /** Whether scripts of the page can't read the cookie. */
+    readonly httpOnly?: boolean
+
+    /** Whether browsers send the cookie over `https` alone. Use `false` only to develop on plain `http`. */
+    readonly secure?: boolean
+
+    /** Whether requests from other sites have the cookie: `"lax"`, `"strict"` or `"none"`. */
+    readonly sameSite?: Settings["cookie"]["sameSite"]
+
+    /** Whether the cookie is kept apart for each site that yours is embedded in (CHIPS). */
+    readonly partitioned?: boolean
+
+    /**
+     * `"persistent"`: the cookie lasts as long as the session. `"browser"`: it ends with the browser, and the timeouts of the
+     * session hold as well.
+     */
+    readonly persistence?: Settings["cookie"]["persistence"]
+
+    /**
+     * How many cookies `CookieLayer` may divide a session among, 4 at most. Node.js refuses requests whose headers exceed 16 KiB,
+     * unless its `maxHeaderSize` allows more.
+     */
+    readonly chunks?: number
+  }
+
+  readonly flash?: {
+    /**
+     * `Session.flashAll` leaves out the fields of a form whose names have one of these words in them, such as `newPassword` or
+     * `csrf_token`. In the environment, they have commas between them.
+     */
+    readonly except?: ReadonlyArray<string>
+
+    /** The most bytes of JSON that are kept of a form that is flashed. The longest fields are left out first. */
+    readonly sizeLimit?: SizeInput
+  }
+
+  readonly owner?: {
+    /** How many sessions an owner may have, up to 1,000, or `"unlimited"`. Not with `CookieLayer`. */
+    readonly limit?: number | "unlimited"
+
+    /**
+     * What a login beyond the limit does: `"refuse"` fails with a `SessionLimitError`, and `"evict"` ends the session that has
+     * been unused for longest.
+     */
+    readonly policy?: Settings["owner"]["policy"]
+  }
+
+  readonly csrf?: {
+    /** Origins beside the server's own that may send requests which change something, such as `"https://partner.example"`. */
+    readonly origins?: ReadonlyArray<string>
+
+    /** Whether the other hosts of the same site may do so as well: `"refuse"` or `"allow"`. */
+    readonly sameSite?: Settings["csrf"]["sameSite"]
+
+    /** Whether a proxy sets `X-Forwarded-Host` and `X-Forwarded-Proto` on every request, whatever the client has sent. */
+    readonly forwarded?: boolean
+
+    /** The header for a token of `Csrf`. */
+    readonly header?: string
+
+    /** The form field for a token of `Csrf`. */
+    readonly field?: string
+  }
+
+  readonly header?: {
+    /** The header of the transport `"header"`. For `"bearer"`, another token goes out in it. */
+    readonly name?: string
+  }
+
+  /**
+   * The driver that `SessionDriver.layerConfig` builds, by its `type`, and the settings of that driver. They are also the options
+   * of the driver's own Layer.
+   */
+  readonly store?: {
+    /** The driver: `"cookie"`, `"dynamodb"`, `"file"`, `"memory"` or `"redis"`. */
+    readonly type: typeof drivers[number]
+    readonly [setting: string]: unknown
+  }
 }
 
 // -----------------------------------------------------------------------------

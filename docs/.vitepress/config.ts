@@ -1,0 +1,48 @@
+/**
+ * The site of the documentation. Its pages are the Markdown files of this folder, and `sidebar.ts` puts them in order. The
+ * reference is written by `reference/write.ts` before VitePress begins.
+ */
+import { cp } from "node:fs/promises"
+import { defineConfig, type MarkdownRenderer } from "vitepress"
+import { numberLines, showTypes } from "./code/transformers.ts"
+import { renderDiagrams } from "./diagrams.ts"
+import { sidebar } from "./sidebar.ts"
+import { slugOf } from "./slugs.ts"
+
+const isSource = (page: string): boolean => page.startsWith("reference/modules/source/")
+
+/** Code is found by what is written there: without its colors, and without the types that show under the pointer. */
+const plain = (markdown: MarkdownRenderer): MarkdownRenderer => markdown.set({ highlight: null })
+
+export default defineConfig({
+  title: "effect-session",
+  description: "Sessions for Effect HTTP servers: typed keys, commits that merge, and drivers that are Layers",
+  lang: "en",
+  // Where a server has the site in a folder, such as "/effect-session/".
+  base: process.env["DOCS_BASE"] ?? "/",
+  head: [["link", { rel: "icon", href: "data:," }]],
+  // Pages link to what is in there, and VitePress copies nothing but images.
+  buildEnd: ({ outDir, srcDir }) => cp(`${srcDir}/grafana`, `${outDir}/grafana`, { recursive: true }),
+  srcExclude: ["node_modules/**"],
+  markdown: {
+    anchor: { slugify: slugOf },
+    config: renderDiagrams,
+    codeTransformers: [showTypes, numberLines],
+    theme: { light: "github-light", dark: "github-dark" }
+  },
+  themeConfig: {
+    nav: [
+      { text: "Guide", link: "/overlaps" },
+      { text: "How it works", link: "/how-it-works/cookie" },
+      { text: "Reference", link: "/reference/modules/" }
+    ],
+    sidebar,
+    outline: { level: [2, 3] },
+    search: {
+      provider: "local",
+      options: {
+        _render: (text, env, markdown) => isSource(env.relativePath) ? "" : plain(markdown).render(text, env)
+      }
+    }
+  }
+})

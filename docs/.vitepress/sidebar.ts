@@ -1,0 +1,66 @@
+/**
+ * The order of the pages: Start, Guide, In production, How it works, Coming from, Comparison, Reference. A page that is missing
+ * here fails the build.
+ */
+import type { DefaultTheme } from "vitepress"
+import { moduleNames } from "./reference/modules.ts"
+
+const page = (text: string, link: string): DefaultTheme.SidebarItem => ({ text, link })
+
+const section = (
+  text: string,
+  items: Array<DefaultTheme.SidebarItem>,
+  collapsed = false
+): DefaultTheme.SidebarItem => ({
+  text,
+  items,
+  collapsed
+})
+
+export const sidebar: Array<DefaultTheme.SidebarItem> = [
+  section("Guide", [
+    page("Requests that overlap", "/overlaps"),
+    page("Owners and devices", "/owners"),
+    page("Recent logins", "/authentication"),
+    page("Requests of other sites", "/csrf"),
+    page("Sessions without cookies", "/transports"),
+    page("Procedures with sessions", "/rpc"),
+    page("WebSockets and long streams", "/sockets"),
+    page("Testing", "/testing")
+  ]),
+  section("In production", [
+    page("Secrets", "/production/secrets"),
+    page("Cookies behind proxies", "/production/proxies"),
+    page("Timeouts", "/production/timeouts"),
+    page("Observability", "/observability"),
+    page("Runtimes", "/runtimes")
+  ]),
+  section("How it works", [
+    page("Races", "/how-it-works/races"),
+    page("The cookie, byte by byte", "/how-it-works/cookie"),
+    page("Writing a driver", "/how-it-works/driver"),
+    page("Architecture", "/architecture")
+  ]),
+  section("Coming from", [
+    page("Another session library", "/coming-from/"),
+    page("Moving without logging anyone out", "/coming-from/moving"),
+    page("express-session", "/coming-from/express-session"),
+    page("@fastify/session", "/coming-from/fastify-session"),
+    page("iron-session", "/coming-from/iron-session"),
+    page("AdonisJS", "/coming-from/adonisjs"),
+    page("Remix and React Router", "/coming-from/react-router"),
+    page("better-auth", "/coming-from/better-auth"),
+    page("Rails", "/coming-from/rails"),
+    page("Laravel", "/coming-from/laravel"),
+    page("Django", "/coming-from/django"),
+    page("Spring Session", "/coming-from/spring-session"),
+    page("tower-sessions", "/coming-from/tower-sessions"),
+    page("Jam", "/coming-from/jam"),
+    page("Ravyn and Starlette", "/coming-from/ravyn")
+  ], true),
+  section("Reference", [
+    page("Settings", "/reference/settings"),
+    page("Modules", "/reference/modules/"),
+    ...moduleNames.map((name) => page(name, `/reference/modules/${name}`))
+  ])
+]

@@ -1,0 +1,51 @@
+/**
+ * The page of the settings has every setting, with the default that it has.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { SessionConfig } from "effect-session"
+import { readSettings } from "../../docs/.vitepress/reference/settings.ts"
+
+const defaults: unknown = Effect.runSync(SessionConfig.decode({}))
+
+/** The names of all that was decoded. */
+const namesIn = (value: unknown, prefix = ""): ReadonlyArray<string> =>
+  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+    ? Object.entries(value).flatMap(([name, value]) => namesIn(value, prefix === "" ? name : `${prefix}.${name}`))
+    : [prefix]
+
+const at = (document: unknown, name: string): unknown =>
+  name.split(".").reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], document)
+
+const documentWith = (name: string, value: unknown): unknown =>
+  name.split(".").toReversed().reduce((document, key) => ({ [key]: document }), value)
+
+const settings = readSettings()
+
+describe("the table of settings", () => {
+  it("has every setting, and each with what it means", () => {
+    const names = settings.map(({ name }) => name)
+    // The domain has no default, and the options of a driver are its own.
+    const expected = namesIn(defaults).filter((name) => name !== "store.options")
+    assert.sameMembers(names, [...expected, "cookie.domain"])
+    for (const { meaning } of settings) assert.match(meaning, /\w.*\.$/)
+  })
+
+  it.each(settings.filter(({ standard }) => standard !== ""))(
+    "$name: $standard is the default, and can be written like that",
+    ({ name, standard }) => {
+      const decoded = Effect.runSync(SessionConfig.decode(documentWith(name, JSON.parse(standard))))
+      assert.deepStrictEqual(at(decoded, name), at(defaults, name))
+    }
+  )
+
+  it("shows no default where there is none", () => {
+    for (const { name } of settings.filter(({ standard }) => standard === "")) {
+      const value = at(defaults, name)
+      assert.isTrue(
+        value === undefined || Redacted.isRedacted(value) || Array.isArray(value) && value.length === 0,
+        name
+      )
+    }
+  })
+})
