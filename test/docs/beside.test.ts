@@ -2,7 +2,7 @@
  * The pages on other libraries show code of the examples, which tests run: what has the same name is the same.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 
 const root = join(import.meta.dirname, "../..")
@@ -38,14 +38,6 @@ describe("docs/beside", () => {
   for (const { name, piece } of shown) {
     it(`${name}: ${nameOf(piece)} is the example's`, () => {
       assert.include(example, piece)
-    })
-  }
-
-  for (const { name, text } of pages) {
-    it(`${name}: leads nowhere that is not there`, () => {
-      for (const [, path] of text.matchAll(/\]\(([^)#:]+)[^)]*\)/g)) {
-        assert.isTrue(existsSync(join(folder, path!)), path)
-      }
     })
   }
 })
