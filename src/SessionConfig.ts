@@ -471,7 +471,7 @@ const isDocument = (value: unknown): value is Record<string, unknown> =>
 const defaultTouchEvery = (age: Duration.Duration): Duration.Duration =>
   Duration.min(Duration.minutes(1), Duration.times(age, 0.1))
 
-/** What is wrong only together: the rules of RFC 6265bis and its successors for prefixes and attributes, and timeouts that can't both hold. */
+/** What is wrong only together: the rules of RFC 6265bis for prefixes and attributes, and timeouts that can't both hold. */
 const contradictions = (
   { absoluteAge, age, cookie, maximumAbsoluteAge, maximumAge, touchEvery }: Settings,
   document: unknown

@@ -73,8 +73,8 @@ export interface SessionKey<in out A, out Value = Option.Option<A>, out Encoded 
  * How long the value of a key stays.
  *
  * - `"login"`: until {@link Session.logout}. Another owner never sees it.
- * - `"visitor"`: through logins and logouts, as a basket does. Once somebody has logged out, it stays for the anonymous visitor
- *   and for the next login of the same owner; if another owner logs in, it goes.
+ * - `"visitor"`: through logins and logouts, as a basket does. After a logout, whoever uses the browser still sees it, so it must not
+ *   be private; if the same owner logs in again, it is there, and if another owner does, it goes.
  * - `"device"`: for whoever uses the browser, as a language or a theme does.
  *
  * @since 0.1.0

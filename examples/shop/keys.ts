@@ -23,7 +23,7 @@ export const Customer = SessionKey.make(
 /** What the customer's browser and device are called in the list of devices. */
 export const Device = SessionKey.make("device", Schema.String)
 
-/** How many of each product, by its id, are in the cart. It stays when the customer logs in or out; another customer has an own one. */
+/** How many of each product, by its id, are in the cart. It stays when the customer logs in or out, and another customer never gets it. */
 export const Cart = SessionKey.make("cart", Schema.Record(Schema.String, Schema.Int), { scope: "visitor" }).pipe(
   // Should another release of the shop have stored something else under this name, the cart is empty.
   SessionKey.withDefault(() => ({}), { onInvalid: "default" })

@@ -101,6 +101,13 @@ describe.each(drivers)("with the $driver", ({ make }) => {
     Effect.gen(function*() {
       const store = watchStore(make)
       const leave = Effect.andThen(Session.logout, Session.clearSiteData(["cache", "storage"]))
+      const refused = Effect.flatMap(Session.Session, (outside) =>
+        Session.clearSiteData(["cache"]).pipe(
+          Effect.andThen(Session.pull(Count)),
+          Effect.andThen(Effect.provideService(Session.increment(Count), Session.Session, outside)),
+          Session.atomic,
+          Effect.flip
+        ))
       const server = yield* serve(
         Layer.mergeAll(
           basicRoutes,
@@ -108,7 +115,9 @@ describe.each(drivers)("with the $driver", ({ make }) => {
           post("/atomic", Session.atomic(leave)),
           post("/fails", Effect.andThen(leave, Effect.die("no"))),
           post("/rolled-back", Effect.andThen(leave, Session.rollback)),
-          post("/fails-within", Effect.exit(Session.atomic(Effect.andThen(leave, Effect.fail("no")))))
+          post("/fails-within", Effect.exit(Session.atomic(Effect.andThen(leave, Effect.fail("no"))))),
+          post("/refused-within", Effect.andThen(Session.put(Count, 1), refused)),
+          post("/commits-within", Effect.exit(Session.atomic(Effect.andThen(leave, Session.commit))))
         ),
         { store: store.layer }
       )
@@ -116,12 +125,19 @@ describe.each(drivers)("with the $driver", ({ make }) => {
         Effect.map(server.post(path, { cookie }), ({ headers }) => headers["clear-site-data"])
       assert.strictEqual(yield* headerOf("/leave"), `"cache", "storage"`)
       assert.strictEqual(yield* headerOf("/atomic"), `"cache", "storage"`)
-      for (const path of ["/logout", "/fails", "/rolled-back", "/fails-within"]) {
+      for (const path of ["/logout", "/fails", "/rolled-back", "/fails-within", "/refused-within"]) {
         assert.isUndefined(yield* headerOf(path), path)
       }
       const cookie = cookieOf(yield* server.post("/login"))
+      const ending = store.holds("destroy")
+      const slow = yield* Effect.forkChild(headerOf("/leave", cookieOf(yield* server.post("/login"))))
+      yield* ending.reached
+      yield* ending.release
+      assert.strictEqual(yield* Fiber.join(slow), `"cache", "storage"`)
       store.fails("destroy")
-      assert.isUndefined(yield* headerOf("/leave", cookie), "the store fails")
+      for (const path of ["/leave", "/commits-within"]) {
+        assert.isUndefined(yield* headerOf(path, cookie), `${path}: the store fails`)
+      }
     }))
 
   it.effect("V7.6.2 a request that only reads creates no session and sets no cookie", () =>

@@ -346,6 +346,23 @@ for (const [driver, makeStore] of Object.entries(stores)) {
         })
     )
 
+    test(
+      makeStore,
+      "is done once for each login of a visitor, also if that comes twice in one request",
+      () =>
+        Effect.gen(function*() {
+          const sum = Session.login("ada", { merge: [[Basket, ({ tea = 0 }) => ({ tea: tea + 2 })]] })
+          const { request } = browser()
+          yield* request(Session.put(Basket, { tea: 1 }))
+          yield* request(Effect.andThen(sum, sum))
+          assert.deepStrictEqual((yield* request(Basket)).value, { tea: 3 })
+          // What has stayed after a logout is merged once more.
+          yield* request(Session.logout)
+          yield* request(sum)
+          assert.deepStrictEqual((yield* request(Basket)).value, { tea: 5 })
+        })
+    )
+
     test(makeStore, "is for those who were not logged in: not when Ada logs in again", () =>
       Effect.gen(function*() {
         const { request } = browser()

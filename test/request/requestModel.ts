@@ -7,10 +7,11 @@ import type { JsonObject } from "effect/Schema"
 import type { Expiry } from "../../src/internal/record/expiry.ts"
 import * as Lifetime from "../../src/internal/record/lifetime.ts"
 import * as Meta from "../../src/internal/record/meta.ts"
-import type { Fields, SessionRecord, Times } from "../../src/internal/record/record.ts"
+import * as Owner from "../../src/internal/record/owner.ts"
+import { endOfTime, type Fields, type SessionRecord, type Times } from "../../src/internal/record/record.ts"
 import type { Id, Phase } from "../../src/internal/request/state.ts"
 import type { Token } from "../../src/internal/token/secret.ts"
-import { type Deed, fieldsAfter, seenBy } from "../support/deeds.ts"
+import { type Deed, ends, fieldsAfter, type Scope, scopeOf, seenBy } from "../support/deeds.ts"
 
 // -----------------------------------------------------------------------------
 // the model
@@ -56,6 +57,9 @@ export class RequestModel {
   nextId: Id | undefined
   /** A session that has to go. */
   ending: { id: Id; record: SessionRecord } | undefined
+  /** The request has logged out of the stored session: who was it? */
+  leaving: { readonly by: string | undefined } | undefined
+  overtaken: Pick<RequestModel, "flashing" | "nextId"> & { readonly deeds: ReadonlyArray<Deed> } | undefined
   isLost = false
   /** Whether it gets a session of its own in the place of one that is lost. */
   isReplacing = false
@@ -125,6 +129,65 @@ export class RequestModel {
     }
   }
 
+  /** Under an id that is the session's already, or a new one. */
+  login(id: Id, owner: string): void {
+    if (this.id?.text !== id.text) this.regenerate(id)
+    const by = Owner.hashOf(owner)
+    const { leaving, left } = this
+    if (this.owner !== undefined) {
+      if (this.owner.id !== owner) this.#endAll("visitor")
+    } else if (leaving?.by !== undefined) {
+      this.leaving = { by: undefined }
+      if (leaving.by !== by) this.#endAll("visitor")
+    } else if (left !== undefined) {
+      for (const field of ["~left", ...left.by === by ? [] : left.fields]) this.#put(field, undefined)
+    }
+    this.#put("~owner", Owner.encode({ id: owner, at: 0, until: endOfTime }))
+  }
+
+  /** What goes on in another session after a logout. */
+  get goingOn(): ReadonlyArray<readonly [field: string, text: string]> {
+    if (this.isLost || this.isReplacing) return []
+    const kept = [...this.fields].filter(([field]) => scopeOf(field) !== "login")
+    if (kept.length === 0) return []
+    const { fields, owner } = this
+    const left = owner === undefined ? fields.get("~left") : leftBy(Owner.hashOf(owner.id), fields)
+    return left === undefined ? kept : [...kept, ["~left", left]]
+  }
+
+  /** A logout of a stored session, of which something goes on. */
+  leave(id: Id): void {
+    const { fields, leaving, owner } = this
+    const left = fields.get("~left")
+    this.nextId = id
+    this.isFresh = true
+    this.leaving = { by: owner === undefined ? leaving?.by : Owner.hashOf(owner.id) }
+    this.#endAll("login")
+    if (owner === undefined && left !== undefined) this.#put("~left", left)
+  }
+
+  goOn(fields: ReadonlyArray<readonly [field: string, text: string]>): void {
+    for (const [field, text] of fields) this.#put(field, text)
+  }
+
+  #endAll(reach: Scope): void {
+    this.flashing = undefined
+    this.do({ kind: "end", reach })
+  }
+
+  #put(field: string, text: string | undefined): void {
+    this.do({ kind: "set", field, run: () => text })
+  }
+
+  get owner(): Owner.Owner | undefined {
+    return Owner.of(this.fields)
+  }
+
+  get left(): { readonly by: string; readonly fields: ReadonlyArray<string> } | undefined {
+    const text = this.fields.get("~left")
+    return text === undefined ? undefined : JSON.parse(text)
+  }
+
   end(): void {
     const inStore = this.stored ?? (this.isCreating ? this.told : undefined)
     if (inStore !== undefined) this.ending = { id: inStore.id, record: inStore.record }
@@ -136,6 +199,7 @@ export class RequestModel {
     this.isDemanded = false
     this.stored = undefined
     this.nextId = undefined
+    this.leaving = undefined
     this.there = new Map()
     this.flashing = undefined
     this.untold = []
@@ -191,8 +255,14 @@ export class RequestModel {
       const own = this.isReplacing ? fieldsAfter(new Map(), untold) : fields
       if (own === undefined) return "error"
       if (!this.isWanted && !this.isReplacing || nextId === undefined) return undefined
-      const record = { ...this.expiry.start(now, own), fields: own }
+      const record = { ...this.expiry.start(now, own), fields: entered(own, now) }
       return { operation: "create", id: nextId, record, ...none, deeds: untold }
+    }
+    if (this.leaving !== undefined) {
+      const left = this.leaving.by === undefined ? undefined : leftBy(this.leaving.by, fields)
+      const own = left === undefined ? fields : new Map(fields).set("~left", left)
+      const record = { ...this.expiry.start(now, own), fields: entered(own, now) }
+      return { ...none, operation: "regenerate", id: stored.id, newId: nextId, record, deeds: untold, before: there }
     }
     const isDue = this.touchAsked || this.isRenewed || this.expiry.isTouchDue(stored.record, now)
     const isLived = fields.get("~lifetime") !== there.get("~lifetime")
@@ -204,7 +274,7 @@ export class RequestModel {
       : { ...stored.record, expiresAt: this.expiry.end(stored.record) }
     const record = { createdAt, expiresAt, touchedAt, fields }
     const expected = seenBy(untold, there)
-    const effect = (fields: Fields) => fieldsAfter(fields, untold)
+    const effect = (fields: Fields) => fieldsAfter(fields, untold, (field) => there.has(field))
     const { touchAsked } = this
     const told = {
       id: stored.id,
@@ -217,7 +287,9 @@ export class RequestModel {
       expected,
       effect
     }
-    if (nextId !== undefined) return { operation: "regenerate", ...told }
+    if (nextId !== undefined) {
+      return { operation: "regenerate", ...told, record: { ...record, fields: entered(fields, now) } }
+    }
     if (untold.length > 0) return { operation: "update", ...told }
     return touch ? { operation: "touch", ...told } : undefined
   }
@@ -277,7 +349,10 @@ export class RequestModel {
     const isDone = (field: string) =>
       onlyAdds(untold, field) || functions.has(field) || there.get(field) === successor.get(field)
     const cleared = untold.some(({ kind }) => kind === "clear") ? [...there.keys(), ...Meta.all] : []
-    const touched = [...fieldsOf(untold), ...cleared]
+    const ended = untold.flatMap((deed) =>
+      deed.kind === "end" ? [...there.keys()].filter((field) => ends(field, deed.reach)) : []
+    )
+    const touched = [...fieldsOf(untold), ...cleared, ...ended]
     const done = new Set(touched.filter(isDone))
     const expecting = [...functions, ...[...done].filter((field) => !onlyAdds(untold, field))]
     return {
@@ -326,12 +401,16 @@ export class RequestModel {
     this.isDemanded = false
     this.stored = { id, token: token ?? this.stored?.token, record }
     this.there = record.fields
-    if (operation === "regenerate" && this.nextId === newId) this.nextId = undefined
+    if (operation === "regenerate" && this.nextId === newId) {
+      this.nextId = undefined
+      this.leaving = undefined
+    }
     this.isRenewed = false
   }
 
   gone(): void {
     if (this.told === undefined || this.isLost || !this.endedMeanwhile) {
+      if (this.leaving !== undefined) return this.#overtaken()
       const isRegenerated = this.isReplacing || this.stored !== undefined && this.nextId !== undefined
       this.lose()
       if (isRegenerated) {
@@ -340,6 +419,24 @@ export class RequestModel {
       }
     }
     this.told = undefined
+  }
+
+  /** What has come of the session that the request has logged out of is still to be ended. */
+  #overtaken(): void {
+    const { flashing, nextId } = this
+    const deeds = [...this.underway, ...this.untold]
+    this.told = undefined
+    this.end()
+    this.overtaken = { deeds, flashing, nextId }
+  }
+
+  /** After a logout that was overtaken, the request goes on with what it has done by itself. */
+  goOnAlone(): void {
+    const { deeds, flashing, nextId } = this.overtaken!
+    this.nextId = nextId
+    if (fieldsAfter(new Map(), deeds) === undefined) return
+    this.flashing = flashing
+    this.untold = [...deeds, { kind: "set", field: "~left", run: () => undefined }]
   }
 
   lose(): void {
@@ -354,6 +451,7 @@ export class RequestModel {
     this.isRenewed = false
     this.touchAsked = false
     this.stored = undefined
+    this.leaving = undefined
     this.ending = undefined
     this.wanted = undefined
     this.cookie = undefined
@@ -399,15 +497,38 @@ export class RequestModel {
 
 const identity = (fields: Fields): Fields => fields
 
+/** In the index of the owner, which knows a session that is written under a new id from that moment on. */
+const entered = (fields: Fields, now: number): Fields => {
+  const owner = Owner.of(fields)
+  return owner === undefined
+    ? fields
+    : new Map(fields).set("~owner", Owner.encode({ ...owner, at: now, until: endOfTime }))
+}
+
+const leftBy = (by: string, fields: Fields): string | undefined => {
+  const left = [...fields.keys()].filter((field) => scopeOf(field) === "visitor")
+  return left.length === 0 ? undefined : JSON.stringify({ by, fields: left })
+}
+
 /** The fields that are done something to, after the last clear. */
 const fieldsOf = (deeds: ReadonlyArray<Deed>): ReadonlyArray<string> =>
-  deeds.slice(deeds.findLastIndex(({ kind }) => kind === "clear") + 1).flatMap((deed) =>
-    deed.kind === "clear" ? [] : [deed.field]
+  deeds.slice(deeds.findLastIndex(({ kind }) => kind === "clear") + 1).reduce<ReadonlyArray<string>>(
+    (fields, deed) =>
+      deed.kind === "clear"
+        ? fields
+        : deed.kind === "end"
+        ? fields.filter((field) => !ends(field, deed.reach))
+        : [...fields, deed.field],
+    []
   )
 
 /** Additions are done to whatever is there. */
 const onlyAdds = (deeds: ReadonlyArray<Deed>, field: string): boolean =>
-  deeds.every((deed) => deed.kind !== "clear" && (deed.field !== field || deed.kind === "add"))
+  deeds.every((deed) =>
+    deed.kind === "end"
+      ? !ends(field, deed.reach)
+      : deed.kind !== "clear" && (deed.field !== field || deed.kind === "add")
+  )
 
 // -----------------------------------------------------------------------------
 // rollback
@@ -416,6 +537,8 @@ const onlyAdds = (deeds: ReadonlyArray<Deed>, field: string): boolean =>
 /** Something that has happened: what the handler does, what the store is told and answers, what is learnt otherwise. */
 export interface Happening {
   readonly kind: "step" | "end" | "begin" | "answer" | "learnt" | "identified"
+  /** Whether the session ends with it. */
+  readonly isEnd: boolean
   readonly run: (model: RequestModel) => void
 }
 
@@ -432,8 +555,8 @@ export class ModelWithPast {
     this.now = start()
   }
 
-  happen(kind: Happening["kind"], run: Happening["run"]): void {
-    this.#past = [...this.#past, { kind, run }]
+  happen(kind: Happening["kind"], run: Happening["run"], isEnd = kind === "end"): void {
+    this.#past = [...this.#past, { kind, run, isEnd }]
     run(this.now)
   }
 
@@ -462,7 +585,7 @@ export class ModelWithPast {
   /** Where what was told ends: what comes after the end of a session is not told with it. */
   #endOf(told: number): number {
     return told >= 0 && this.#replayed(this.#past.slice(0, told + 1)).told?.operation === "destroy"
-      ? this.#past.findLastIndex(({ kind }, index) => kind === "end" && index < told)
+      ? this.#past.findLastIndex(({ isEnd }, index) => isEnd && index < told)
       : told
   }
 

@@ -9,7 +9,8 @@ import * as Change from "../../src/internal/record/change.ts"
 import * as Draft from "../../src/internal/record/draft.ts"
 import * as Expiry from "../../src/internal/record/expiry.ts"
 import * as Flash from "../../src/internal/record/flash.ts"
-import type { Fields, SessionRecord, Times } from "../../src/internal/record/record.ts"
+import * as Owner from "../../src/internal/record/owner.ts"
+import { endOfTime, type Fields, type SessionRecord, type Times } from "../../src/internal/record/record.ts"
 import * as Intent from "../../src/internal/request/intent.ts"
 import * as Operation from "../../src/internal/request/operations.ts"
 import * as Outcome from "../../src/internal/request/outcomes.ts"
@@ -32,15 +33,25 @@ const lifetimes = [
   "{\"age\":500,\"absoluteAge\":900,\"persistence\":\"persistent\"}"
 ]
 
+const owners = ["ada", "grace"]
+
+/** Who is logged in, or has been. */
+const somebody = owners.flatMap((id): ReadonlyArray<readonly [string, string]> => [
+  ["~owner", Owner.encode({ id, at: 0, until: endOfTime })],
+  ["~left", JSON.stringify({ by: Owner.hashOf(id), fields: ["~v.a"] })]
+])
+
 const FieldsOfStore: Arbitrary.Arbitrary<Fields> = Arbitrary.map(
   Arbitrary.all([
     Arbitrary.array(Arbitrary.all([FieldName, FieldText]), { maxLength: 3 }),
-    oneOf([undefined, undefined, ...lifetimes])
+    oneOf([undefined, undefined, ...lifetimes]),
+    oneOf([undefined, undefined, ...somebody])
   ]),
-  ([fields, lifetime]) =>
+  ([fields, lifetime, somebody]) =>
     new Map([
-      ...fields.map(([field, value]) => [field, field.startsWith("~") ? `{"message":${value}}` : value] as const),
-      ...(lifetime === undefined ? [] : [["~lifetime", lifetime] as const])
+      ...fields.map(([field, value]) => [field, field === "~flash:1" ? `{"message":${value}}` : value] as const),
+      ...(lifetime === undefined ? [] : [["~lifetime", lifetime] as const]),
+      ...(somebody === undefined ? [] : [somebody])
     ])
 )
 
@@ -54,7 +65,17 @@ const ConflictWith: Arbitrary.Arbitrary<ConflictWith> = Arbitrary.all({
   fields: FieldsOfStore
 })
 
-const operations = ["flash", "clear", "touch", "lifetime", "regenerate", "end", "identify"] as const
+const operations = [
+  "flash",
+  "clear",
+  "touch",
+  "lifetime",
+  "regenerate",
+  "log in",
+  "log out",
+  "end",
+  "identify"
+] as const
 const answers = ["written", "written with a token", "written under another id", "failed", "gone"] as const
 const others = ["settle", "drop", "extend", "time passes", "late", "closed", "abandon"] as const
 
@@ -91,7 +112,7 @@ const StepOfLife: Arbitrary.Arbitrary<Step> = Arbitrary.flatMap(
   intBetween(0, 9),
   (kind): Arbitrary.Arbitrary<Step> =>
     kind < 4
-      ? oneOf(["touch", "touch", "lifetime", "lifetime", "regenerate", "end", "identify"])
+      ? oneOf(["touch", "touch", "lifetime", "lifetime", "regenerate", "log in", "log out", "end", "identify"])
       : kind < 6
       ? oneOf(["begin", "begin", "commit"])
       : kind < 8
@@ -139,7 +160,7 @@ class Pair {
   #ids = 0
 
   constructor({ fields, flag, isPersistent, kind, rolling, saveUninitialized }: Start) {
-    const expiry = Expiry.make({
+    const made = Expiry.make({
       age: Duration.millis(100),
       absoluteAge: Duration.millis(300),
       maximumAge: Duration.millis(200),
@@ -147,6 +168,8 @@ class Pair {
       touchEvery: Duration.millis(10),
       rolling
     })
+    // The entries of the index stay.
+    const expiry = { ...made, horizon: () => endOfTime }
     this.#rules = { expiry, settings: { saveUninitialized } }
     this.#isPersistent = isPersistent
     // It asks nothing of its request and of its environment.
@@ -265,9 +288,11 @@ class Pair {
     }
     if (answer === "gone") {
       this.#session.refused(intent)
+      const isOvertaken = State.hasLoggedOut(this.#state)
       this.#session.learn(Outcome.gone)
       this.#model.refuse()
-      return this.#model.happen("learnt", (model) => model.gone())
+      this.#model.happen("learnt", (model) => model.gone(), isOvertaken)
+      return isOvertaken ? this.#model.happen("step", (model) => model.goOnAlone()) : undefined
     }
     const isSuccessor = "successor" in intent
     const id = answer === "written under another id" && !isSuccessor
@@ -342,6 +367,26 @@ class Pair {
         const id = this.#newId()
         void session.update((state) => Operation.regenerated(state, id))
         return this.#model.happen("step", (model) => model.regenerate(id))
+      }
+      case "log in": {
+        if (phase !== "open") return
+        const isUnwritten = State.isUnwritten(this.#state)
+        if (isUnwritten && State.idOf(this.#state) === undefined) this.#learn("identify")
+        const id = isUnwritten ? State.idOf(this.#state)! : this.#newId()
+        const owner = owners[++this.#ids % owners.length]!
+        void session.update((state) => Operation.loggedIn(state, id, { owner: { id: owner, at: 0, until: endOfTime } }))
+        return this.#model.happen("step", (model) => model.login(id, owner))
+      }
+      case "log out": {
+        if (phase !== "open") return
+        const id = this.#newId()
+        void session.update((state) => Operation.loggedOut(state, id))
+        const { goingOn, stored } = this.#model.now
+        if (goingOn.length > 0 && stored !== undefined) {
+          return this.#model.happen("step", (model) => model.leave(id))
+        }
+        this.#model.happen("end", (model) => model.end())
+        return this.#model.happen("step", (model) => model.goOn(goingOn))
       }
       case "end":
         if (phase !== "open") return
@@ -435,7 +480,7 @@ class Pair {
   }
 }
 
-const fieldNames = ["a", "b", "~flash:1", "~flash:2", "~lifetime", "c"]
+const fieldNames = ["a", "b", "~v.a", "~d.a", "~flash:1", "~flash:2", "~lifetime", "~owner", "~left", "c"]
 
 const isOneOf = <A extends string>(values: ReadonlyArray<A>, value: string): value is A =>
   (values as ReadonlyArray<string>).includes(value)

@@ -16,19 +16,52 @@ export type OnText = (text: string | undefined) => string | undefined | typeof r
 export type Deed =
   | { readonly kind: "set" | "add" | "function"; readonly field: string; readonly run: OnText }
   | { readonly kind: "clear"; readonly keeps?: ReadonlyArray<string> }
+  | { readonly kind: "end"; readonly reach: Scope }
 
-/** The fields after these deeds, one after the other; nothing if one of them is refused. */
-export const fieldsAfter = (fields: Fields, deeds: ReadonlyArray<Deed>): Fields | undefined => {
+export type Scope = "login" | "visitor" | "device"
+
+export const scopeOf = (field: string): Scope =>
+  field.startsWith("~v.") ? "visitor" : field.startsWith("~d.") ? "device" : "login"
+
+/** Whether a field goes when all goes that has this scope, or one before it. */
+export const ends = (field: string, reach: Scope): boolean => {
+  const order = ["login", "visitor", "device"]
+  return order.indexOf(scopeOf(field)) <= order.indexOf(reach)
+}
+
+/**
+ * The fields after these deeds, one after the other; nothing if one of them is refused. Of fields that end by their scope, only
+ * those go that the request knows of; the others are as if it had done nothing to them.
+ */
+export const fieldsAfter = (
+  fields: Fields,
+  deeds: ReadonlyArray<Deed>,
+  isKnown: (field: string) => boolean = () => true
+): Fields | undefined => {
   const after = new Map(fields)
+  const unknown = new Set<string>()
   for (const deed of deeds) {
+    if (deed.kind === "end") {
+      for (const field of new Set([...after.keys(), ...fields.keys()])) {
+        if (!ends(field, deed.reach)) continue
+        after.delete(field)
+        if (!isKnown(field)) unknown.add(field)
+      }
+      continue
+    }
     if (deed.kind === "clear") {
       for (const field of after.keys()) if (deed.keeps?.includes(field) !== true) after.delete(field)
       continue
     }
     const text = deed.run(after.get(deed.field))
+    unknown.delete(deed.field)
     if (text === refusal) return undefined
     if (text === undefined) after.delete(deed.field)
     else after.set(deed.field, text)
+  }
+  for (const field of unknown) {
+    const text = fields.get(field)
+    if (text !== undefined) after.set(field, text)
   }
   return after
 }
@@ -37,12 +70,18 @@ export const fieldsAfter = (fields: Fields, deeds: ReadonlyArray<Deed>): Fields 
 export const seenBy = (deeds: ReadonlyArray<Deed>, fields: Fields): ReadonlyMap<string, string | undefined> => {
   const seen = new Map<string, string | undefined>()
   const own = new Set<string>()
+  const reach: Array<Scope> = []
   for (const deed of deeds) {
     if (deed.kind === "clear") {
       // What is kept is as it was, whatever that is.
       deed.keeps?.filter((field) => !own.has(field)).forEach((field) => seen.set(field, fields.get(field)))
       return seen
     }
+    if (deed.kind === "end") {
+      reach.push(deed.reach)
+      continue
+    }
+    if (reach.some((reach) => ends(deed.field, reach))) continue
     if (deed.kind === "set") own.add(deed.field)
     else if (deed.kind === "function" && !own.has(deed.field)) seen.set(deed.field, fields.get(deed.field))
   }
@@ -70,7 +109,7 @@ export interface OnField {
 }
 
 /** Few fields and few values, so that they meet. */
-export const FieldName = oneOf(["a", "b", "~flash:1"])
+export const FieldName = oneOf(["a", "b", "~v.a", "~d.a", "~flash:1"])
 export const FieldText = oneOf(["1", "2", "\"text\""])
 
 export const OnField: Arbitrary.Arbitrary<OnField> = Arbitrary.all({

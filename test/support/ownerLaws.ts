@@ -100,6 +100,9 @@ const ownedWithBasket: Case["begin"] = (owner) =>
     ({ token }) => token
   )
 
+/** Whether the session of before is the owner's. */
+export const isOwned = (begin: Case["begin"]): boolean => begin === owned || begin === ownedWithBasket
+
 const anonymousWithBasket: Case["begin"] = () =>
   Effect.map(Sessions.create(Session.put(Basket, ["tea"])), ({ token }) => token)
 
@@ -210,7 +213,7 @@ export const suite = (makeBackend: () => MakeBackend, { orders }: Options = {}):
               const after = Exit.isSuccess(exits.A) ? Option.toArray(exits.A.value as Token) : []
               const own = yield* Effect.filter(after, (token) => Effect.map(ownerOf(token), (id) => id === owner))
               const isKnownBefore = steps.slice(0, steps.findIndex((step) => step.startsWith("B"))).includes("A add")
-              if (before !== undefined && begin !== anonymous) {
+              if (isOwned(begin)) {
                 assert.isFalse(yield* isAlive(before!), `${trace}: the session of before is alive`)
               }
               if (!isLogin || isKnownBefore) assert.deepStrictEqual(own, [], `${trace}: the session is alive`)

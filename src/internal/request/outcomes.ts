@@ -256,7 +256,7 @@ export const gone = (state: Loaded): Loaded => {
 const overtaken = (state: Regenerated): Loaded => {
   const own = Draft.rebase(state.draft, noFields)
   const draft = Exit.isSuccess(own) ? Draft.remove(own.value, Meta.left) : Draft.empty
-  return { ...ended(state), id: state.newId, draft, flashing: state.flashing }
+  return { ...ended(state), id: state.newId, draft, flashing: Exit.isSuccess(own) ? state.flashing : undefined }
 }
 
 /** What this request has done by itself, with nothing there before. */
