@@ -45,7 +45,15 @@
  * GRANT SELECT, INSERT, UPDATE, DELETE ON effect_sessions, owners_of_effect_sessions TO shop;
  * ```
  *
- * Whoever runs {@link migration} needs the right to make tables as well.
+ * On MySQL, where the tables are in the database `shop`:
+ *
+ * ```sql
+ * GRANT SELECT, INSERT, UPDATE, DELETE ON shop.effect_sessions TO shop;
+ * GRANT SELECT, INSERT, UPDATE, DELETE ON shop.owners_of_effect_sessions TO shop;
+ * ```
+ *
+ * To run {@link migration}, a user needs the right to make tables as well. On MySQL it ends the transaction that it is run in, as
+ * anything does there that makes a table.
  *
  * **Gotchas**
  *
@@ -56,12 +64,21 @@
  *
  * Loading the session inside of one is a query of that transaction, in a savepoint: it takes no second connection, sees the
  * session as the transaction's snapshot has it, and comes too late for a `SET TRANSACTION` after it. If the transaction can't
- * read the table, as it has been given up or is in another role, it takes a second connection. So does every list of an owner's
- * sessions, as the transaction's snapshot does not have those of a moment ago.
+ * read the table, as it has been given up or is in another role, it takes a second connection; on MySQL also after a statement
+ * that creates or alters a table, which ends the transaction there. So does every list of an owner's sessions, as the
+ * transaction's snapshot does not have those of a moment ago.
  *
  * If somebody else has locked the row of a session, as a report with `SELECT … FOR UPDATE` does, changes of this session
  * wait as long as the time limit allows, and take one connection of each server's pool; all other sessions go on. With
  * `multiplex` of `@effect/sql-pg`, statements that share this connection wait as well.
+ *
+ * The clients of MySQL can't cancel a statement. There a change that waits for such a row goes on waiting after the time
+ * limit, for a minute at most, and is made if the row is free by then, although its request got a 503. Other changes of this
+ * session wait for it and take no second connection. A sweep waits too, if that session is the next one to expire. At the
+ * isolation level that MySQL has by default, a report that locks all rows it goes through also keeps new sessions from being
+ * created: let it read without locks, or set `READ COMMITTED` for it. At `SERIALIZABLE`, a transaction of the application
+ * locks the session that it has read, so a `Session.commit` inside of it is refused at the time limit: leave it to the
+ * commit that comes with the response.
  *
  * PostgreSQL has to be version 12 or later, with its `extra_float_digits` as it comes: an increment is added up there, and
  * older ones write a number with fewer digits than it has.
@@ -279,10 +296,13 @@ export const migration = (
   Effect.gen(function*() {
     const decoded = yield* Effect.fromResult(Setting.decode(OptionsOfMigration, { table }, ["store"]))
     const client = yield* SqlClient
-    const statements = (yield* dialectOf(client)).create(client, decoded.table)
-    const create = client.withTransaction(
-      Effect.forEach(statements, (statement) => statement.withoutTransform, { discard: true })
+    const dialect = yield* dialectOf(client)
+    const statements = Effect.forEach(
+      dialect.create(client, decoded.table),
+      (statement) => statement.withoutTransform,
+      { discard: true }
     )
+    const create = dialect.endsTransactions ? statements : client.withTransaction(statements)
     // If several servers do it at the same time, PostgreSQL lets one through and fails for the others.
     yield* Effect.retry(create, { times: 1 })
   })

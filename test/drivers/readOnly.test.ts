@@ -15,6 +15,7 @@ import { setTimeOfDay } from "../support/clock.ts"
 import { canMount, disk, remountReadonly, remountWritable } from "../support/disk.ts"
 import { startDynamo } from "../support/dynamoServer.ts"
 import { fileStore } from "../support/fileStore.ts"
+import { startMariadb } from "../support/mariadbServer.ts"
 import { observe } from "../support/observe.ts"
 import { startPostgres } from "../support/postgresServer.ts"
 import { eventually, startRedis } from "../support/redisServer.ts"
@@ -68,6 +69,19 @@ const standby: Situation = {
       }),
       unlock: Effect.suspend(() => again.query("SELECT pg_promote()"))
     }
+  })
+}
+
+/** A replica of MariaDB is in this mode as well. Root would get past it. */
+const mariadb: Situation = {
+  what: "MariaDB in read-only mode, as a replica is",
+  says: /--read-only/,
+  start: Effect.gen(function*() {
+    const mariadb = yield* startMariadb()
+    yield* mariadb.enforceRights
+    yield* mariadb.query("CREATE USER shop; GRANT ALL ON sessions.* TO shop")
+    const set = (value: string) => mariadb.query(`SET GLOBAL read_only = ${value}`)
+    return { store: sqlStore(mariadb.client({ username: "shop" })), lock: set("ON"), unlock: set("OFF") }
   })
 }
 
@@ -144,6 +158,7 @@ const sqlite: Situation = {
 const situations: ReadonlyArray<Situation> = [
   postgresSetting,
   standby,
+  mariadb,
   sqlite,
   dynamo,
   keyValueStore,

@@ -5,18 +5,18 @@ import { Effect, type Layer, type Scope } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { createPool } from "mysql2/promise"
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdirSync } from "node:fs"
+import { mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type ClientOptions, mysqlClient } from "./mysqlClient.ts"
 import { eventually, freePort, temporaryFolder } from "./redisServer.ts"
+import type { SqlServer } from "./sqlServer.ts"
 
-export interface MariadbServer {
+export interface MariadbServer extends SqlServer {
   readonly port: number
   readonly folder: string
-  /** A client with a pool of its own, on a database that is there. */
   readonly client: (options?: ClientOptions) => Layer.Layer<SqlClient>
-  /** All rows of a table, past the driver. */
-  readonly query: (statement: string) => Effect.Effect<ReadonlyArray<object>>
+  /** From now on, users other than root have only the rights that they are granted. */
+  readonly enforceRights: Effect.Effect<void>
   /** Ends it in order. */
   readonly stop: Effect.Effect<void>
   /** Ends it at once, without a word to the clients and to the disk. */
@@ -40,23 +40,54 @@ export const startMariadb = Effect.fnUntraced(function*(
     }),
     end("SIGKILL")
   )
-  const config = { host: "127.0.0.1", port, user: "root", database: "sessions" }
+  const config = { host: "127.0.0.1", port, database: "sessions" }
   const admin = yield* Effect.acquireRelease(
-    Effect.sync(() => createPool({ ...config, database: "" })),
+    Effect.sync(() => createPool({ ...config, user: "root", database: "", multipleStatements: true })),
     (pool) => Effect.promise(() => pool.end())
   )
   yield* eventually(Effect.tryPromise(() => admin.query("CREATE DATABASE IF NOT EXISTS sessions")))
+
+  const query = <A extends object>(statement: string) =>
+    Effect.promise(async () => (await admin.query(statement))[0] as unknown as ReadonlyArray<A>)
+  const client: MariadbServer["client"] = (options) => mysqlClient({ ...config, ...options })
+  let schemas = 0
+
   return {
     port,
     folder,
-    client: (options) => mysqlClient({ ...config, ...options }),
-    query: (statement) => Effect.promise(async () => (await admin.query(statement))[0] as ReadonlyArray<object>),
+    client,
+    clientOn: (schema, options) => client({ ...options, database: schema }),
+    serializable: () => client({ variables: { tx_isolation: "SERIALIZABLE" } }),
+    readOnlyOn: (database) => client({ database, variables: { tx_read_only: 1 } }),
+    query,
+    schema: Effect.suspend(() => {
+      const name = `test_${++schemas}`
+      return Effect.as(query(`CREATE DATABASE ${name}`), name)
+    }),
+    waitForLocks: (count) =>
+      Effect.suspend(() => query<{ readonly count: number }>(waiting)).pipe(
+        Effect.repeat({ until: ([row]) => row!.count === count }),
+        Effect.asVoid
+      ),
+    enforceRights: Effect.gen(function*() {
+      const [variables] = yield* query<{ readonly folder: string }>("SELECT @@character_sets_dir AS folder")
+      const tables = readFileSync(join(variables!.folder, "..", "mysql_system_tables.sql"), "utf8")
+      yield* query(
+        `CREATE DATABASE mysql; USE mysql; ${tables}
+         INSERT INTO global_priv VALUES ('%', 'root', '{"access":18446744073709551615}'); FLUSH PRIVILEGES`
+      )
+    }),
     stop: end("SIGTERM")(server),
     kill: end("SIGKILL")(server),
     pause: Effect.sync(() => void server.kill("SIGSTOP")),
     goOn: Effect.sync(() => void server.kill("SIGCONT"))
   }
 })
+
+/** For a row, or for a whole table. What InnoDB has of its transactions grows old as long as somebody asks for it. */
+const waiting = `SELECT
+  (SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'Innodb_row_lock_current_waits') +
+  (SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%lock') AS count`
 
 const parametersOf = (data: string, port: number): Array<string> => [
   "--no-defaults",

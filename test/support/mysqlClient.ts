@@ -6,23 +6,40 @@ import { Effect, Layer } from "effect"
 import { Reactivity } from "effect/reactivity"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { Connection } from "effect/sql/SqlConnection"
-import { DeadlockError, SqlError, SqlSyntaxError, UniqueViolation, UnknownError } from "effect/sql/SqlError"
+import {
+  AuthorizationError,
+  ConstraintError,
+  DeadlockError,
+  LockTimeoutError,
+  SqlError,
+  SqlSyntaxError,
+  UniqueViolation,
+  UnknownError
+} from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
 import { createPool, type Pool, type PoolConnection, type PoolOptions } from "mysql2"
 
 export interface ClientOptions extends PoolOptions {
   /** Whether statements are prepared, so that they are on the wire only once. */
   readonly isPrepared?: boolean
+  readonly username?: string
+  readonly maxConnections?: number
+  /** Variables of each connection, by name. */
+  readonly variables?: Readonly<Record<string, string | number>>
 }
 
 /** A client with a pool of its own. */
-export const mysqlClient = ({ isPrepared = true, ...options }: ClientOptions): Layer.Layer<SqlClient.SqlClient> =>
+export const mysqlClient = (
+  { isPrepared = true, maxConnections = 10, username = "root", variables = {}, ...options }: ClientOptions
+): Layer.Layer<SqlClient.SqlClient> =>
   Layer.effect(
     SqlClient.SqlClient,
     Effect.gen(function*() {
       const connections = new Set<PoolConnection>()
       const pool = yield* Effect.acquireRelease(
-        Effect.sync(() => createPool({ supportBigNumbers: true, ...options })),
+        Effect.sync(() =>
+          createPool({ supportBigNumbers: true, user: username, connectionLimit: maxConnections, ...options })
+        ),
         (pool) =>
           Effect.callback<void>((resume) => {
             // A pool waits for ever for the answer to a statement, also if the server is silent.
@@ -32,6 +49,7 @@ export const mysqlClient = ({ isPrepared = true, ...options }: ClientOptions): L
       )
       pool.on("connection", (connection) => {
         connections.add(connection)
+        Object.entries(variables).forEach(([name, value]) => connection.query(`SET ${name} = ?`, [value]))
         connection.on("end", () => connections.delete(connection))
       })
       const reserved = Effect.acquireRelease(
@@ -52,6 +70,7 @@ export const mysqlClient = ({ isPrepared = true, ...options }: ClientOptions): L
           onRecordUpdate: () => ["", []],
           onCustom: () => ["", []]
         }),
+        releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
         driver: "mysql-test",
         spanAttributes: []
       })
@@ -92,8 +111,14 @@ const toError = (cause: NodeJS.ErrnoException): SqlError => {
       return new SqlError({ reason: new SqlSyntaxError(details) })
     case 1062:
       return new SqlError({ reason: new UniqueViolation({ ...details, constraint: "PRIMARY" }) })
+    case 1142:
+      return new SqlError({ reason: new AuthorizationError(details) })
+    case 1205:
+      return new SqlError({ reason: new LockTimeoutError(details) })
     case 1213:
       return new SqlError({ reason: new DeadlockError(details) })
+    case 1451:
+      return new SqlError({ reason: new ConstraintError(details) })
     default:
       return new SqlError({ reason: new UnknownError(details) })
   }

@@ -11,23 +11,18 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { findPostgresql } from "../../scripts/postgresql.mjs"
 import { eventually, freePort, temporaryFolder } from "./redisServer.ts"
+import type { SqlServer } from "./sqlServer.ts"
 
-export interface PostgresServer {
+export interface PostgresServer extends SqlServer {
   readonly port: number
   readonly folder: string
   /** A client with a pool, whose statements can be told from those of others. */
   readonly client: (options?: Partial<PgClient.PgPoolConfig>) => Layer.Layer<PgClient.PgClient | SqlClient>
-  /** Runs a statement, past the driver. */
-  readonly query: <A extends object>(statement: string) => Effect.Effect<ReadonlyArray<A>>
-  /** A new schema. */
-  readonly schema: Effect.Effect<string>
   /** What the server gets from the clients of this name while the effect runs, as it logs it. */
   readonly statements: <A, E, R>(
     name: string,
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<ReadonlyArray<string>, E, R>
-  /** Waits until so many connections wait for the lock of a row or a table. */
-  readonly waitForLocks: (count: number) => Effect.Effect<void>
   /** Ends all of its processes at once, without a word to the clients and to the disk. */
   readonly kill: Effect.Effect<void>
   /** Stops all of its processes where they are: connections stay, and nobody answers. */
@@ -91,10 +86,16 @@ export const startPostgres = Effect.fnUntraced(
       return log.length
     })
 
+    const client: PostgresServer["client"] = (options) => Layer.orDie(PgClient.layer({ ...config, ...options }))
+
     return {
       port,
       folder,
-      client: (options) => Layer.orDie(PgClient.layer({ ...config, ...options })),
+      client,
+      clientOn: (schema, options) => client({ ...options, startupParameters: { search_path: schema } }),
+      serializable: () => client({ startupParameters: { default_transaction_isolation: "serializable" } }),
+      readOnlyOn: (schema) =>
+        client({ startupParameters: { search_path: schema, default_transaction_read_only: "on" } }),
       query,
       schema: Effect.suspend(() => {
         const name = `test_${++schemas}`

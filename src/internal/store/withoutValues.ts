@@ -1,6 +1,6 @@
 /**
- * What back ends hang on their errors beside the message: whole rows, statements with their parameters, commands. All of
- * that may hold what users have in their sessions, and errors end in logs.
+ * What back ends hang on their errors beside the message: whole rows, statements with their parameters, commands. MySQL puts
+ * a value into the message itself. All of that may hold what users have in their sessions, and errors end in logs.
  */
 
 const withValues = [
@@ -26,6 +26,9 @@ const withValues = [
   "$response"
 ]
 
+// MySQL: "Incorrect integer value: '…' for column …".
+const valueInMessage = /(?<=\bvalue: )'.*'(?= for column|$)/s
+
 // Those of a Cause as well.
 const within = ["cause", "reason", "errors", "driverError", "lastNodeError", "reasons", "error", "defect"]
 
@@ -43,5 +46,14 @@ const strip = (error: unknown, depth: number): void => {
   if (typeof error !== "object" || error === null || depth > 8) return
   if (Array.isArray(error)) return error.forEach((each) => strip(each, depth + 1))
   for (const name of withValues) Reflect.deleteProperty(error, name)
+  if (error instanceof Error) stripMessage(error)
   for (const name of within) strip(Reflect.get(error, name), depth + 1)
+}
+
+const stripMessage = (error: Error): void => {
+  const { message, stack } = error
+  const stripped = message.replace(valueInMessage, "…")
+  if (stripped === message) return
+  error.message = stripped
+  if (stack !== undefined) error.stack = stack.replace(message, () => stripped)
 }

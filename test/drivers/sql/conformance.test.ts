@@ -73,6 +73,14 @@ SessionStoreTest.suite({ describe, it }, "SqlLayer on MariaDB", {
   )
 })
 
+SessionStoreTest.suite({ describe, it }, "SqlLayer on MariaDB, with a pool of one connection", {
+  layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client({ maxConnections: 1 }))))
+})
+
+SessionStoreTest.suite({ describe, it }, "SqlLayer on a MariaDB where transactions are serializable by default", {
+  layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().serializable())))
+})
+
 SessionStoreTest.suite(
   { describe, it },
   "SqlLayer on MariaDB, through a client that counts only rows that have changed",
@@ -99,6 +107,10 @@ SessionOwnersTest.suite({ describe, it }, "SqlLayer on a PostgreSQL where transa
 
 SessionOwnersTest.suite({ describe, it }, "SqlLayer on MariaDB", {
   layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().client())))
+})
+
+SessionOwnersTest.suite({ describe, it }, "SqlLayer on a MariaDB where transactions are serializable by default", {
+  layer: Layer.unwrap(Effect.sync(() => sqlStore(mariadb().serializable())))
 })
 
 SessionOwnersTest.suite({ describe, it }, "SqlLayer on SQLite", {

@@ -9,20 +9,28 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { SqlClient } from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
+import { startMariadb } from "../../support/mariadbServer.ts"
 import { observe } from "../../support/observe.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
-import { eventually, shared } from "../../support/redisServer.ts"
+import { shared } from "../../support/redisServer.ts"
 import { basicRoutes, post } from "../../support/routes.ts"
 import { cookieOf, serve } from "../../support/server.ts"
 import { sqliteClient } from "../../support/sqliteClient.ts"
+import type { SqlServer } from "../../support/sqlServer.ts"
 import { migrate, sqlStore } from "../../support/sqlStore.ts"
 
-const postgres = shared(startPostgres())
+/** A client on a schema of its own. */
+const on = (server: () => SqlServer) =>
+  Layer.unwrap(Effect.suspend(() => Effect.map(server().schema, (schema) => server().clientOn(schema))))
 
-const onPostgres = Layer.unwrap(
-  Effect.suspend(() =>
-    Effect.map(postgres().schema, (schema) => postgres().client({ startupParameters: { search_path: schema } }))
-  )
+const mariadb = shared(startMariadb())
+
+const onPostgres = on(shared(startPostgres()))
+const onMariadb = on(mariadb)
+
+/** Its errors have the statement with all of its values in it. */
+const onUnprepared = Layer.unwrap(
+  Effect.suspend(() => Effect.map(mariadb().schema, (database) => mariadb().client({ isPrepared: false, database })))
 )
 
 const password = "hunter2-secret-token"
@@ -39,6 +47,17 @@ const trigger = (name: string, more = "") => [
 
 const check = ["ALTER TABLE effect_sessions ADD CONSTRAINT lim CHECK (octet_length(fields::text) < 20)"]
 
+const checkOfMysql = ["ALTER TABLE effect_sessions ADD CONSTRAINT lim CHECK (octet_length(fields) < 20)"]
+
+const triggersOfMysql = ["INSERT", "UPDATE"].map((event) =>
+  `CREATE TRIGGER refuse_${event} BEFORE ${event} ON effect_sessions FOR EACH ROW
+   BEGIN
+     IF octet_length(NEW.fields) >= 20 THEN
+       SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused', CONSTRAINT_NAME = 'lim', COLUMN_NAME = 'fields';
+     END IF;
+   END`
+)
+
 const cases = [
   { what: "a CHECK constraint", client: onPostgres, statements: check, says: "lim" },
   { what: "a trigger", client: onPostgres, statements: trigger("refuse"), says: "refused" },
@@ -53,6 +72,21 @@ const cases = [
     client: onPostgres,
     statements: ["ALTER TABLE effect_sessions ALTER COLUMN fields TYPE INTEGER USING 1"],
     says: "integer"
+  },
+  { what: "a CHECK constraint on MariaDB", client: onMariadb, statements: checkOfMysql, says: "lim" },
+  { what: "a CHECK constraint on MariaDB, unprepared,", client: onUnprepared, statements: checkOfMysql, says: "lim" },
+  { what: "a trigger on MariaDB", client: onMariadb, statements: triggersOfMysql, says: "refused" },
+  {
+    what: "another type of the column on MariaDB",
+    client: onMariadb,
+    statements: ["DELETE FROM effect_sessions", "ALTER TABLE effect_sessions MODIFY fields INTEGER NOT NULL"],
+    says: "integer"
+  },
+  {
+    what: "a shorter column on MariaDB",
+    client: onMariadb,
+    statements: ["ALTER TABLE effect_sessions MODIFY fields VARCHAR(20) NOT NULL"],
+    says: "too long"
   },
   {
     what: "a trigger on SQLite",
@@ -86,7 +120,7 @@ describe.each(cases)("$what that an administrator has added", ({ client, says, s
       const routes = Layer.mergeAll(basicRoutes, own, post("/put", put))
       const server = yield* serve(routes, { store: sqlStore(Layer.succeedContext(context)) })
       const cookie = cookieOf(yield* server.post("/count"))
-      for (const statement of statements) yield* sql.unsafe(statement)
+      for (const statement of statements) yield* sql.unsafe(statement).unprepared
       for (const sent of [{}, { cookie }]) {
         assert.strictEqual((yield* server.post("/put", sent)).status, 503)
         yield* server.post("/own", sent)
@@ -104,22 +138,32 @@ describe.each(cases)("$what that an administrator has added", ({ client, says, s
   })
 })
 
-describe("a table that refers to the sessions", () => {
+const references = [
+  { database: "PostgreSQL", client: onPostgres, type: "TEXT" },
+  { database: "MariaDB", client: onMariadb, type: "VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin" }
+]
+
+describe.each(references)("a table on $database that refers to the sessions", ({ client, type }) => {
   it.effect("keeps them from being deleted, and the warning has no key", () => {
     const observed = observe()
     return Effect.gen(function*() {
-      const context = yield* Layer.build(Layer.provideMerge(migrate(), onPostgres))
+      const context = yield* Layer.build(Layer.provideMerge(migrate(), client))
       const sql = Context.get(context, SqlClient)
       const server = yield* serve(basicRoutes, {
         store: sqlStore(Layer.succeedContext(context)),
         config: { age: "1 minute" }
       })
       yield* server.post("/count")
-      yield* sql`CREATE TABLE devices (session TEXT REFERENCES effect_sessions (key))`
-      yield* sql`INSERT INTO devices SELECT key FROM effect_sessions`
-      const [row] = yield* sql<{ readonly key: string }>`SELECT key FROM effect_sessions`
-      yield* TestClock.adjust("2 hours")
-      yield* TestClock.withLive(eventually(Effect.sync(() => assert.include(observed.text(), "could not be deleted"))))
+      const key = sql("key")
+      yield* sql`CREATE TABLE devices (
+        session ${sql.literal(type)}, FOREIGN KEY (session) REFERENCES effect_sessions (${key})
+      )`
+      yield* sql`INSERT INTO devices SELECT ${key} FROM effect_sessions`
+      const [row] = yield* sql<{ readonly key: string }>`SELECT ${key} FROM effect_sessions`
+      yield* TestClock.adjust("1 hour").pipe(
+        Effect.andThen(TestClock.withLive(Effect.sleep("20 millis"))),
+        Effect.repeat({ until: () => observed.text().includes("could not be deleted") })
+      )
       assert.include(observed.text(), "devices")
       assert.notInclude(observed.text(), row!.key)
     }).pipe(Effect.provide(observed.layer))

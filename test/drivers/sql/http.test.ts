@@ -17,31 +17,54 @@ import { shared } from "../../support/redisServer.ts"
 import { basicRoutes, Count, Name, ok } from "../../support/routes.ts"
 import { cookieOf, serve } from "../../support/server.ts"
 import { sqliteClient } from "../../support/sqliteClient.ts"
+import type { Database, PoolOptions, SqlServer } from "../../support/sqlServer.ts"
 import { migrate, sqlStore } from "../../support/sqlStore.ts"
 
 const postgres = shared(startPostgres())
 const mariadb = shared(startMariadb())
 
-/** Each client has a pool of its own, as each server has. */
-const newClient = () => postgres().client()
+const databases: ReadonlyArray<Database> = [
+  { database: "PostgreSQL", server: postgres },
+  { database: "MariaDB", server: mariadb }
+]
 
 // -----------------------------------------------------------------------------
 // requests at the same time
 // -----------------------------------------------------------------------------
 
-races("PostgreSQL", { store: () => sqlStore(newClient()) })
+races("PostgreSQL", { store: () => sqlStore(postgres().client()) })
 
 races("MariaDB", { store: () => sqlStore(mariadb().client()) })
 
 races("SQLite", { store: () => sqlStore(sqliteClient()), servers: [1] })
 
-ownerRaces("PostgreSQL", { store: () => sqlStore(newClient()) })
+ownerRaces("PostgreSQL", { store: () => sqlStore(postgres().client()) })
 
 ownerRaces("MariaDB", { store: () => sqlStore(mariadb().client()) })
 
 ownerRaces("SQLite", { store: () => sqlStore(sqliteClient()), servers: 1 })
 
-describe("a commit and a logout that wait for the same row", () => {
+// -----------------------------------------------------------------------------
+// rows that somebody else has locked
+// -----------------------------------------------------------------------------
+
+/** On MariaDB, a sweeper waits as well: for the row that is the next to expire. */
+const quietStore = (client: Layer.Layer<SqlClient>) => sqlStore(client, { sweepEvery: "never" })
+
+/** Runs an effect while a transaction of somebody else has changed or locked the only session of a schema. */
+const whileLocked = Effect.fnUntraced(function*<A, E, R>(
+  server: SqlServer,
+  schema: string,
+  effect: Effect.Effect<A, E, R>
+) {
+  const sql = Context.get(yield* Layer.build(server.clientOn(schema)), SqlClient)
+  const [row] = yield* sql<{ readonly key: string }>`SELECT ${sql("key")} FROM effect_sessions`
+  // By its key, as MariaDB locks what is between rows as well when it goes through all of them.
+  const locked = sql`SELECT 1 FROM effect_sessions WHERE ${sql("key")} = ${row!.key} FOR UPDATE`
+  return yield* sql.withTransaction(Effect.andThen(locked, effect))
+})
+
+describe.each(databases)("on $database, a commit and a logout that wait for the same row", ({ server }) => {
   const orders = [
     ["/count", "/logout"],
     ["/logout", "/count"],
@@ -52,19 +75,20 @@ describe("a commit and a logout that wait for the same row", () => {
   for (const [first, second] of orders) {
     it.effect(`POST ${first} before POST ${second}: both are answered, and the session is gone`, () =>
       Effect.gen(function*() {
+        const schema = yield* server().schema
         const [one, other] = yield* Effect.all([
-          serve(basicRoutes, { store: sqlStore(newClient()) }),
-          serve(basicRoutes, { store: sqlStore(newClient()) })
+          serve(basicRoutes, { store: quietStore(server().clientOn(schema)) }),
+          serve(basicRoutes, { store: quietStore(server().clientOn(schema)) })
         ])
         const cookie = cookieOf(yield* one.post("/count"))
-        const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
-        const requests = yield* sql.withTransaction(
+        const requests = yield* whileLocked(
+          server(),
+          schema,
           Effect.gen(function*() {
-            yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
             const firstRequest = yield* Effect.forkScoped(one.post(first, { cookie }))
-            yield* postgres().waitForLocks(1)
+            yield* server().waitForLocks(1)
             const secondRequest = yield* Effect.forkScoped(other.post(second, { cookie }))
-            yield* postgres().waitForLocks(2)
+            yield* server().waitForLocks(2)
             return [firstRequest, secondRequest]
           })
         )
@@ -80,29 +104,29 @@ describe("a commit and a logout that wait for the same row", () => {
   }
 })
 
-describe("a database where transactions are serializable by default", () => {
+describe.each(databases)("a $database where transactions are serializable by default", ({ server }) => {
   for (const [path, left] of [["/touch", `{"count":1}`], ["/count", `{"count":2}`], ["/logout", "{}"]] as const) {
     it.effect(`does not fail POST ${path} because another transaction has changed the row meanwhile`, () =>
       Effect.gen(function*() {
-        const startupParameters = { default_transaction_isolation: "serializable" }
-        const server = yield* serve(basicRoutes, { store: sqlStore(postgres().client({ startupParameters })) })
-        const cookie = cookieOf(yield* server.post("/count"))
-        const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
+        const client = server().serializable()
+        const app = yield* serve(basicRoutes, { store: quietStore(client) })
+        const cookie = cookieOf(yield* app.post("/count"))
+        const sql = Context.get(yield* Layer.build(server().client()), SqlClient)
         const request = yield* sql.withTransaction(
           Effect.gen(function*() {
             yield* sql`UPDATE effect_sessions SET touched_at = touched_at + 1`
-            const request = yield* Effect.forkScoped(server.post(path, { cookie }))
-            yield* postgres().waitForLocks(1)
+            const request = yield* Effect.forkScoped(app.post(path, { cookie }))
+            yield* server().waitForLocks(1)
             return request
           })
         )
         assert.strictEqual((yield* Fiber.join(request)).status, 200)
-        assert.strictEqual((yield* server.get("/", { cookie })).body, left)
+        assert.strictEqual((yield* app.get("/", { cookie })).body, left)
       }))
   }
 })
 
-describe("a row that a report or a backup has locked", () => {
+describe.each(databases)("a row of $database that a report or a backup has locked", ({ server }) => {
   const paths = [
     { path: "/count", left: `{"count":6}` },
     { path: "/touch", left: `{"count":1}` },
@@ -113,44 +137,78 @@ describe("a row that a report or a backup has locked", () => {
     "takes one connection of the pool: other sessions go on while five requests POST $path of the locked one",
     ({ left, path }) =>
       Effect.gen(function*() {
-        const server = yield* serve(basicRoutes, { store: sqlStore(postgres().client({ maxConnections: 2 })) })
-        const cookie = cookieOf(yield* server.post("/count"))
-        const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
-        const requests = yield* sql.withTransaction(
+        const schema = yield* server().schema
+        const app = yield* serve(basicRoutes, { store: quietStore(server().clientOn(schema, { maxConnections: 2 })) })
+        const cookie = cookieOf(yield* app.post("/count"))
+        const requests = yield* whileLocked(
+          server(),
+          schema,
           Effect.gen(function*() {
-            yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
-            const requests = Array.from({ length: 5 }, () => Effect.forkScoped(server.post(path, { cookie })))
+            const requests = Array.from({ length: 5 }, () => Effect.forkScoped(app.post(path, { cookie })))
             const fibers = yield* Effect.all(requests)
-            yield* postgres().waitForLocks(1)
-            const browser = server.browser()
+            yield* server().waitForLocks(1)
+            const browser = app.browser()
             yield* browser.post("/count")
             yield* browser.post("/count")
             assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
-            yield* postgres().waitForLocks(1)
+            yield* server().waitForLocks(1)
             return fibers
           })
         )
         for (const { status } of yield* Effect.forEach(requests, Fiber.join)) assert.strictEqual(status, 200)
-        if (path !== "/login") assert.strictEqual((yield* server.get("/", { cookie })).body, left)
+        if (path !== "/login") assert.strictEqual((yield* app.get("/", { cookie })).body, left)
       })
   )
 
-  it.live("frees that connection at the time limit, and the next request takes no second one", () =>
+  it.live("takes no second one after the time limit, however many requests come", () =>
     Effect.gen(function*() {
-      const store = sqlStore(postgres().client({ maxConnections: 2 }))
-      const server = yield* serve(basicRoutes, { store, config: { timeLimit: "300 ms" } })
-      const cookie = cookieOf(yield* server.post("/count"))
-      const sql = Context.get(yield* Layer.build(newClient()), SqlClient)
-      yield* sql.withTransaction(
+      const schema = yield* server().schema
+      const store = quietStore(server().clientOn(schema, { maxConnections: 2 }))
+      const app = yield* serve(basicRoutes, { store, config: { timeLimit: "300 ms" } })
+      const cookie = cookieOf(yield* app.post("/count"))
+      yield* whileLocked(
+        server(),
+        schema,
         Effect.gen(function*() {
-          yield* sql`SELECT key FROM effect_sessions FOR UPDATE`
           for (const path of ["/logout", "/touch", "/count", "/logout", "/touch", "/count"]) {
-            assert.strictEqual((yield* server.post(path, { cookie })).status, 503)
-            assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":1}`)
+            assert.strictEqual((yield* app.post(path, { cookie })).status, 503)
+            assert.strictEqual((yield* app.get("/", { cookie })).body, `{"count":1}`)
           }
         })
       )
-      assert.strictEqual((yield* server.post("/logout", { cookie })).status, 200)
+      assert.strictEqual((yield* app.post("/logout", { cookie })).status, 200)
+    }))
+})
+
+describe("a MariaDB that says nothing for longer than it lets anybody wait for a row", () => {
+  it.effect("is out of reach: after a minute, the next request no longer waits for that statement", () =>
+    Effect.gen(function*() {
+      const schema = yield* mariadb().schema
+      const context = yield* Layer.build(Layer.provideMerge(migrate(), mariadb().clientOn(schema)))
+      const store = watchStore(Effect.provide(SqlLayer.make({ sweepEvery: "never" }), context))
+      const app = yield* serve(basicRoutes, { store: store.layer })
+      const cookie = cookieOf(yield* app.post("/count"))
+      /** When it is refused, so many statements wait, with those of earlier ones. */
+      const refused = Effect.fnUntraced(function*(waiting: number) {
+        const touching = store.before("touch", Effect.void)
+        const request = yield* Effect.forkScoped(app.post("/touch", { cookie }))
+        yield* touching
+        yield* mariadb().waitForLocks(waiting)
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual((yield* Fiber.join(request)).status, 503)
+      })
+      const waiting = yield* whileLocked(
+        mariadb(),
+        schema,
+        Effect.gen(function*() {
+          yield* refused(1)
+          yield* refused(1)
+          yield* TestClock.adjust("1 minute")
+          yield* refused(2)
+          return yield* Effect.forkScoped(app.post("/count", { cookie }))
+        })
+      )
+      assert.strictEqual((yield* Fiber.join(waiting)).status, 200)
     }))
 })
 
@@ -163,8 +221,36 @@ interface Snapshot {
   readonly used: Deferred.Deferred<void>
 }
 
+/** How each database says what the handlers ask of it. */
+interface Words {
+  readonly readOnly: string
+  readonly repeatable: string
+  /** Statements after which the database has given the transaction up. */
+  readonly giveUp: ReadonlyArray<string>
+  /** Keeps the transaction from the table of the sessions. */
+  readonly shutOut: string
+  readonly letIn: string
+}
+
+const ofPostgres: Words = {
+  readOnly: "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY",
+  repeatable: "BEGIN ISOLATION LEVEL REPEATABLE READ",
+  giveUp: ["SELECT 1 / 0"],
+  shutOut: "SET LOCAL ROLE pg_monitor",
+  letIn: "RESET ROLE"
+}
+
+const ofMariadb: Words = {
+  readOnly: "START TRANSACTION READ ONLY",
+  repeatable: "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+  // It ends before a statement that changes a table.
+  giveUp: ["ALTER TABLE orders COMMENT 'x'"],
+  shutOut: "LOCK TABLES orders WRITE",
+  letIn: "UNLOCK TABLES"
+}
+
 /** Handlers whose transactions begin with an order, and routes to look at what is in the database. */
-const routesWith = (context: Context.Context<SqlClient>, snapshot: Snapshot) => {
+const routesWith = (context: Context.Context<SqlClient>, snapshot: Snapshot, words: Words) => {
   const sql = Context.get(context, SqlClient)
   const order = sql`INSERT INTO orders VALUES (1)`
   const changes = {
@@ -187,14 +273,14 @@ const routesWith = (context: Context.Context<SqlClient>, snapshot: Snapshot) => 
     add(
       "/readonly",
       Effect.as(Effect.andThen(Session.increment(Count), Session.commit), ok).pipe(
-        Effect.provideService(BeginTransaction, "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY")
+        Effect.provideService(BeginTransaction, words.readOnly)
       )
     ),
     add(
       "/aborted",
       sql.withTransaction(
         Effect.gen(function*() {
-          yield* Effect.flip(sql`SELECT 1 / 0`)
+          for (const statement of words.giveUp) yield* Effect.exit(sql.unsafe(statement))
           return yield* Effect.fail({ count: yield* Count })
         })
       ).pipe(
@@ -210,9 +296,9 @@ const routesWith = (context: Context.Context<SqlClient>, snapshot: Snapshot) => 
       sql.withTransaction(
         Effect.gen(function*() {
           yield* order
-          yield* sql`SET LOCAL ROLE pg_monitor`
+          yield* sql.unsafe(words.shutOut).unprepared
           const count = yield* Count
-          yield* sql`RESET ROLE`
+          yield* sql.unsafe(words.letIn).unprepared
           yield* order
           return HttpServerResponse.text(`${count}`)
         })
@@ -229,7 +315,7 @@ const routesWith = (context: Context.Context<SqlClient>, snapshot: Snapshot) => 
           yield* Session.commit
           return ok
         })
-      ).pipe(Effect.provideService(BeginTransaction, "BEGIN ISOLATION LEVEL REPEATABLE READ"))
+      ).pipe(Effect.provideService(BeginTransaction, words.repeatable))
     ),
     add(
       "/inside",
@@ -249,117 +335,139 @@ const routesWith = (context: Context.Context<SqlClient>, snapshot: Snapshot) => 
   )
 }
 
-describe("a transaction of the application", () => {
-  const serveOn = Effect.fnUntraced(function*(client: Layer.Layer<SqlClient>, config: SessionConfig.Options = {}) {
+const serveOn = Effect.fnUntraced(
+  function*(client: Layer.Layer<SqlClient>, words: Words, config: SessionConfig.Options = {}) {
     const context = yield* Layer.build(Layer.provideMerge(migrate(), client))
     const sql = Context.get(context, SqlClient)
     yield* sql`CREATE TABLE IF NOT EXISTS orders (id INTEGER)`
     const store = watchStore(Effect.provide(SqlLayer.make(), context))
     const snapshot: Snapshot = { taken: Deferred.makeUnsafe(), used: Deferred.makeUnsafe() }
-    const server = yield* serve(routesWith(context, snapshot), { store: store.layer, config })
+    const server = yield* serve(routesWith(context, snapshot, words), { store: store.layer, config })
     return { ...server, snapshot, store, orders: Effect.map(sql`SELECT * FROM orders`, (rows) => rows.length) }
-  })
+  }
+)
 
-  const changes = [
-    { path: "/count", left: { count: 2 } },
-    { path: "/touch", left: { count: 1 } },
-    { path: "/login", left: { count: 1, name: "Ada" } },
-    { path: "/logout", left: {} }
-  ]
-  const databases = [
-    { database: "PostgreSQL", client: newClient },
-    { database: "MariaDB", client: () => mariadb().client() }
-  ]
-  for (const { client, database } of databases) {
+const withWords = [
+  { database: "PostgreSQL", server: postgres, words: ofPostgres },
+  { database: "MariaDB", server: mariadb, words: ofMariadb }
+]
+
+describe.each<Database & { readonly words: Words }>(withWords)(
+  "a transaction of the application on $database",
+  ({ server, words }) => {
+    /** A server on a schema of its own. */
+    const newServer = (options?: PoolOptions, config?: SessionConfig.Options) =>
+      Effect.flatMap(server().schema, (schema) => serveOn(server().clientOn(schema, options), words, config))
+
+    const changes = [
+      { path: "/count", left: { count: 2 } },
+      { path: "/touch", left: { count: 1 } },
+      { path: "/login", left: { count: 1, name: "Ada" } },
+      { path: "/logout", left: {} }
+    ]
     for (const { left, path } of changes) {
-      it.effect(`that is rolled back does not take back what the session has committed: ${path} on ${database}`, () =>
+      it.effect(`that is rolled back does not take back what the session has committed: ${path}`, () =>
         Effect.gen(function*() {
-          const server = yield* serveOn(client())
-          const browser = server.browser()
+          const app = yield* newServer()
+          const browser = app.browser()
           yield* browser.post("/count")
           assert.strictEqual((yield* browser.post(`/rollback${path}`)).status, 200)
           assert.deepStrictEqual(JSON.parse((yield* browser.get("/")).body), left)
-          assert.strictEqual(yield* server.orders, 0)
+          assert.strictEqual(yield* app.orders, 0)
         }))
     }
+
+    it.effect("that is rolled back does not take back a new session", () =>
+      Effect.gen(function*() {
+        const app = yield* newServer()
+        const browser = app.browser()
+        yield* browser.post("/rollback/count")
+        assert.strictEqual((yield* browser.get("/")).body, `{"count":1}`)
+        assert.strictEqual(yield* app.orders, 0)
+      }))
+
+    it.effect("that the database has given up does not keep the session from being read", () =>
+      Effect.gen(function*() {
+        const browser = (yield* newServer()).browser()
+        yield* browser.post("/count")
+        assert.strictEqual((yield* browser.post("/aborted")).body, `{"count":1}`)
+      }))
+
+    it.live("needs no second connection to load the session: 20 of them at a time on a pool of two", () =>
+      Effect.gen(function*() {
+        const app = yield* newServer({ maxConnections: 2 }, { timeLimit: "2 seconds" })
+        const cookie = cookieOf(yield* app.post("/count"))
+        const requests = Array.from({ length: 20 }, () => app.post("/order", { cookie }))
+        const answers = yield* Effect.all(requests, { concurrency: 20 })
+        assert.deepStrictEqual(answers.map(({ body }) => body), requests.map(() => "1"))
+      }))
+
+    it.effect("that can't read the table does not keep the session from being read, and goes on", () =>
+      Effect.gen(function*() {
+        const app = yield* newServer()
+        const browser = app.browser()
+        yield* browser.post("/count")
+        const orders = yield* app.orders
+        assert.strictEqual((yield* browser.post("/role")).body, "1")
+        assert.strictEqual(yield* app.orders, orders + 2)
+      }))
+
+    it.effect("with a snapshot from before a login or a logout does not hide that from a commit", () =>
+      Effect.gen(function*() {
+        for (
+          const [path, status, body] of [["/login", 200, { count: 11, name: "Ada" }], ["/logout", 409, {}]] as const
+        ) {
+          const app = yield* newServer()
+          const cookie = cookieOf(yield* app.post("/count"))
+          const request = yield* Effect.forkChild(app.post("/snapshot", { cookie }))
+          yield* Deferred.await(app.snapshot.taken)
+          const next = cookieOf(yield* app.post(path, { cookie }))
+          yield* Deferred.succeed(app.snapshot.used, undefined)
+          assert.strictEqual((yield* Fiber.join(request)).status, status)
+          assert.deepStrictEqual(JSON.parse((yield* app.get("/", { cookie: next })).body), body)
+        }
+      }))
+
+    it.effect("begins as the application wants it, and those of the session do not", () =>
+      Effect.gen(function*() {
+        const browser = (yield* newServer()).browser()
+        yield* browser.post("/count")
+        assert.strictEqual((yield* browser.post("/readonly")).status, 200)
+        assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
+      }))
+
+    it.effect("that holds the last connection of the pool: 503 at the time limit, and then the server goes on", () =>
+      Effect.gen(function*() {
+        const app = yield* newServer({ maxConnections: 1 }, { timeLimit: "100 ms" })
+        const browser = app.browser()
+        yield* browser.post("/count")
+        const committing = app.store.before("update", Effect.void)
+        const request = yield* Effect.forkChild(browser.post("/inside"))
+        yield* committing
+        yield* TestClock.adjust("100 millis")
+        assert.strictEqual((yield* Fiber.join(request)).status, 503)
+        assert.strictEqual((yield* browser.post("/count")).status, 200)
+        assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
+      }))
   }
+)
 
-  it.effect("that is rolled back does not take back a new session", () =>
+describe("a serializable transaction of the application on MariaDB", () => {
+  it.live("locks a session that it reads: a commit in it is refused at the time limit, and made when it has ended", () =>
     Effect.gen(function*() {
-      const server = yield* serveOn(newClient())
-      const browser = server.browser()
-      yield* browser.post("/rollback/count")
-      assert.strictEqual((yield* browser.get("/")).body, `{"count":1}`)
-      assert.strictEqual(yield* server.orders, 0)
-    }))
-
-  it.effect("that the database has given up does not keep the session from being read", () =>
-    Effect.gen(function*() {
-      const browser = (yield* serveOn(newClient())).browser()
+      const app = yield* serveOn(mariadb().serializable(), ofMariadb, { timeLimit: "300 ms" })
+      const browser = app.browser()
       yield* browser.post("/count")
-      assert.strictEqual((yield* browser.post("/aborted")).body, `{"count":1}`)
-    }))
-
-  it.live("needs no second connection to load the session: 20 of them at a time on a pool of two", () =>
-    Effect.gen(function*() {
-      const server = yield* serveOn(postgres().client({ maxConnections: 2 }), { timeLimit: "2 seconds" })
-      const cookie = cookieOf(yield* server.post("/count"))
-      const requests = Array.from({ length: 20 }, () => server.post("/order", { cookie }))
-      const answers = yield* Effect.all(requests, { concurrency: 20 })
-      assert.deepStrictEqual(answers.map(({ body }) => body), requests.map(() => "1"))
-    }))
-
-  it.effect("that can't read the table does not keep the session from being read, and goes on", () =>
-    Effect.gen(function*() {
-      const server = yield* serveOn(newClient())
-      const browser = server.browser()
-      yield* browser.post("/count")
-      const orders = yield* server.orders
-      assert.strictEqual((yield* browser.post("/role")).body, "1")
-      assert.strictEqual(yield* server.orders, orders + 2)
-    }))
-
-  it.effect("with a snapshot from before a login or a logout does not hide that from a commit", () =>
-    Effect.gen(function*() {
-      for (
-        const [path, status, body] of [["/login", 200, { count: 11, name: "Ada" }], ["/logout", 409, {}]] as const
-      ) {
-        const server = yield* serveOn(newClient())
-        const cookie = cookieOf(yield* server.post("/count"))
-        const request = yield* Effect.forkChild(server.post("/snapshot", { cookie }))
-        yield* Deferred.await(server.snapshot.taken)
-        const next = cookieOf(yield* server.post(path, { cookie }))
-        yield* Deferred.succeed(server.snapshot.used, undefined)
-        assert.strictEqual((yield* Fiber.join(request)).status, status)
-        assert.deepStrictEqual(JSON.parse((yield* server.get("/", { cookie: next })).body), body)
-      }
-    }))
-
-  it.effect("begins as the application wants it, and those of the session do not", () =>
-    Effect.gen(function*() {
-      const browser = (yield* serveOn(newClient())).browser()
-      yield* browser.post("/count")
-      assert.strictEqual((yield* browser.post("/readonly")).status, 200)
-      assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
-    }))
-
-  it.effect("that holds the last connection of the pool: 503 at the time limit, and then the server goes on", () =>
-    Effect.gen(function*() {
-      const server = yield* serveOn(postgres().client({ maxConnections: 1 }), { timeLimit: "100 ms" })
-      const browser = server.browser()
-      yield* browser.post("/count")
-      const committing = server.store.before("update", Effect.void)
-      const request = yield* Effect.forkChild(browser.post("/inside"))
-      yield* committing
-      yield* TestClock.adjust("100 millis")
-      assert.strictEqual((yield* Fiber.join(request)).status, 503)
+      assert.strictEqual((yield* browser.post("/rollback/count")).status, 503)
       assert.strictEqual((yield* browser.post("/count")).status, 200)
-      assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
+      assert.strictEqual((yield* browser.get("/")).body, `{"count":3}`)
     }))
+})
 
-  it.effect("on SQLite: the session can be read in it, and be committed after it, and is refused in it at once", () =>
+describe("a transaction of the application on SQLite", () => {
+  it.effect("lets the session be read in it, and be committed after it, and refuses a commit in it at once", () =>
     Effect.gen(function*() {
-      const browser = (yield* serveOn(sqliteClient())).browser()
+      const browser = (yield* serveOn(sqliteClient(), ofPostgres)).browser()
       yield* browser.post("/count")
       const answer = yield* browser.post("/refused")
       assert.deepStrictEqual(JSON.parse(answer.body), [

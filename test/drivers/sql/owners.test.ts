@@ -185,7 +185,7 @@ const operations: ReadonlyArray<{
     onPostgres: [
       `INSERT INTO "effect_sessions" (key, created_at, touched_at, expires_at, superseded_until, fields) ` +
       "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (key) DO UPDATE SET superseded_until = excluded.superseded_until, " +
-      "expires_at = excluded.expires_at, fields = excluded.fields"
+      "expires_at = excluded.expires_at, fields = excluded.fields RETURNING 1"
     ],
     words: ["INSERT"]
   },
@@ -279,6 +279,25 @@ describe.each(servers)("on several servers with one $database", (database) => {
       }))
       yield* Fiber.join(burying)
       for (const key of [locked, free]) assert.deepStrictEqual(yield* backend.load(key), mark)
+    }))
+})
+
+describe("on MariaDB", () => {
+  it.live("what waits for a locked row and is no longer awaited takes one connection, however often it is asked for", () =>
+    Effect.gen(function*() {
+      const { backend, owners } = yield* open({ ...onMariadb, client: () => mariadb().client({ maxConnections: 2 }) })
+      const { sql } = yield* open(onMariadb)
+      const locked = newHash()
+      yield* backend.create(locked, recordOf(new Map()))
+      yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`SELECT 1 FROM effect_sessions WHERE ${sql("key")} = ${locked} FOR UPDATE`
+        for (let request = 0; request < 3; request++) {
+          const burying = yield* Effect.forkScoped(owners.bury(locked, mark))
+          yield* mariadb().waitForLocks(1)
+          burying.interruptUnsafe()
+        }
+        assert.deepStrictEqual(yield* owners.list("me", 1), [])
+      }))
     }))
 })
 

@@ -7,44 +7,53 @@ import { SessionConfig, SessionStore } from "effect-session"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Change from "../../../src/internal/record/change.ts"
 import { secret } from "../../support/config.ts"
+import { startMariadb } from "../../support/mariadbServer.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { shared } from "../../support/redisServer.ts"
+import type { Database } from "../../support/sqlServer.ts"
 import { sqlStore } from "../../support/sqlStore.ts"
 import { adding, createSession, expecting, newId, type Session, setting } from "../../support/storedSession.ts"
 
-const postgres = shared(startPostgres())
+const databases: ReadonlyArray<Database> = [
+  { database: "PostgreSQL", server: shared(startPostgres()) },
+  { database: "MariaDB", server: shared(startMariadb()) }
+]
 
 const now = Date.now()
 const times = { createdAt: now, touchedAt: now, expiresAt: now + 3_600_000 }
 
-/** A server of its own, with a pool of its own. */
-const newStore = Effect.suspend(() =>
-  Effect.map(
-    Layer.build(Layer.provide(sqlStore(postgres().client()), SessionConfig.layer({ secret }))),
-    (context) => Context.get(context, SessionStore.SessionStore)
-  )
-)
-
-/** Asks after somebody else has run a statement in a transaction, and before that commits. */
-const meanwhile = <A, E>(statement: string, parameters: ReadonlyArray<unknown>, asking: Effect.Effect<A, E>) =>
-  Effect.gen(function*() {
-    const sql = Context.get(yield* Layer.build(postgres().client()), SqlClient)
-    const fiber = yield* sql.withTransaction(
-      Effect.gen(function*() {
-        yield* sql.unsafe(statement, parameters)
-        const fiber = yield* Effect.forkScoped(asking)
-        yield* postgres().waitForLocks(1)
-        return fiber
-      })
-    )
-    return yield* Fiber.join(fiber)
-  })
-
-const put = `UPDATE effect_sessions SET fields = fields || '{"a":"7"}' WHERE key = $1`
-
 const fieldsOf = (values: Readonly<Record<string, string>>) => new Map(Object.entries(values))
 
-describe("after somebody else has changed a session while it waited", () => {
+describe.each(databases)("after somebody else has changed a session on $database while it waited", ({ server }) => {
+  /** A server of its own, with a pool of its own. On MariaDB its sweeper would wait for a row as well, the next to expire. */
+  const newStore = Effect.suspend(() =>
+    Effect.map(
+      Layer.build(Layer.provide(sqlStore(server().client(), { sweepEvery: "never" }), SessionConfig.layer({ secret }))),
+      (context) => Context.get(context, SessionStore.SessionStore)
+    )
+  )
+
+  /** Asks after somebody else has run a statement in a transaction, and before that commits. */
+  const meanwhile = <A, E>(
+    statement: (sql: SqlClient) => Effect.Effect<unknown, unknown>,
+    asking: Effect.Effect<A, E>
+  ) =>
+    Effect.gen(function*() {
+      const sql = Context.get(yield* Layer.build(server().client()), SqlClient)
+      const fiber = yield* sql.withTransaction(
+        Effect.gen(function*() {
+          yield* statement(sql)
+          const fiber = yield* Effect.forkScoped(asking)
+          yield* server().waitForLocks(1)
+          return fiber
+        })
+      )
+      return yield* Fiber.join(fiber)
+    })
+
+  const put = (key: string) => (sql: SqlClient) =>
+    sql`UPDATE effect_sessions SET fields = '{"a":"7","b":"2"}' WHERE ${sql("key")} = ${key}`
+
   const stage = Effect.gen(function*() {
     const store = yield* newStore
     return { store, session: yield* createSession(store, { a: "1", b: "2" }, times) }
@@ -81,7 +90,7 @@ describe("after somebody else has changed a session while it waited", () => {
     ({ ask, left, tag }) =>
       Effect.gen(function*() {
         const { session } = yield* stage
-        const answer = yield* meanwhile(put, [session.key], ask(session))
+        const answer = yield* meanwhile(put(session.key), ask(session))
         assert.strictEqual(answer._tag, tag)
         if (answer._tag === "Conflict") assert.deepStrictEqual(answer.record.fields, fieldsOf(left))
         assert.deepStrictEqual(yield* session.fields, left)
@@ -93,8 +102,7 @@ describe("after somebody else has changed a session while it waited", () => {
       const { session, store } = yield* stage
       const id = newId()
       const answer = yield* meanwhile(
-        put,
-        [session.key],
+        put(session.key),
         store.regenerate(session.id, id, session.record, session.record.fields)
       )
       assert.deepStrictEqual(answer, {
@@ -109,14 +117,13 @@ describe("after somebody else has changed a session while it waited", () => {
       const { session, store } = yield* stage
       const id = newId()
       const answer = yield* meanwhile(
-        "UPDATE effect_sessions SET expires_at = expires_at + 1000 WHERE key = $1",
-        [session.key],
+        (sql) => sql`UPDATE effect_sessions SET expires_at = expires_at + 1000 WHERE ${sql("key")} = ${session.key}`,
         store.regenerate(session.id, id, session.record, session.record.fields)
       )
       assert.strictEqual(answer._tag, "Written")
-      const [successor] = yield* postgres().query<{ readonly expires_at: bigint }>(
-        `SELECT expires_at FROM effect_sessions WHERE key = (SELECT fields #>> '{}' FROM effect_sessions WHERE key = '${session.key}')`
-      )
+      const sql = Context.get(yield* Layer.build(server().client()), SqlClient)
+      const [successor] = yield* sql<{ readonly expires_at: unknown }>`
+        SELECT expires_at FROM effect_sessions WHERE ${sql("key")} = ${id.key}`
       assert.strictEqual(Number(successor!.expires_at), times.expiresAt + 1000)
     }))
 
@@ -125,8 +132,7 @@ describe("after somebody else has changed a session while it waited", () => {
       const { session, store } = yield* stage
       const id = newId()
       const answer = yield* meanwhile(
-        `INSERT INTO effect_sessions VALUES ($1, 0, 0, 8640000000000000, NULL, '{}')`,
-        [id.key],
+        (sql) => sql`INSERT INTO effect_sessions VALUES (${id.key}, 0, 0, 8640000000000000, NULL, '{}')`,
         store.regenerate(session.id, id, session.record, session.record.fields)
       )
       assert.strictEqual(answer._tag, "Taken")
@@ -146,7 +152,8 @@ describe("after somebody else has changed a session while it waited", () => {
         answers.map(({ _tag }) => _tag).toSorted(),
         [...Array.from({ length: 9 }, () => "Gone"), "Written"]
       )
-      const rows = yield* postgres().query(`SELECT 1 FROM effect_sessions WHERE fields = '{"only":"here"}'`)
+      const sql = Context.get(yield* Layer.build(server().client()), SqlClient)
+      const rows = yield* sql`SELECT 1 FROM effect_sessions WHERE fields = '{"only":"here"}'`
       assert.lengthOf(rows, 1)
     }))
 })

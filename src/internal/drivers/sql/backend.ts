@@ -112,7 +112,8 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
 
   /**
    * In the caller's transaction, if there is one, as a second connection may not be there. In a savepoint, so that a failure
-   * does not take the caller's transaction down: it may be in the wrong role or schema, or be given up already.
+   * does not take the caller's transaction down: it may be in the wrong role or schema, or be given up already. On MySQL it may
+   * have ended without a word, and the savepoint with it, which is a defect.
    */
   const inside = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, unknown> =>
     Effect.withFiber((fiber) =>
@@ -120,7 +121,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
         ? effect
         : fiber.getRef(Afresh.IsNeeded)
         ? apart(effect)
-        : sql.withTransaction(effect).pipe(Effect.catch(() => apart(effect)))
+        : sql.withTransaction(effect).pipe(Effect.catchDefect(Effect.fail), Effect.catch(() => apart(effect)))
     )
 
   const whenFree = dialect.isLockedAsAWhole ? untilFree : <A>(effect: Effect.Effect<A, SqlError>) => effect
@@ -199,7 +200,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
         entries.length === 0 ? Effect.void : Effect.asVoid(writeTo(owner, owners.remove(owner, entries))),
       bury: (key, { successor, supersededUntil }) =>
         Effect.asVoid(
-          writeTo(key, send.rows(bury, [key, 0, 0, supersededUntil, supersededUntil, toMark(successor)]))
+          writeTo(key, changes(bury, [key, 0, 0, supersededUntil, supersededUntil, toMark(successor)]))
         )
     },
     tryOut: Effect.gen(function*() {

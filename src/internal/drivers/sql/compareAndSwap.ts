@@ -18,9 +18,10 @@ export const make = (table: Table, { greatest, key: keyColumn }: Pick<Dialect, "
     `SET touched_at = ${greatest}(touched_at, ?), expires_at = ${greatest}(expires_at, ?), fields = ? ` +
     `WHERE ${keyColumn} = ? AND fields = ?`
 
-  // Also the time, as whoever supersedes a session has to know when it would have ended.
+  // Also the time, as whoever supersedes a session has to know when it would have ended. As a sum it has no index: MySQL would
+  // take that one, and lock out new sessions that end at about the same time for as long as this statement waits.
   const mark = `UPDATE ${table.name} SET superseded_until = ?, expires_at = ?, fields = ? ` +
-    `WHERE ${keyColumn} = ? AND fields = ? AND expires_at = ?`
+    `WHERE ${keyColumn} = ? AND fields = ? AND expires_at + 0 = ?`
 
   /** Takes a step that says whether it was taken, until it was; the answer is the session that was there. */
   const swap = (

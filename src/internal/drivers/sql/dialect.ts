@@ -34,6 +34,8 @@ export interface Dialect {
   readonly hasOneConnection: boolean
   /** Whether a process that writes locks the others out. */
   readonly isLockedAsAWhole: boolean
+  /** Whether a statement that makes a table ends the transaction that it is in. */
+  readonly endsTransactions: boolean
   /** The statements that make the table and the one of the owners, if they are not there. */
   readonly create: (sql: Constructor, table: string) => ReadonlyArray<Statement<object>>
 }

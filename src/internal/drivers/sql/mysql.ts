@@ -1,9 +1,27 @@
 /**
  * MySQL and MariaDB, whose statements give no rows back.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { SqlError, StatementTimeoutError } from "effect/sql/SqlError"
+import * as TimeLimit from "../../concurrency/timeLimit.ts"
 import * as CompareAndSwap from "./compareAndSwap.ts"
 import { type Dialect, indexOf, ownersOf } from "./dialect.ts"
+
+/**
+ * A client can't call a statement back that waits for a row: interrupted or not, it keeps its connection. So an interruption waits
+ * for it as well, and the next change of this session waits for its turn instead of taking another connection. InnoDB ends
+ * such a wait after 50 seconds; a server that has said nothing for longer is out of reach.
+ */
+const untilAnswered = <A>(statement: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
+  Effect.uninterruptible(
+    withinPatience(statement, () =>
+      new SqlError({ reason: new StatementTimeoutError({ cause: TimeLimit.noAnswer(patience) }) }))
+  )
+
+const patience = Duration.minutes(1)
+
+const withinPatience = TimeLimit.make(patience)
 
 export const mysql: Dialect = {
   key: "`key`",
@@ -15,11 +33,13 @@ export const mysql: Dialect = {
     ` ON DUPLICATE KEY UPDATE ${columns.map((column) => `${column} = VALUES(${column})`).join(", ")}`,
   // All of them: MariaDB needs 156 ms to take one field out of 100 sessions of 20 kB, and 28 ms to send them as they are.
   picked: () => ({ text: "fields", parameters: [] }),
-  changes: (send, text, parameters) => Effect.map(send.raw(text, parameters), (result) => affectedRows(result) > 0),
+  changes: (send, text, parameters) =>
+    Effect.map(untilAnswered(send.raw(text, parameters)), (result) => affectedRows(result) > 0),
   commits: (table) => CompareAndSwap.make(table, mysql),
   type: undefined,
   hasOneConnection: false,
   isLockedAsAWhole: false,
+  endsTransactions: true,
   create: (sql, table) => [
     sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (
   ${sql("key")} VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,

@@ -177,6 +177,7 @@ export const postgresql: Dialect = {
   },
   hasOneConnection: false,
   isLockedAsAWhole: false,
+  endsTransactions: false,
   create: (sql, table) => [
     sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (
   ${sql("key")} TEXT PRIMARY KEY,

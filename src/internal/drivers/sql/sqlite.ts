@@ -86,6 +86,7 @@ export const sqlite: Dialect = {
   type: undefined,
   hasOneConnection: true,
   isLockedAsAWhole: true,
+  endsTransactions: false,
   create: (sql, table) => [
     sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (
   ${sql("key")} TEXT NOT NULL PRIMARY KEY,
