@@ -84,7 +84,7 @@ const parts = [
     "SessionOwners",
     "SessionError"
   ]],
-  ["SessionKey", ["internal/record", "Session"]],
+  ["SessionKey", ["internal/record", "internal/config", "Session"]],
   ["internal/http", ["internal/request", "internal/record", "internal/token", "SessionError"]],
   [
     "Sessions",

@@ -291,6 +291,58 @@ describe("login and logout", () => {
   })
 })
 
+describe("what is committed at once", () => {
+  const Once = SessionKey.once(Name)
+  const Code = SessionKey.attempts(Name, 3)
+
+  it("renews a value by one of the key's type, and says what that can fail with", () => {
+    const due = { when: (name: string) => name === "" }
+    class Refused {
+      readonly _tag = "Refused"
+    }
+    class Upstream extends Context.Service<Upstream, string>()("Upstream") {}
+    const renewed = Session.renew(Name, {
+      ...due,
+      renew: (name) => name === "" ? Upstream : Effect.fail(new Refused())
+    })
+    expect(renewed).type.toBe<
+      Effect.Effect<Option.Option<string>, SessionError.RenewError | Refused, Service | Upstream>
+    >()
+    const plain = { when: (total: number) => total > 5, renew: () => Effect.succeed(0), lease: "1 minute" } as const
+    expect(Session.renew(Total, plain)).type.toBe<Effect.Effect<number, SessionError.RenewError, Service>>()
+    expect(Total.pipe(Session.renew(plain))).type.toBe<Effect.Effect<number, SessionError.RenewError, Service>>()
+    expect(Session.renew).type.not.toBeCallableWith(Name, plain)
+    expect(Session.renew).type.not.toBeCallableWith(Total, { ...plain, lease: "never" })
+    expect(Session.renew).type.not.toBeCallableWith(Once, { ...due, renew: () => Effect.succeed("") })
+  })
+
+  it("tries the value of a key that says how often, and of no other", () => {
+    expect(Session.attempt(Code, (code) => code === "1199")).type.toBe<
+      Effect.Effect<boolean, SessionError.AttemptError, Service>
+    >()
+    expect(Code.pipe(Session.attempt((code) => code === "1199"))).type.toBe<
+      Effect.Effect<boolean, SessionError.AttemptError, Service>
+    >()
+    expect(Session.attempt(Code, () => Effect.fail("no" as const))).type.toBe<
+      Effect.Effect<boolean, SessionError.AttemptError | "no", Service>
+    >()
+    expect(Session.attempt).type.toBeCallableWith(SessionKey.once(Code), () => true)
+    expect(Session.attempt).type.not.toBeCallableWith(Name, () => true)
+    expect(Session.attempt).type.not.toBeCallableWith(Code, () => "yes")
+  })
+
+  it("reads a key that is taken by reading, and has no view of it", () => {
+    expect(Session.get(Once)).type.toBe<Effect.Effect<Option.Option<string>, ChangeError, Service>>()
+    expect(Session.put(Once, "one")).type.toBe<Effect.Effect<void, ChangeError, Service>>()
+    expect(Session.pull(Once)).type.toBe<Effect.Effect<Option.Option<string>, ChangeError, Service>>()
+    expect(Session.has).type.toBeCallableWith(Once)
+    expect(Session.modify).type.not.toBeCallableWith(Once, () => "two")
+    const view = {} as Session.SessionView
+    expect(view.get).type.not.toBeCallableWith(Once)
+    expect(view.has).type.toBeCallableWith(Once)
+  })
+})
+
 describe("authentication", () => {
   type Store = SessionError.SessionStoreError
   type Method = "password" | "otp"

@@ -78,3 +78,44 @@ describe("a key", () => {
     expect<Key<string>>().type.not.toBeAssignableTo<Key<"a" | "b">>()
   })
 })
+
+describe("keys with a life", () => {
+  const Once = SessionKey.once(Count)
+  const Code = SessionKey.attempts(Count, 3)
+
+  it("are keys of the same values, by whatever combinators and in whatever order", () => {
+    expect(SessionKey.expires(Count, "10 minutes")).type.toBe<typeof Count>()
+    expect(Count.pipe(SessionKey.expires("10 minutes"))).type.toBe<typeof Count>()
+    type All = SessionKey.SessionKey<number, number, number, SessionError.ChangeError, number>
+    expect(
+      Count.pipe(
+        SessionKey.once,
+        SessionKey.attempts(3),
+        SessionKey.expires("1 hour"),
+        SessionKey.withDefault(() => 0)
+      )
+    ).type.toBe<All>()
+    expect(
+      Count.pipe(
+        SessionKey.withDefault(() => 0),
+        SessionKey.expires("1 hour"),
+        SessionKey.attempts(3),
+        SessionKey.once
+      )
+    ).type.toBe<All>()
+  })
+
+  it("take a duration that ends", () => {
+    expect(SessionKey.expires).type.toBeCallableWith(Count, "10 minutes")
+    expect(SessionKey.expires).type.not.toBeCallableWith(Count, "never")
+    expect(SessionKey.expires).type.not.toBeCallableWith(Count, 600)
+  })
+
+  it("say what reading can fail with: of those that it takes, with what a change can", () => {
+    expect(Once).type.toBeAssignableTo<
+      Effect.Effect<Option.Option<number>, SessionError.ChangeError, Session.Session>
+    >()
+    expect(Once).type.not.toBeAssignableTo<Effect.Effect<unknown, SessionError.ReadError, Session.Session>>()
+    expect(Code).type.toBeAssignableTo<Effect.Effect<Option.Option<number>, SessionError.ReadError, Session.Session>>()
+  })
+})

@@ -25,28 +25,35 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Json, JsonObject } from "effect/Schema"
 import * as LifetimeInput from "./internal/config/lifetime.ts"
-import { parseDuration } from "./internal/config/settings.ts"
+import { durationFor } from "./internal/config/settings.ts"
 import * as Authenticated from "./internal/record/authentication.ts"
 import type { Rewrite } from "./internal/record/draft.ts"
 import * as FlashMessage from "./internal/record/flash.ts"
+import * as Life from "./internal/record/life.ts"
 import * as Meta from "./internal/record/meta.ts"
 import * as Owner from "./internal/record/owner.ts"
 import { endOfTime, fieldOfKey, type Fields, parse } from "./internal/record/record.ts"
 import * as Scope from "./internal/record/scope.ts"
+import * as Aside from "./internal/request/aside.ts"
 import { AtomicSession } from "./internal/request/atomic.ts"
+import * as Attempt from "./internal/request/attempt.ts"
 import type { CommitFailure } from "./internal/request/committing.ts"
 import * as Environment from "./internal/request/environment.ts"
 import * as Operation from "./internal/request/operations.ts"
+import * as Renewing from "./internal/request/renewing.ts"
 import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
 import * as Identifier from "./internal/token/identifier.ts"
 import type { Token } from "./internal/token/secret.ts"
 import * as SessionConfig from "./SessionConfig.ts"
 import {
+  type AttemptError,
   type ChangeError,
   type CommitError,
   type LoginError,
   type ReadError,
+  type RenewError,
+  SessionAttemptsError,
   SessionClosedError,
   SessionConflictError,
   SessionGoneError,
@@ -54,6 +61,7 @@ import {
   SessionNotRecentError,
   SessionOwnerError,
   SessionReadonlyError,
+  SessionStatelessError,
   type SessionStoreError,
   SessionValueError
 } from "./SessionError.ts"
@@ -91,27 +99,29 @@ export interface Session {
  */
 export const Session: Context.Service<Session, Session> = Context.Service<Session>("effect-session/Session")
 
-const sessionOf = (fiber: Fiber.Fiber<unknown, unknown>): RequestSession =>
+const sessionOf = (fiber: AnyFiber): RequestSession =>
   Context.getUnsafe(fiber.context as Context.Context<Session>, Session) as unknown as RequestSession
 
 /** An operation on what is loaded. */
-const reading = <A, E = never>(
-  f: (session: RequestSession) => Effect.Effect<A, E>
-): Effect.Effect<A, E | SessionStoreError, Session> =>
+const reading = <A, E = never, R = never>(
+  f: (session: RequestSession, fiber: AnyFiber) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SessionStoreError, R | Session> =>
   Effect.withFiber((fiber) => {
     const session = sessionOf(fiber)
-    return session.isReady ? f(session) : Effect.flatMapEager(session.readyIn(fiber), () => f(session))
+    return session.isReady ? f(session, fiber) : Effect.flatMapEager(session.readyIn(fiber), () => f(session, fiber))
   })
 
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
 /** An operation that changes what is loaded, where that is still possible. */
-const changing = <A = void, E = never>(
+const changing = <A = void, E = never, R = never>(
   operation: string,
-  f: (session: RequestSession, clock: Clock.Clock) => Effect.Effect<A, E>
-): Effect.Effect<A, E | SessionStoreError | SessionReadonlyError | SessionClosedError, Session> =>
+  f: (session: RequestSession, clock: Clock.Clock) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SessionStoreError | SessionReadonlyError | SessionClosedError, R | Session> =>
   Effect.withFiber((fiber) => {
     const session = sessionOf(fiber)
     if (session.isReadonly) return Effect.fail(new SessionReadonlyError({ operation }))
-    const change = (): Effect.Effect<A, E | SessionReadonlyError | SessionClosedError> => {
+    const change = (): Effect.Effect<A, E | SessionReadonlyError | SessionClosedError, R> => {
       const refusal = session.refusal(operation)
       return refusal === undefined ? f(session, fiber.getRef(Clock.Clock)) : Effect.fail(refusal)
     }
@@ -128,18 +138,51 @@ const changing = <A = void, E = never>(
  * @since 0.1.0
  * @category reading
  */
-export const get = <A, Value, Encoded>(
-  key: SessionKey.SessionKey<A, Value, Encoded>
-): Effect.Effect<Value, ReadError, Session> => reading((session) => valueOf(session.loaded, key))
+export const get = <A, Value, Encoded, E>(
+  key: SessionKey.SessionKey<A, Value, Encoded, E>
+): Effect.Effect<Value, E, Session> =>
+  // By its type, a key that is taken by reading says what that can fail with.
+  (key.isOnce ? pull(key as TakenKey<A, Value, Encoded>) : peek(key)) as Effect.Effect<Value, E, Session>
+
+const peek = <A, Value, Encoded>(
+  key: SessionKey.SessionKey<A, Value, Encoded, unknown>
+): Effect.Effect<Value, ReadError, Session> =>
+  reading((session, fiber) => valueOf(session.loaded, key, clockOf(key, fiber)))
+
+/** A key whose values may also be of those that reading takes. */
+type TakenKey<A, Value, Encoded> = SessionKey.SessionKey<A, Value, Encoded, ChangeError>
+
+/** Whatever can be read at a time. */
+type Readable<A, Value, Encoded> = SessionKey.SessionKey<A, Value, Encoded, unknown>
+
+/** The clock by which a value is there, if it is a matter of time. */
+const clockOf = ({ life }: { readonly life: Life.Rules | undefined }, fiber: AnyFiber): Clock.Clock | undefined =>
+  life && fiber.getRef(Clock.Clock)
 
 const valueOf = <A, Value, Encoded>(
   state: State.Loaded,
-  key: SessionKey.SessionKey<A, Value, Encoded>
-): Exit.Exit<Value, SessionValueError> => decoded(State.seen(state, key.field), key)
+  key: Readable<A, Value, Encoded>,
+  clock: Clock.Clock | undefined
+): Exit.Exit<Value, SessionValueError> => decoded(textOf(State.seen(state, key.field), key, clock), key)
+
+/** The text of a value, of that of its field. */
+const textOf = (
+  text: string | undefined,
+  { life }: { readonly life: Life.Rules | undefined },
+  clock: Clock.Clock | undefined
+): string | undefined => life === undefined ? text : Life.valueIn(text, clock!.currentTimeMillisUnsafe())
+
+/** The text of the field, of that of a value that is put. */
+const fieldText = (key: SessionKey.Any, text: string, clock: Clock.Clock): string =>
+  key.life === undefined ? text : Life.begun(key.life, text, clock.currentTimeMillisUnsafe())
+
+/** The same for a value that has been made of the one before. */
+const nextFieldText = (key: SessionKey.Any, before: string | undefined, text: string, clock: Clock.Clock): string =>
+  key.life === undefined ? text : Life.goneOn(key.life, before, text, clock.currentTimeMillisUnsafe())
 
 const decoded = <A, Value, Encoded>(
   text: string | undefined,
-  key: SessionKey.SessionKey<A, Value, Encoded>
+  key: Readable<A, Value, Encoded>
 ): Exit.Exit<Value, SessionValueError> => {
   if (text === undefined) return Exit.succeed(key.absent())
   const value = key.decode(text)
@@ -179,8 +222,8 @@ export const getOrElse: {
     self: SessionKey.SessionKey<A, Value, Encoded>,
     orElse: () => B
   ): Effect.Effect<A | B, ReadError, Session> =>
-    reading((session): Effect.Effect<A | B, SessionValueError> => {
-      const text = State.seen(session.loaded, self.field)
+    reading((session, fiber): Effect.Effect<A | B, SessionValueError> => {
+      const text = textOf(State.seen(session.loaded, self.field), self, clockOf(self, fiber))
       const value = text === undefined ? undefined : self.decode(text)
       return value === undefined || Exit.isFailure(value) && self.ignoresInvalid ? Effect.sync(orElse) : value
     })
@@ -193,7 +236,9 @@ export const getOrElse: {
  * @category reading
  */
 export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreError, Session> =>
-  reading((session) => Exit.succeed(State.seen(session.loaded, key.field) !== undefined))
+  reading((session, fiber) =>
+    Exit.succeed(textOf(State.seen(session.loaded, key.field), key, clockOf(key, fiber)) !== undefined)
+  )
 
 /**
  * Everything that is in the session, as it is stored. Flash messages do not belong to it.
@@ -201,15 +246,17 @@ export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreErr
  * @since 0.1.0
  * @category reading
  */
-export const all: Effect.Effect<JsonObject, ReadError, Session> = reading((session) =>
-  allOf(State.fieldsOf(session.loaded))
+export const all: Effect.Effect<JsonObject, ReadError, Session> = reading((session, fiber) =>
+  allOf(State.fieldsOf(session.loaded), fiber.getRef(Clock.Clock))
 )
 
-const allOf = (fields: Fields): Exit.Exit<JsonObject, SessionValueError> => {
+const allOf = (fields: Fields, clock: Clock.Clock): Exit.Exit<JsonObject, SessionValueError> => {
   const entries: Array<[string, Json]> = []
-  for (const [field, text] of fields) {
+  for (const [field, stored] of fields) {
     const name = Scope.toKey(field)
     if (name === undefined) continue
+    const text = Scope.hasLife(field) ? Life.valueIn(stored, clock.currentTimeMillisUnsafe()) : stored
+    if (text === undefined) continue
     const value = parse(text)
     if (value === undefined) {
       const error = { key: name, operation: "decode", path: [], expected: "Expected JSON text" } as const
@@ -257,15 +304,16 @@ export interface SessionView {
  * @since 0.1.0
  * @category reading
  */
-export const view: Effect.Effect<SessionView, SessionStoreError, Session> = reading(({ loaded }) =>
-  Exit.succeed({
-    get: (key) => getOrThrow(valueOf(loaded, key)),
-    has: (key) => State.seen(loaded, key.field) !== undefined,
-    all: () => getOrThrow(allOf(State.fieldsOf(loaded))),
+export const view: Effect.Effect<SessionView, SessionStoreError, Session> = reading(({ loaded }, fiber) => {
+  const clock = fiber.getRef(Clock.Clock)
+  return Exit.succeed({
+    get: (key) => getOrThrow(valueOf(loaded, key, clock)),
+    has: (key) => textOf(State.seen(loaded, key.field), key, clock) !== undefined,
+    all: () => getOrThrow(allOf(State.fieldsOf(loaded), clock)),
     flashed: (key) => getOrThrow(flashedOf(loaded.flashed, key)),
     flashMessages: flashMessagesOf(loaded.flashed)
   })
-)
+})
 
 const getOrThrow = <A>(exit: Exit.Exit<A, SessionValueError>): A => {
   if (Exit.isSuccess(exit)) return exit.value
@@ -291,7 +339,9 @@ export const put: {
    */
   <A>(
     value: NoInfer<A>
-  ): <Value, Encoded>(self: SessionKey.SessionKey<A, Value, Encoded>) => Effect.Effect<void, ChangeError, Session>
+  ): <Value, Encoded>(
+    self: SessionKey.SessionKey<A, Value, Encoded, ChangeError>
+  ) => Effect.Effect<void, ChangeError, Session>
   /**
    * Puts a value under a key.
    *
@@ -299,24 +349,28 @@ export const put: {
    * @category changing
    */
   <A, Value, Encoded>(
-    self: SessionKey.SessionKey<A, Value, Encoded>,
+    self: SessionKey.SessionKey<A, Value, Encoded, ChangeError>,
     value: NoInfer<A>
   ): Effect.Effect<void, ChangeError, Session>
 } = dual(
   2,
   <A, Value, Encoded>(
-    self: SessionKey.SessionKey<A, Value, Encoded>,
+    self: TakenKey<A, Value, Encoded>,
     value: A
-  ): Effect.Effect<void, ChangeError, Session> => changing("put", (session) => putInto(session, self, value))
+  ): Effect.Effect<void, ChangeError, Session> =>
+    changing("put", (session, clock) => putInto(session, self, value, clock))
 )
 
 const putInto = <A, Value, Encoded>(
   session: RequestSession,
-  key: SessionKey.SessionKey<A, Value, Encoded>,
-  value: A
+  key: TakenKey<A, Value, Encoded>,
+  value: A,
+  clock: Clock.Clock
 ): Effect.Effect<void, SessionValueError> => {
   const text = key.encode(value)
-  return Exit.isFailure(text) ? Exit.failCause(text.cause) : session.put(key.field, text.value)
+  return Exit.isFailure(text)
+    ? Exit.failCause(text.cause)
+    : session.put(key.field, fieldText(key, text.value, clock))
 }
 
 /**
@@ -356,10 +410,10 @@ const putInto = <A, Value, Encoded>(
  * @category changing
  */
 export const pull = <A, Value, Encoded>(
-  key: SessionKey.SessionKey<A, Value, Encoded>
+  key: SessionKey.SessionKey<A, Value, Encoded, ChangeError>
 ): Effect.Effect<Value, ChangeError, Session> =>
-  changing("pull", (session) =>
-    Effect.flatMapEager(valueOf(session.loaded, key), (value) => {
+  changing("pull", (session, clock) =>
+    Effect.flatMapEager(valueOf(session.loaded, key, clock), (value) => {
       const taken = State.seen(session.loaded, key.field)
       return taken === undefined
         ? Effect.succeed(value)
@@ -426,25 +480,30 @@ export const modify: {
     self: SessionKey.SessionKey<A, Value, Encoded>,
     f: (value: Value) => A
   ): Effect.Effect<A, ChangeError, Session> =>
-    changing("modify", (session) =>
-      Effect.flatMapEager(valueOf(session.loaded, self), (value) => {
+    changing("modify", (session, clock) =>
+      Effect.flatMapEager(valueOf(session.loaded, self, clock), (value) => {
         const next = f(value)
-        return Effect.flatMapEager(self.encode(next), (text) =>
-          Effect.as(session.rewritten(self.field, runningAgain(self, f), text), next))
+        return Effect.flatMapEager(self.encode(next), (encoded) => {
+          const text = nextFieldText(self, State.seen(session.loaded, self.field), encoded, clock)
+          return Effect.as(session.rewritten(self.field, runningAgain(self, f, clock), text), next)
+        })
       }))
 )
 
 /** The function of the value as one of the stored text, for when the handler is over. */
 const runningAgain = <A, Value, Encoded>(
-  key: SessionKey.SessionKey<A, Value, Encoded>,
+  key: TakenKey<A, Value, Encoded>,
   f: (value: Value) => A,
+  clock: Clock.Clock,
   operation: "modify" | "merge" = "modify"
 ): Rewrite =>
-(text) => {
-  const value = decoded(text, key)
+(stored) => {
+  const value = decoded(textOf(stored, key, clock), key)
   if (Exit.isFailure(value)) return Exit.failCause(value.cause)
   const result = Result.try(() => f(value.value))
-  if (Result.isSuccess(result)) return key.encode(result.success)
+  if (Result.isSuccess(result)) {
+    return Exit.map(key.encode(result.success), (text) => nextFieldText(key, stored, text, clock))
+  }
   const expected = "Expected a function that does not throw" +
     (operation === "modify" ? " when it is run again, on what another request has put" : "")
   return Exit.fail(new SessionValueError({ key: key.name, operation, path: [], expected }))
@@ -493,7 +552,7 @@ export const increment: {
 } = dual(
   (parameters) => !Predicate.isNumber(parameters[0]),
   (self: SessionKey.Numeric, by: number = 1): Effect.Effect<number, ChangeError, Session> =>
-    changing("increment", (session) => add(session, self, by))
+    changing("increment", (session, clock) => add(session, self, by, clock))
 )
 
 /**
@@ -520,20 +579,21 @@ export const decrement: {
 } = dual(
   (parameters) => !Predicate.isNumber(parameters[0]),
   (self: SessionKey.Numeric, by: number = 1): Effect.Effect<number, ChangeError, Session> =>
-    changing("decrement", (session) => add(session, self, -by))
+    changing("decrement", (session, clock) => add(session, self, -by, clock))
 )
 
 const add = (
   session: RequestSession,
   key: SessionKey.Numeric,
-  by: number
+  by: number,
+  clock: Clock.Clock
 ): Effect.Effect<number, SessionValueError> => {
   const before = State.seen(session.loaded, key.field)
-  return Effect.flatMapEager(sumOf(key, before, by), ({ isOfNumbers, sum, text }) =>
+  return Effect.flatMapEager(sumOf(key, before, by, clock), ({ isOfNumbers, sum, text }) =>
     Effect.as(
       isOfNumbers && fitsAnySum(key, by)
         ? session.update((state) => Operation.added(state, key.field, { by, initial: initialOf(key) }))
-        : session.rewritten(key.field, (text) => Exit.map(sumOf(key, text, by), ({ text }) => text), text),
+        : session.rewritten(key.field, (text) => Exit.map(sumOf(key, text, by, clock), ({ text }) => text), text),
       sum
     ))
 }
@@ -547,7 +607,13 @@ interface Sum {
   readonly isOfNumbers: boolean
 }
 
-const sumOf = (key: SessionKey.Numeric, text: string | undefined, by: number): Exit.Exit<Sum, SessionValueError> => {
+const sumOf = (
+  key: SessionKey.Numeric,
+  before: string | undefined,
+  by: number,
+  clock: Clock.Clock
+): Exit.Exit<Sum, SessionValueError> => {
+  const text = textOf(before, key, clock)
   const stored = text === undefined ? undefined : key.decode(text)
   if (stored !== undefined && Exit.isFailure(stored) && !key.ignoresInvalid) return Exit.failCause(stored.cause)
   const sum = (stored !== undefined && Exit.isSuccess(stored) ? stored.value : initialOf(key)) + by
@@ -558,14 +624,236 @@ const sumOf = (key: SessionKey.Numeric, text: string | undefined, by: number): E
   }
   return Exit.map(key.encode(sum), (text) => ({
     sum,
-    text,
+    text: nextFieldText(key, before, text, clock),
     isOfNumbers: stored === undefined || Exit.isSuccess(stored)
   }))
 }
 
 /** Whether the schema takes every sum that the store can make: additions as small as these don't leave the finite numbers. */
-const fitsAnySum = ({ schema }: SessionKey.Numeric, by: number): boolean =>
-  (schema.ast === Schema.Number.ast || schema.ast === Schema.Finite.ast) && Math.abs(by) <= Number.MAX_SAFE_INTEGER
+const fitsAnySum = ({ life, schema }: SessionKey.Numeric, by: number): boolean =>
+  life === undefined && (schema.ast === Schema.Number.ast || schema.ast === Schema.Finite.ast) &&
+  Math.abs(by) <= Number.MAX_SAFE_INTEGER
+
+// -----------------------------------------------------------------------------
+// committed at once
+// -----------------------------------------------------------------------------
+
+/**
+ * How a value is renewed.
+ *
+ * - `when`: whether it is time for that.
+ * - `renew`: the new value, of the old one: a request to whoever has given it.
+ * - `lease`: how long a server may take for it, default `"10 seconds"`. Let it be longer than your own time limit for the request,
+ *   as a renewal that takes longer is interrupted, and another server may begin one of its own. If a server dies meanwhile, the
+ *   others wait for so long.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Renewal<A, E = never, R = never> {
+  readonly when: (value: A) => boolean
+  readonly renew: (value: A) => Effect.Effect<A, E, R>
+  readonly lease?: Exclude<SessionConfig.DurationInput, "never"> | undefined
+}
+
+/**
+ * The value of a key, as {@link get} gives it, and renewed before if it is time for that: once, however many requests find so on
+ * however many servers. For an access token with a refresh token that is good for one use: two requests that both refresh would
+ * log the user out.
+ *
+ * **Details**
+ *
+ * One request gets the lease, which is a field of the session, runs `renew` and commits the new value at once: without what the
+ * request has changed otherwise, and whatever becomes of the request. The others wait and get that value.
+ *
+ * - If the client of that request goes away, the renewal goes on, so `renew` must not need what ends with the request.
+ * - If `renew` fails, its error is that of the request that has run it. Those of the same server that have waited get a
+ *   {@link SessionError.SessionRenewError} of the reason `"failed"`, and no request of its own is made for them. The lease is free at
+ *   once, for the next request and for other servers.
+ * - If it takes longer than the lease, it is interrupted, and all get a `SessionRenewError` of the reason `"timeout"`. So do
+ *   requests that have waited for longer than the lease and the setting `timeLimit`.
+ * - If the server dies, the next one that needs the value gets the lease when it is over. If the server comes back then, its value
+ *   is not taken any more. The ends of leases are compared with the servers' clocks.
+ * - If the store fails after the renewal, it is asked five times more.
+ *
+ * Where there is no value, there is nothing to renew. A value that the request has put itself and not committed is renewed for
+ * this request alone. Inside {@link atomic}, what has been renewed stays also if that fails.
+ *
+ * A lease that is not longer than zero throws.
+ *
+ * **Gotchas**
+ *
+ * With `CookieLayer`, this holds within one process, as servers can't know of each other. The new value goes out with the response of
+ * each request that has waited, also if it is an error. For as long as `supersededFor`, the process gives it to requests that still
+ * come with the old cookie; if no response has reached the client by then, it is lost.
+ *
+ * **Example** (An access token that is refreshed a minute before its end)
+ *
+ * ```ts
+ * import { Clock, Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * const Tokens = SessionKey.make("tokens", Schema.Struct({
+ *   access: Schema.String,
+ *   refresh: Schema.String,
+ *   expiresAt: Schema.Number
+ * }))
+ *
+ * declare const refresh: (token: string) => Effect.Effect<typeof Tokens.schema.Type, Error>
+ *
+ * const currentTokens = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+ *   Session.renew(Tokens, {
+ *     when: ({ expiresAt }) => now > expiresAt - 60_000,
+ *     renew: (tokens) => Effect.timeout(refresh(tokens.refresh), "5 seconds")
+ *   }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category committed at once
+ */
+export const renew: {
+  /**
+   * The value of a key, renewed before if it is time for that.
+   *
+   * @since 0.1.0
+   * @category committed at once
+   */
+  <A, E, R>(
+    renewal: Renewal<A, E, R>
+  ): <Value, Encoded>(
+    self: SessionKey.SessionKey<A, Value, Encoded>
+  ) => Effect.Effect<Value, E | RenewError, R | Session>
+  /**
+   * The value of a key, renewed before if it is time for that.
+   *
+   * @since 0.1.0
+   * @category committed at once
+   */
+  <A, Value, Encoded, E, R>(
+    self: SessionKey.SessionKey<A, Value, Encoded>,
+    renewal: Renewal<A, E, R>
+  ): Effect.Effect<Value, E | RenewError, R | Session>
+} = /* @__PURE__ */ dual(
+  2,
+  <A, Value, Encoded, E, R>(
+    self: SessionKey.SessionKey<A, Value, Encoded>,
+    { lease = "10 seconds", renew, when }: Renewal<A, E, R>
+  ): Effect.Effect<Value, E | RenewError, R | Session> => {
+    const { field, name } = self
+    const duration = durationFor("Session.renew: lease", lease)
+    return reading<Value, E | RenewError, R>((session, fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const isDue = (text: string): boolean => {
+        const value = textOf(text, self, clock)
+        const decoded = value === undefined ? undefined : self.decode(value)
+        return decoded !== undefined && Exit.isSuccess(decoded) && when(decoded.value)
+      }
+      const valueAt = (text: string | undefined) => decoded(textOf(text, self, clock), self)
+      const before = State.seen(session.loaded, field)
+      if (before === undefined || !isDue(before)) return valueAt(before)
+      const refusal = session.refusal("renew")
+      if (refusal !== undefined) return Effect.fail(refusal)
+      const renewal = {
+        key: name,
+        field,
+        lease: duration,
+        isDue,
+        renew: (text: string) =>
+          // While others were asked, its time may have passed.
+          Effect.flatMap(self.decode(self.life === undefined ? text : Life.valueIn(text, 0)!), (value) =>
+            Effect.flatMapEager(renew(value), (next) =>
+              Effect.mapEager(self.encode(next), (encoded) =>
+                fieldText(self, encoded, clock))))
+      }
+      return Effect.flatMap(Renewing.renewed(session, before, renewal), valueAt)
+    })
+  }
+)
+
+/**
+ * Whether somebody who tries the value of a key is right, as `check` says: for one-time codes and captchas. Each try is counted
+ * before `check` runs, and committed at once, so that nobody can try more often: not by sending many requests at the same time,
+ * and not by making a request fail.
+ *
+ * **Details**
+ *
+ * The key says how often, see `SessionKey.attempts`. If `check` says `true`, the value is gone, and so it is if that was the last try.
+ *
+ * It is a {@link SessionError.SessionAttemptsError}, status 403, if there are no more tries: `check` does not run then, or it has run
+ * for the last time and has said `false`. Its reason is `"absent"` if there is no value, as its time is over or somebody was right
+ * before: of several who are right at the same time, one is.
+ *
+ * If `check` fails, that is the error, and the try counts.
+ *
+ * **Gotchas**
+ *
+ * It counts for one session. Who can begin another session gets another value: limit how often somebody is sent a code, by whom it
+ * is sent to.
+ *
+ * With `CookieLayer`, it is a {@link SessionError.SessionStatelessError}: an old cookie would have the old count in it.
+ *
+ * **Example** (A code that was sent by mail)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Session, SessionKey } from "effect-session"
+ *
+ * const Code = SessionKey.make("code", Schema.Struct({ userId: Schema.String, code: Schema.String })).pipe(
+ *   SessionKey.attempts(3),
+ *   SessionKey.expires("10 minutes")
+ * )
+ *
+ * const isRight = (given: string) => Session.attempt(Code, ({ code }) => code === given)
+ * ```
+ *
+ * @since 0.1.0
+ * @category committed at once
+ */
+export const attempt: {
+  /**
+   * Whether somebody who tries the value of a key is right.
+   *
+   * @since 0.1.0
+   * @category committed at once
+   */
+  <A, E = never, R = never>(
+    check: (value: A) => boolean | Effect.Effect<boolean, E, R>
+  ): <Value, Encoded>(
+    self: SessionKey.SessionKey<A, Value, Encoded, ChangeError, number>
+  ) => Effect.Effect<boolean, E | AttemptError, R | Session>
+  /**
+   * Whether somebody who tries the value of a key is right.
+   *
+   * @since 0.1.0
+   * @category committed at once
+   */
+  <A, Value, Encoded, E = never, R = never>(
+    self: SessionKey.SessionKey<A, Value, Encoded, ChangeError, number>,
+    check: (value: A) => boolean | Effect.Effect<boolean, E, R>
+  ): Effect.Effect<boolean, E | AttemptError, R | Session>
+} = /* @__PURE__ */ dual(
+  2,
+  <A, Value, Encoded, E, R>(
+    self: SessionKey.SessionKey<A, Value, Encoded, ChangeError, number>,
+    check: (value: A) => boolean | Effect.Effect<boolean, E, R>
+  ): Effect.Effect<boolean, E | AttemptError, R | Session> => {
+    const { attempts, field, name: key } = self
+    const failed = (reason: "absent" | "exhausted") => new SessionAttemptsError({ key, reason })
+    return changing<boolean, E | AttemptError, R>("attempt", (session, clock) =>
+      session.isStateless
+        ? Effect.fail(new SessionStatelessError({ driver: session.environment.store!.driver, operation: "attempt" }))
+        : Effect.gen(function*() {
+          const trying = yield* Aside.commit(session, Attempt.begun(field, attempts, clock))
+          if (trying._tag !== "Begun") return yield* failed(trying._tag === "Absent" ? "absent" : "exhausted")
+          const checked = check(yield* self.decode(trying.value))
+          const isRight = typeof checked === "boolean" ? checked : yield* checked
+          if (isRight) {
+            return (yield* Aside.commit(session, Attempt.ended(field, trying.put, clock))) || (yield* failed("absent"))
+          }
+          return trying.isLast ? yield* failed("exhausted") : false
+        }))
+  }
+)
 
 /**
  * Removes everything from the session, flash messages too. The session itself stays; {@link destroy} ends it.
@@ -941,7 +1229,10 @@ export const login = <const Keys extends ReadonlyArray<SessionKey.Any> = [], Met
     if (methods !== undefined && !Authenticated.isMethods(methods)) return Effect.fail(wrongMethods())
     const asked = lifetime === undefined ? undefined : LifetimeInput.decode(lifetime)
     if (asked !== undefined && Result.isFailure(asked)) return Effect.fail(asked.failure)
-    const merges = (merge ?? []).map(([key, f]): Operation.Merges[number] => [key.field, runningAgain(key, f, "merge")])
+    const merges = (merge ?? []).map(([key, f]): Operation.Merges[number] => [
+      key.field,
+      runningAgain(key, f, clock, "merge")
+    ])
     // Of functions, only those of `pull` are refused with a conflict.
     return session.logIn({ owner, methods, lifetime: asked?.success, merges }, clock) as Effect.Effect<void, LoginError>
   })
@@ -1437,10 +1728,7 @@ export const requireRecent = <Method extends string = string>(
   maxAge: Exclude<SessionConfig.DurationInput, "never">,
   options: { readonly methods?: Methods<Method> } = {}
 ): Effect.Effect<Authentication, SessionStoreError | SessionNotRecentError, Session> => {
-  const duration = parseDuration(maxAge)
-  if (duration === undefined || !Duration.isFinite(duration) || !Duration.isPositive(duration)) {
-    throw new Error(`Session.requireRecent(${show(maxAge)}): ${howToWriteMaxAge}`)
-  }
+  const duration = durationFor("Session.requireRecent", maxAge)
   if (options.methods !== undefined && !Authenticated.isMethods(options.methods)) {
     throw new Error(`Session.requireRecent: write ${Authenticated.howToNameMethods}, or leave methods out`)
   }
@@ -1459,10 +1747,6 @@ export const requireRecent = <Method extends string = string>(
         )
   )
 }
-
-const howToWriteMaxAge = "write a duration longer than zero with its unit, such as \"10 minutes\""
-
-const show = (written: unknown): string => typeof written === "string" ? JSON.stringify(written) : String(written)
 
 // -----------------------------------------------------------------------------
 // testing

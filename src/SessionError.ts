@@ -19,6 +19,7 @@ const conflict = Effect.succeed(HttpServerResponse.text("Conflict", { status: 40
 const unauthenticated = Effect.succeed(
   HttpServerResponse.text("Unauthorized", { status: 401, headers: { "www-authenticate": "Session" } })
 )
+const forbidden = Effect.succeed(HttpServerResponse.text("Forbidden", { status: 403 }))
 const internal = Effect.succeed(HttpServerResponse.text("Internal Server Error", { status: 500 }))
 
 /**
@@ -313,6 +314,77 @@ export class SessionNotRecentError extends Schema.TaggedError<SessionNotRecentEr
 }
 
 /**
+ * `Session.renew`: the value could not be renewed. Status 503.
+ *
+ * **Details**
+ *
+ * With the reason `"failed"`, another request has renewed the value, and failed with the `cause`. With `"timeout"`, the renewal takes
+ * longer than its lease, or another server has the lease for longer than that.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionRenewError extends Schema.TaggedError<SessionRenewError>()("SessionRenewError", {
+  key: Schema.String,
+  reason: Schema.Literals(["failed", "timeout"]),
+  cause: Schema.optionalKey(Schema.Defect())
+}, { httpApiStatus: 503 }) {
+  override get message(): string {
+    return this.reason === "failed"
+      ? `Session key "${this.key}": the request that was to renew the value has failed`
+      : `Session key "${this.key}": renewing the value takes longer than its lease`
+  }
+  [HttpServerRespondable.symbol]() {
+    return unavailable
+  }
+}
+
+/**
+ * `Session.attempt`: the value can't be tried. Status 403.
+ *
+ * **Details**
+ *
+ * With the reason `"exhausted"`, it has been tried as often as it may, and is gone. With `"absent"`, there is none: it was never put,
+ * its time is over, or somebody was right before.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionAttemptsError extends Schema.TaggedError<SessionAttemptsError>()("SessionAttemptsError", {
+  key: Schema.String,
+  reason: Schema.Literals(["exhausted", "absent"])
+}, { httpApiStatus: 403 }) {
+  override get message(): string {
+    return this.reason === "exhausted"
+      ? `Session key "${this.key}": the value has been tried as often as it may`
+      : `Session key "${this.key}": there is no value to try`
+  }
+  [HttpServerRespondable.symbol]() {
+    return forbidden
+  }
+}
+
+/**
+ * The store can't do what was asked for: `Session.attempt` needs sessions on the server, as somebody who sends an old cookie again
+ * would undo what was counted. Status 500.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionStatelessError extends Schema.TaggedError<SessionStatelessError>()("SessionStatelessError", {
+  driver: Schema.String,
+  operation: Schema.String
+}, { httpApiStatus: 500 }) {
+  override get message(): string {
+    return `Session.${this.operation}: the ${this.driver} store keeps sessions at the client, who could undo what is counted ` +
+      "by sending an old cookie. Use a store on the server, such as RedisLayer"
+  }
+  [HttpServerRespondable.symbol]() {
+    return internal
+  }
+}
+
+/**
  * One mistake in the configuration.
  *
  * @since 0.1.0
@@ -384,6 +456,22 @@ export type CommitError =
   | SessionClosedError
 
 /**
+ * What renewing a value can fail with, beside the errors of the renewal itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RenewError = CommitError | SessionRenewError
+
+/**
+ * What trying a value can fail with, beside the errors of the check itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AttemptError = CommitError | SessionAttemptsError | SessionStatelessError
+
+/**
  * Every error that an operation on a session can fail with.
  *
  * @since 0.1.0
@@ -393,6 +481,8 @@ export type SessionError =
   | ReadError
   | ChangeError
   | CommitError
+  | RenewError
+  | AttemptError
   | SessionLifetimeError
   | SessionUnauthenticatedError
   | SessionNotRecentError

@@ -69,7 +69,7 @@ import type { unhandled } from "effect/Types"
 import * as WayBack from "./internal/http/wayBack.ts"
 import type { Session } from "./Session.ts"
 import type { SessionConfig } from "./SessionConfig.ts"
-import { type ChangeError, type CommitError, SessionUnauthenticatedError } from "./SessionError.ts"
+import { type CommitError, type LoginError, SessionUnauthenticatedError } from "./SessionError.ts"
 import * as SessionMiddleware from "./SessionMiddleware.ts"
 import type { SessionStore } from "./SessionStore.ts"
 
@@ -251,7 +251,7 @@ export const layerApi = <Self, I, A, E extends Schema.Top | ReadonlyArray<Schema
   service: Context.Key<I, A>,
   guard: Effect.Effect<
     A,
-    (E extends ReadonlyArray<Schema.Top> ? E[number] : E)["Type"] | ChangeError | CommitError,
+    (E extends ReadonlyArray<Schema.Top> ? E[number] : E)["Type"] | LoginError | CommitError,
     R | HttpRouter.Provided
   >
 ): Layer.Layer<Self> =>
@@ -297,7 +297,7 @@ export const layerApi = <Self, I, A, E extends Schema.Top | ReadonlyArray<Schema
 export const layerRpc = <Self, I, A, E, R>(
   middleware: Context.Key<Self, RpcMiddleware.RpcMiddleware<I, E, R>>,
   service: Context.Key<I, A>,
-  guard: Effect.Effect<A, E | ChangeError | CommitError, R>
+  guard: Effect.Effect<A, E | LoginError | CommitError, R>
 ): Layer.Layer<Self> =>
   // The errors of sessions are encoded as the session's own middleware declares them.
   Layer.succeed(middleware, (procedure) =>

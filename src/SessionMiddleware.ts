@@ -64,7 +64,7 @@ import * as Environment from "./internal/request/environment.ts"
 import type { RequestSession } from "./internal/request/requestSession.ts"
 import { Session } from "./Session.ts"
 import { GenerateId, SessionConfig, type Settings, type Transport } from "./SessionConfig.ts"
-import { type ChangeError, type CommitError, type ConfigMistake, SessionConfigError } from "./SessionError.ts"
+import { type CommitError, type ConfigMistake, type LoginError, SessionConfigError } from "./SessionError.ts"
 import { SessionStore } from "./SessionStore.ts"
 
 // -----------------------------------------------------------------------------
@@ -436,7 +436,7 @@ export const layerApiGuard = <Self, E extends Schema.Top | ReadonlyArray<Schema.
   service: Context.Service<Self, HttpApiMiddleware.HttpApiMiddleware<never, E, Session>>,
   guard: Effect.Effect<
     unknown,
-    (E extends ReadonlyArray<Schema.Top> ? E[number] : E)["Type"] | ChangeError | CommitError,
+    (E extends ReadonlyArray<Schema.Top> ? E[number] : E)["Type"] | LoginError | CommitError,
     Session
   >
 ): Layer.Layer<Self> =>

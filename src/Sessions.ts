@@ -28,6 +28,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Cookie from "./internal/http/cookie.ts"
 import * as Transports from "./internal/http/transports.ts"
+import * as Life from "./internal/record/life.ts"
 import * as Owner from "./internal/record/owner.ts"
 import { endOfTime } from "./internal/record/record.ts"
 import * as Environment from "./internal/request/environment.ts"
@@ -433,8 +434,9 @@ export const list = Effect.fnUntraced(function*<const Attributes extends AnyAttr
     after: after === undefined ? undefined : decodeCursor(after),
     fields: Object.values(attributes).map(({ field }) => field)
   })
+  const now = yield* Clock.currentTimeMillis
   return {
-    sessions: page.sessions.map((one) => infoOf(one, attributes, own)),
+    sessions: page.sessions.map((one) => infoOf(one, attributes, own, now)),
     next: Option.map(Option.fromUndefinedOr(page.next), encodeCursor)
   }
 })
@@ -550,7 +552,8 @@ const currentKeys: Effect.Effect<ReadonlySet<string>, SessionStoreError> = Effec
 const infoOf = <Attributes extends AnyAttributes>(
   { key, record }: Owned,
   attributes: Attributes,
-  own: ReadonlySet<string>
+  own: ReadonlySet<string>,
+  now: number
 ): Info<Attributes> => ({
   handle: Id.ofKey(key).handle,
   createdAt: DateTime.makeUnsafe(record.createdAt),
@@ -558,8 +561,9 @@ const infoOf = <Attributes extends AnyAttributes>(
   expiresAt: record.expiresAt === endOfTime ? Option.none() : Option.some(DateTime.makeUnsafe(record.expiresAt)),
   isCurrent: own.has(key),
   attributes: Object.fromEntries(
-    Object.entries(attributes).map(([name, { decode, field }]) => {
-      const text = record.fields.get(field)
+    Object.entries(attributes).map(([name, { decode, field, life }]) => {
+      const stored = record.fields.get(field)
+      const text = life === undefined ? stored : Life.valueIn(stored, now)
       return [name, text === undefined ? Option.none() : Exit.getSuccess(decode(text))]
     })
   ) as Info<Attributes>["attributes"]

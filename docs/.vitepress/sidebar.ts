@@ -1,6 +1,6 @@
 /**
- * The order of the pages: Start, Guide, In production, How it works, Coming from, Comparison, Reference. A page that is missing
- * here fails the build.
+ * The order of the pages: Start, Guide, In production, How it works, Beside other libraries, Coming from, Comparison, Reference. A
+ * page that is missing here fails the build.
  */
 import type { DefaultTheme } from "vitepress"
 import { moduleNames } from "./reference/modules.ts"
@@ -23,6 +23,7 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Owners and devices", "/owners"),
     page("Recent logins", "/authentication"),
     page("Requests of other sites", "/csrf"),
+    page("Keys with a life", "/keys"),
     page("Sessions without cookies", "/transports"),
     page("Procedures with sessions", "/rpc"),
     page("WebSockets and long streams", "/sockets"),
@@ -40,6 +41,10 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("The cookie, byte by byte", "/how-it-works/cookie"),
     page("Writing a driver", "/how-it-works/driver"),
     page("Architecture", "/architecture")
+  ]),
+  section("Beside other libraries", [
+    page("better-auth", "/beside/better-auth"),
+    page("Access tokens", "/beside/access-tokens")
   ]),
   section("Coming from", [
     page("Another session library", "/coming-from/"),

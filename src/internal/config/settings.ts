@@ -137,6 +137,15 @@ export const durationOf = (written: unknown): Parsed<Duration.Duration> => {
   return parsed !== undefined && Duration.isPositive(parsed) ? Result.succeed(parsed) : Result.fail(howToWriteDuration)
 }
 
+/** A duration that is an argument of a function. Anything but one that ends, and is longer than zero, throws. */
+export const durationFor = (call: string, written: unknown): Duration.Duration => {
+  const parsed = parseDuration(written)
+  if (parsed !== undefined && Duration.isFinite(parsed) && Duration.isPositive(parsed)) return parsed
+  throw new Error(
+    `${call}(${describe(written)}): write a duration longer than zero with its unit, such as "10 minutes"`
+  )
+}
+
 export const anyDuration = kind(Schema.Duration, durationOf)
 
 export const howToWriteSize = "Write a size such as 65536 (bytes), \"64 KiB\" or \"1 MB\", or else \"unlimited\""

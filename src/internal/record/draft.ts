@@ -96,6 +96,10 @@ const textOf = (edit: Edit, before: string | undefined): string | undefined => {
   }
 }
 
+/** Whether the request has done anything to a field. */
+export const isEdited = (draft: Draft, field: string): boolean =>
+  editOf(draft, field) !== undefined || Scope.ends(draft.clears, field)
+
 /** Whether a field is to hold something else than it does. */
 export const changes = (draft: Draft, base: Fields, field: string): boolean =>
   (draft.clears !== undefined || editOf(draft, field) !== undefined) && seen(draft, base, field) !== base.get(field)

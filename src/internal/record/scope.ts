@@ -1,6 +1,7 @@
 /**
  * How long a field stays. Its name says so, so that it holds for each field that is stored, also for those of a key that the
- * running code does not know: nothing has to be looked up, and the most frequent scope takes no room.
+ * running code does not know: nothing has to be looked up, and the most frequent scope takes no room. The name also says
+ * whether the value has a life of its own, see life.ts.
  */
 import { fieldOfKey, keyOfField } from "./record.ts"
 
@@ -16,20 +17,28 @@ const inOrder: ReadonlyArray<Scope> = ["login", "visitor", "device"]
 export const isScope = (value: unknown): value is Scope => (inOrder as ReadonlyArray<unknown>).includes(value)
 
 // No field of another kind begins like these: names with a tilde are the library's own.
-const prefixes = { login: "", visitor: "~v.", device: "~d." }
+const prefixes = { visitor: "~v.", device: "~d." }
+const prefixesOfLives = { login: "~l.", visitor: "~vl.", device: "~dl." }
 
-/** The field of a key. */
-export const toField = (scope: Scope, key: string): string =>
-  scope === "login" ? fieldOfKey(key) : prefixes[scope] + key
+/** The field of a key; `hasLife`: its values have a life of their own. */
+export const toField = (scope: Scope, key: string, hasLife: boolean = false): string =>
+  hasLife ? prefixesOfLives[scope] + key : scope === "login" ? fieldOfKey(key) : prefixes[scope] + key
 
 /** The name of the key that a field is of, if it is of one. */
 export const toKey = (field: string): string | undefined => {
   const scope = of(field)
+  if (field.startsWith(prefixesOfLives[scope])) return field.slice(prefixesOfLives[scope].length)
   return scope === "login" ? keyOfField(field) : field.slice(prefixes[scope].length)
 }
 
+/** Whether the values of a field have a life of their own. */
+export const hasLife = (field: string): boolean => field.startsWith(prefixesOfLives[of(field)])
+
 export const of = (field: string): Scope =>
-  field.startsWith(prefixes.visitor) ? "visitor" : field.startsWith(prefixes.device) ? "device" : "login"
+  isOf("visitor", field) ? "visitor" : isOf("device", field) ? "device" : "login"
+
+const isOf = (scope: "visitor" | "device", field: string): boolean =>
+  field.startsWith(prefixes[scope]) || field.startsWith(prefixesOfLives[scope])
 
 /** Whether a field goes when all goes that has this scope, or one before it. */
 export const ends = (reach: Scope | undefined, field: string): boolean =>

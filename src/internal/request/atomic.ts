@@ -30,6 +30,10 @@ export class AtomicSession extends RequestSession {
     this.steps = []
   }
 
+  override get parent(): RequestSession {
+    return this.#parent
+  }
+
   override get phase(): Phase {
     return this.#isOver ? "closed" : this.#parent.phase
   }

@@ -46,7 +46,7 @@ interface Committing {
 }
 
 /** So often a commit is tried again. Those of one server take turns, so others have to come in between each time. */
-const attempts = 100
+export const attempts = 100
 
 const done = Effect.succeed<Committed>("Done")
 
@@ -62,13 +62,20 @@ export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
   return Effect.uninterruptible(inTurn(session, store, clock))
 }
 
-const inTurn = (session: RequestSession, store: SessionStore, clock: Clock.Clock): Commit => {
+const inTurn = (session: RequestSession, store: SessionStore, clock: Clock.Clock): Commit =>
+  takingTurn(session, (fiber) => save({ session, store, clock, fiber, conflicts: 0, overwritten: [] }))
+
+/** Of the fibers of a request, only one asks the store to write at a time. */
+export const takingTurn = <A, E>(
+  session: RequestSession,
+  write: (fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, E>
+): Effect.Effect<A, E> => {
   let isOwn = false
-  const committed = Effect.withFiber((fiber): Commit => {
-    if (session.isCommitting) return Effect.andThen(session.untilCommitted, inTurn(session, store, clock))
+  const committed = Effect.withFiber((fiber): Effect.Effect<A, E> => {
+    if (session.isCommitting) return Effect.andThen(session.untilCommitted, takingTurn(session, write))
     isOwn = true
     session.beginCommit()
-    return save({ session, store, clock, fiber, conflicts: 0, overwritten: [] })
+    return write(fiber)
   })
   return Effect.onExitPrimitive(committed, (exit) => {
     if (!isOwn) return undefined

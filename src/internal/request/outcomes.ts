@@ -131,7 +131,11 @@ const isTouching = (intent: Intent): boolean => {
 }
 
 /** The store holds something else than the request has seen; `draft` is what its changes come to there. */
-export const rebased = (state: Existing | Regenerated, record: SessionRecord, draft: Draft.Draft): Loaded => ({
+export const rebased = (
+  state: Existing | Regenerated,
+  record: SessionRecord,
+  draft: Draft.Draft
+): Existing | Regenerated => ({
   ...state,
   record,
   base: record.fields,
@@ -207,6 +211,23 @@ export const written = (
     default:
       return state
   }
+}
+
+/**
+ * A change apart from those of the request has been committed, and `record` is what is stored now. What the request has not
+ * committed is done again on that; where a function fails on it, the commit will find out. A token goes out whatever else
+ * becomes of the request.
+ */
+export const moved = (
+  state: Loaded,
+  { record, token }: { readonly record: SessionRecord; readonly token: Stored["token"] }
+): Loaded => {
+  const outgoing = send(token, record) ?? state.outgoing
+  if (state._tag === "Ended") return { ...state, ended: { ...state.ended, record }, outgoing }
+  if (!isStored(state)) return state
+  const again = Draft.rebase(state.draft, record.fields)
+  const draft = Exit.isSuccess(again) ? again.value : state.draft
+  return { ...rebased(state, record, draft), token: token ?? state.token, outgoing }
 }
 
 /** What is there when the store has done what it was asked for, and what has been done since. */

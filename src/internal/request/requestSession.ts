@@ -127,6 +127,11 @@ export class RequestSession {
     this.#isReadonly = options?.readonly ?? false
   }
 
+  /** The one that it is a part of, if it is. */
+  get parent(): RequestSession | undefined {
+    return undefined
+  }
+
   get environment(): Environment {
     return this.#environment
   }
@@ -358,7 +363,7 @@ export class RequestSession {
         return undefined
       })
     })
-    return Effect.uninterruptible(Semaphore.withPermit(this.#turnWith ??= Semaphore.makeUnsafe(1), committed))
+    return this.inTurn(committed)
   }
 
   /** Takes back what is not committed. */
@@ -601,5 +606,10 @@ export class RequestSession {
 
   commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
     return commit(this, clock)
+  }
+
+  /** One after the other, and not interrupted. */
+  inTurn<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.uninterruptible(Semaphore.withPermit(this.#turnWith ??= Semaphore.makeUnsafe(1), effect))
   }
 }

@@ -9,6 +9,7 @@ import { startDynamo } from "../../support/dynamoServer.ts"
 import { ownerRaces } from "../../support/ownerRaces.ts"
 import { assertAllKept, races } from "../../support/races.ts"
 import { shared } from "../../support/redisServer.ts"
+import { renewals } from "../../support/renewals.ts"
 import { basicRoutes, Count, keysRoute, post } from "../../support/routes.ts"
 import { cookieOf, type Routes, serve } from "../../support/server.ts"
 
@@ -87,6 +88,8 @@ races("DynamoDB", {
   store: () => DynamoLayer.layer(dynamo().options),
   holds: (operation) => dynamo().holds(requestOf[operation])
 })
+
+renewals("DynamoDB", () => DynamoLayer.layer(dynamo().options))
 
 ownerRaces("DynamoDB", { store: () => DynamoLayer.layer(dynamo().options), clients: 12 })
 

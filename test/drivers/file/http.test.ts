@@ -5,9 +5,12 @@ import { fileStore, temporaryFolder } from "../../support/fileStore.ts"
 import { ownerRaces } from "../../support/ownerRaces.ts"
 import { races } from "../../support/races.ts"
 import { shared } from "../../support/redisServer.ts"
+import { renewals } from "../../support/renewals.ts"
 
 const location = shared(temporaryFolder)
 
 races("the FileLayer", { store: () => fileStore(location()) })
+
+renewals("the FileLayer", () => fileStore(location()))
 
 ownerRaces("the FileLayer", { store: () => fileStore(location()) })

@@ -14,6 +14,7 @@ import { ownerRaces } from "../../support/ownerRaces.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
 import { races } from "../../support/races.ts"
 import { shared } from "../../support/redisServer.ts"
+import { renewals } from "../../support/renewals.ts"
 import { basicRoutes, Count, Name, ok } from "../../support/routes.ts"
 import { cookieOf, serve } from "../../support/server.ts"
 import { sqliteClient } from "../../support/sqliteClient.ts"
@@ -37,6 +38,10 @@ races("PostgreSQL", { store: () => sqlStore(postgres().client()) })
 races("MariaDB", { store: () => sqlStore(mariadb().client()) })
 
 races("SQLite", { store: () => sqlStore(sqliteClient()), servers: [1] })
+
+renewals("PostgreSQL", () => sqlStore(postgres().client()))
+
+renewals("MariaDB", () => sqlStore(mariadb().client()))
 
 ownerRaces("PostgreSQL", { store: () => sqlStore(postgres().client()) })
 

@@ -1,0 +1,68 @@
+/**
+ * An API whose users come with an access token: who they are is in the token, what they do is in the session.
+ */
+import { Context, Schema } from "effect"
+import { type Session, SessionKey, SessionMiddleware } from "effect-session"
+import {
+  HttpApi,
+  HttpApiEndpoint,
+  HttpApiGroup,
+  HttpApiMiddleware,
+  HttpApiSchema,
+  HttpApiSecurity
+} from "effect/http-api"
+
+// -----------------------------------------------------------------------------
+// theirs: who it is
+// -----------------------------------------------------------------------------
+
+/** What a token says. The names are those of OpenID Connect. */
+export const Claims = Schema.Struct({
+  sub: Schema.String,
+  name: Schema.String,
+  /** The login that the token comes from: the same in all of its tokens, and another one after the next login. */
+  sid: Schema.String,
+  /** When that was, in seconds. */
+  auth_time: Schema.Int
+})
+
+export class AccessToken extends Context.Service<AccessToken, typeof Claims.Type>()("AccessToken") {}
+
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {}, { httpApiStatus: 401 }) {}
+
+/** It knows nothing of sessions: this may as well be the middleware of a library. */
+export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: AccessToken }>()(
+  "Authorization",
+  { security: { bearer: HttpApiSecurity.bearer }, error: Unauthorized }
+) {}
+
+// -----------------------------------------------------------------------------
+// ours: what they do
+// -----------------------------------------------------------------------------
+
+export const Draft = SessionKey.make("draft", Schema.String)
+
+export class CurrentUser extends Context.Service<CurrentUser, { readonly id: string; readonly name: string }>()(
+  "CurrentUser"
+) {}
+
+/** The session agrees with the token from here on. */
+export class LoggedIn extends HttpApiMiddleware.Service<LoggedIn, {
+  requires: Session.Session | AccessToken
+  provides: CurrentUser
+}>()("LoggedIn") {}
+
+const Letters = HttpApiGroup.make("letters").add(
+  HttpApiEndpoint.get("read", "/letter", {
+    success: Schema.Struct({ user: Schema.String, draft: Schema.Option(Schema.String) })
+  }),
+  HttpApiEndpoint.put("write", "/letter", {
+    payload: Schema.Struct({ draft: Schema.String }),
+    success: HttpApiSchema.NoContent
+  }),
+  HttpApiEndpoint.post("logout", "/logout", { success: HttpApiSchema.NoContent })
+)
+  .middleware(LoggedIn)
+  .middleware(Authorization)
+
+export const Api = HttpApi.make("letters").add(Letters).middleware(SessionMiddleware.Api)

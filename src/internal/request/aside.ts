@@ -1,0 +1,178 @@
+/**
+ * A change that is committed at once and by itself: not with what the request has changed so far, and whatever becomes of the
+ * request. Afterwards the request sees it, and what it has changed is done again on that.
+ *
+ * What the request has put itself and not committed is its own: no other request can know of it. So a change of that is only
+ * one more that the request makes.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import { SessionConflictError, SessionGoneError } from "../../SessionError.ts"
+import type { Conflict, Gone, SessionStore, Written } from "../../SessionStore.ts"
+import * as Change from "../record/change.ts"
+import * as Draft from "../record/draft.ts"
+import type { Fields, SessionRecord } from "../record/record.ts"
+import type { StoreFailure } from "./carryOut.ts"
+import { attempts, takingTurn } from "./committing.ts"
+import * as Observability from "./observability.ts"
+import * as Operation from "./operations.ts"
+import * as Outcome from "./outcomes.ts"
+import type { RequestSession } from "./requestSession.ts"
+import * as State from "./state.ts"
+
+export interface Aside<A> {
+  /** The fields that it looks at. What it writes holds only if they are still the same. */
+  readonly reads: ReadonlyArray<string>
+  /** What to write, by what is there. It may be asked several times, until nobody comes in between. */
+  readonly decide: (fields: Fields) => Decision<A>
+  /** Fields that are taken for absent at first: whether they are, only the store knows. */
+  readonly guesses?: ReadonlyArray<string>
+  /**
+   * Whether it also counts where another request has given the session another id. Nobody is told what is in that one, so the
+   * decision must not tell either.
+   */
+  readonly follows?: boolean
+}
+
+export interface Decision<A> {
+  readonly answer: A
+  /** By the names of fields that it reads; `undefined` removes one. */
+  readonly writes?: ReadonlyMap<string, string | undefined>
+}
+
+export type AsideFailure = StoreFailure | SessionConflictError | SessionGoneError
+
+export interface Done<A> {
+  readonly answer: A
+  /** What is stored now; nothing where that is for the request alone, or not for its client. */
+  readonly moved: Moved | undefined
+}
+
+interface Moved {
+  readonly record: SessionRecord
+  readonly token: State.Stored["token"]
+}
+
+/** Commits it, and gives the answer. */
+export const commit = <A>(session: RequestSession, aside: Aside<A>): Effect.Effect<A, AsideFailure> =>
+  Effect.map(done(session, aside), ({ answer }) => answer)
+
+/** Commits it. In a part of a handler that counts as a whole, that is done for the request, and stays whatever becomes of the part. */
+export const done = <A>(session: RequestSession, aside: Aside<A>): Effect.Effect<Done<A>, AsideFailure> =>
+  Effect.suspend(() => {
+    const { loaded, parent } = session
+    if (isOwn(loaded, aside.reads)) return Exit.succeed(within(session, aside))
+    return parent === undefined ?
+      session.inTurn(takingTurn(session, (fiber) => begin(session, aside, fiber))) :
+      Effect.map(
+        done(parent, aside),
+        (done) => learned(session, done)
+      )
+  })
+
+/** Whether what it looks at is known to nobody but this request. */
+export const isOwn = (state: State.Loaded, reads: ReadonlyArray<string>): boolean =>
+  !State.isStored(state) || reads.some((field) => Draft.isEdited(state.draft, field))
+
+/** What the decision makes of what the request sees. */
+const within = <A>(session: RequestSession, { decide }: Aside<A>): Done<A> => {
+  const { answer, writes } = decide(State.fieldsOf(session.loaded))
+  writes?.forEach((text, field) => {
+    if (text === undefined) session.update((state) => Operation.removed(state, field))
+    else session.put(field, text)
+  })
+  return { answer, moved: undefined }
+}
+
+const learned = <A>(session: RequestSession, done: Done<A>): Done<A> => {
+  if (done.moved !== undefined) session.learn(Outcome.moved, done.moved)
+  return done
+}
+
+const begin = <A>(
+  session: RequestSession,
+  aside: Aside<A>,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<Done<A>, AsideFailure> => {
+  const { environment: { store }, expiry, loaded: state } = session
+  // Meanwhile, another fiber may have put a value of its own, or ended the session.
+  if (store === undefined || !State.isStored(state) || isOwn(state, aside.reads)) {
+    return Exit.succeed(within(session, aside))
+  }
+  if (expiry.isExpired(state.record, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())) return gone
+  const fields = Change.apply(state.base, guessing(aside))
+  return Effect.map(
+    decideOn({ session, store, fiber, id: state.id, aside }, state.record, fields),
+    (done) => learned(session, done)
+  )
+}
+
+interface Asking<A> {
+  readonly session: RequestSession
+  readonly store: SessionStore
+  readonly fiber: Fiber.Fiber<unknown, unknown>
+  readonly id: State.Id
+  readonly aside: Aside<A>
+}
+
+/** Decides, and asks the store to write that; again where it holds something else. */
+const decideOn = <A>(
+  asking: Asking<A>,
+  record: SessionRecord,
+  fields: Fields = record.fields,
+  left: number = attempts,
+  successor?: string
+): Effect.Effect<Done<A>, AsideFailure> => {
+  const { aside, fiber, id } = asking
+  const { answer, writes } = aside.decide(fields)
+  const doneWith = (record: SessionRecord, token: State.Stored["token"]): Done<A> => ({
+    answer,
+    moved: successor === undefined ? { record, token } : undefined
+  })
+  if (writes === undefined) return Exit.succeed(doneWith(record, undefined))
+  if (left === 0) return Exit.fail(new SessionConflictError({ reason: "busy" }))
+  const change = changeOf(aside, fields, writes)
+  const next = { ...record, fields: Change.apply(fields, change) }
+  return Effect.flatMap(ask(asking, change, next, successor), (outcome): Effect.Effect<Done<A>, AsideFailure> => {
+    switch (outcome._tag) {
+      case "Written":
+        return Effect.as(Observability.happened("update", id, fiber), doneWith(next, outcome.token))
+      case "Gone":
+        return gone
+      case "Conflict":
+        Observability.count(Observability.conflicts, fiber)
+        return outcome.successor !== undefined && aside.follows !== true
+          ? gone
+          : decideOn(asking, outcome.record, outcome.record.fields, left - 1, outcome.successor)
+    }
+  })
+}
+
+const gone = Effect.suspend(() => Exit.fail(new SessionGoneError({})))
+
+const guessing = ({ guesses = [] }: Aside<unknown>): Change.Change => ({ ...Change.none, remove: new Set(guesses) })
+
+const changeOf = ({ reads }: Aside<unknown>, fields: Fields, writes: NonNullable<Decision<unknown>["writes"]>) => {
+  const change = { ...Change.none, expect: new Map(reads.map((field) => [field, fields.get(field)])) }
+  return [...writes].reduce<Change.Change>(
+    (change, [field, text]) => text === undefined ? Change.remove(change, field) : Change.set(change, field, text),
+    change
+  )
+}
+
+const ask = (
+  { fiber, id, session: { environment: { storeTimes: { update: time } } }, store }: Asking<unknown>,
+  change: Change.Change,
+  record: SessionRecord,
+  successor: string | undefined
+): Effect.Effect<Written | Gone | Conflict, StoreFailure> =>
+  Effect.suspend(() => {
+    const start = performance.now()
+    const asked = Effect.suspend(() => store.update(id, change, record, successor))
+    return Effect.onExitPrimitive(Observability.spanned("Session.commit", time, fiber, asked, id), (exit) => {
+      Observability.took(time, start, fiber, exit)
+      return undefined
+    })
+  })
