@@ -31,7 +31,7 @@ export const ends = (field: string, reach: Scope): boolean => {
 
 /**
  * The fields after these deeds, one after the other; nothing if one of them is refused. Of fields that end by their scope, only
- * those go that the request knows of; the others are as if it had done nothing to them.
+ * those go that the request knows of; the others are as if it had done nothing to them, unless it clears all of them.
  */
 export const fieldsAfter = (
   fields: Fields,
@@ -40,17 +40,20 @@ export const fieldsAfter = (
 ): Fields | undefined => {
   const after = new Map(fields)
   const unknown = new Set<string>()
+  let isCleared = false
   for (const deed of deeds) {
     if (deed.kind === "end") {
       for (const field of new Set([...after.keys(), ...fields.keys()])) {
         if (!ends(field, deed.reach)) continue
         after.delete(field)
-        if (!isKnown(field)) unknown.add(field)
+        if (!isCleared && !isKnown(field)) unknown.add(field)
       }
       continue
     }
     if (deed.kind === "clear") {
       for (const field of after.keys()) if (deed.keeps?.includes(field) !== true) after.delete(field)
+      unknown.clear()
+      isCleared = true
       continue
     }
     const text = deed.run(after.get(deed.field))
@@ -74,7 +77,8 @@ export const seenBy = (deeds: ReadonlyArray<Deed>, fields: Fields): ReadonlyMap<
   for (const deed of deeds) {
     if (deed.kind === "clear") {
       // What is kept is as it was, whatever that is.
-      deed.keeps?.filter((field) => !own.has(field)).forEach((field) => seen.set(field, fields.get(field)))
+      const kept = deed.keeps?.filter((field) => !own.has(field) && !reach.some((reach) => ends(field, reach)))
+      kept?.forEach((field) => seen.set(field, fields.get(field)))
       return seen
     }
     if (deed.kind === "end") {
