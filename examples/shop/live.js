@@ -1,26 +1,33 @@
 /**
- * The only script of the shop, which does without it as well: shows what other tabs put into the cart, and says when the
- * session has ended.
+ * The number in the cart's badge, in all tabs of a customer: a WebSocket that says what it is by now (see live.js).
  */
-const ENDED = 4401
-
-const badge = document.querySelector(".count")
-const notice = document.querySelector("template.ended")
-
-let wait = 1_000
-
-const connect = () => {
-  const socket = new WebSocket(location.origin.replace("http", "ws") + "/live")
-  socket.addEventListener("message", ({ data }) => {
-    badge.textContent = data
-    wait = 1_000
-  })
-  socket.addEventListener("close", ({ code }) => {
-    if (code === ENDED) return document.querySelector("main").prepend(notice.content)
-    // The server was started anew, or there was a login in another tab: the next handshake has the new cookie.
-    setTimeout(connect, wait)
-    wait = Math.min(2 * wait, 60_000)
-  })
+import { Context, Effect, Layer, PubSub, Stream } from "effect";
+import { Session, SessionSocket } from "effect-session";
+import * as Cart from "./cart.js";
+/**
+ * The sessions whose cart has just changed, by their handles. It is told in this process alone: a shop on several servers
+ * would have its database or its Redis tell the others.
+ */
+export class CartChanges extends Context.Service()("CartChanges") {
+    // Who has missed some only wants to know the latest.
+    static layer = Layer.effect(CartChanges, PubSub.sliding(1_024));
 }
-
-connect()
+/** Does something with the cart, and tells the other tabs when it is saved. */
+export const telling = (change) => Effect.gen(function* () {
+    const done = yield* change;
+    yield* Session.commit;
+    yield* PubSub.publish(yield* CartChanges, yield* Session.handle);
+    return done;
+});
+/** Says how much is in the cart, now and each time that it changes. When the session ends, the socket is closed. */
+export const badge = Effect.flatMap(CartChanges, (changes) => SessionSocket.serve({
+    onOpen: ({ run, send }) => Effect.gen(function* () {
+        const own = yield* Session.handle;
+        // What changes from here on is not missed.
+        const subscription = yield* PubSub.subscribe(changes);
+        // The session of the socket is as it was when that was opened; "run" looks at it as it is now.
+        const say = Effect.flatMap(run(Cart.contents), ({ count }) => send(String(count)));
+        yield* say;
+        yield* Stream.fromSubscription(subscription).pipe(Stream.filter((handle) => handle === own), Stream.runForEach(() => say));
+    })
+}));

@@ -434,7 +434,11 @@ describe.each(databases)("of thousands of sessions of one owner, in $database,",
       }
       assert.lengthOf(asked, 2)
       for (const [text, parameters] of asked) {
-        const plan = yield* sql.unsafe(`EXPLAIN ${database === onSqlite ? "QUERY PLAN" : ""} ${text}`, parameters)
+        const explain = sql.unsafe(`EXPLAIN ${database === onSqlite ? "QUERY PLAN" : ""} ${text}`, parameters)
+        const plan = yield* database === onPostgres
+          // Of so few rows PostgreSQL may find it cheaper to sort them, by what its sample has in it. Where it has to, it still does.
+          ? sql.withTransaction(Effect.andThen(sql.unsafe("SET LOCAL enable_sort = off"), explain))
+          : explain
         assert.notMatch(JSON.stringify(plan), /sort|temp b-tree/i)
       }
     }))
