@@ -1,6 +1,6 @@
 /**
- * What back ends hang on their errors beside the message: whole rows, statements with their parameters, commands. MySQL puts
- * a value into the message itself. All of that may hold what users have in their sessions, and errors end in logs.
+ * What back ends hang on their errors beside the message: whole rows, statements with their parameters, commands. Databases also
+ * put a value into the message itself. All of that may hold what users have in their sessions, and errors end in logs.
  */
 
 const withValues = [
@@ -26,8 +26,13 @@ const withValues = [
   "$response"
 ]
 
-// MySQL: "Incorrect integer value: '…' for column …".
-const valueInMessage = /(?<=\bvalue: )'.*'(?= for column|$)/s
+const valuesInMessages = [
+  // MySQL: "Incorrect integer value: '…' for column …".
+  /(?<=\bvalue: )'.*'(?= for column|$)/s,
+  // PostgreSQL: "invalid input syntax for type integer: "…"", and "value "…" is out of range for type integer".
+  /(?<=\binvalid input \w+ for (?:type|enum) [\w ]+: )".*"/s,
+  /(?<=\bvalue )".*"(?= is out of range)/s
+]
 
 // Those of a Cause as well.
 const within = ["cause", "reason", "errors", "driverError", "lastNodeError", "reasons", "error", "defect"]
@@ -52,7 +57,7 @@ const strip = (error: unknown, depth: number): void => {
 
 const stripMessage = (error: Error): void => {
   const { message, stack } = error
-  const stripped = message.replace(valueInMessage, "…")
+  const stripped = valuesInMessages.reduce((text, value) => text.replace(value, "…"), message)
   if (stripped === message) return
   error.message = stripped
   if (stack !== undefined) error.stack = stack.replace(message, () => stripped)
