@@ -39,6 +39,18 @@ const stage = Effect.fnUntraced(function*(store: StoreLayer = MemoryLayer.layer(
   return { cookie, oauth, routes, server, ask: server.get("/tokens", { cookie }) }
 })
 
+/** A client asks, and has gone before the upstream answers. */
+const hangUp = Effect.fnUntraced(function*({ ask, oauth, server }: Pick<Staged, "ask" | "oauth" | "server">) {
+  const upstream = oauth.holdsNext()
+  const request = yield* Effect.forkChild(ask)
+  yield* upstream.reached
+  yield* Fiber.interrupt(request)
+  yield* server.aborted
+  yield* upstream.release
+})
+
+type Staged = Effect.Success<ReturnType<typeof stage>>
+
 /** So many at the same time, where all have found that it is time before the first one is answered. */
 const together = Effect.fnUntraced(function*(count: number, store?: StoreLayer, options?: Options) {
   const allHaveFound = Deferred.makeUnsafe<void>()
@@ -102,12 +114,7 @@ describe("a renewed value", () => {
   it.live("is not lost when the client has gone meanwhile", () =>
     Effect.gen(function*() {
       const { ask, oauth, server } = yield* stage()
-      const upstream = oauth.holdsNext()
-      const request = yield* Effect.forkChild(ask)
-      yield* upstream.reached
-      yield* Fiber.interrupt(request)
-      yield* server.aborted
-      yield* upstream.release
+      yield* hangUp({ ask, oauth, server })
       assert.strictEqual((yield* ask).body, "family1.1")
       assert.strictEqual(oauth.newRequests(), 1)
     }))
@@ -269,12 +276,7 @@ describe("with the CookieLayer, within one process", () => {
     Effect.gen(function*() {
       yield* setTimeOfDay
       const { ask, oauth, server } = yield* stage(CookieLayer.layer())
-      const upstream = oauth.holdsNext()
-      const request = yield* Effect.forkChild(ask)
-      yield* upstream.reached
-      yield* Fiber.interrupt(request)
-      yield* server.aborted
-      yield* upstream.release
+      yield* hangUp({ ask, oauth, server })
       yield* TestClock.adjust("29 seconds")
       const answer = yield* ask
       assert.strictEqual(answer.body, "family1.1")

@@ -13,7 +13,7 @@ import { documentationOf } from "./documentation.ts"
 export interface Setting {
   readonly name: string
   readonly environment: string
-  /** As it would be written; nothing if there is none. */
+  /** The default, as you would write it; empty for a setting without one. */
   readonly standard: string
   readonly meaning: string
 }
