@@ -1,5 +1,5 @@
 /**
- * The number in the cart's badge, in all tabs of a customer: a WebSocket that says what it is by now (see live.js).
+ * The number in the cart's badge, in all tabs of a customer: a WebSocket that says what it is by now (see badge.js).
  */
 import { Context, Effect, Layer, PubSub, Stream } from "effect"
 import { Session, SessionSocket } from "effect-session"

@@ -10,7 +10,7 @@
  * 1. keys.ts      what the shop keeps in a session
  * 2. cart.ts      what can be done with a cart: no HTTP, and no word of where sessions are stored
  * 3. account.ts   who is logged in, and where (with devices.ts)
- * 4. live.ts      what other tabs are told (with live.js, the only script)
+ * 4. live.ts      what other tabs are told (with badge.js, the only script)
  * 5. routes.ts    which request does what
  * 6. pages.ts     what the pages look like (with html.ts and style.css)
  * 7. main.ts      this file: puts it all together and starts the server

@@ -44,7 +44,7 @@ const layout = ({ csrf, hasEnded, session }: Visit, title: string, content: Html
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>${title} · Leaf &amp; Cup</title>
   <link rel="stylesheet" href="/style.css">
-  ${isEmpty(session) ? undefined : html`<script src="/live.js" defer></script>`}
+  ${isEmpty(session) ? undefined : html`<script src="/badge.js" defer></script>`}
   <link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E%3Ccircle cx='4' cy='4' r='3.5' fill='%232f6b4f'/%3E%3C/svg%3E">
 </head>
 <body>

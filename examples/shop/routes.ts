@@ -305,7 +305,7 @@ const file = (name: string, contentType: string) =>
     HttpServerResponse.file(fileURLToPath(new URL(name, import.meta.url)), { contentType })
   )
 
-const Files = Layer.mergeAll(file("style.css", "text/css"), file("live.js", "text/javascript"))
+const Files = Layer.mergeAll(file("style.css", "text/css"), file("badge.js", "text/javascript"))
 
 export const Routes = Layer.mergeAll(ShownPages, PostedForms, Badge).pipe(
   // Without this line the shop does not compile: the routes need a session, and nobody gives them one. Nor does it with a
