@@ -9,7 +9,7 @@
  *     node main.ts --quick               to see whether it runs: a few minutes, and nothing is written
  *     node main.ts report                writes the tables into the README again
  *
- * The figures are in results/results.json, in the tables of the README, and in docs/speed.svg.
+ * The figures are in results/results.json, in the tables of the README, and in docs/comparison/speed.svg.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
@@ -98,7 +98,7 @@ const tablesOf: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 const readme = new URL("../README.md", import.meta.url)
-const chart = new URL("../docs/speed.svg", import.meta.url)
+const chart = new URL("../docs/comparison/speed.svg", import.meta.url)
 
 /** Puts the tables between their marks in the README. */
 const writeReport = (results: Results): void => {

@@ -1,5 +1,5 @@
 /**
- * The pictures of docs/observability.md, drawn from what an OpenTelemetry collector got from examples/opentelemetry.
+ * The pictures of docs/production/observability.md, drawn from what an OpenTelemetry collector got from examples/opentelemetry.
  * `npm run docs:observability` draws them.
  */
 import { fieldsOf, type Metric, type Point, type Span } from "../test/support/otlp.ts"

@@ -32,7 +32,7 @@ export default defineConfig({
   },
   themeConfig: {
     nav: [
-      { text: "Guide", link: "/overlaps" },
+      { text: "Guide", link: "/guide/login" },
       { text: "How it works", link: "/how-it-works/cookie" },
       { text: "Reference", link: "/reference/modules/" }
     ],

@@ -19,28 +19,28 @@ const section = (
 
 export const sidebar: Array<DefaultTheme.SidebarItem> = [
   section("Guide", [
-    page("Requests that overlap", "/overlaps"),
-    page("Owners and devices", "/owners"),
-    page("Recent logins", "/authentication"),
-    page("Requests of other sites", "/csrf"),
-    page("Keys with a life", "/keys"),
-    page("Sessions without cookies", "/transports"),
-    page("Procedures with sessions", "/rpc"),
-    page("WebSockets and long streams", "/sockets"),
-    page("Testing", "/testing")
+    page("Login and logout", "/guide/login"),
+    page("Owners and devices", "/guide/devices"),
+    page("Expiring values and one-time codes", "/guide/expiring-values"),
+    page("Forms and CSRF", "/guide/csrf"),
+    page("Sessions without cookies", "/guide/transports"),
+    page("RPC", "/guide/rpc"),
+    page("WebSockets and streams", "/guide/sockets"),
+    page("Testing", "/guide/testing")
   ]),
   section("In production", [
     page("Secrets", "/production/secrets"),
     page("Cookies behind proxies", "/production/proxies"),
     page("Timeouts", "/production/timeouts"),
-    page("Observability", "/observability"),
-    page("Runtimes", "/runtimes")
+    page("Observability", "/production/observability"),
+    page("Runtimes", "/production/runtimes")
   ]),
   section("How it works", [
     page("Races", "/how-it-works/races"),
+    page("Requests that overlap", "/how-it-works/overlaps"),
     page("The cookie, byte by byte", "/how-it-works/cookie"),
     page("Writing a driver", "/how-it-works/driver"),
-    page("Architecture", "/architecture")
+    page("Architecture", "/how-it-works/architecture")
   ]),
   section("Beside other libraries", [
     page("better-auth", "/beside/better-auth"),

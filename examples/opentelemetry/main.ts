@@ -1,5 +1,5 @@
 /**
- * A server with sessions whose spans, metrics and logs go to an OpenTelemetry collector. See docs/observability.md.
+ * A server with sessions whose spans, metrics and logs go to an OpenTelemetry collector. See docs/production/observability.md.
  *
  *     OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 \
  *     DATABASE_URL=postgres://localhost/shop \

@@ -6,13 +6,13 @@ import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "../..")
-const page = readFileSync(join(root, "docs/architecture.md"), "utf8")
+const page = readFileSync(join(root, "docs/how-it-works/architecture.md"), "utf8")
 
 const named = [
   ...new Set(Array.from(page.matchAll(/`((?:\.|src|test|dtslint|examples|bench)[^\s`]*)`/g), ([, path]) => path!))
 ]
 
-describe("docs/architecture.md", () => {
+describe("docs/how-it-works/architecture.md", () => {
   for (const path of named) {
     it(`${path} is there`, () => {
       assert.isTrue(existsSync(join(root, path)))

@@ -25,6 +25,6 @@ describe("what the benchmark has found", () => {
   })
 
   it("is in the chart", () => {
-    assert.strictEqual(textOf("docs/speed.svg"), toChartOf(read()))
+    assert.strictEqual(textOf("docs/comparison/speed.svg"), toChartOf(read()))
   })
 })

@@ -1,5 +1,5 @@
 /**
- * docs/observability.md, its dashboard and its alerts name what the library exports, and nothing else: as Prometheus sees it,
+ * docs/production/observability.md, its dashboard and its alerts name what the library exports, and nothing else: as Prometheus sees it,
  * whether it scrapes Effect's own endpoint or gets it by OTLP.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -17,7 +17,7 @@ import { assertWritten } from "../support/written.ts"
 
 const textOf = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")
 
-const page = textOf("docs/observability.md")
+const page = textOf("docs/production/observability.md")
 
 // -----------------------------------------------------------------------------
 // what the library exports

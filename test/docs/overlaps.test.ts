@@ -1,5 +1,5 @@
 /**
- * The tables of docs/overlaps.md are those that the tests of all drivers go by.
+ * The tables of docs/how-it-works/overlaps.md are those that the tests of all drivers go by.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { atOnce, atOnceInCookies, everyAction, lostResponse, type Table } from "../support/overlaps.ts"
@@ -11,10 +11,10 @@ const tables: Record<string, Table> = {
   "lost response": lostResponse
 }
 
-describe("docs/overlaps.md", () => {
+describe("docs/how-it-works/overlaps.md", () => {
   for (const [mark, table] of Object.entries(tables)) {
     it(`shows the table "${mark}" as it is tested`, () => {
-      const [head, , ...rows] = rowsBehind("overlaps.md", mark)
+      const [head, , ...rows] = rowsBehind("how-it-works/overlaps.md", mark)
       assert.deepStrictEqual(head, ["first ↓ second →", ...everyAction])
       assert.deepStrictEqual(rows, Object.entries(table).map(([first, cells]) => [first, ...cells.map(codeOf)]))
     })

@@ -84,7 +84,7 @@ describe("the README's table of settings", () => {
 describe("an example that serves routes", () => {
   const files = [
     "README.md",
-    "docs/overlaps.md",
+    "docs/how-it-works/overlaps.md",
     "examples/shop/main.ts",
     "src/SessionMiddleware.ts",
     "src/SessionDriver.ts"

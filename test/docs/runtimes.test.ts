@@ -22,8 +22,8 @@ describe("README's table of runtimes", () => {
   })
 })
 
-describe("docs/runtimes.md", () => {
-  const docs = read("docs/runtimes.md")
+describe("docs/production/runtimes.md", () => {
+  const docs = read("docs/production/runtimes.md")
 
   for (const file of readdirSync(new URL("../../examples/runtimes", import.meta.url))) {
     if (file === "globals.d.ts") continue

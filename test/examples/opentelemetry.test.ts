@@ -1,6 +1,6 @@
 /**
  * The example with OpenTelemetry, started as its users start it, with a database and a collector of the test's own. What the
- * collector got is what docs/observability.md shows.
+ * collector got is what docs/production/observability.md shows.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -279,7 +279,7 @@ describe("the pictures in the documentation", () => {
       .replaceAll(/\d+(\.\d+)?/g, "0")
 
   it("show the login as it is", () => {
-    assertWritten("docs/trace.svg", toTrace("The trace of a login, POST /login", login()), shape)
+    assertWritten("docs/production/trace.svg", toTrace("The trace of a login, POST /login", login()), shape)
   })
 
   it("show the counters as they are", () => {
@@ -287,7 +287,7 @@ describe("the pictures in the documentation", () => {
       picture.replaceAll(/<svg[^>]*>/g, "").replaceAll(/<rect[^>]*>(<text[^>]*text-anchor="middle">\d+<\/text>)?/g, "")
         .replaceAll(/<text[^>]*text-anchor="middle">\d+<\/text>/g, "").replaceAll(/\n+/g, "\n")
     assertWritten(
-      "docs/metrics.svg",
+      "docs/production/metrics.svg",
       toMetrics("The metrics of a few requests", run().collector.metrics()),
       withoutTimes
     )

@@ -1,5 +1,5 @@
 /**
- * The installed package in Bun, Deno and workerd: the quick start of README.md, and the examples of docs/runtimes.md as they
+ * The installed package in Bun, Deno and workerd: the quick start of README.md, and the examples of docs/production/runtimes.md as they
  * are there.
  */
 import { Effect } from "effect"
@@ -94,9 +94,9 @@ describe(`in ${onWorkerd.runtime}`, () => {
     await withWorker(async (origin) => expect(await cartOf(origin, cookie)).toBe("total: 0"))
   })
 
-  it("worker.ts is as large as docs/runtimes.md says", async () => {
+  it("worker.ts is as large as docs/production/runtimes.md says", async () => {
     const bytes = await readFile(await bundle())
-    const docs = await readFile(join(root, "docs/runtimes.md"), "utf8")
+    const docs = await readFile(join(root, "docs/production/runtimes.md"), "utf8")
     const [, minified, compressed] = docs.match(/`worker\.ts` is (\d+) kB, and (\d+) kB with gzip/) ?? []
     // A few of them are Effect's and change with its versions.
     expect(bytes.length / 1000 / Number(minified)).toBeCloseTo(1, 1)

@@ -72,7 +72,7 @@ const seenScopes = Effect.map(
 )
 
 // -----------------------------------------------------------------------------
-// the table of docs/authentication.md
+// the table of docs/guide/login.md
 // -----------------------------------------------------------------------------
 
 const as = (owner: string) => Session.login(owner, { methods: ["password"] })
@@ -90,9 +90,9 @@ const transitions: Readonly<
   "a visitor logs out": { before: [], after: [Session.logout] }
 }
 
-const table = rowsBehind("authentication.md", "scopes")
+const table = rowsBehind("guide/login.md", "scopes")
 
-it("docs/authentication.md has a row for each transition, and a column for each scope", () => {
+it("docs/guide/login.md has a row for each transition, and a column for each scope", () => {
   assert.deepStrictEqual(table[0], ["", ...scopes.map((scope) => `\`"${scope}"\``)])
   assert.deepStrictEqual(table.slice(2).map(([what]) => what), Object.keys(transitions))
 })

@@ -19,13 +19,13 @@ export interface Runtime {
 export const bun: Runtime = { command: executable("bun/bin/bun.exe"), options: [] }
 export const deno: Runtime = { command: executable("deno/deno"), options: ["run", "--allow-all", "--quiet"] }
 
-/** With the rights that docs/runtimes.md gives a server, and no others. */
+/** With the rights that docs/production/runtimes.md gives a server, and no others. */
 export const denoRun: Runtime = {
   command: deno.command,
   options: ["run", "--no-prompt", "--quiet", "--allow-net", "--allow-env", "--allow-read", "--allow-sys"]
 }
 
-/** Serves the default export of a module, with the rights that docs/runtimes.md gives it. */
+/** Serves the default export of a module, with the rights that docs/production/runtimes.md gives it. */
 export const denoServe = (port: number): Runtime => ({
   command: deno.command,
   options: ["serve", "--no-prompt", "--quiet", "--allow-env", "--host", "127.0.0.1", "--port", `${port}`]

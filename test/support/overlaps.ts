@@ -1,6 +1,6 @@
 /**
  * Two requests of one session, whatever each of them does: what the store and the browser end up with, and what somebody
- * has of it who knows only the old cookie. docs/overlaps.md shows the same tables.
+ * has of it who knows only the old cookie. docs/how-it-works/overlaps.md shows the same tables.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schema, type Scope } from "effect"

@@ -78,7 +78,7 @@ export const open = (codes: ReadonlyArray<string>): Examples => {
 
 /**
  * In the package, where "effect-session" leads to src, and two folders down, as most pages are. What imports something beside
- * it is an example of docs/runtimes.md: these are files of that folder, and import each other.
+ * it is an example of docs/production/runtimes.md: these are files of that folder, and import each other.
  */
 const folderOf = (code: string): string => / from "\.\//.test(code) ? runtimes : "test/docs"
 

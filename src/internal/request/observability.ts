@@ -15,7 +15,7 @@ import type { Rejection, SessionEvent } from "../../SessionEvent.ts"
 import type { Lifetime } from "../record/lifetime.ts"
 import type { Id } from "./state.ts"
 
-/** What an attribute is called, in metrics, spans and logs alike. `docs/observability.md` says why. */
+/** What an attribute is called, in metrics, spans and logs alike. `docs/production/observability.md` says why. */
 export const Attribute = {
   driver: "effect_session.driver",
   operation: "effect_session.operation",

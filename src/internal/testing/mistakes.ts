@@ -21,7 +21,7 @@ export const noAddress = mistake(
 
 export const noCookies = mistake(
   "the setting transports has no \"cookie\", and a client is a browser. Begin a session with Sessions.create, and present its " +
-    "token as docs/transports.md says"
+    "token as docs/guide/transports.md says"
 )
 
 /** Of the session's cookie, it is a mistake; of others, an application may want to see it. */

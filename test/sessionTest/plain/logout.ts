@@ -1,5 +1,5 @@
 /**
- * A test with Node's own runner and promises, as in docs/testing.md. Another test runs it.
+ * A test with Node's own runner and promises, as in docs/guide/testing.md. Another test runs it.
  */
 import { Effect, Layer, ManagedRuntime, Option } from "effect"
 import { MemoryLayer, Session, SessionConfig } from "effect-session"
