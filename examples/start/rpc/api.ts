@@ -11,4 +11,3 @@ export class Shop extends RpcGroup.make(
   }),
   Rpc.make("add", { payload: { price: Schema.Number }, success: Schema.Number })
 ).middleware(SessionRpc.Middleware) {}
-// x
