@@ -68,6 +68,9 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Jam", "/coming-from/jam"),
     page("Ravyn and Starlette", "/coming-from/ravyn")
   ], true),
+  section("Comparison", [
+    page("Measurements", "/comparison/measurements")
+  ]),
   section("Reference", [
     page("Settings", "/reference/settings"),
     page("Modules", "/reference/modules/"),
