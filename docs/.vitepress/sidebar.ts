@@ -18,6 +18,11 @@ const section = (
 })
 
 export const sidebar: Array<DefaultTheme.SidebarItem> = [
+  section("Start", [
+    page("Quick start: pages", "/start/pages"),
+    page("Quick start: HttpApi", "/start/api"),
+    page("Quick start: RPC", "/start/rpc")
+  ]),
   section("Guide", [
     page("Keys and schemas", "/guide/keys"),
     page("Reading and changing", "/guide/reading-and-changing"),
@@ -73,6 +78,9 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Jam", "/coming-from/jam"),
     page("Ravyn and Starlette", "/coming-from/ravyn")
   ], true),
+  section("Comparison", [
+    page("Measurements", "/comparison/measurements")
+  ]),
   section("Reference", [
     page("Settings", "/reference/settings"),
     page("Modules", "/reference/modules/"),
