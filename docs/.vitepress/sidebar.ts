@@ -18,6 +18,11 @@ const section = (
 })
 
 export const sidebar: Array<DefaultTheme.SidebarItem> = [
+  section("Start", [
+    page("Quick start: pages", "/start/pages"),
+    page("Quick start: HttpApi", "/start/api"),
+    page("Quick start: RPC", "/start/rpc")
+  ]),
   section("Guide", [
     page("Login and logout", "/guide/login"),
     page("Owners and devices", "/guide/devices"),
