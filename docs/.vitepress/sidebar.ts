@@ -79,6 +79,7 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Ravyn and Starlette", "/coming-from/ravyn")
   ], true),
   section("Comparison", [
+    page("Other libraries", "/comparison/"),
     page("Measurements", "/comparison/measurements")
   ]),
   section("Reference", [
