@@ -1,10 +1,9 @@
 /**
  * The session of the request, and every operation on it.
  *
- * An operation is an Effect that needs the {@link Session}, which the middleware provides. The first one loads the
- * session; changes stay in memory until the response leaves the middleware, and are then written in one operation of the
- * store. A handler that ends in a defect, an interruption or a response of the 5xx class has changed
- * nothing.
+ * An operation is an Effect that needs the {@link Session}, which the middleware provides. The first operation loads
+ * the session. Changes stay in memory until the response leaves the middleware, which then writes them in one store
+ * operation. A handler that ends in a defect, an interruption or a 5xx response changes nothing.
  *
  * @since 0.1.0
  */
@@ -82,7 +81,7 @@ export const TypeId: TypeId = "~effect-session/Session"
 export type TypeId = "~effect-session/Session"
 
 /**
- * The session of one request. All that can be done with it are the functions of this module.
+ * The session of one request. It is opaque: use the functions of this module to work with it.
  *
  * @since 0.1.0
  * @category models
@@ -102,7 +101,7 @@ export const Session: Context.Service<Session, Session> = Context.Service<Sessio
 const sessionOf = (fiber: AnyFiber): RequestSession =>
   Context.getUnsafe(fiber.context as Context.Context<Session>, Session) as unknown as RequestSession
 
-/** An operation on what is loaded. */
+/** An operation on the loaded session. */
 const reading = <A, E = never, R = never>(
   f: (session: RequestSession, fiber: AnyFiber) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SessionStoreError, R | Session> =>
@@ -113,7 +112,7 @@ const reading = <A, E = never, R = never>(
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** An operation that changes what is loaded, where that is still possible. */
+/** An operation that changes the loaded session, if it can still be changed. */
 const changing = <A = void, E = never, R = never>(
   operation: string,
   f: (session: RequestSession, clock: Clock.Clock) => Effect.Effect<A, E, R>
@@ -133,7 +132,8 @@ const changing = <A = void, E = never, R = never>(
 // -----------------------------------------------------------------------------
 
 /**
- * The value of a key: an `Option`, or the value itself if the key has a default. A key run as an Effect does the same.
+ * Reads the value of a key: an `Option`, or the value itself if the key has a default. Running the key as an Effect
+ * does the same.
  *
  * @since 0.1.0
  * @category reading
@@ -141,7 +141,7 @@ const changing = <A = void, E = never, R = never>(
 export const get = <A, Value, Encoded, E>(
   key: SessionKey.SessionKey<A, Value, Encoded, E>
 ): Effect.Effect<Value, E, Session> =>
-  // By its type, a key that is taken by reading says what that can fail with.
+  // A key whose value is removed when it is read (`SessionKey.once`) declares the errors of that in its type.
   (key.isOnce ? pull(key as TakenKey<A, Value, Encoded>) : peek(key)) as Effect.Effect<Value, E, Session>
 
 const peek = <A, Value, Encoded>(
@@ -149,13 +149,13 @@ const peek = <A, Value, Encoded>(
 ): Effect.Effect<Value, ReadError, Session> =>
   reading((session, fiber) => valueOf(session.loaded, key, clockOf(key, fiber)))
 
-/** A key whose values may also be of those that reading takes. */
+/** A key of any kind, including those whose value is removed when it is read. */
 type TakenKey<A, Value, Encoded> = SessionKey.SessionKey<A, Value, Encoded, ChangeError>
 
-/** Whatever can be read at a time. */
+/** A key that can be read at a given time. */
 type Readable<A, Value, Encoded> = SessionKey.SessionKey<A, Value, Encoded, unknown>
 
-/** The clock by which a value is there, if it is a matter of time. */
+/** The current time, read only if the key's values expire. */
 const clockOf = ({ life }: { readonly life: Life.Rules | undefined }, fiber: AnyFiber): Clock.Clock | undefined =>
   life && fiber.getRef(Clock.Clock)
 
@@ -165,18 +165,18 @@ const valueOf = <A, Value, Encoded>(
   clock: Clock.Clock | undefined
 ): Exit.Exit<Value, SessionValueError> => decoded(textOf(State.seen(state, key.field), key, clock), key)
 
-/** The text of a value, of that of its field. */
+/** The stored text of a value, taken from the text of its field. */
 const textOf = (
   text: string | undefined,
   { life }: { readonly life: Life.Rules | undefined },
   clock: Clock.Clock | undefined
 ): string | undefined => life === undefined ? text : Life.valueIn(text, clock!.currentTimeMillisUnsafe())
 
-/** The text of the field, of that of a value that is put. */
+/** The text of the field for a value that is put. */
 const fieldText = (key: SessionKey.Any, text: string, clock: Clock.Clock): string =>
   key.life === undefined ? text : Life.begun(key.life, text, clock.currentTimeMillisUnsafe())
 
-/** The same for a value that has been made of the one before. */
+/** The text of the field for a value computed from the previous one. */
 const nextFieldText = (key: SessionKey.Any, before: string | undefined, text: string, clock: Clock.Clock): string =>
   key.life === undefined ? text : Life.goneOn(key.life, before, text, clock.currentTimeMillisUnsafe())
 
@@ -191,14 +191,14 @@ const decoded = <A, Value, Encoded>(
 }
 
 /**
- * The value of a key, or what `orElse` gives where there is none.
+ * Reads the value of a key, or returns the result of `orElse` if the key has no value.
  *
  * @since 0.1.0
  * @category reading
  */
 export const getOrElse: {
   /**
-   * The value of a key, or what `orElse` gives where there is none.
+   * Reads the value of a key, or returns the result of `orElse` if the key has no value.
    *
    * @since 0.1.0
    * @category reading
@@ -207,7 +207,7 @@ export const getOrElse: {
     orElse: () => B
   ): <A, Value, Encoded>(self: SessionKey.SessionKey<A, Value, Encoded>) => Effect.Effect<A | B, ReadError, Session>
   /**
-   * The value of a key, or what `orElse` gives where there is none.
+   * Reads the value of a key, or returns the result of `orElse` if the key has no value.
    *
    * @since 0.1.0
    * @category reading
@@ -230,7 +230,7 @@ export const getOrElse: {
 )
 
 /**
- * Whether there is a value for the key. A default does not count.
+ * Returns whether the session holds a value for the key. A default does not count.
  *
  * @since 0.1.0
  * @category reading
@@ -241,7 +241,7 @@ export const has = (key: SessionKey.Any): Effect.Effect<boolean, SessionStoreErr
   )
 
 /**
- * Everything that is in the session, as it is stored. Flash messages do not belong to it.
+ * Returns all values of the session, as they are stored. Flash messages are not included.
  *
  * @since 0.1.0
  * @category reading
@@ -268,24 +268,24 @@ const allOf = (fields: Fields, clock: Clock.Clock): Exit.Exit<JsonObject, Sessio
 }
 
 /**
- * A read-only view of the session, for rendering: plain functions, no Effects.
+ * A read-only view of the session for rendering, with plain functions instead of Effects.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SessionView {
-  /** As `Session.get`. Throws a `SessionValueError` where that would fail with one. */
+  /** Like `Session.get`, but throws a `SessionValueError` instead of failing with it. */
   readonly get: <A, Value, Encoded>(key: SessionKey.SessionKey<A, Value, Encoded>) => Value
   readonly has: (key: SessionKey.Any) => boolean
-  /** As `Session.all`. Throws a `SessionValueError` where that would fail with one. */
+  /** Like `Session.all`, but throws a `SessionValueError` instead of failing with it. */
   readonly all: () => JsonObject
-  /** As `Session.flashed`. Throws a `SessionValueError` where that would fail with one. */
+  /** Like `Session.flashed`, but throws a `SessionValueError` instead of failing with it. */
   readonly flashed: <A, Value, Encoded>(key: SessionKey.SessionKey<A, Value, Encoded>) => Value
   readonly flashMessages: FlashMessages
 }
 
 /**
- * A read-only view of the session as it is now, for rendering.
+ * Returns a read-only view of the session as it is now, for rendering.
  *
  * **Example**
  *
@@ -374,20 +374,21 @@ const putInto = <A, Value, Encoded>(
 }
 
 /**
- * Takes the value of a key out of the session: reads it, and removes it. Of several requests that take one value at the
- * same time, such as a token that is good for one use, only the first to commit can have it.
+ * Reads the value of a key and removes it from the session. If several requests pull the same value at the same time,
+ * such as a single-use token, only the first one to commit gets it.
  *
  * **Details**
  *
- * The others learn of it when they commit: `Session.commit` fails with a {@link SessionError.SessionConflictError}, as does the
- * commit at the end of the request, which answers 409 then. None of their changes are saved. So if what you take is good
- * for something outside the session, commit before you use it. If you answer the error yourself, call {@link rollback}: the
- * value can't be had any more, and the commit at the end would fail for the same reason.
+ * The other requests find out when they commit: `Session.commit` fails with a
+ * {@link SessionError.SessionConflictError}, and so does the commit at the end of the request, which then answers 409.
+ * None of their changes are saved. If the value authorizes something outside the session, commit before you use it. If
+ * you handle the error yourself, call {@link rollback}: otherwise the commit at the end of the request fails for the
+ * same reason.
  *
- * If the store's answer to the commit is lost, a second commit finds the value taken, by the first one. A session that was
- * gone before a login could take the value counts as taken as well.
+ * If the store's answer to a commit is lost, a second commit finds the value already taken, by the first one. If the
+ * session no longer exists when a login commits, the value counts as taken too.
  *
- * **Example** (One order for a cart, also after a double click)
+ * **Example** (One order per cart, even after a double click)
  *
  * ```ts
  * import { Effect, Schema } from "effect"
@@ -427,18 +428,18 @@ const taking = (key: SessionKey.Any, taken: string): Rewrite => {
 }
 
 /**
- * Puts what a function makes of the value, and gives it back. The function must be pure: where another request has changed
- * the value by the time this one commits, the function is run again, on what is there then. So no change is lost, and no
- * lock is held; it takes no more calls of the store as long as nobody is in the way.
+ * Replaces the value with the result of a function, and returns the result. The function must be pure: if another
+ * request has changed the value before this one commits, it runs again on the new value. No change is lost and no lock
+ * is held, and without contention it costs no extra store call.
  *
  * **Details**
  *
- * What you get back is what this request sees; what is stored may be the result of a later run. If the function throws
- * then, or makes something that the key's schema refuses, the commit fails with a `SessionValueError`, and none of the
- * request's changes are saved. If other requests come in between a hundred times, it fails with a
+ * The returned value is what this request sees; the stored value may come from a later run. If that later run throws,
+ * or returns a value that the key's schema rejects, the commit fails with a `SessionValueError` and none of the
+ * request's changes are saved. After 100 attempts in which another request was faster, it fails with a
  * `SessionConflictError`.
  *
- * With `CookieLayer`, the session is at the client, so of two requests at the same time the last response wins.
+ * With `CookieLayer` the client holds the session, so if two requests run at the same time, the last response wins.
  *
  * **Example**
  *
@@ -456,7 +457,7 @@ const taking = (key: SessionKey.Any, taken: string): Rewrite => {
  */
 export const modify: {
   /**
-   * Puts what a function makes of the value, and gives it back.
+   * Replaces the value with the result of a function, and returns the result.
    *
    * @since 0.1.0
    * @category changing
@@ -465,7 +466,7 @@ export const modify: {
     f: (value: Value) => NoInfer<A>
   ): <Encoded>(self: SessionKey.SessionKey<A, Value, Encoded>) => Effect.Effect<A, ChangeError, Session>
   /**
-   * Puts what a function makes of the value, and gives it back.
+   * Replaces the value with the result of a function, and returns the result.
    *
    * @since 0.1.0
    * @category changing
@@ -490,7 +491,7 @@ export const modify: {
       }))
 )
 
-/** The function of the value as one of the stored text, for when the handler is over. */
+/** The function lifted to the stored text, so that it can run again after the handler has returned. */
 const runningAgain = <A, Value, Encoded>(
   key: TakenKey<A, Value, Encoded>,
   f: (value: Value) => A,
@@ -518,18 +519,18 @@ const runningAgain = <A, Value, Encoded>(
 export const forget = (
   key: SessionKey.Any
 ): Effect.Effect<void, SessionStoreError | SessionReadonlyError | SessionClosedError, Session> =>
-  // Also where this request sees none: another one may have put it meanwhile.
+  // Remove it even if this request sees no value: another request may have put one in the meantime.
   changing("forget", (session) => session.update((state) => Operation.removed(state, key.field)))
 
 /**
- * Adds to a number (by default 1), and gives what this request sees as the result. Where there is no number yet, it
- * begins with the key's default, or else with 0. Increments of parallel requests add up.
+ * Adds to a number (1 by default), and returns the result as this request sees it. If the key has no value yet, it
+ * starts from the key's default, or from 0. Increments of parallel requests add up.
  *
  * **Details**
  *
- * If the key's schema is `Schema.Number` or `Schema.Finite`, the store does the sum itself. If it says more, such as
- * `Schema.Int` or a limit, an increment is as {@link modify}: what is stored always fits the schema, and a request whose
- * sum would not is refused with a `SessionValueError`.
+ * If the key's schema is `Schema.Number` or `Schema.Finite`, the store does the addition. If the schema is stricter,
+ * such as `Schema.Int` or a range, an increment works like {@link modify}: the stored value always fits the schema, and
+ * a request whose sum does not fit fails with a `SessionValueError`.
  *
  * @since 0.1.0
  * @category changing
@@ -543,7 +544,7 @@ export const increment: {
    */
   (by: number): (self: SessionKey.Numeric) => Effect.Effect<number, ChangeError, Session>
   /**
-   * Adds to a number, by default 1.
+   * Adds to a number, 1 by default.
    *
    * @since 0.1.0
    * @category changing
@@ -556,7 +557,8 @@ export const increment: {
 )
 
 /**
- * Subtracts from a number (by default 1), and gives what this request sees as the result. As {@link increment}.
+ * Subtracts from a number (1 by default), and returns the result as this request sees it. Otherwise like
+ * {@link increment}.
  *
  * @since 0.1.0
  * @category changing
@@ -570,7 +572,7 @@ export const decrement: {
    */
   (by: number): (self: SessionKey.Numeric) => Effect.Effect<number, ChangeError, Session>
   /**
-   * Subtracts from a number, by default 1.
+   * Subtracts from a number, 1 by default.
    *
    * @since 0.1.0
    * @category changing
@@ -603,7 +605,7 @@ const initialOf = ({ initial }: SessionKey.Numeric): number => initial._tag === 
 interface Sum {
   readonly sum: number
   readonly text: string
-  /** Whether what was there, if anything, is a number of the key's. */
+  /** Whether the current value, if any, is a valid number for the key. */
   readonly isOfNumbers: boolean
 }
 
@@ -629,7 +631,9 @@ const sumOf = (
   }))
 }
 
-/** Whether the schema takes every sum that the store can make: additions as small as these don't leave the finite numbers. */
+/**
+ * Whether the schema accepts every sum that the store can compute: additions this small stay within the finite numbers.
+ */
 const fitsAnySum = ({ life, schema }: SessionKey.Numeric, by: number): boolean =>
   life === undefined && (schema.ast === Schema.Number.ast || schema.ast === Schema.Finite.ast) &&
   Math.abs(by) <= Number.MAX_SAFE_INTEGER
@@ -641,11 +645,11 @@ const fitsAnySum = ({ life, schema }: SessionKey.Numeric, by: number): boolean =
 /**
  * How a value is renewed.
  *
- * - `when`: whether it is time for that.
- * - `renew`: the new value, of the old one: a request to whoever has given it.
- * - `lease`: how long a server may take for it, default `"10 seconds"`. Let it be longer than your own time limit for the request,
- *   as a renewal that takes longer is interrupted, and another server may begin one of its own. If a server dies meanwhile, the
- *   others wait for so long.
+ * - `when`: whether the value must be renewed.
+ * - `renew`: obtains the new value from the old one, usually by a request to the service that issued it.
+ * - `lease`: how long a renewal may take; `"10 seconds"` by default. Make it longer than the time limit of the request
+ *   in `renew`: a renewal that takes longer is interrupted, and another server may start its own. If a server crashes,
+ *   the others wait for the rest of the lease.
  *
  * @since 0.1.0
  * @category models
@@ -657,37 +661,40 @@ export interface Renewal<A, E = never, R = never> {
 }
 
 /**
- * The value of a key, as {@link get} gives it, and renewed before if it is time for that: once, however many requests find so on
- * however many servers. For an access token with a refresh token that is good for one use: two requests that both refresh would
- * log the user out.
+ * Reads the value of a key like {@link get}, and renews it first if it is due. However many requests on however many
+ * servers find it due, it is renewed once. Use it for an access token with a single-use refresh token: if two requests
+ * both refreshed, the user would be logged out.
  *
  * **Details**
  *
- * One request gets the lease, which is a field of the session, runs `renew` and commits the new value at once: without what the
- * request has changed otherwise, and whatever becomes of the request. The others wait and get that value.
+ * One request gets the lease, which is stored in the session, runs `renew` and commits the new value immediately. The
+ * request's other changes are not part of that commit, and the new value stays whether the request succeeds or fails.
+ * The other requests wait for the new value.
  *
- * - If the client of that request goes away, the renewal goes on, so `renew` must not need what ends with the request.
- * - If `renew` fails, its error is that of the request that has run it. Those of the same server that have waited get a
- *   {@link SessionError.SessionRenewError} of the reason `"failed"`, and no request of its own is made for them. The lease is free at
- *   once, for the next request and for other servers.
- * - If it takes longer than the lease, it is interrupted, and all get a `SessionRenewError` of the reason `"timeout"`. So do
- *   requests that have waited for longer than the lease and the setting `timeLimit`.
- * - If the server dies, the next one that needs the value gets the lease when it is over. If the server comes back then, its value
- *   is not taken any more. The ends of leases are compared with the servers' clocks.
- * - If the store fails after the renewal, it is asked five times more.
+ * - If that request's client disconnects, the renewal continues, so `renew` must not depend on anything that ends with
+ *   the request.
+ * - If `renew` fails, the request that ran it gets its error. Requests that were waiting on the same server get a
+ *   {@link SessionError.SessionRenewError} with the reason `"failed"`, and do not try themselves. The lease is released
+ *   immediately, so the next request and other servers can try again.
+ * - If it takes longer than the lease, it is interrupted, and all of these requests get a `SessionRenewError` with the
+ *   reason `"timeout"`. So do requests that have waited longer than the lease plus the setting `timeLimit`.
+ * - If the server crashes, the next one that needs the value gets the lease once it has run out. If the first server
+ *   comes back after that, its value is discarded. Leases are compared against the servers' clocks.
+ * - If the store fails after the renewal, the write is retried up to five times.
  *
- * Where there is no value, there is nothing to renew. A value that the request has put itself and not committed is renewed for
- * this request alone. Inside {@link atomic}, what has been renewed stays also if that fails.
+ * A key without a value is not renewed. A value that this request has put but not committed is renewed for this request
+ * alone. Inside {@link atomic}, a renewed value stays even if the effect fails.
  *
- * A lease that is not longer than zero throws.
+ * Throws if the lease is not longer than zero.
  *
  * **Gotchas**
  *
- * With `CookieLayer`, this holds within one process, as servers can't know of each other. The new value goes out with the response of
- * each request that has waited, also if it is an error. For as long as `supersededFor`, the process gives it to requests that still
- * come with the old cookie; if no response has reached the client by then, it is lost.
+ * With `CookieLayer` this works within one process only, because the servers share nothing. Each request that has
+ * waited sends the new value with its response, even if that is an error. For the time of `supersededFor`, the process
+ * also gives the new value to requests that still send the old cookie. If no response reaches the client within that
+ * time, the value is lost.
  *
- * **Example** (An access token that is refreshed a minute before its end)
+ * **Example** (An access token that is refreshed a minute before it expires)
  *
  * ```ts
  * import { Clock, Effect, Schema } from "effect"
@@ -713,7 +720,7 @@ export interface Renewal<A, E = never, R = never> {
  */
 export const renew: {
   /**
-   * The value of a key, renewed before if it is time for that.
+   * Reads the value of a key, and renews it first if it is due.
    *
    * @since 0.1.0
    * @category committed at once
@@ -724,7 +731,7 @@ export const renew: {
     self: SessionKey.SessionKey<A, Value, Encoded>
   ) => Effect.Effect<Value, E | RenewError, R | Session>
   /**
-   * The value of a key, renewed before if it is time for that.
+   * Reads the value of a key, and renews it first if it is due.
    *
    * @since 0.1.0
    * @category committed at once
@@ -759,7 +766,7 @@ export const renew: {
         lease: duration,
         isDue,
         renew: (text: string) =>
-          // While others were asked, its time may have passed.
+          // The value may have expired while this request waited.
           Effect.flatMap(self.decode(self.life === undefined ? text : Life.valueIn(text, 0)!), (value) =>
             Effect.flatMapEager(renew(value), (next) =>
               Effect.mapEager(self.encode(next), (encoded) =>
@@ -771,28 +778,30 @@ export const renew: {
 )
 
 /**
- * Whether somebody who tries the value of a key is right, as `check` says: for one-time codes and captchas. Each try is counted
- * before `check` runs, and committed at once, so that nobody can try more often: not by sending many requests at the same time,
- * and not by making a request fail.
+ * Lets a client try the value of a key, and returns whether `check` accepts the attempt: for one-time codes and
+ * captchas. Each attempt is counted and committed before `check` runs, so a client can't get extra attempts by sending
+ * many requests at once or by making a request fail.
  *
  * **Details**
  *
- * The key says how often, see `SessionKey.attempts`. If `check` says `true`, the value is gone, and so it is if that was the last try.
+ * The key sets the limit, see `SessionKey.attempts`. The value is removed when `check` returns `true`, and after the
+ * last attempt.
  *
- * It is a {@link SessionError.SessionAttemptsError}, status 403, if there are no more tries: `check` does not run then, or it has run
- * for the last time and has said `false`. Its reason is `"absent"` if there is no value, as its time is over or somebody was right
- * before: of several who are right at the same time, one is.
+ * Fails with a {@link SessionError.SessionAttemptsError}, status 403. The reason is `"exhausted"` if no attempts are
+ * left: `check` does not run, or it has just rejected the last attempt. The reason is `"absent"` if the key has no
+ * value, because it expired or another attempt succeeded first. If several correct attempts run at the same time, one
+ * succeeds.
  *
- * If `check` fails, that is the error, and the try counts.
+ * If `check` fails, `attempt` fails with its error, and the attempt counts.
  *
  * **Gotchas**
  *
- * It counts for one session. Who can begin another session gets another value: limit how often somebody is sent a code, by whom it
- * is sent to.
+ * Attempts are counted per session, and a client can always start another session. Limit how often you send a code per
+ * recipient as well.
  *
- * With `CookieLayer`, it is a {@link SessionError.SessionStatelessError}: an old cookie would have the old count in it.
+ * Fails with a {@link SessionError.SessionStatelessError} with `CookieLayer`: an old cookie would carry the old count.
  *
- * **Example** (A code that was sent by mail)
+ * **Example** (A code sent by email)
  *
  * ```ts
  * import { Effect, Schema } from "effect"
@@ -811,7 +820,7 @@ export const renew: {
  */
 export const attempt: {
   /**
-   * Whether somebody who tries the value of a key is right.
+   * Lets a client try the value of a key, and returns whether the attempt is right.
    *
    * @since 0.1.0
    * @category committed at once
@@ -822,7 +831,7 @@ export const attempt: {
     self: SessionKey.SessionKey<A, Value, Encoded, ChangeError, number>
   ) => Effect.Effect<boolean, E | AttemptError, R | Session>
   /**
-   * Whether somebody who tries the value of a key is right.
+   * Lets a client try the value of a key, and returns whether the attempt is right.
    *
    * @since 0.1.0
    * @category committed at once
@@ -856,7 +865,7 @@ export const attempt: {
 )
 
 /**
- * Removes everything from the session, flash messages too. The session itself stays; {@link destroy} ends it.
+ * Removes all values and flash messages from the session. The session itself stays; {@link destroy} ends it.
  *
  * @since 0.1.0
  * @category changing
@@ -872,7 +881,7 @@ export const clear: Effect.Effect<
 // -----------------------------------------------------------------------------
 
 /**
- * The id of the session: a secret. A session that is not stored yet draws one. For logs and lists there is
+ * The id of the session, which is a secret. A session that is not stored yet gets its id here. For logs and lists, use
  * {@link handle}.
  *
  * @since 0.1.0
@@ -883,7 +892,7 @@ export const sessionId: Effect.Effect<Redacted.Redacted<string>, SessionStoreErr
 )
 
 /**
- * The name of the session for logs and lists, made from the hash of its id: 16 characters, not a secret.
+ * The name of the session for logs and lists: 16 characters, derived from the hash of its id. It is not a secret.
  *
  * @since 0.1.0
  * @category life
@@ -893,7 +902,7 @@ export const handle: Effect.Effect<string, SessionStoreError, Session> = reading
 )
 
 /**
- * Whether the session has been loaded already. Asking does not load it.
+ * Whether the session has been loaded. Reading this does not load it.
  *
  * @since 0.1.0
  * @category life
@@ -903,7 +912,7 @@ export const initiated: Effect.Effect<boolean, never, Session> = Effect.withFibe
 )
 
 /**
- * Whether the id was made in this request: the session is new, or was regenerated.
+ * Whether the id was created in this request, because the session is new or was regenerated.
  *
  * @since 0.1.0
  * @category life
@@ -913,7 +922,7 @@ export const fresh: Effect.Effect<boolean, SessionStoreError, Session> = reading
 )
 
 /**
- * Whether the session was opened read-only. In a request it never is.
+ * Whether the session was opened read-only. The session of a request never is.
  *
  * @since 0.1.0
  * @category life
@@ -923,7 +932,7 @@ export const readonly: Effect.Effect<boolean, never, Session> = Effect.withFiber
 )
 
 /**
- * When the session was created; none if it is not stored yet.
+ * When the session was created, or `None` if it is not stored yet.
  *
  * @since 0.1.0
  * @category life
@@ -938,15 +947,15 @@ export const createdAt: Effect.Effect<Option.Option<DateTime.Utc>, SessionStoreE
 )
 
 /**
- * Gives the session a new id and keeps what is in it. Do it at every change of rights (session fixation, OWASP ASVS 5.0,
- * V7.2.4); {@link login} does it by itself. The old id is dead as soon as this request's changes are committed.
+ * Gives the session a new id and keeps its contents. Call it whenever a user's rights change (session fixation, OWASP
+ * ASVS 5.0, V7.2.4); {@link login} already does. The old id stops working when this request's changes are committed.
  *
  * **Details**
  *
- * A request that regenerates always ends with a session of its own. Where its session is gone by then, as it has expired, was
- * logged out, or was regenerated by another click on the same button, it gets a new one, with what this request has put and
- * nothing else. What a slower request that had loaded the session before commits afterwards goes to the new session, for as
- * long as `supersededFor`, and does not write over what this request has put, forgotten or cleared.
+ * A request that regenerates always ends with its own session. If the original session no longer exists, because it
+ * expired, was logged out, or was regenerated by a double click, the request gets a new session that holds only what
+ * this request has put. If a slower request had loaded the session before, its changes go to the new session for the
+ * time of `supersededFor`. They do not overwrite what this request has put, forgotten or cleared.
  *
  * @since 0.1.0
  * @category life
@@ -961,8 +970,8 @@ export const regenerate: Effect.Effect<
     : Effect.fail(new SessionClosedError({ operation: "regenerate" })))
 
 /**
- * Ends the session for good, whatever the scopes of its keys, and clears the cookie. What is put afterwards, such as a flash
- * message, goes to a new session. For a logout there is {@link logout}.
+ * Ends the session with all its values, whatever the scopes of their keys, and clears the cookie. Anything you put
+ * afterwards, such as a flash message, goes into a new session. To log a user out, use {@link logout}.
  *
  * @since 0.1.0
  * @category life
@@ -977,7 +986,7 @@ export const destroy: Effect.Effect<
     : Effect.fail(new SessionClosedError({ operation: "destroy" })))
 
 /**
- * Whose session it is; none if nobody has said so.
+ * The owner of the session, or `None` if it has no owner.
  *
  * @since 0.1.0
  * @category owner
@@ -987,9 +996,9 @@ export const owner: Effect.Effect<Option.Option<string>, SessionStoreError, Sess
 )
 
 /**
- * Extends the life of the session by its `age`, also if that was done a moment ago. Otherwise requests that use the
- * session do it by themselves, once per `touchEvery`. If the store fails, that is an error of the commit; when requests do
- * it by themselves, a failure harms none of them.
+ * Extends the life of the session by its `age`, even if it was extended a moment ago. You rarely need it: requests that
+ * use the session extend it once per `touchEvery`. If the store fails here, the commit fails; if it fails during an
+ * automatic extension, the request succeeds anyway.
  *
  * @since 0.1.0
  * @category life
@@ -1001,18 +1010,18 @@ export const touch: Effect.Effect<
 > = changing("touch", (session) => session.update(Operation.touched))
 
 /**
- * Writes what has changed now, instead of when there is a response: for changes that must survive even if the request
- * fails, and for handling the errors of the store. The cookie still goes out with the response. There may be more
- * changes afterwards, and more commits.
+ * Writes the changes now instead of with the response. Use it for changes that must survive even if the request fails,
+ * and to handle the store's errors yourself. The cookie still goes out with the response. You can make more changes
+ * afterwards, and commit again.
  *
  * **Gotchas**
  *
- * After a `SessionStoreError` nobody knows whether the store has got the changes. They are still there for another commit,
- * which puts the same values again, but adds increments once more, and runs functions given to {@link modify} again on what
- * they have made.
+ * After a `SessionStoreError`, the changes may or may not have been stored. They are still pending for another commit.
+ * That commit puts the same values again, but it repeats increments, and runs functions given to {@link modify} on
+ * their own results.
  *
- * After a `SessionConflictError` or a `SessionValueError` nothing was written, and the changes are still there too:
- * {@link rollback} takes them back.
+ * After a `SessionConflictError` or a `SessionValueError`, nothing was written and the changes are still pending. Call
+ * {@link rollback} to discard them.
  *
  * @since 0.1.0
  * @category life
@@ -1023,21 +1032,23 @@ export const commit: Effect.Effect<void, CommitError, Session> = Effect.flatMap(
 )
 
 /**
- * Writes what has changed, as {@link commit} does, and gives you the session's token for the body of the response: for a native
- * application, a command line or an agent, which presents it from then on as `Authorization: Bearer` or in a header of its own.
- * See the setting `transports`.
+ * Writes the changes like {@link commit}, and returns the session's token for the response body: for a native
+ * application, a command-line tool or an agent, which then presents it as `Authorization: Bearer` or in a custom
+ * header. See the setting `transports`.
  *
  * **Details**
  *
- * It is always a token that nobody has seen yet: a session that the client has presented gets another id. The response sets no
- * cookie, and clears the one that the session had. If there is no session yet, there is one then, whatever is in it.
+ * The token is always a new one: a session that the client has already presented gets a new id. The response sets no
+ * cookie, and clears the session's existing cookie. If there is no session yet, this creates one, even if it is empty.
  *
- * A request can do it once. What it changes afterwards is saved if that takes no other token, so with the CookieLayer it is a
- * `SessionClosedError`, and so is a second call, or one after the headers are out.
+ * Call it at most once per request, before the headers are sent; otherwise it fails with a `SessionClosedError`. Later
+ * changes are saved if they don't need another token. With CookieLayer every change does, so they fail with a
+ * `SessionClosedError` too.
  *
  * **Gotchas**
  *
- * Do it only in the answer to a login: what a page's script can read is not protected as a cookie with `HttpOnly` is.
+ * Call it only in the response to a login: a token that scripts can read does not have the protection of an `HttpOnly`
+ * cookie.
  *
  * **Example** (A login without a browser)
  *
@@ -1071,7 +1082,7 @@ export const issueToken: Effect.Effect<Redacted.Redacted<string>, CommitError, S
 )
 
 /**
- * Takes back all that is not committed: changes, flash messages, a new id, the end of the session.
+ * Discards everything that is not committed: changes, flash messages, a regeneration, a destroy.
  *
  * @since 0.1.0
  * @category life
@@ -1083,16 +1094,17 @@ export const rollback: Effect.Effect<
 > = changing("rollback", (session) => session.rollback())
 
 /**
- * All or nothing: what the effect does to the session counts only if it succeeds. If it fails, dies or is interrupted, as by
- * a timeout, the session is as it was before, flash messages included. They nest.
+ * Runs an effect whose changes to the session are kept only if it succeeds. If it fails, dies or is interrupted, for
+ * example by a timeout, the session is restored, flash messages included. Calls can be nested.
  *
  * **Details**
  *
- * What other fibers of the request do meanwhile is not seen inside, and stays whatever becomes of the effect; functions
- * given to {@link modify} are run again on that. `Session.commit` inside writes what is done so far, and only what comes after it
- * can be taken back; if that commit fails, nothing of it stays. {@link rollback} inside takes back the effect's own changes.
+ * Changes made by other fibers of the request in the meantime are not visible inside, and stay whether the effect
+ * succeeds or fails; functions given to {@link modify} run again on top of them. `Session.commit` inside the effect
+ * writes the changes made so far, and only later changes can still be undone. If that commit fails, none of them are
+ * kept. {@link rollback} inside discards the effect's own changes.
  *
- * **Example** (Nothing is debited if the order fails)
+ * **Example** (No money is debited if the order fails)
  *
  * ```ts
  * import { Effect, Schema } from "effect"
@@ -1131,12 +1143,12 @@ export const atomic = <A, E, R>(
 // -----------------------------------------------------------------------------
 
 /**
- * What else a login says.
+ * Options of a login.
  *
- * - `methods`: how the owner was authenticated just now. Without them, {@link requireRecent} knows of no authentication but
- *   an earlier one of the same owner.
- * - `lifetime`: how long the session lives, as {@link setLifetime} says it.
- * - `merge`: what becomes of values that the visitor has brought: for each key, a pure function from the visitor's value.
+ * - `methods`: how the owner has just authenticated. Without them, this login records no authentication, and
+ *   {@link requireRecent} relies on an earlier one by the same owner.
+ * - `lifetime`: how long the session lives, as for {@link setLifetime}.
+ * - `merge`: how to merge the values of the anonymous visitor: for each key, a pure function of the visitor's value.
  *
  * @since 0.1.0
  * @category models
@@ -1148,8 +1160,8 @@ export interface LoginOptions<Keys extends ReadonlyArray<SessionKey.Any> = [], M
 }
 
 /**
- * A key, and what its value becomes at a login. `visitor` is what reading the key gives: an `Option`, or the value itself if the
- * key has a default.
+ * A key, and the function that computes its value at a login. `visitor` is the key's value before the login: an
+ * `Option`, or the value itself if the key has a default.
  *
  * @since 0.1.0
  * @category models
@@ -1160,27 +1172,29 @@ export type Merge<Key extends SessionKey.Any> = readonly [
 ]
 
 /**
- * Logs somebody in, by the user's id, a text of 1 to 1,024 bytes. Call it at each login, and each time that somebody who is
- * logged in gives a password, a code or a passkey again.
+ * Logs a user in. `owner` is the user's id, a string of 1 to 1,024 bytes. Call it at every login, and whenever a
+ * logged-in user confirms a password, a code or a passkey again.
  *
  * **Details**
  *
- * All of this happens in one commit:
+ * One commit does all of this:
  *
- * - The session gets a new id, so that somebody who knew the old one is not logged in as well (session fixation, OWASP ASVS 5.0,
- *   V7.2.4).
- * - From this call on it is the owner's: `Sessions.list` has it, and `Sessions.destroyAll` ends it, even if that is called
- *   before this request has written anything. Stores that know owners are asked once for that. So a session that is written
- *   more than an hour later is gone.
+ * - The session gets a new id, so that an attacker who knew the old one is not logged in too (session fixation, OWASP
+ *   ASVS 5.0, V7.2.4).
+ * - The session belongs to the owner from this call on: `Sessions.list` includes it, and `Sessions.destroyAll` ends it
+ *   even before this request has written anything. This costs one extra store call in stores that support owners. A
+ *   session that is written more than an hour after this call is treated as ended.
  * - The time and the `methods` are recorded, for {@link requireRecent}.
- * - What another owner has left goes, by the scopes of the keys (`SessionKey.make`). What an anonymous visitor has put stays.
- * - `merge` joins what the visitor has brought with what your application has of the user. The functions are run again when
- *   another request changes the value meanwhile, as those of {@link modify}; they are not run for somebody who is logged in
- *   already.
+ * - Values of another owner are removed, according to the scopes of the keys (`SessionKey.make`). Values of an
+ *   anonymous visitor stay.
+ * - `merge` combines the visitor's values with those that your application holds for the user. Like those of
+ *   {@link modify}, the functions run again if another request changes the value in the meantime. They do not run if
+ *   the owner is already logged in.
  *
- * Where the setting `owner.limit` allows no more sessions of that owner, this is a {@link SessionError.SessionLimitError}, or,
- * with `owner.policy` `"evict"`, it ends the session of the owner that has been unused for longest. A merge function that
- * throws, or makes what the key's schema refuses, is a `SessionValueError`. In either case nothing has changed.
+ * If the owner already has as many sessions as the setting `owner.limit` allows, it fails with a
+ * {@link SessionError.SessionLimitError}; with `owner.policy` set to `"evict"`, it ends the owner's least recently used
+ * session instead. If a merge function throws, or returns a value that the key's schema rejects, it fails with a
+ * `SessionValueError`. After either error, nothing has changed.
  *
  * **Example** (A login that keeps the visitor's basket)
  *
@@ -1203,7 +1217,7 @@ export type Merge<Key extends SessionKey.Any> = readonly [
  * })
  * ```
  *
- * **Example** (The methods that an application has)
+ * **Example** (Naming an application's methods once)
  *
  * ```ts
  * import { Session } from "effect-session"
@@ -1233,7 +1247,7 @@ export const login = <const Keys extends ReadonlyArray<SessionKey.Any> = [], Met
       key.field,
       runningAgain(key, f, clock, "merge")
     ])
-    // Of functions, only those of `pull` are refused with a conflict.
+    // Among the functions, only those of `pull` can fail with a conflict.
     return session.logIn({ owner, methods, lifetime: asked?.success, merges }, clock) as Effect.Effect<void, LoginError>
   })
 
@@ -1246,16 +1260,17 @@ const wrongMethods = () =>
   })
 
 /**
- * Logs out: ends what has the scope `"login"`, with the session's owner, authentication and lifetime, and the session's id with it.
- * What has another scope goes on in an anonymous session under a new id; if there is nothing of that, the cookie is cleared.
+ * Logs the user out: removes all values with the scope `"login"`, the owner, the authentication, the lifetime and the
+ * id of the session. Values with other scopes continue in an anonymous session under a new id; if there are none, the
+ * cookie is cleared.
  *
  * **Details**
  *
- * All of this happens in one commit. As after {@link destroy}, a copy of the old cookie is worth nothing, what slower requests
- * commit is dropped, and `Sessions.events` says that the session was destroyed. What is put afterwards, such as a flash message,
- * goes to the anonymous session.
+ * All of this happens in one commit. As after {@link destroy}, a copy of the old cookie no longer works, commits of
+ * slower requests are dropped, and `Sessions.events` reports the session as destroyed. Anything you put afterwards,
+ * such as a flash message, goes into the anonymous session.
  *
- * On a computer that others use as well, also tell the browser to forget what it has kept: {@link clearSiteData}.
+ * On a shared computer, also tell the browser to forget what it has stored: {@link clearSiteData}.
  *
  * @since 0.1.0
  * @category login and logout
@@ -1270,8 +1285,9 @@ export const logout: Effect.Effect<
     : Effect.fail(new SessionClosedError({ operation: "logout" })))
 
 /**
- * What a browser keeps of a site: the pages and files that it has been sent; all cookies of the domain, also those of its other
- * hosts; what scripts have stored; and the pages that are open, which it loads again.
+ * What a browser can be told to forget about a site: `"cache"`, cached pages and files; `"cookies"`, all cookies of the
+ * domain, including those of its other hosts; `"storage"`, what scripts have stored; `"executionContexts"`, open pages,
+ * which are reloaded.
  *
  * @since 0.1.0
  * @category models
@@ -1279,18 +1295,18 @@ export const logout: Effect.Effect<
 export type SiteData = "cache" | "cookies" | "storage" | "executionContexts"
 
 /**
- * Asks the browser to forget what it keeps of this site, by the header `Clear-Site-Data`, once the response is committed: beside a
- * {@link logout} on a computer that others use as well (OWASP ASVS 5.0, V14.3.1).
+ * Asks the browser to forget what it has stored for this site, with the header `Clear-Site-Data` on a committed
+ * response. Use it together with {@link logout} on shared computers (OWASP ASVS 5.0, V14.3.1).
  *
  * **Details**
  *
- * A second call takes the place of the first, and {@link rollback} takes it back. A response that is rolled back, or that can't be
- * committed, has no such header.
+ * A second call replaces the first, and {@link rollback} undoes it. A response that is rolled back, or whose commit
+ * fails, does not have the header.
  *
  * **Gotchas**
  *
- * Browsers heed it over https alone. `"cache"` may take them seconds. With `"cookies"`, the session's own cookie goes as well, and with
- * it what a logout keeps.
+ * Browsers obey it over HTTPS only. `"cache"` can take several seconds. `"cookies"` deletes the session's own cookie
+ * too, and with it the values that a logout would keep.
  *
  * **Example**
  *
@@ -1319,11 +1335,11 @@ export const clearSiteData = (data: readonly [SiteData, ...ReadonlyArray<SiteDat
 // -----------------------------------------------------------------------------
 
 /**
- * How long a session lives. What is left out is as the configuration says.
+ * How long a session lives. Fields that you leave out are as configured.
  *
- * - `age`: how long after its last use it ends, at most `maximumAge`.
- * - `absoluteAge`: how long after its creation it ends, whatever happens, at most `maximumAbsoluteAge`.
- * - `persistence`: whether its cookie stays when the browser is closed (`"persistent"`) or goes (`"browser"`).
+ * - `age`: the idle timeout, at most `maximumAge`.
+ * - `absoluteAge`: the absolute timeout, counted from the session's creation, at most `maximumAbsoluteAge`.
+ * - `persistence`: whether the cookie survives closing the browser (`"persistent"`) or not (`"browser"`).
  *
  * @since 0.1.0
  * @category models
@@ -1335,9 +1351,9 @@ export interface Lifetime {
 }
 
 /**
- * When a session ends; none where it never does, or is not stored yet.
+ * When a session ends. A field is `None` if it never does, or if the session is not stored yet.
  *
- * - `idle`: if nobody uses it any more.
+ * - `idle`: if it is not used again.
  * - `absolute`: however much it is used.
  *
  * @since 0.1.0
@@ -1349,7 +1365,7 @@ export interface Ends {
 }
 
 /**
- * When the session ends, as far as it is committed: this request counts only from then on.
+ * When the session ends, according to its last commit. Changes of this request count once they are committed.
  *
  * @since 0.1.0
  * @category lifetime
@@ -1367,20 +1383,20 @@ const toMoment = (time: number): Option.Option<DateTime.Utc> =>
   time === endOfTime ? Option.none() : Option.some(DateTime.makeUnsafe(time))
 
 /**
- * Gives this session a lifetime of its own: for "Keep me logged in", or for one that should end sooner than others. It takes
- * the place of an earlier one; `{}` is the configuration's again. The session keeps it when it is regenerated or cleared. At a
- * login, give it to {@link login}.
+ * Gives this session its own lifetime: for "Keep me logged in", or to end it sooner than others. It replaces an earlier
+ * one, and `{}` restores the configured lifetime. The session keeps it when it is regenerated or cleared. At a login,
+ * pass it to {@link login} instead.
  *
  * **Details**
  *
- * It holds from the commit on, which counts as a use of the session, and the client gets a cookie that lasts as long. With
- * `rolling: "never"`, the age still counts from the session's creation. `absoluteAge` always does: a visitor who logs in after
- * a day of shopping has one day less.
+ * It applies from the commit on. The commit counts as a use of the session, and the client gets a cookie with the
+ * matching lifetime. With `rolling: "never"`, `age` still counts from the session's creation, and so does `absoluteAge`
+ * always: a visitor who logs in after a day of shopping has one day less.
  *
- * A lifetime can be longer than `age` and `absoluteAge` if the settings `maximumAge` and `maximumAbsoluteAge` say so. More
- * than they allow is cut, and so is an `age` that is longer than the absolute age: {@link expiresAt} says what became of it,
- * the metric `effect_session.cut_lifetimes` counts it, and a log event of the level Debug names both. If the settings are
- * lowered later, that holds for sessions that are already out.
+ * A lifetime can be longer than the settings `age` and `absoluteAge`, up to `maximumAge` and `maximumAbsoluteAge`.
+ * Longer ones are cut, and so is an `age` that is longer than the absolute age: read the result from {@link expiresAt}.
+ * The metric `effect_session.cut_lifetimes` counts it, and a log event at level Debug names both durations. If you
+ * lower the settings later, they also apply to existing sessions.
  *
  * **Example** (Keep me logged in)
  *
@@ -1409,7 +1425,7 @@ export const setLifetime = (
   Session
 > =>
   changing("setLifetime", (session): Effect.Effect<void, SessionClosedError | SessionLifetimeError> => {
-    // The response needs another cookie.
+    // The response needs a new cookie.
     if (session.phase !== "open") return Effect.fail(new SessionClosedError({ operation: "setLifetime" }))
     const asked = LifetimeInput.decode(lifetime)
     return Result.isFailure(asked) ? Effect.fail(asked.failure) : session.setLifetime(asked.success)
@@ -1420,7 +1436,7 @@ export const setLifetime = (
 // -----------------------------------------------------------------------------
 
 /**
- * What the previous request that used the session has flashed.
+ * The messages flashed by the previous request that used the session.
  *
  * @since 0.1.0
  * @category models
@@ -1451,7 +1467,7 @@ const flashMessagesOf = (messages: JsonObject): FlashMessages => {
 }
 
 /**
- * What the previous request that used the session has flashed.
+ * The messages flashed by the previous request that used the session.
  *
  * @since 0.1.0
  * @category flash messages
@@ -1461,7 +1477,7 @@ export const flashMessages: Effect.Effect<FlashMessages, SessionStoreError, Sess
 )
 
 /**
- * The value of a key that was flashed by the previous request.
+ * Reads the value of a key that the previous request flashed.
  *
  * @since 0.1.0
  * @category flash messages
@@ -1477,8 +1493,8 @@ const flashedOf = <A, Value, Encoded>(
   decoded(Object.hasOwn(messages, key.name) ? JSON.stringify(messages[key.name]) : undefined, key)
 
 /**
- * Leaves a message for the next request that uses the session, and only for that: one by name or by key, or several as
- * an object. A HEAD and a prefetch leave it for the request after them.
+ * Leaves a message for the next request that uses the session, and only for that one: a single message by name or by
+ * key, or several as an object. HEAD requests and prefetches do not consume it.
  *
  * **Example**
  *
@@ -1531,15 +1547,15 @@ const isKey = (value: SessionKey.Any | JsonObject): value is SessionKey.Any =>
   Predicate.hasProperty(value, "~effect-session/SessionKey")
 
 /**
- * Flashes what `pick` makes of the values that were given, or else of the fields of the request's body: of those that are
- * neither too large nor too deep.
+ * Flashes the fields that `pick` selects from the given values, or from the request's body, without those that are too
+ * large or too deeply nested.
  */
 const flashing = (
   operation: string,
   values: JsonObject | undefined,
   pick: (values: JsonObject, session: RequestSession) => JsonObject
 ) =>
-  // The body may take a while to arrive: whether a change is still possible is asked afterwards.
+  // The body may take a while to arrive, so check only afterwards whether a change is still possible.
   Effect.flatMap(
     values === undefined ? reading((session) => session.client.input) : Effect.succeed(values),
     (values) =>
@@ -1550,14 +1566,14 @@ const flashing = (
   )
 
 /**
- * Flashes these values, or else the fields of the request's body (a form or JSON), to fill a form again after a
- * redirect. What looks like a password or another secret by its name is left out (the setting `flash.except`).
+ * Flashes the given values, or the fields of the request's body (a form or JSON), to fill in a form again after a
+ * redirect. Fields whose names look like a password or another secret are left out (the setting `flash.except`).
  *
  * **Details**
  *
- * What a client sends is no error. Of a form of more bytes than the setting `flash.sizeLimit` (16 KiB by default), as JSON, the
- * longest fields are left out first, and of a smaller one too, if the session would become too large for its store. Fields with
- * more than 500 levels of lists and objects are left out always.
+ * Unsuitable input from a client is dropped and never an error. If the form exceeds the setting `flash.sizeLimit` (16
+ * KiB of JSON by default), or would make the session too large for its store, the longest fields are left out first.
+ * Fields nested more than 500 levels deep are always left out.
  *
  * @since 0.1.0
  * @category flash messages
@@ -1566,7 +1582,7 @@ export const flashAll = (values?: JsonObject): Effect.Effect<void, ChangeError, 
   flashing("flashAll", values, (values, session) => FlashMessage.withoutNamed(values, session.settings.flash.except))
 
 /**
- * As {@link flashAll}, but only the fields with these names, whatever they look like.
+ * Like {@link flashAll}, but only for the fields with these names, even if they look like secrets.
  *
  * @since 0.1.0
  * @category flash messages
@@ -1578,7 +1594,7 @@ export const flashOnly = (
   flashing("flashOnly", values, (values) => FlashMessage.only(values, names))
 
 /**
- * As {@link flashAll}, and without the fields with these names.
+ * Like {@link flashAll}, but without the fields with these names.
  *
  * @since 0.1.0
  * @category flash messages
@@ -1597,7 +1613,7 @@ const reflashing = (operation: string, pick: (messages: JsonObject) => JsonObjec
   changing(operation, (session, clock) => session.flashForm(pick(session.loaded.flashed), clock, Infinity))
 
 /**
- * Keeps the messages of the previous request for the next one.
+ * Keeps the previous request's messages for the next request.
  *
  * @since 0.1.0
  * @category flash messages
@@ -1614,7 +1630,7 @@ export const reflashOnly = (names: ReadonlyArray<string>): Effect.Effect<void, C
   reflashing("reflashOnly", (messages) => FlashMessage.only(messages, names))
 
 /**
- * Keeps all messages but those with these names for the next request.
+ * Keeps all messages for the next request except those with these names.
  *
  * @since 0.1.0
  * @category flash messages
@@ -1627,7 +1643,7 @@ export const reflashExcept = (names: ReadonlyArray<string>): Effect.Effect<void,
 // -----------------------------------------------------------------------------
 
 /**
- * When the user was last authenticated, and with which methods.
+ * When the user last authenticated, and with which methods.
  *
  * @since 0.1.0
  * @category models
@@ -1638,14 +1654,14 @@ export interface Authentication {
 }
 
 /**
- * Methods to authenticate with: at least one name of your own choice, such as `"password"`, of 1 to 64 characters.
+ * Authentication methods: one or more names that you choose, such as `"password"`, of 1 to 64 characters each.
  *
  * @since 0.1.0
  * @category models
  */
 export type Methods<Method extends string = string> = readonly [Method, ...ReadonlyArray<Method>]
 
-/** What is recorded, and what time it is. */
+/** The recorded authentication and the current time. */
 const authenticationNow: Effect.Effect<
   readonly [Authenticated.Authentication | undefined, now: number],
   SessionStoreError,
@@ -1663,12 +1679,12 @@ const withMoment = ({ at, methods }: Authenticated.Authentication): Authenticati
 })
 
 /**
- * When the user was last authenticated, and with which methods; none if that was never.
+ * When the user last authenticated, and with which methods, or `None` if never.
  *
  * **Details**
  *
- * A time that is ahead of this server's clock, as another server has written it, is taken for now; one that is more than
- * ten minutes ahead counts as never.
+ * If another server recorded a time that is ahead of this server's clock, it counts as now. A time more than ten
+ * minutes ahead counts as never.
  *
  * @since 0.1.0
  * @category authentication
@@ -1679,7 +1695,7 @@ export const authentication: Effect.Effect<Option.Option<Authentication>, Sessio
 )
 
 /**
- * When the user was last authenticated; none if that was never. See {@link authentication}.
+ * When the user last authenticated, or `None` if never. See {@link authentication}.
  *
  * @since 0.1.0
  * @category authentication
@@ -1690,19 +1706,20 @@ export const authenticatedAt: Effect.Effect<Option.Option<DateTime.Utc>, Session
 )
 
 /**
- * Fails with a {@link SessionError.SessionNotRecentError}, which answers 401, unless the user was authenticated within the
- * last `maxAge`, and with one of the `methods`, if you name some: for what needs the password again, such as a new email address.
+ * Fails with a {@link SessionError.SessionNotRecentError}, status 401, unless the user has authenticated within the
+ * last `maxAge`, and with one of the `methods` if you name any. Use it for actions that need the password again, such
+ * as changing the email address.
  *
  * **Details**
  *
- * Methods are those of the last authentication alone. If several are needed, require each of them.
+ * Only the methods of the last authentication count. To require several methods, call it once for each.
  *
- * For a body of your own, make another error of it, or a redirect to your login. In an `HttpApi`, declare it or an error of
- * your own at the endpoint, or guard a whole group by `SessionMiddleware.layerApiGuard`.
+ * To send your own response body or redirect to your login page, map the error. In an `HttpApi`, declare this error or
+ * your own on the endpoint, or guard a whole group with `SessionMiddleware.layerApiGuard`.
  *
- * A `maxAge` that is no duration longer than zero throws when this is called, and so does a wrong list of methods.
+ * Throws when it is called if `maxAge` is not a duration longer than zero, or if the list of methods is invalid.
  *
- * **Example** (An error of the application's)
+ * **Example** (An application's own error)
  *
  * ```ts
  * import { Effect, Schema } from "effect"
@@ -1753,8 +1770,8 @@ export const requireRecent = <Method extends string = string>(
 // -----------------------------------------------------------------------------
 
 /**
- * A session without HTTP and without a store, with these values in it as they would be stored: for tests of business
- * logic. It can have an owner, with no other sessions. Name the `keys` that have another scope than `"login"`.
+ * Provides a session without HTTP and without a store, for tests of business logic. `values` are the session's values
+ * in stored form. `Session.login` works, and the owner has no other sessions. List `keys` whose scope is not `"login"`.
  *
  * **Example**
  *

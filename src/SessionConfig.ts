@@ -1,9 +1,9 @@
 /**
- * The settings of sessions: their schema, their defaults, and the Layers that provide them, from code, from a JSON
- * document or from any ConfigProvider. README has the table of all settings.
+ * The settings of sessions: their schema, their defaults, and the Layers that provide them from code, from a JSON
+ * document or from any ConfigProvider.
  *
- * Every mistake is found when the Layer is built, so a server with a wrong configuration does not start: it says which
- * setting, what was found, and what to write.
+ * Mistakes are found when the Layer is built, so a server with an invalid configuration does not start. The error lists
+ * every mistake: the setting, the value found, and how to fix it.
  *
  * @since 0.1.0
  */
@@ -26,7 +26,7 @@ import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * The drivers that `store.type` knows.
+ * The drivers that `store.type` can name.
  *
  * @since 0.1.0
  * @category models
@@ -34,7 +34,7 @@ import { type ConfigMistake, SessionConfigError } from "./SessionError.ts"
 export const drivers = ["cookie", "dynamodb", "file", "memory", "redis"] as const
 
 /**
- * How a client can present its session: in the cookie, in the header `Authorization: Bearer`, or in a header of its own.
+ * How a client can present its session: in the cookie, in the header `Authorization: Bearer`, or in a custom header.
  *
  * @since 0.1.0
  * @category models
@@ -54,7 +54,7 @@ const idFields = {
 }
 
 const cookieFields = {
-  // A token of RFC 9110; the length leaves room for a signed id in 4,096 bytes with much to spare.
+  // A token as defined by RFC 9110. The length leaves ample room for a signed id within 4,096 bytes.
   name: Setting.textOr(
     /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/,
     "Write a name such as \"session\", of at most 256 letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)",
@@ -68,7 +68,7 @@ const cookieFields = {
   domain: Schema.optionalKey(
     Setting.text(
       /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*$/,
-      "Write a host name such as \"example.com\", or leave it out for a cookie of this host alone"
+      "Write a host name such as \"example.com\", or leave it out for a host-only cookie"
     )
   ),
   httpOnly: Setting.flag(true),
@@ -115,7 +115,7 @@ const csrfFields = {
   forwarded: Setting.flag(false),
   header: Setting.textOr(
     /^[a-z0-9-]{1,64}$/,
-    "Write the name of a header in lower case such as \"x-csrf-token\", of at most 64 letters, digits and hyphens",
+    "Write the name of a header in lower case, such as \"x-csrf-token\", of at most 64 letters, digits and hyphens",
     "x-csrf-token"
   ),
   field: Setting.textOr(
@@ -128,7 +128,7 @@ const csrfFields = {
 const headerFields = {
   name: Setting.textOr(
     /^(?!(?:authorization|cookie|set-cookie)$)[a-z0-9-]{1,64}$/,
-    "Write the name of a header of your own in lower case such as \"x-session-token\", of at most 64 letters, digits and hyphens",
+    "Write the name of a custom header in lower case, such as \"x-session-token\", of at most 64 letters, digits and hyphens",
     "x-session-token"
   )
 }
@@ -175,8 +175,8 @@ const Written = Schema.Struct({
 })
 
 /**
- * When a request extends the session's life: `"onUse"` when it uses the session, `"always"` even when it does not (which
- * costs a store call for every request), or `"never"`, so that a session ends `age` after its creation.
+ * When a request extends the session's life: `"onUse"`, if it uses the session; `"always"`, even if it does not, which
+ * costs a store call per request; `"never"`, so a session expires `age` after its creation.
  *
  * @since 0.1.0
  * @category models
@@ -184,15 +184,15 @@ const Written = Schema.Struct({
 export type Rolling = "onUse" | "always" | "never"
 
 /**
- * The settings, decoded. README's table has the meaning of each.
+ * The decoded settings. {@link Options} describes each of them.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Settings extends Required<typeof Written.Type> {
   /**
-   * The driver that `SessionDriver.layerConfig` builds, and its own settings as they were written: the driver decodes them.
-   * They are Redacted, as a password may be among them.
+   * The driver that `SessionDriver.layerConfig` builds, and its own settings as written, which the driver decodes. They
+   * are Redacted because they may contain a password.
    */
   readonly store: {
     readonly type: typeof drivers[number]
@@ -201,7 +201,7 @@ export interface Settings extends Required<typeof Written.Type> {
 }
 
 /**
- * A duration as it is written in settings: with its unit, or "never".
+ * A duration as written in settings: with its unit, or `"never"`.
  *
  * @since 0.1.0
  * @category models
@@ -211,8 +211,8 @@ export type DurationInput = Duration.Duration | `${number}${"" | " "}${Unit}` | 
 type Unit = "ms" | "s" | "m" | "h" | "d" | "w" | `${"milli" | "second" | "minute" | "hour" | "day" | "week"}${"" | "s"}`
 
 /**
- * A size as it is written in settings: a number of bytes, a text with its unit (1 kB are 1,000 bytes, 1 KiB are 1,024), or
- * "unlimited".
+ * A size as written in settings: a number of bytes, a string with a unit (1 kB is 1,000 bytes, 1 KiB is 1,024 bytes),
+ * or `"unlimited"`.
  *
  * @since 0.1.0
  * @category models
@@ -220,74 +220,73 @@ type Unit = "ms" | "s" | "m" | "h" | "d" | "w" | `${"milli" | "second" | "minute
 export type SizeInput = number | `${number}${"" | " "}${"B" | "kB" | "KiB" | "MB" | "MiB"}` | "unlimited"
 
 /**
- * The settings as they are written in code. All are optional, but `secret` is needed wherever something is signed or
- * sealed.
+ * The settings as written in code. All are optional, but signing and encrypting need a `secret`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
   /**
-   * `false` switches sessions off: no cookie and no call of the store. Every request has a session of its own, which ends with
-   * it, so routes go on working.
+   * `false` turns sessions off: no cookies and no store calls. Routes keep working, because each request gets its own
+   * session that ends with it.
    */
   readonly enabled?: boolean
 
   /**
-   * At least 32 characters that nobody can guess, or a list of such secrets. It is needed wherever something is signed or sealed.
-   * The first one is for new sessions, and all of them are accepted. In the environment, a list is `SESSION_SECRET_0`,
+   * A secret of at least 32 unguessable characters, or a list of secrets: new sessions use the first, and all are
+   * accepted. It is required for signing and encrypting. In the environment, write a list as `SESSION_SECRET_0`,
    * `SESSION_SECRET_1` and so on.
    */
   readonly secret?: string | Redacted.Redacted<string> | ReadonlyArray<string | Redacted.Redacted<string>>
 
-  /** The idle timeout: how long after its last use a session ends. */
+  /** The idle timeout: how long after its last use a session expires. */
   readonly age?: DurationInput
 
-  /** The absolute timeout: how long after its creation a session ends, however much it is used. */
+  /** The absolute timeout: how long after its creation a session expires, even if it is in use. */
   readonly absoluteAge?: DurationInput
 
-  /** The longest idle timeout that `Session.setLifetime` can give to a session. If you leave it out, it is `age`. */
+  /** The longest idle timeout that `Session.setLifetime` can give to a session. Defaults to `age`. */
   readonly maximumAge?: DurationInput
 
   /**
-   * The longest absolute timeout that `Session.setLifetime` can give to a session. If you leave it out, it is `absoluteAge`.
-   * `CookieLayer` remembers for that long that a session has ended.
+   * The longest absolute timeout that `Session.setLifetime` can give to a session. Defaults to `absoluteAge`.
+   * `CookieLayer` remembers ended sessions for this long.
    */
   readonly maximumAbsoluteAge?: DurationInput
 
-  /** How often the life of a session in use is extended, at most. If you leave it out, a tenth of `age`, but a minute at most. */
+  /** How often, at most, the life of a session in use is extended. Defaults to a tenth of `age`, at most one minute. */
   readonly touchEvery?: DurationInput
 
   /**
-   * Which requests extend the life of a session: `"onUse"` those that use it, `"always"` all of them, at the price of a call of
-   * the store for each, and `"never"` none, so that a session ends `age` after its creation.
+   * Which requests extend the life of a session: `"onUse"`, those that use it; `"always"`, all of them, which costs a
+   * store call per request; `"never"`, none, so a session expires `age` after its creation.
    */
   readonly rolling?: Rolling
 
-  /** Whether a session is stored before anything has been put into it. */
+  /** Whether a new session is stored even if it is empty. */
   readonly saveUninitialized?: boolean
 
   /**
-   * For how long after a session has got another id, as at a login, requests with the old one are treated as late: they send no
+   * How long requests with an old id are tolerated after a session has got a new one, as at a login. They send no
    * cookie, and those that began before can still change the session.
    */
   readonly supersededFor?: DurationInput
 
-  /** The time limit of each operation of the store. */
+  /** The time limit for each store operation. */
   readonly timeLimit?: DurationInput
 
   /**
-   * The most bytes that a session may take in a store on a server: names and values, as JSON in UTF-8. Beyond that, a commit
-   * fails with a `SessionTooLargeError`. In cookies, the size of the cookie is the limit.
+   * The maximum size of a session in a store on a server, counting names and values as JSON in UTF-8. A commit that
+   * exceeds it fails with a `SessionTooLargeError`. With `CookieLayer`, the cookie's size is the limit.
    */
   readonly sizeLimit?: SizeInput
 
-  /** How often an operation that can be repeated (load, touch and destroy) is tried again, within the time limit. */
+  /** How often a failed load, touch or destroy is retried within the time limit. */
   readonly retries?: number
 
   /**
-   * How clients can present their sessions: `"cookie"`, `"bearer"` (`Authorization: Bearer`) or `"header"`. The first one of the
-   * list that a request has counts. In the environment, they have commas between them.
+   * How clients can present their sessions: `"cookie"`, `"bearer"` (`Authorization: Bearer`) or `"header"`. If a
+   * request has several, the first in the list counts. In the environment, separate them with commas.
    */
   readonly transports?: ReadonlyArray<Transport>
 
@@ -298,83 +297,86 @@ export interface Options {
 
   readonly cookie?: {
     /**
-     * The name of the cookie. If all of a host is served by `https`, `"__Host-session"` is better: browsers let no other host set
-     * it.
+     * The name of the cookie. If the whole host is served over HTTPS, prefer `"__Host-session"`: browsers do not let
+     * any other host set it.
      */
     readonly name?: string
 
-    /** The path for which browsers send the cookie. */
+    /** The path that browsers send the cookie for. */
     readonly path?: string
 
-    /** The domain for whose hosts browsers send the cookie. Without it, the cookie is for its own host alone. */
+    /** The domain whose hosts browsers send the cookie to. Without it, the cookie is host-only. */
     readonly domain?: string
 
-    /** Whether scripts of the page can't read the cookie. */
+    /** Whether the cookie is hidden from scripts. */
     readonly httpOnly?: boolean
 
-    /** Whether browsers send the cookie over `https` alone. Use `false` only to develop on plain `http`. */
+    /** Whether browsers send the cookie over HTTPS only. Use `false` only for development over plain HTTP. */
     readonly secure?: boolean
 
-    /** Whether requests from other sites have the cookie: `"lax"`, `"strict"` or `"none"`. */
+    /** Whether browsers send the cookie with requests from other sites: `"lax"`, `"strict"` or `"none"`. */
     readonly sameSite?: Settings["cookie"]["sameSite"]
 
-    /** Whether the cookie is kept apart for each site that yours is embedded in (CHIPS). */
+    /** Whether browsers keep a separate cookie for each site that embeds yours (CHIPS). */
     readonly partitioned?: boolean
 
     /**
-     * `"persistent"`: the cookie lasts as long as the session. `"browser"`: it ends with the browser, and the timeouts of the
-     * session hold as well.
+     * `"persistent"`: the cookie lasts as long as the session. `"browser"`: it is deleted when the browser closes; the
+     * session's timeouts still apply.
      */
     readonly persistence?: Settings["cookie"]["persistence"]
 
     /**
-     * How many cookies `CookieLayer` may divide a session among, 4 at most. Node.js refuses requests whose headers exceed 16 KiB,
-     * unless its `maxHeaderSize` allows more.
+     * How many cookies `CookieLayer` may split a session into, at most 4. Node.js rejects requests whose headers exceed
+     * 16 KiB, unless you raise its `maxHeaderSize`.
      */
     readonly chunks?: number
   }
 
   readonly flash?: {
     /**
-     * `Session.flashAll` leaves out the fields of a form whose names have one of these words in them, such as `newPassword` or
-     * `csrf_token`. In the environment, they have commas between them.
+     * `Session.flashAll` leaves out form fields whose names contain one of these words, such as `newPassword` or
+     * `csrf_token`. In the environment, separate them with commas.
      */
     readonly except?: ReadonlyArray<string>
 
-    /** The most bytes of JSON that are kept of a form that is flashed. The longest fields are left out first. */
+    /** The maximum size of a flashed form as JSON. The longest fields are left out first. */
     readonly sizeLimit?: SizeInput
   }
 
   readonly owner?: {
-    /** How many sessions an owner may have, up to 1,000, or `"unlimited"`. Not with `CookieLayer`. */
+    /** How many sessions an owner may have, up to 1,000, or `"unlimited"`. Not supported by `CookieLayer`. */
     readonly limit?: number | "unlimited"
 
     /**
-     * What a login beyond the limit does: `"refuse"` fails with a `SessionLimitError`, and `"evict"` ends the session that has
-     * been unused for longest.
+     * What a login beyond the limit does: `"refuse"` fails with a `SessionLimitError`, `"evict"` ends the least
+     * recently used session.
      */
     readonly policy?: Settings["owner"]["policy"]
   }
 
   readonly csrf?: {
-    /** Origins beside the server's own that may send requests which change something, such as `"https://partner.example"`. */
+    /** Other origins that may send requests that change something, such as `"https://partner.example"`. */
     readonly origins?: ReadonlyArray<string>
 
-    /** Whether the other hosts of the same site may do so as well: `"refuse"` or `"allow"`. */
+    /** Whether other hosts of the same site may do so too: `"refuse"` or `"allow"`. */
     readonly sameSite?: Settings["csrf"]["sameSite"]
 
-    /** Whether a proxy sets `X-Forwarded-Host` and `X-Forwarded-Proto` on every request, whatever the client has sent. */
+    /**
+     * Whether a proxy in front of the server sets `X-Forwarded-Host` and `X-Forwarded-Proto` on every request,
+     * overwriting what the client sent.
+     */
     readonly forwarded?: boolean
 
-    /** The header for a token of `Csrf`. */
+    /** The header that carries a token of `Csrf`. */
     readonly header?: string
 
-    /** The form field for a token of `Csrf`. */
+    /** The form field that carries a token of `Csrf`. */
     readonly field?: string
   }
 
   readonly header?: {
-    /** The header of the transport `"header"`. For `"bearer"`, another token goes out in it. */
+    /** The header of the transport `"header"`. With `"bearer"`, new tokens are sent to the client in this header. */
     readonly name?: string
   }
 
@@ -402,8 +404,8 @@ export interface Options {
 export class SessionConfig extends Context.Service<SessionConfig, Settings>()("effect-session/SessionConfig") {}
 
 /**
- * Makes the id of a session. By default 256 random bits, base64url. Whatever takes its place must be unguessable, and
- * consist of 22 to 128 characters of base64url.
+ * Makes the id of a session: by default 256 random bits in base64url. A replacement must be unguessable and return 22
+ * to 128 base64url characters.
  *
  * @since 0.1.0
  * @category references
@@ -413,7 +415,7 @@ export const GenerateId: Context.Reference<Effect.Effect<string>> = Context.Refe
 })
 
 /**
- * Decodes a document of settings, such as a parsed JSON file. What is not a setting is a mistake.
+ * Decodes a document of settings, such as a parsed JSON file. An unknown setting is a mistake.
  *
  * **Example**
  *
@@ -450,11 +452,11 @@ const decodeDocument = (document: unknown): Result.Result<Settings, SessionConfi
   return mistakes.length === 0 ? Result.succeed(settings) : Result.fail(new SessionConfigError({ mistakes }))
 }
 
-/** Only the type: the other settings are for the driver to decode. */
+/** Decode only the type: the driver decodes its other settings. */
 const decodeStore = (store: unknown): Result.Result<Settings["store"], SessionConfigError> => {
   const { type, ...options } = isDocument(store) ? store : {}
   if (type === undefined && Object.keys(options).length > 0) {
-    const write = `The settings of a driver need its name. ${Setting.writeOneOf(drivers)}`
+    const write = `The settings of a driver need its type. ${Setting.writeOneOf(drivers)}`
     return Result.fail(new SessionConfigError({ mistakes: [Setting.mistake(["store", "type"], type, write)] }))
   }
   const driver = Setting.decode(Schema.Struct(storeFields), isDocument(store) ? { type } : store, ["store"])
@@ -467,11 +469,14 @@ const mistakesOf = (result: Result.Result<unknown, SessionConfigError>): Readonl
 const isDocument = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** A tenth of `age`, a minute at most. */
+/** A tenth of `age`, at most one minute. */
 const defaultTouchEvery = (age: Duration.Duration): Duration.Duration =>
   Duration.min(Duration.minutes(1), Duration.times(age, 0.1))
 
-/** What is wrong only together: the rules of RFC 6265bis for prefixes and attributes, and timeouts that can't both hold. */
+/**
+ * Settings that are wrong only in combination: the rules of RFC 6265bis for prefixes and attributes, and contradictory
+ * timeouts.
+ */
 const contradictions = (
   { absoluteAge, age, cookie, maximumAbsoluteAge, maximumAge, touchEvery }: Settings,
   document: unknown
@@ -481,12 +486,12 @@ const contradictions = (
     [
       cookie.sameSite === "none" && !cookie.secure,
       ["cookie", "sameSite"],
-      "Browsers refuse it without cookie.secure: set cookie.secure to true, or write \"lax\""
+      "Browsers reject it without cookie.secure: set cookie.secure to true, or write \"lax\""
     ],
     [
       cookie.partitioned && !cookie.secure,
       ["cookie", "partitioned"],
-      "Browsers refuse it without cookie.secure: set cookie.secure to true, or write false"
+      "Browsers reject it without cookie.secure: set cookie.secure to true, or write false"
     ],
     [
       /^__(?:secure|host|http)-/.test(name) && !cookie.secure,
@@ -526,7 +531,7 @@ const contradictions = (
       "given a shorter absoluteAge"
     ],
     [
-      // Otherwise it is the age itself that is too long.
+      // Otherwise the age itself is too long.
       Duration.isGreaterThan(maximumAge, age) && Duration.isGreaterThan(maximumAge, maximumAbsoluteAge),
       ["maximumAge"],
       `A maximumAge of ${show(maximumAge)} is longer than maximumAbsoluteAge, which is ${show(maximumAbsoluteAge)}. ` +
@@ -535,7 +540,7 @@ const contradictions = (
     [
       Duration.isGreaterThanOrEqualTo(touchEvery, age),
       ["touchEvery"],
-      `Write less than age, which is ${show(age)}, or sessions in use would expire`
+      `Write less than age, which is ${show(age)}: otherwise sessions in use would expire`
     ]
   ]
   return rules.flatMap(([broken, path, write]) =>
@@ -550,7 +555,7 @@ const show = (duration: Duration.Duration): string => Duration.isFinite(duration
 // -----------------------------------------------------------------------------
 
 /**
- * The settings from code.
+ * Provides the settings from code.
  *
  * **Example**
  *
@@ -571,8 +576,8 @@ export const layer = (options: Options = {}): Layer.Layer<SessionConfig, Session
   Layer.effect(SessionConfig, Effect.tap(decode(options), warned))
 
 /**
- * The settings from the current ConfigProvider: environment variables such as `SESSION_SECRET`, `SESSION_AGE` and
- * `SESSION_COOKIE_NAME`, or what a document has under `session`. What the provider holds wins over `defaults`.
+ * Provides the settings from the current ConfigProvider: environment variables such as `SESSION_SECRET`, `SESSION_AGE`
+ * and `SESSION_COOKIE_NAME`, or the key `session` of a document. The provider's values override `defaults`.
  *
  * **Example**
  *
@@ -597,16 +602,16 @@ export const layerConfig = (
     })
   )
 
-/** What browsers may refuse, and a server can't tell from here. */
+/** Settings that browsers may reject, which the server can't check. */
 const warned = ({ cookie: { domain } }: Settings): Effect.Effect<void> =>
   domain === undefined || domain.includes(".") ? Effect.void : Effect.logWarning(
     `cookie.domain (SESSION_COOKIE_DOMAIN): found ${
       JSON.stringify(domain)
     }, a name without a dot. Browsers may refuse ` +
-      "such a cookie. Leave it out for a cookie of this host alone"
+      "such a cookie. Leave it out for a host-only cookie"
   )
 
-/** The path of every setting, but for those of the drivers. */
+/** The paths of all settings except those of the drivers. */
 const settingPaths: ReadonlyArray<ReadonlyArray<string>> = [
   ...Object.keys(plainFields).map((name) => [name]),
   ...Object.entries(groups).flatMap(([group, fields]) => Object.keys(fields).map((name) => [group, name]))
@@ -616,7 +621,7 @@ const overlay = (below: unknown, above: unknown): unknown => {
   if (!isDocument(below) || !isDocument(above)) return isDocument(below) ? above : below
   const merged = Object.keys(groups).flatMap((name) => {
     const [lower, upper] = [below[name], above[name]]
-    // What was set for one driver is nothing to another.
+    // The settings of one driver do not apply to another.
     const isOther = name === "store" && isDocument(upper) && "type" in upper && isDocument(lower) &&
       lower["type"] !== upper["type"]
     return isDocument(lower) && isDocument(upper) && !isOther ? [[name, combine(lower, upper)]] : []
@@ -624,7 +629,7 @@ const overlay = (below: unknown, above: unknown): unknown => {
   return { ...below, ...above, ...Object.fromEntries(merged) }
 }
 
-/** The settings of a group, the later over the earlier; a driver may have groups within its own. */
+/** Merges the settings of a group, later ones over earlier ones. A driver's settings may have groups of their own. */
 const combine = (below: Record<string, unknown>, above: Record<string, unknown>): Record<string, unknown> => ({
   ...below,
   ...Object.fromEntries(
@@ -643,7 +648,8 @@ const isGroup = (value: unknown): value is Record<string, unknown> =>
 // -----------------------------------------------------------------------------
 
 /**
- * A new secret: 32 bytes from the operating system's generator, base64url. Also `npx effect-session secret`.
+ * Generates a new secret: 32 bytes from the operating system's random generator, in base64url. `npx effect-session
+ * secret` prints one.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,10 +1,10 @@
 /**
- * The driver that the configuration names, so that one build of an application runs with any of them.
+ * Builds the driver that the configuration names, so that one build of an application can run with any driver.
  *
  * **When to use**
  *
- * Use it if operations decide where sessions are kept. An application that always uses the same driver provides that
- * driver's Layer, and a bundle of it then carries no other driver.
+ * Use it if the driver is chosen at deployment. If your application always uses the same driver, provide that driver's
+ * Layer: a bundle then contains no other driver.
  *
  * @since 0.1.0
  */
@@ -30,7 +30,7 @@ type Driver<Provided> = (
   options: never
 ) => Layer.Layer<Provided, SessionConfigError, SessionConfig | FileSystem.FileSystem | Path.Path>
 
-// Each driver imports its client when it is built, so that nobody loads one that is not used.
+// Each driver imports its client when it is built, so unused clients are never loaded.
 const layersWithOwners: {
   readonly [T in Exclude<Type, "cookie">]: Driver<SessionStore | SessionOwners | SessionIndex>
 } = {
@@ -43,9 +43,8 @@ const layersWithOwners: {
 const layers: { readonly [T in Type]: Driver<SessionStore> } = { cookie: CookieLayer.layer, ...layersWithOwners }
 
 /**
- * The driver that the configuration names with `store.type` (the environment variable `SESSION_DRIVER`), with its own
- * settings from `store`. By default the CookieLayer. The file system, which only the FileLayer uses, comes with the services
- * of a platform.
+ * The driver named by the setting `store.type` (the environment variable `SESSION_DRIVER`), with its own settings from
+ * `store`. The default is CookieLayer. It needs the platform's file system, which only FileLayer uses.
  *
  * **Example**
  *
@@ -75,9 +74,9 @@ export const layerConfig: Layer.Layer<
 )
 
 /**
- * As {@link layerConfig}, with the owners of sessions, for applications that list or end an owner's
- * sessions. The configuration has to name a driver then: the default, `"cookie"`, is a `SessionConfigError`, as nobody knows
- * which sessions there are in cookies.
+ * Like {@link layerConfig}, with support for owners, for applications that list or end an owner's sessions. The
+ * configuration must then name a driver: the default, `"cookie"`, is a `SessionConfigError`, because a server can't
+ * list the sessions that are held in cookies.
  *
  * **Example**
  *

@@ -1,9 +1,9 @@
 /**
- * The errors of sessions. Each is a tagged error, knows its HTTP status, and answers a request by itself where nobody
- * handles it: with that status and a text that says nothing of the store, the session or the application.
+ * The errors of sessions. Each is a tagged error with an HTTP status. If you do not handle it, it becomes the response:
+ * that status, with a text that reveals nothing about the store, the session or the application.
  *
- * No message holds a token, a secret or a stored value. What clients of back ends hang on their errors, such as the row that
- * PostgreSQL has refused, is taken out of the `cause`; its message and its code are the back end's own.
+ * No message contains a token, a secret or a stored value. Details that database clients attach to their errors, such
+ * as the row that PostgreSQL rejected, are removed from the `cause`; its message and code are the back end's own.
  *
  * @since 0.1.0
  */
@@ -39,7 +39,8 @@ export const StoreOperation = Schema.Literals(["load", "create", "update", "touc
 export type StoreOperation = typeof StoreOperation.Type
 
 /**
- * What a store is asked about owners: to index a session, to list those of an owner, or to end them.
+ * The operations of a store on owners: `"index"` adds a session to its owner, `"list"` lists an owner's sessions,
+ * `"end"` ends them.
  *
  * @since 0.1.0
  * @category models
@@ -47,7 +48,8 @@ export type StoreOperation = typeof StoreOperation.Type
 export const OwnerOperation = Schema.Literals(["index", "list", "end"])
 
 /**
- * What a store is asked about owners: to index a session, to list those of an owner, or to end them.
+ * The operations of a store on owners: `"index"` adds a session to its owner, `"list"` lists an owner's sessions,
+ * `"end"` ends them.
  *
  * @since 0.1.0
  * @category models
@@ -55,8 +57,8 @@ export const OwnerOperation = Schema.Literals(["index", "list", "end"])
 export type OwnerOperation = typeof OwnerOperation.Type
 
 /**
- * The store failed, or did not answer within the time limit. Status 503: the session may well exist, so this is never
- * taken for "not logged in".
+ * The store failed, or did not answer within the time limit. Status 503. The session may still exist, so this error
+ * never counts as "not logged in".
  *
  * @since 0.1.0
  * @category errors
@@ -75,9 +77,9 @@ export class SessionStoreError extends Schema.TaggedError<SessionStoreError>()("
 }
 
 /**
- * A value does not fit its key: what is stored can't be decoded with the key's schema, what is put can't be encoded, a
- * number can't be incremented, or a function given to `Session.modify` throws when it is run again. Status 500. `path`
- * leads to the part that does not fit, `expected` says what would.
+ * A value does not fit its key. A stored value can't be decoded with the key's schema, a new value can't be encoded, a
+ * number can't be incremented, or a function passed to `Session.modify` throws when it runs again. Status 500. `path`
+ * leads to the part that does not fit, and `expected` describes a value that would.
  *
  * @since 0.1.0
  * @category errors
@@ -115,8 +117,8 @@ export class SessionReadonlyError extends Schema.TaggedError<SessionReadonlyErro
 }
 
 /**
- * A lifetime that no session can have, such as one of zero seconds, was given to `Session.setLifetime`. Status 500. A lifetime
- * that is longer than the configuration allows is no error: it is cut.
+ * `Session.setLifetime` was called with an impossible lifetime, such as zero seconds. Status 500. A lifetime longer
+ * than the configuration allows is not an error: it is cut.
  *
  * @since 0.1.0
  * @category errors
@@ -135,8 +137,8 @@ export class SessionLifetimeError extends Schema.TaggedError<SessionLifetimeErro
 }
 
 /**
- * A change that comes too late to be saved: the response's headers are out and the client does not hold the cookie that
- * the change needs, or the request is over, or so is the scope that the session was opened in. Status 500.
+ * A change was made too late to be saved: the response's headers are out and the change needs a cookie that the client
+ * does not hold, or the request or the scope that the session was opened in is over. Status 500.
  *
  * @since 0.1.0
  * @category errors
@@ -145,8 +147,8 @@ export class SessionClosedError extends Schema.TaggedError<SessionClosedError>()
   operation: Schema.String
 }, { httpApiStatus: 500 }) {
   override get message(): string {
-    return `Session.${this.operation}: too late to be saved, as the response's headers are already out, or the scope ` +
-      "that the session was opened in is closed. Change the session before that, or call Session.commit first"
+    return `Session.${this.operation}: too late to be saved. The response's headers are already out, or the scope ` +
+      "that the session was opened in is closed. Change the session earlier, or call Session.commit first"
   }
   [HttpServerRespondable.symbol]() {
     return internal
@@ -154,9 +156,8 @@ export class SessionClosedError extends Schema.TaggedError<SessionClosedError>()
 }
 
 /**
- * The session does not fit where it is to be kept, or is larger than the setting `sizeLimit` allows. Nothing was written and
- * nothing is sent. Status 500. Both sizes are in bytes; `setting` is the name of the setting that says the limit, if it is
- * one.
+ * The session is too large for its store, or larger than the setting `sizeLimit` allows. Nothing was written or sent.
+ * Status 500. Both sizes are in bytes; `setting` is the name of the setting that sets the limit, if there is one.
  *
  * @since 0.1.0
  * @category errors
@@ -170,9 +171,9 @@ export class SessionTooLargeError extends Schema.TaggedError<SessionTooLargeErro
   override get message(): string {
     const { driver, limit, setting, size } = this
     return setting === undefined
-      ? `The session takes ${size} bytes, and the ${driver} store holds at most ${limit}. ` +
-        "Keep less in it, or use a store that holds more"
-      : `The session takes ${size} bytes, and ${setting} allows ${limit}. Keep less in it, or set ${setting} higher`
+      ? `The session is ${size} bytes, and the ${driver} store holds at most ${limit}. ` +
+        "Store less in it, or use a driver with more room"
+      : `The session is ${size} bytes, and ${setting} allows ${limit}. Store less in it, or raise ${setting}`
   }
   [HttpServerRespondable.symbol]() {
     return internal
@@ -180,8 +181,8 @@ export class SessionTooLargeError extends Schema.TaggedError<SessionTooLargeErro
 }
 
 /**
- * An explicit `Session.commit` found that the session is gone, so the changes are dropped: another request has destroyed it,
- * it has expired, or it had another id already when this request began. Status 409.
+ * An explicit `Session.commit` found that the session no longer exists, so the changes were dropped: another request
+ * destroyed it, it expired, or it already had a new id when this request began. Status 409.
  *
  * @since 0.1.0
  * @category errors
@@ -190,7 +191,7 @@ export class SessionGoneError extends Schema.TaggedError<SessionGoneError>()("Se
   httpApiStatus: 409
 }) {
   override get message(): string {
-    return "The session is gone, or has another id by now: the changes of this request were dropped"
+    return "The session has ended, or has a new id by now. The changes of this request were dropped"
   }
   [HttpServerRespondable.symbol]() {
     return conflict
@@ -198,12 +199,12 @@ export class SessionGoneError extends Schema.TaggedError<SessionGoneError>()("Se
 }
 
 /**
- * The changes can't be saved, as another request came first. Nothing was written. Status 409.
+ * The changes can't be saved because another request was faster. Nothing was written. Status 409.
  *
  * **Details**
  *
- * With the reason `"taken"`, another request has taken or replaced the value that this one took with `Session.pull`. With
- * the reason `"busy"`, other requests changed the session each time this one tried, a hundred times.
+ * With the reason `"taken"`, another request has removed or replaced the value that this one read with `Session.pull`.
+ * With the reason `"busy"`, this request tried 100 times, and each time another request had changed the session first.
  *
  * @since 0.1.0
  * @category errors
@@ -214,8 +215,8 @@ export class SessionConflictError extends Schema.TaggedError<SessionConflictErro
 }, { httpApiStatus: 409 }) {
   override get message(): string {
     return this.reason === "taken"
-      ? `Session key "${this.key}": another request has taken the value that this one took with Session.pull`
-      : "Other requests changed the session each time this one tried to save its changes"
+      ? `Session key "${this.key}": another request has already taken the value that this one read with Session.pull`
+      : "Other requests kept changing the session while this one tried to save its changes"
   }
   [HttpServerRespondable.symbol]() {
     return conflict
@@ -223,7 +224,8 @@ export class SessionConflictError extends Schema.TaggedError<SessionConflictErro
 }
 
 /**
- * A text that can't be the id of an owner. Status 500, as it comes from the application. `reason` says what is wrong with it.
+ * A string can't be the id of an owner. Status 500, because the application supplied it. `reason` says what is wrong
+ * with it.
  *
  * @since 0.1.0
  * @category errors
@@ -232,7 +234,7 @@ export class SessionOwnerError extends Schema.TaggedError<SessionOwnerError>()("
   reason: Schema.String
 }, { httpApiStatus: 500 }) {
   override get message(): string {
-    return `This can't be the owner of a session: ${this.reason}. Use a text of 1 to 1,024 bytes, such as the user's id`
+    return `Not a valid session owner: ${this.reason}. Use a string of 1 to 1,024 bytes, such as the user's id`
   }
   [HttpServerRespondable.symbol]() {
     return internal
@@ -240,8 +242,8 @@ export class SessionOwnerError extends Schema.TaggedError<SessionOwnerError>()("
 }
 
 /**
- * The owner has as many sessions as the setting `owner.limit` allows, and `owner.policy` is `"refuse"`: nothing was written.
- * Status 409.
+ * The owner already has as many sessions as the setting `owner.limit` allows, and `owner.policy` is `"refuse"`. Nothing
+ * was written. Status 409.
  *
  * @since 0.1.0
  * @category errors
@@ -250,7 +252,7 @@ export class SessionLimitError extends Schema.TaggedError<SessionLimitError>()("
   limit: Schema.Int
 }, { httpApiStatus: 409 }) {
   override get message(): string {
-    return `The owner has ${this.limit} sessions, and owner.limit allows no more. ` +
+    return `The owner already has ${this.limit} sessions, the most that owner.limit allows. ` +
       "End one of them first, or set owner.policy to \"evict\""
   }
   [HttpServerRespondable.symbol]() {
@@ -259,10 +261,11 @@ export class SessionLimitError extends Schema.TaggedError<SessionLimitError>()("
 }
 
 /**
- * `SessionGuard.required`: nobody is logged in. Status 401. It says nothing else, so an `HttpApi` can declare it as it is.
+ * `SessionGuard.required`: no user is logged in. Status 401. The error has no fields, so an `HttpApi` can declare it
+ * directly.
  *
- * The error's own answer has a `WWW-Authenticate` header, as RFC 9110 asks of each 401, with the scheme `Session`, which no
- * browser has a dialog for.
+ * The error's response has a `WWW-Authenticate` header, which RFC 9110 requires for every 401, with the scheme
+ * `Session`, for which browsers show no dialog.
  *
  * @since 0.1.0
  * @category errors
@@ -271,7 +274,7 @@ export class SessionUnauthenticatedError
   extends Schema.TaggedError<SessionUnauthenticatedError>()("SessionUnauthenticatedError", {}, { httpApiStatus: 401 })
 {
   override get message(): string {
-    return "Nobody is logged in in this session"
+    return "No user is logged in"
   }
   [HttpServerRespondable.symbol]() {
     return unauthenticated
@@ -283,12 +286,12 @@ export class SessionUnauthenticatedError
  *
  * **Details**
  *
- * `maxAge` and `methods` are what was asked for, any of the methods; no methods mean that all will do. `authenticatedAt` is
- * when the user was last authenticated, and is not there if that was never. None of it is a secret, so an `HttpApi` can declare this
- * error as it is. As JSON, `maxAge` is a number of milliseconds.
+ * `maxAge` and `methods` are the requirement: one of the methods is enough, and no methods mean any. `authenticatedAt`
+ * is when the user last authenticated; it is missing if that never happened. None of these is secret, so an `HttpApi`
+ * can declare this error directly. In JSON, `maxAge` is a number of milliseconds.
  *
- * The error's own answer has a `WWW-Authenticate` header, as RFC 9110 asks of each 401, with the scheme `Session`, which no
- * browser has a dialog for, and the parameters of RFC 9470.
+ * The error's response has a `WWW-Authenticate` header, which RFC 9110 requires for every 401, with the scheme
+ * `Session`, for which browsers show no dialog, and the parameters of RFC 9470.
  *
  * @since 0.1.0
  * @category errors
@@ -301,8 +304,8 @@ export class SessionNotRecentError extends Schema.TaggedError<SessionNotRecentEr
   override get message(): string {
     const how = this.methods.length === 0 ? "" : ` by ${this.methods.join(" or ")}`
     const last = this.authenticatedAt === undefined ? "never" : DateTime.formatIso(this.authenticatedAt)
-    return `The user must have been authenticated${how} within the last ${Duration.format(this.maxAge)}; ` +
-      `the last time was ${last}`
+    return `The user must have authenticated${how} within the last ${Duration.format(this.maxAge)}; ` +
+      `last authenticated: ${last}`
   }
   [HttpServerRespondable.symbol]() {
     const maxAge = Math.ceil(Duration.toSeconds(this.maxAge))
@@ -318,8 +321,8 @@ export class SessionNotRecentError extends Schema.TaggedError<SessionNotRecentEr
  *
  * **Details**
  *
- * With the reason `"failed"`, another request has renewed the value, and failed with the `cause`. With `"timeout"`, the renewal takes
- * longer than its lease, or another server has the lease for longer than that.
+ * With the reason `"failed"`, the request that tried to renew the value failed with the `cause`. With `"timeout"`, the
+ * renewal took longer than its lease, or another server held the lease for longer than that.
  *
  * @since 0.1.0
  * @category errors
@@ -331,8 +334,8 @@ export class SessionRenewError extends Schema.TaggedError<SessionRenewError>()("
 }, { httpApiStatus: 503 }) {
   override get message(): string {
     return this.reason === "failed"
-      ? `Session key "${this.key}": the request that was to renew the value has failed`
-      : `Session key "${this.key}": renewing the value takes longer than its lease`
+      ? `Session key "${this.key}": the request that tried to renew the value failed`
+      : `Session key "${this.key}": renewing the value took longer than its lease`
   }
   [HttpServerRespondable.symbol]() {
     return unavailable
@@ -344,8 +347,8 @@ export class SessionRenewError extends Schema.TaggedError<SessionRenewError>()("
  *
  * **Details**
  *
- * With the reason `"exhausted"`, it has been tried as often as it may, and is gone. With `"absent"`, there is none: it was never put,
- * its time is over, or somebody was right before.
+ * With the reason `"exhausted"`, no attempts are left, and the value has been removed. With `"absent"`, the key has no
+ * value: it was never put, it expired, or another attempt succeeded.
  *
  * @since 0.1.0
  * @category errors
@@ -356,7 +359,7 @@ export class SessionAttemptsError extends Schema.TaggedError<SessionAttemptsErro
 }, { httpApiStatus: 403 }) {
   override get message(): string {
     return this.reason === "exhausted"
-      ? `Session key "${this.key}": the value has been tried as often as it may`
+      ? `Session key "${this.key}": no attempts are left`
       : `Session key "${this.key}": there is no value to try`
   }
   [HttpServerRespondable.symbol]() {
@@ -365,8 +368,8 @@ export class SessionAttemptsError extends Schema.TaggedError<SessionAttemptsErro
 }
 
 /**
- * The store can't do what was asked for: `Session.attempt` needs sessions on the server, as somebody who sends an old cookie again
- * would undo what was counted. Status 500.
+ * The store does not support the operation: `Session.attempt` needs a store on the server, because sending an old
+ * cookie again would reset the count. Status 500.
  *
  * @since 0.1.0
  * @category errors
@@ -376,7 +379,7 @@ export class SessionStatelessError extends Schema.TaggedError<SessionStatelessEr
   operation: Schema.String
 }, { httpApiStatus: 500 }) {
   override get message(): string {
-    return `Session.${this.operation}: the ${this.driver} store keeps sessions at the client, who could undo what is counted ` +
+    return `Session.${this.operation}: the ${this.driver} store keeps sessions on the client, which could reset the count ` +
       "by sending an old cookie. Use a store on the server, such as RedisLayer"
   }
   [HttpServerRespondable.symbol]() {
@@ -393,14 +396,14 @@ export class SessionStatelessError extends Schema.TaggedError<SessionStatelessEr
 export interface ConfigMistake {
   /** The setting, such as `cookie.sameSite`. */
   readonly setting: string
-  /** What was found there; never the value of a secret. */
+  /** The value that was found, but never that of a secret. */
   readonly found: string
-  /** What to write instead. */
+  /** How to fix it. */
   readonly write: string
 }
 
 /**
- * The configuration has mistakes, and the server does not start. The message has a line for each of them.
+ * The configuration has mistakes, so the server does not start. The message has one line per mistake.
  *
  * @since 0.1.0
  * @category errors
@@ -417,7 +420,7 @@ export class SessionConfigError extends Schema.TaggedError<SessionConfigError>()
 }
 
 /**
- * What reading the session can fail with.
+ * The errors of reading the session.
  *
  * @since 0.1.0
  * @category models
@@ -425,7 +428,7 @@ export class SessionConfigError extends Schema.TaggedError<SessionConfigError>()
 export type ReadError = SessionStoreError | SessionValueError
 
 /**
- * What changing the session can fail with.
+ * The errors of changing the session.
  *
  * @since 0.1.0
  * @category models
@@ -433,7 +436,7 @@ export type ReadError = SessionStoreError | SessionValueError
 export type ChangeError = ReadError | SessionReadonlyError | SessionClosedError
 
 /**
- * What a login can fail with.
+ * The errors of a login.
  *
  * @since 0.1.0
  * @category models
@@ -441,7 +444,7 @@ export type ChangeError = ReadError | SessionReadonlyError | SessionClosedError
 export type LoginError = ChangeError | SessionOwnerError | SessionLimitError | SessionLifetimeError
 
 /**
- * What writing the session to its store can fail with.
+ * The errors of writing the session to its store.
  *
  * @since 0.1.0
  * @category models
@@ -456,7 +459,7 @@ export type CommitError =
   | SessionClosedError
 
 /**
- * What renewing a value can fail with, beside the errors of the renewal itself.
+ * The errors of renewing a value, in addition to those of the renewal itself.
  *
  * @since 0.1.0
  * @category models
@@ -464,7 +467,7 @@ export type CommitError =
 export type RenewError = CommitError | SessionRenewError
 
 /**
- * What trying a value can fail with, beside the errors of the check itself.
+ * The errors of trying a value, in addition to those of the check itself.
  *
  * @since 0.1.0
  * @category models
@@ -472,7 +475,7 @@ export type RenewError = CommitError | SessionRenewError
 export type AttemptError = CommitError | SessionAttemptsError | SessionStatelessError
 
 /**
- * Every error that an operation on a session can fail with.
+ * All errors of operations on a session.
  *
  * @since 0.1.0
  * @category models

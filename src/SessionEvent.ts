@@ -1,15 +1,15 @@
 /**
- * What happens to sessions, for audit logs, for mails about a new login, and for closing the sockets of a session that has
- * ended. `Sessions.events` has the stream of them.
+ * What happens to sessions: for audit logs, emails about a new login, and closing the sockets of a session that has
+ * ended. `Sessions.events` is the stream of these events.
  *
  * **Details**
  *
- * An event is told when the store has confirmed it, never for what failed. It names a session by its handle, which is
- * `Session.handle` of its requests, and holds nothing from which a token could be made. Reading a session, changing it and
- * extending its life are no events.
+ * An event is published after the store has confirmed the operation, and never for an operation that failed. It names
+ * the session by its handle, which is `Session.handle` in the session's requests, and contains nothing that a token
+ * could be derived from. Reading, changing and extending a session publish no events.
  *
- * A login gives the session another id, so it is `Regenerated`, with an owner where there was none before; or it is
- * `Created`, where there was no session.
+ * A login gives the session a new id, so it is published as `Regenerated` with an owner, or as `Created` if there was
+ * no session before.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,7 @@ import type * as Option from "effect/Option"
 import type { NotFoundReason } from "./SessionStore.ts"
 
 /**
- * What has happened to a session.
+ * Something that happened to a session.
  *
  * @since 0.1.0
  * @category models
@@ -26,7 +26,7 @@ import type { NotFoundReason } from "./SessionStore.ts"
 export type SessionEvent = Created | Regenerated | Destroyed | Rejected
 
 /**
- * There is a new session.
+ * A session was created.
  *
  * @since 0.1.0
  * @category models
@@ -39,7 +39,7 @@ export interface Created {
 }
 
 /**
- * A session got another id, and with it another handle: the old one is not used any more.
+ * A session got a new id, and with it a new handle. The old handle is no longer used.
  *
  * @since 0.1.0
  * @category models
@@ -58,8 +58,8 @@ export interface Regenerated {
  *
  * **Gotchas**
  *
- * If two requests end a session in the same moment, each of them tells it. If a request ends one that another has
- * regenerated in the same moment, the handle is the old one, which {@link Regenerated} has as `previousHandle`.
+ * If two requests end a session at the same moment, each publishes the event. If a request ends a session that another
+ * one regenerates at the same moment, the handle is the old one, which is `previousHandle` in {@link Regenerated}.
  *
  * @since 0.1.0
  * @category models
@@ -75,12 +75,13 @@ export interface Destroyed {
 /**
  * What ended a session.
  *
- * - `"itself"`: a request of the session, or whoever holds its token.
- * - `"owner"`: another session of its owner, also by logging in where `owner.limit` leaves no room.
- * - `"administrator"`: anybody else, with `Sessions.destroyHandle` and the like: a job, or a request of somebody else.
- * - `"expiry"`: its time was over when a request came with it, or before that request had written its changes. It is told
- *   once. A session that no request comes with any more ends silently, and so does one that the back end itself has
- *   removed by then, as Redis does: its token is `Rejected` as `"unknown"`.
+ * - `"itself"`: a request of the session, or a holder of its token.
+ * - `"owner"`: another session of the same owner, including a login that exceeds `owner.limit`.
+ * - `"administrator"`: anyone else, with `Sessions.destroyHandle` and similar functions: a job, or another user's
+ *   request.
+ * - `"expiry"`: it had expired when a request presented it, or before that request wrote its changes. This is published
+ *   once. A session that is never presented again ends without an event. So does one that the back end has already
+ *   removed, as Redis does: its token is `Rejected` as `"unknown"`.
  *
  * @since 0.1.0
  * @category models
@@ -88,13 +89,13 @@ export interface Destroyed {
 export type EndedBy = "itself" | "owner" | "administrator" | "expiry"
 
 /**
- * A client has presented what is not a session, or not any more.
+ * A client presented a token that is not that of a session, or no longer is.
  *
  * **Details**
  *
- * If the token was made here, it has the handle of the session that the token was for, and the owner if the store still has
- * the session. With `id.protection: "none"` there is nothing to tell by, and any id that a client makes up has a handle.
- * The first request that finds a session expired is told as {@link Destroyed} and not as this.
+ * If the token was issued by this application, the event has the handle of its session, and the owner if the store
+ * still has the session. With `id.protection: "none"` that can't be checked, so any id that a client invents has a
+ * handle. The first request that finds a session expired publishes {@link Destroyed} instead.
  *
  * @since 0.1.0
  * @category models
@@ -108,8 +109,8 @@ export interface Rejected {
 }
 
 /**
- * Why there is no session: what the store says of the token; another request has given the session a new id a moment ago
- * (`"superseded"`); or there were two cookies of the name, with different values (`"duplicate"`).
+ * Why there is no session: the store's reason; `"superseded"` if another request gave the session a new id a moment
+ * ago; or `"duplicate"` if the request had two cookies of the same name with different values.
  *
  * @since 0.1.0
  * @category models

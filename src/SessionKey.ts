@@ -1,5 +1,6 @@
 /**
- * A named, schema-typed slot of a session. A key is also an Effect that reads it from the session of the request.
+ * A named, schema-typed slot of a session. A key is also an Effect that reads its value from the session of the
+ * request.
  *
  * @since 0.1.0
  */
@@ -36,11 +37,12 @@ export type TypeId = "~effect-session/SessionKey"
  *
  * **Details**
  *
- * `A` is the type of its values. `Value` is what reading it gives: an `Option`, or just an `A` if the key has a default.
- * `Encoded` is what the schema encodes to; a key can be incremented if that and `A` are numbers. `E` is what reading it can fail
- * with: more, if that takes the value ({@link once}). `Attempts` is how often a value may be tried ({@link attempts}).
+ * `A` is the type of the values. `Value` is the result of reading the key: an `Option`, or an `A` if the key has a
+ * default. `Encoded` is the type that the schema encodes to; a key can be incremented if both are numbers. `E` are the
+ * errors of reading; a key made with {@link once} adds those of a change. `Attempts` is how often a value can be tried
+ * ({@link attempts}).
  *
- * Run as an Effect, a key reads itself, as `Session.get` does.
+ * Running a key as an Effect reads it, like `Session.get`.
  *
  * @since 0.1.0
  * @category models
@@ -59,14 +61,14 @@ export interface SessionKey<
   readonly name: string
   readonly scope: Scope
   readonly schema: Schema.Codec<A, unknown>
-  /** How often each value may be tried, if that is limited. */
+  /** How often each value can be tried, if limited. */
   readonly attempts: Attempts
 
-  /** What running the key does. @internal */
+  /** The Effect that runs when the key is used as one. @internal */
   readonly reading: Effect.Effect<Value, E, Session.Session>
-  /** Whether its values have a life of their own. @internal */
+  /** Whether the values have their own lifetime. @internal */
   readonly life: Rules | undefined
-  /** Whether reading takes. @internal */
+  /** Whether reading removes the value. @internal */
   readonly isOnce: boolean
   /** The name of the field in the store. @internal */
   readonly field: string
@@ -74,23 +76,24 @@ export interface SessionKey<
   readonly encode: (value: A) => Exit.Exit<string, SessionValueError>
   /** @internal */
   readonly decode: (text: string) => Exit.Exit<A, SessionValueError>
-  /** What reading gives for a value that is there. @internal */
+  /** The result of reading a value that exists. @internal */
   readonly present: (value: A) => Value
-  /** What reading gives where there is nothing. @internal */
+  /** The result of reading a missing value. @internal */
   readonly absent: () => Value
-  /** The value to go on from where there is none. @internal */
+  /** The value that `modify` and `increment` start from if there is none. @internal */
   readonly initial: Option.Option<() => A>
-  /** Whether a stored value that does not fit counts as absent. @internal */
+  /** Whether a stored value that does not fit the schema counts as absent. @internal */
   readonly ignoresInvalid: boolean
 }
 
 /**
- * How long the value of a key stays.
+ * What happens to the value of a key at a login or logout.
  *
- * - `"login"`: until {@link Session.logout}. Another owner never sees it.
- * - `"visitor"`: through logins and logouts, as a basket does. After a logout, whoever uses the browser still sees it, so it must not
- *   be private; if the same owner logs in again, it is there, and if another owner does, it goes.
- * - `"device"`: for whoever uses the browser, as a language or a theme does.
+ * - `"login"`: removed by {@link Session.logout}. Another owner never sees it.
+ * - `"visitor"`: kept through logins and logouts, like a shopping basket. After a logout, anyone who uses the browser
+ *   can still see it, so it must not be private. If the same owner logs in again, it is still there; if another owner
+ *   does, it is removed.
+ * - `"device"`: kept for everyone who uses the browser, like a language or a theme.
  *
  * @since 0.1.0
  * @category models
@@ -98,7 +101,7 @@ export interface SessionKey<
 export type Scope = "login" | "visitor" | "device"
 
 /**
- * A key of whatever type.
+ * A key of any type.
  *
  * @since 0.1.0
  * @category models
@@ -127,7 +130,7 @@ export type Any = SessionKey<any, unknown, unknown, ChangeError>
 export type Type<Key extends Any> = Key["schema"]["Type"]
 
 /**
- * A key whose values can be incremented: a number in the program and in the store.
+ * A key whose values can be incremented: numbers in the program and in the store.
  *
  * @since 0.1.0
  * @category models
@@ -147,14 +150,14 @@ const Prototype = {
   }
 }
 
-/** Reading a key is made once for each, and not at each request. */
+/** The reading Effect is built once per key, not on each request. */
 const fromParts = (parts: object) => {
   const key = Object.assign(Object.create(Prototype), parts)
   key.reading = Session.get(key)
   return key
 }
 
-/** The same key, whose values have a life of their own. */
+/** Returns the key with its own lifetime for each value. */
 const withLife = <A, Value, Encoded, E, Attempts>(
   self: SessionKey<A, Value, Encoded, E, unknown>,
   rules: Rules,
@@ -168,20 +171,20 @@ const withLife = <A, Value, Encoded, E, Attempts>(
   })
 
 /**
- * A key with a name and the schema of its values. Reading it gives an `Option`.
+ * Makes a key from a name and the schema of its values. Reading it returns an `Option`.
  *
  * **Details**
  *
- * Values are stored as JSON, through the schema's JSON codec: whatever the schema can express comes out as it went in,
- * dates, maps and big integers too, as long as they have at most 500 levels of lists and objects. The schema must encode
- * and decode at once, without asynchronous steps.
+ * Values are stored as JSON through the schema's JSON codec. Everything that the schema can express comes out as it
+ * went in, including dates, maps and big integers, up to 500 levels of nesting. The schema must encode and decode
+ * synchronously.
  *
- * With `scope` you say what becomes of the value when somebody logs in or out: see {@link Scope}. Default `"login"`. Values are
- * stored with their scope, so a key with another scope is another slot, also if the name is the same: what is there keeps the
- * scope that it was put with.
+ * `scope` defines what happens to the value when a user logs in or out; the default is `"login"`. See {@link Scope}.
+ * The scope is part of where the value is stored. If you change it, values that are already stored keep their old
+ * scope, and the key no longer finds them.
  *
- * The name may be any text, but for one with half a character in it (a lone surrogate), which not every store can tell from
- * another: that throws.
+ * The name can be any well-formed string. A name with a lone surrogate throws, because not every store can tell two of
+ * them apart.
  *
  * **Example**
  *
@@ -225,16 +228,16 @@ export const make = <A, Encoded>(
   })
 }
 
-const howToWriteName = "the name has half a character in it, a surrogate without the other one of its pair. " +
-  "Write well-formed text such as \"user_id\"; String.prototype.toWellFormed makes it of any other"
+const howToWriteName = "the name has a lone surrogate, which is half a character. " +
+  "Write a well-formed string such as \"user_id\", or convert it with String.prototype.toWellFormed"
 
 /**
- * The same key with a default: reading it gives the value itself.
+ * Returns the key with a default, so that reading it returns the value itself.
  *
  * **Details**
  *
- * The default takes the place of a value that is not there. What is stored but does not fit the schema stays an error,
- * unless `onInvalid` is `"default"`.
+ * The default replaces a missing value. A stored value that does not fit the schema is still an error, unless
+ * `onInvalid` is `"default"`.
  *
  * **Example**
  *
@@ -252,7 +255,7 @@ const howToWriteName = "the name has half a character in it, a surrogate without
  */
 export const withDefault: {
   /**
-   * The same key with a default: reading it gives the value itself.
+   * Returns the key with a default, so that reading it returns the value itself.
    *
    * @since 0.1.0
    * @category combinators
@@ -264,7 +267,7 @@ export const withDefault: {
     self: SessionKey<A, Value, Encoded, E, Attempts>
   ) => SessionKey<A, A, Encoded, E, Attempts>
   /**
-   * The same key with a default: reading it gives the value itself.
+   * Returns the key with a default, so that reading it returns the value itself.
    *
    * @since 0.1.0
    * @category combinators
@@ -291,19 +294,20 @@ export const withDefault: {
 )
 
 /**
- * The same key, with values that are there for so long. Then reading gives what it gives where there is nothing.
+ * Returns the key with a lifetime for each value. Once it is over, the value reads as missing.
  *
  * **Details**
  *
- * The time begins with `Session.put`, and with `Session.renew`. `Session.modify`, `Session.increment` and `Session.decrement` go on
- * with a value until its time is over, as if it were counted in a window; the next one begins anew. Whether the time is over is
- * seen by the clock when the value is read: the session may hold what nobody sees any more.
+ * The time starts with `Session.put` and `Session.renew`. `Session.modify`, `Session.increment` and `Session.decrement`
+ * do not extend it, so a counter counts within a fixed window; the next window starts with the first change after it.
+ * Expiry is checked by the clock when the value is read, so an expired value may stay in the store for a while.
  *
- * A key whose values have a life of their own is another slot than one of the same name without.
+ * A key whose values expire or have a limited number of attempts uses a different slot than a key of the same name
+ * without.
  *
- * A duration that is not longer than zero throws.
+ * Throws if the duration is not longer than zero.
  *
- * **Example** (A wish that is forgotten after ten minutes)
+ * **Example** (A return path that is forgotten after ten minutes)
  *
  * ```ts
  * import { Schema } from "effect"
@@ -317,7 +321,7 @@ export const withDefault: {
  */
 export const expires: {
   /**
-   * The same key, with values that are there for so long.
+   * Returns the key with a lifetime for each value.
    *
    * @since 0.1.0
    * @category combinators
@@ -326,7 +330,7 @@ export const expires: {
     self: SessionKey<A, Value, Encoded, E, Attempts>
   ) => SessionKey<A, Value, Encoded, E, Attempts>
   /**
-   * The same key, with values that are there for so long.
+   * Returns the key with a lifetime for each value.
    *
    * @since 0.1.0
    * @category combinators
@@ -347,21 +351,21 @@ export const expires: {
 type Age = Exclude<DurationInput, "never">
 
 /**
- * The same key, with values that can be read once: reading takes, as `Session.pull` does, and so it can fail with what a change can
- * fail with. For the state and the verifier of an OAuth login.
+ * Returns the key with values that can be read once: reading removes the value, like `Session.pull`, and can fail with
+ * the errors of a change. Use it for the state and the verifier of an OAuth login.
  *
  * **Details**
  *
- * Of several requests that read the same value, only the first to commit has it; the others are refused with a
- * `SessionConflictError`, status 409. If the request fails, the value is still there. So if the value is good for something outside
- * of the session, call `Session.commit` before you use it.
+ * If several requests read the same value, only the first one to commit gets it; the others fail with a
+ * `SessionConflictError`, status 409. If the request fails, the value stays. If the value authorizes something outside
+ * the session, call `Session.commit` before you use it.
  *
- * `Session.has` looks and takes nothing. `Session.view` and `Session.modify` don't take such a key.
+ * `Session.has` does not remove the value. `Session.view` and `Session.modify` do not accept such a key.
  *
  * **Gotchas**
  *
- * With `CookieLayer` the session is at the client: if somebody sends an old cookie again, the value is there again. Add
- * {@link expires}, so that this ends.
+ * With `CookieLayer` the client holds the session, so sending an old cookie again brings the value back. Add
+ * {@link expires} to limit that.
  *
  * **Example** (The state of an OAuth login)
  *
@@ -383,15 +387,17 @@ export const once = <A, Value, Encoded, Attempts>(
 ): SessionKey<A, Value, Encoded, ChangeError, Attempts> => fromParts({ ...self, isOnce: true })
 
 /**
- * The same key, with values that can be tried so often by `Session.attempt`, and no more: for one-time codes and captchas.
+ * Returns the key with values that `Session.attempt` can try a limited number of times: for one-time codes and
+ * captchas.
  *
  * **Details**
  *
- * Each put begins to count anew. After the last try, the value is gone.
+ * Each `put` starts a new count. The last attempt removes the value.
  *
- * A key whose values have a life of their own is another slot than one of the same name without.
+ * A key whose values expire or have a limited number of attempts uses a different slot than a key of the same name
+ * without.
  *
- * A number that is not a whole one from 1 on throws.
+ * Throws if the number is not a positive integer.
  *
  * **Example** (A code that can be tried three times)
  *
@@ -407,7 +413,7 @@ export const once = <A, Value, Encoded, Attempts>(
  */
 export const attempts: {
   /**
-   * The same key, with values that can be tried so often by `Session.attempt`.
+   * Returns the key with values that `Session.attempt` can try a limited number of times.
    *
    * @since 0.1.0
    * @category combinators
@@ -416,7 +422,7 @@ export const attempts: {
     self: SessionKey<A, Value, Encoded, E>
   ) => SessionKey<A, Value, Encoded, E, number>
   /**
-   * The same key, with values that can be tried so often by `Session.attempt`.
+   * Returns the key with values that `Session.attempt` can try a limited number of times.
    *
    * @since 0.1.0
    * @category combinators
@@ -432,7 +438,7 @@ export const attempts: {
     times: number
   ): SessionKey<A, Value, Encoded, E, number> => {
     if (!Number.isSafeInteger(times) || times < 1) {
-      throw new Error(`SessionKey.attempts(${times}): write a whole number from 1 on, such as 3`)
+      throw new Error(`SessionKey.attempts(${times}): write a positive whole number, such as 3`)
     }
     return withLife(self, { attempts: times }, times)
   }

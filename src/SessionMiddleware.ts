@@ -1,41 +1,42 @@
 /**
- * Sessions for HTTP: middleware that provides the {@link Session} of each request, writes what has changed as soon as there
+ * Sessions for HTTP: middleware that provides the {@link Session} of each request, writes its changes as soon as there
  * is a response, and sets the cookie.
  *
  * **Details**
  *
- * A request that does not use its session costs no store call and no cookie.
+ * A request that does not use its session makes no store call and sets no cookie.
  *
- * The response that leaves the middleware decides. An answer of the application, such as a success, a redirect or a 404,
- * commits what the request has changed; a response of the 5xx class changes nothing, unless the handler committed by
- * hand. A commit that fails becomes the response: 503, without a cookie, with the headers and cookies that others have set
- * on the response that it replaces. Access logs, spans, metrics and all other middleware outside of this one see what the
- * client gets.
+ * The response that leaves the middleware decides what is saved. An answer of the application, such as a success, a
+ * redirect or a 404, commits the request's changes. A 5xx response discards them, unless the handler has committed
+ * explicitly. If a commit fails, it replaces the response: 503, without a cookie, with the headers and cookies that
+ * others have set on the original response. Access logs, spans, metrics and all other middleware outside this one see
+ * what the client gets.
  *
- * An error that leaves the middleware is decided by the response that it becomes further out, just before the headers of
- * that response go out: a typed error that becomes a 409 commits; a defect or an interruption changes nothing.
+ * For an error that leaves the middleware, the response that it becomes further out decides, just before that
+ * response's headers are sent: a typed error that becomes a 409 commits; a defect or an interruption discards the
+ * changes.
  *
- * Where the middleware stands twice for the same cookie, the outer one commits.
+ * If the middleware is applied twice for the same cookie, the outer one commits.
  *
- * A response whose handler has used the session has `Vary: Cookie`. One that sets the cookie is `no-store`, or, if the application
- * says something else of caches, `private`; a cookie that would only extend the session's life waits for the next response if
- * the application lets shared caches keep this one.
+ * A response whose handler has used the session has `Vary: Cookie`. A response that sets the cookie has `Cache-Control:
+ * no-store`, or `private` if the application sets its own caching rules. If the application lets shared caches keep a
+ * response, a cookie that would only extend the session waits for the next response.
  *
  * **Gotchas**
  *
- * - If something further out replaces a response whose changes were committed, also by an error, they stay committed, and
- *   the new response gets the cookie.
- * - If the commit of an error's response fails, the client gets the 503, but access logs, spans and metrics have seen the
- *   response from before. Turn errors into responses inside of the middleware if you need them to agree.
- * - The response that leaves the middleware may have the cookie. Something further out that keeps responses must obey
- *   their `Cache-Control` and `Vary`.
- * - A stream whose body uses the session has no `Vary: Cookie` unless the handler has used it as well: the headers are out
- *   by then.
- * - The response to a WebSocket's handshake can't set a cookie. From `HttpServerRequest.upgrade` on, a change that needs
- *   one is a `SessionClosedError`: every change of a client without a session, `regenerate` and `destroy`, and with the
- *   CookieLayer every change. Other changes are saved when the handler ends with a response, or by `Session.commit`. If
- *   there is such a change already, the upgrade itself fails, with an `HttpServerError` whose cause is the
- *   `SessionClosedError`: make it in a request before.
+ * - If something further out replaces a committed response, for example by failing, the changes stay committed and the
+ *   new response gets the cookie.
+ * - If the commit for an error's response fails, the client gets the 503, but access logs, spans and metrics have
+ *   already seen the original response. To make them agree, turn errors into responses inside the middleware.
+ * - The response that leaves the middleware may carry the cookie. A cache further out must obey `Cache-Control` and
+ *   `Vary`.
+ * - If only the body of a streamed response uses the session, the response has no `Vary: Cookie`, because the headers
+ *   are already sent.
+ * - The response to a WebSocket handshake can't set a cookie. After `HttpServerRequest.upgrade`, a change that needs a
+ *   cookie fails with a `SessionClosedError`: any change for a client without a session, `regenerate`, `destroy`, and
+ *   every change with CookieLayer. Other changes are saved by `Session.commit`, or when the handler ends with a
+ *   response. If such a change is already pending, the upgrade fails with an `HttpServerError` whose cause is the
+ *   `SessionClosedError`: make the change in an earlier request.
  *
  * @since 0.1.0
  */
@@ -72,7 +73,7 @@ import { SessionStore } from "./SessionStore.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * The middleware itself, for a plain HTTP effect: a function that provides the session to it.
+ * The middleware as a function on a plain HTTP effect: provides the session to it.
  *
  * **Example**
  *
@@ -112,7 +113,7 @@ const texts: { readonly [Status in ErrorStatus]: string } = {
   503: "Service Unavailable"
 }
 
-// As the errors of an HttpApi are declared: a client of it does not accept a body.
+// The errors of an HttpApi are declared without a body, and its client accepts none.
 const withoutBody: ErrorResponse = (status) => HttpServerResponse.empty({ status })
 
 type Response = HttpServerResponse.HttpServerResponse
@@ -131,9 +132,9 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
       if (present !== undefined) return Effect.provideService(app, Session, present)
       const exchange = new Exchange(environment, transports, errorResponse, fiber)
       RequestScope.begin(scope, exchange, outer)
-      // Nothing is loaded, but the hook is set: registered any later, it would not run.
+      // Nothing is loaded yet, but the hook must be registered now: any later, it would not run.
       HttpEffect.appendPreResponseHandlerUnsafe(context, (_, response) => beforeSending(exchange, response))
-      // As `Effect.provideContext` would do it, which allocates more.
+      // The same as `Effect.provideContext`, with fewer allocations.
       fiber.setContext(contextInside(exchange))
       const made = Effect.onExitPrimitive(app as Effect.Effect<Response, E, Exclude<R, Session>>, () => {
         fiber.setContext(context)
@@ -143,7 +144,7 @@ const makeWith = Effect.fnUntraced(function*(errorResponse: ErrorResponse) {
     })
 })
 
-/** The session, and a request that tells of an upgrade if the client asks for one. */
+/** The session, and a request that reports the upgrade if the client asks for one. */
 const contextInside = (exchange: Exchange) => {
   const { context } = exchange
   const request = Context.get(context, HttpServerRequest)
@@ -164,7 +165,8 @@ const makeForRouter = Effect.map(
 )
 
 /**
- * The session for the routes that this Layer is provided to. A route that uses the session without it does not compile.
+ * Provides the session to the routes that this Layer is provided to. A route that uses the session without it does not
+ * compile.
  *
  * **Example**
  *
@@ -182,11 +184,11 @@ const makeForRouter = Effect.map(
  * @category layers
  */
 export const layer: Layer.Layer<HttpRouter.Request<"Requires", Session>, never, SessionStore | SessionConfig> =
-  // Built anew wherever it is provided: one that is shared would give all routes the session of the first.
+  // Built separately wherever it is provided: a shared one would give all routes the session of the first.
   Layer.fresh(HttpRouter.middleware<{ provides: Session }>()(makeForRouter).layer)
 
 /**
- * The session for all routes of a router, and for requests that no route answers.
+ * Provides the session to all routes of a router, and to requests that match no route.
  *
  * @since 0.1.0
  * @category layers
@@ -202,15 +204,15 @@ export const layerGlobal: Layer.Layer<
 // -----------------------------------------------------------------------------
 
 /**
- * What a middleware of an `HttpApi` declares: the errors of sessions with their statuses and without a body, as the
- * client learns nothing of the store, and how a client can present its session, for the OpenAPI document.
+ * Options for declaring a middleware of an `HttpApi`: the errors of sessions with their statuses and without a body, so
+ * that clients learn nothing about the store, and for the OpenAPI document how a client can present its session.
  *
  * **Details**
  *
- * `transports`, `cookieName` and `headerName` say what the settings `transports`, `cookie.name` and `header.name` say; otherwise
- * the server does not start. Default: only the cookie `session`.
+ * `transports`, `cookieName` and `headerName` must match the settings `transports`, `cookie.name` and `header.name`;
+ * otherwise the server does not start. By default only the cookie `session`.
  *
- * **Example** (Another cookie name)
+ * **Example** (A different cookie name)
  *
  * ```ts
  * import { HttpApiMiddleware } from "effect/http-api"
@@ -224,7 +226,7 @@ export const layerGlobal: Layer.Layer<
  * const AdminSessionLayer = SessionMiddleware.layerApiOf(AdminSession)
  * ```
  *
- * **Example** (For browsers and for native applications)
+ * **Example** (Browsers and native applications)
  *
  * ```ts
  * import { HttpApiMiddleware } from "effect/http-api"
@@ -250,15 +252,15 @@ export const apiOptions = <const T extends ReadonlyArray<Transport> = readonly [
   const all: ApiSecurity<Transport> = {
     session: described(
       HttpApiSecurity.apiKey({ in: "cookie", key: cookieName }),
-      "The session. A request without it, or with one that is not valid, has an empty session; the server sets it."
+      "The session. The server sets it. A request without a valid session has an empty one."
     ),
     sessionBearer: described(
       HttpApiSecurity.bearer,
-      `The session. If the server gives it another token, the response has it in the header ${headerName}.`
+      `The session. If the server issues a new token, the response has it in the header ${headerName}.`
     ),
     sessionHeader: described(
       HttpApiSecurity.apiKey({ in: "header", key: headerName }),
-      "The session. If the server gives it another token, the response has it in this header."
+      "The session. If the server issues a new token, the response has it in this header."
     )
   }
   const security = Object.fromEntries(transports.map((transport) => [schemes[transport], all[schemes[transport]]]))
@@ -281,7 +283,8 @@ export type ApiSecurity<T extends Transport> = {
 }
 
 /**
- * The session for an `HttpApi`, a group or an endpoint, in the cookie `session`. For another name see {@link apiOptions}.
+ * Provides the session to an `HttpApi`, a group or an endpoint, in the cookie `session`. For a different name, see
+ * {@link apiOptions}.
  *
  * **Example**
  *
@@ -323,7 +326,7 @@ type ApiMiddleware<Security extends AnyApiSecurity> = HttpApiMiddleware.HttpApiM
 >
 
 /**
- * The security schemes of an `HttpApi` for some transports.
+ * The security schemes of an `HttpApi` for a set of transports.
  *
  * @since 0.1.0
  * @category HttpApi
@@ -335,7 +338,7 @@ export type AnyApiSecurity =
   & Record<string, HttpApiSecurity.HttpApiSecurity>
 
 /**
- * The Layer of a middleware that was declared with {@link apiOptions}. What it says must be what the configuration says.
+ * The Layer of a middleware that was declared with {@link apiOptions}. The declaration must match the configuration.
  *
  * @since 0.1.0
  * @category HttpApi
@@ -349,13 +352,13 @@ export const layerApiOf = <Self, Security extends AnyApiSecurity>(
       const mistakes = undocumented(service.security, yield* SessionConfig)
       if (mistakes.length > 0) return yield* new SessionConfigError({ mistakes })
       const withSession = yield* makeWith(withoutBody)
-      // However the client presents the session, the middleware finds it.
+      // The middleware finds the session in every transport, so all schemes share one implementation.
       const middleware = (endpoint: Effect.Effect<Response, unhandled, Session>) => withSession(endpoint)
       return Record.map(service.security, () => middleware) as ApiMiddleware<Security>
     })
   )
 
-/** Where the configuration says something else than the OpenAPI document. */
+/** The differences between the configuration and the OpenAPI document. */
 const undocumented = (
   { session, sessionBearer, sessionHeader }: Partial<ApiSecurity<Transport>>,
   { cookie, header, transports }: Settings
@@ -388,7 +391,7 @@ const differing = (
     Setting.mistake(
       path,
       found,
-      `The OpenAPI document says ${JSON.stringify(documented)}: write that, or declare the middleware ` +
+      `The OpenAPI document says ${JSON.stringify(documented)}. Write the same, or declare the middleware ` +
         `with SessionMiddleware.apiOptions({ ${option} })`
     )
   ]
@@ -402,10 +405,11 @@ const differing = (
 export const layerApi: Layer.Layer<Api, SessionConfigError, SessionStore | SessionConfig> = layerApiOf(Api)
 
 /**
- * The Layer of a middleware that runs an effect before each handler, such as `Session.requireRecent`: if it fails, the
- * handler does not run. The errors are those that the middleware declares, and those of sessions, which {@link Api} declares.
+ * The Layer of a middleware that runs an effect before each handler, such as `Session.requireRecent`. If the effect
+ * fails, the handler does not run. It can fail with the errors that the middleware declares, and with those of
+ * sessions, which {@link Api} declares.
  *
- * **Example** (A group that needs the password again)
+ * **Example** (A group that requires the password again)
  *
  * ```ts
  * import { Schema } from "effect"
@@ -440,5 +444,5 @@ export const layerApiGuard = <Self, E extends Schema.Top | ReadonlyArray<Schema.
     Session
   >
 ): Layer.Layer<Self> =>
-  // The errors of sessions are encoded as the session's own middleware declares them.
+  // The session's own middleware declares how the errors of sessions are encoded.
   Layer.succeed(service, (handler) => Effect.andThen(guard as Effect.Effect<unknown, unhandled, Session>, handler))

@@ -20,7 +20,7 @@ const writeName = "Write a name such as \"session\", of at most 256 letters, dig
 
 const writePath = "Write a path that begins with \"/\", of at most 1,024 ASCII characters, without \";\""
 
-const writeDomain = "Write a host name such as \"example.com\", or leave it out for a cookie of this host alone"
+const writeDomain = "Write a host name such as \"example.com\", or leave it out for a host-only cookie"
 
 const allSettings = "enabled, secret, age, absoluteAge, maximumAge, maximumAbsoluteAge, touchEvery, rolling, " +
   "saveUninitialized, supersededFor, timeLimit, sizeLimit, retries, transports, id, cookie, flash, owner, csrf, header, store"
@@ -72,7 +72,7 @@ describe("documents that are none", () => {
 describe("transports", () => {
   const write = "Write a list of one or more of \"cookie\", \"bearer\", \"header\", each once " +
     "(in an environment variable, with commas between them)"
-  const writeHeader = "Write the name of a header of your own in lower case such as \"x-session-token\", " +
+  const writeHeader = "Write the name of a custom header in lower case, such as \"x-session-token\", " +
     "of at most 64 letters, digits and hyphens"
   tests([
     ["none at all", { transports: [] }, `transports (SESSION_TRANSPORTS): found an empty list. ${write}`],
@@ -136,13 +136,13 @@ describe("V7.1.1 timeouts", () => {
       "a touch as rare as the age",
       { touchEvery: "2 hours" },
       "touchEvery (SESSION_TOUCH_EVERY): found \"2 hours\". " +
-      "Write less than age, which is 2h, or sessions in use would expire"
+      "Write less than age, which is 2h: otherwise sessions in use would expire"
     ],
     [
       "no touch at all",
       { touchEvery: "never" },
       "touchEvery (SESSION_TOUCH_EVERY): found \"never\". " +
-      "Write less than age, which is 2h, or sessions in use would expire"
+      "Write less than age, which is 2h: otherwise sessions in use would expire"
     ],
     [
       "a maximum below the age",
@@ -314,7 +314,7 @@ describe("choices and numbers", () => {
     [
       "not the name of a header",
       { csrf: { header: "X CSRF" } },
-      "csrf.header (SESSION_CSRF_HEADER): found \"X CSRF\". Write the name of a header in lower case such as " +
+      "csrf.header (SESSION_CSRF_HEADER): found \"X CSRF\". Write the name of a header in lower case, such as " +
       "\"x-csrf-token\", of at most 64 letters, digits and hyphens"
     ],
     [
@@ -382,13 +382,13 @@ describe("the cookie", () => {
       "V3.3.2 SameSite=None without Secure",
       { cookie: { sameSite: "none", secure: false } },
       "cookie.sameSite (SESSION_COOKIE_SAME_SITE): found \"none\". " +
-      "Browsers refuse it without cookie.secure: set cookie.secure to true, or write \"lax\""
+      "Browsers reject it without cookie.secure: set cookie.secure to true, or write \"lax\""
     ],
     [
       "Partitioned without Secure",
       { cookie: { partitioned: true, secure: false } },
       "cookie.partitioned (SESSION_COOKIE_PARTITIONED): found true. " +
-      "Browsers refuse it without cookie.secure: set cookie.secure to true, or write false"
+      "Browsers reject it without cookie.secure: set cookie.secure to true, or write false"
     ],
     ...["__Secure-sid", "__SECURE-sid", "__secure-sid", "__sEcUrE-"].map((name): Case => [
       `V3.3.1 ${name} without Secure`,
@@ -444,7 +444,7 @@ describe("the cookie", () => {
       assert.deepStrictEqual(warnings, [])
       const warning =
         "cookie.domain (SESSION_COOKIE_DOMAIN): found \"localhost\", a name without a dot. Browsers may refuse " +
-        "such a cookie. Leave it out for a cookie of this host alone"
+        "such a cookie. Leave it out for a host-only cookie"
       yield* start(SessionConfig.layer({ cookie: { domain: "localhost" } }))
       yield* start(SessionConfig.layerConfig({ cookie: { domain: "localhost" } }))
       assert.deepStrictEqual(warnings, ["Warn", [warning], "Warn", [warning]])
@@ -655,7 +655,7 @@ describe("the driver", () => {
     [
       "settings without the driver that they are for",
       { store: { table: "sessions" } },
-      `store.type (SESSION_DRIVER): found nothing. The settings of a driver need its name. Write one of ${types}`
+      `store.type (SESSION_DRIVER): found nothing. The settings of a driver need its type. Write one of ${types}`
     ]
   ])
   tests([

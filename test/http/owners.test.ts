@@ -280,7 +280,7 @@ describe("what can't be the id of an owner", () => {
         for (const use of uses) {
           const error = yield* Effect.flip<unknown, unknown, Effect.Services<typeof use>>(use)
           assert.deepStrictEqual(error, new SessionError.SessionOwnerError({ reason }))
-          assert.include(String((error as Error).message), "Use a text of 1 to 1,024 bytes")
+          assert.include(String((error as Error).message), "Use a string of 1 to 1,024 bytes")
         }
       }
       assert.strictEqual((yield* ownerOf({ token }))._tag, "None")

@@ -265,7 +265,7 @@ describe.each([
       const browser = yield* served({ store: makeStore(), config: { sizeLimit: "1 kB" } })
       assert.strictEqual(
         (yield* browser.post("/put-told", { body: "x".repeat(2_000) })).body,
-        "The session takes 2006 bytes, and sizeLimit allows 1000. Keep less in it, or set sizeLimit higher"
+        "The session is 2006 bytes, and sizeLimit allows 1000. Store less in it, or raise sizeLimit"
       )
     }))
 

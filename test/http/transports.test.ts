@@ -401,9 +401,9 @@ describe("an HttpApi", () => {
   it.effect("does not start where the configuration says something else", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* mistakesIn(serveApp(api)), [
-        "transports (SESSION_TRANSPORTS): found \"cookie\". The OpenAPI document says \"cookie,bearer,header\": write that, " +
+        "transports (SESSION_TRANSPORTS): found \"cookie\". The OpenAPI document says \"cookie,bearer,header\". Write the same, " +
         "or declare the middleware with SessionMiddleware.apiOptions({ transports })",
-        "header.name (SESSION_HEADER_NAME): found \"x-session-token\". The OpenAPI document says \"x-token\": write that, " +
+        "header.name (SESSION_HEADER_NAME): found \"x-session-token\". The OpenAPI document says \"x-token\". Write the same, " +
         "or declare the middleware with SessionMiddleware.apiOptions({ headerName })"
       ])
     }))

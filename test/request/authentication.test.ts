@@ -259,12 +259,12 @@ describe("a SessionNotRecentError", () => {
   it("says what was asked for, and when the last time was", () => {
     assert.strictEqual(
       error.message,
-      "The user must have been authenticated by password or otp within the last 10m; " +
-        "the last time was 2027-01-15T08:00:00.000Z"
+      "The user must have authenticated by password or otp within the last 10m; " +
+        "last authenticated: 2027-01-15T08:00:00.000Z"
     )
     assert.strictEqual(
       new SessionError.SessionNotRecentError({ maxAge: Duration.hours(1), methods: [] }).message,
-      "The user must have been authenticated within the last 1h; the last time was never"
+      "The user must have authenticated within the last 1h; last authenticated: never"
     )
   })
 
