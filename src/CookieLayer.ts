@@ -1,26 +1,25 @@
 /**
- * Sessions in the cookie itself, sealed: nothing to operate, and any number of servers, as long as they share the
+ * Sessions in the cookie itself, encrypted. There is no store to operate, and any number of servers can share the
  * secret.
  *
  * **Details**
  *
- * The record is encrypted and authenticated with AES-256-GCM; the name of the cookie is bound into the seal, and the
- * times of the session are inside. The cookie takes at most 4,096 bytes, its name included (some 3,000 bytes of JSON);
- * more is a `SessionTooLargeError`, unless `cookie.chunks` allows up to four cookies.
+ * The record, including the session's times, is encrypted and authenticated with AES-256-GCM and bound to the cookie's
+ * name. The cookie has at most 4,096 bytes including its name, which is about 3,000 bytes of JSON. A larger session
+ * fails with a `SessionTooLargeError`, unless `cookie.chunks` allows up to four cookies.
  *
- * A cookie can't be taken back, so the ids of sessions that were destroyed or regenerated are remembered until their
- * cookies would have expired anyway: a copy of the cookie, or a response that was on its way, logs nobody in again.
- * {@link layer} remembers them in the memory of the process, and a restart forgets them. {@link layerShared} remembers
- * them where several processes look.
+ * A cookie can't be revoked, so the ids of destroyed and regenerated sessions are remembered until their cookies would
+ * have expired. A copy of the cookie, or a late response, then can't log anyone in again. {@link layer} remembers them
+ * in the memory of the process, and a restart forgets them. {@link layerShared} remembers them in a place that several
+ * processes share.
  *
  * **Gotchas**
  *
- * Commits do not merge: of two requests that use the session at the same time, the browser keeps the cookie of the one
- * whose response comes last, also if that one has only read and extended the session's life. Nor are they compared: the
- * record is at the client, so what a change expects to be stored is not looked at. Of two `Session.modify` that run at the
- * same time, each works on the cookie that its own request came with, both succeed, and the browser ends up with the result
- * of the one whose response arrives last, as if the other one had not happened. If you need both, use a store on the
- * server.
+ * Commits do not merge. If two requests use the session at the same time, the browser keeps the cookie of the response
+ * that arrives last, even if that request only read the session and extended its life. Commits are not compared either:
+ * the client holds the record, so what a change expects is not checked. If two `Session.modify` run at the same time,
+ * each works on its own request's cookie, both succeed, and the browser keeps the result that arrives last; the other
+ * one is lost. If you need both, use a store on the server.
  *
  * @since 0.1.0
  */
@@ -44,8 +43,9 @@ import * as SessionStore from "./SessionStore.ts"
 /**
  * The settings of the cookie store.
  *
- * - `revocations`: the most destroyed and regenerated sessions that {@link layer} remembers in memory, some 200 bytes
- *   each, default `1_000_000`. When it is full, destroying a session is a `SessionStoreError`.
+ * - `revocations`: the maximum number of destroyed and regenerated sessions that {@link layer} remembers in memory, at
+ *   about 200 bytes each. Default `1_000_000`. When it is reached, destroying a session fails with a
+ *   `SessionStoreError`.
  *
  * @since 0.1.0
  * @category models
@@ -59,7 +59,7 @@ const Options = Schema.Struct({
 })
 
 /**
- * A cookie store that remembers ended sessions in memory for as long as its scope.
+ * Makes a cookie store that remembers ended sessions in memory until its scope closes.
  *
  * @since 0.1.0
  * @category constructors
@@ -76,7 +76,8 @@ export const make: (
 )
 
 /**
- * A cookie store that remembers ended sessions in a `BackingPersistence`, and when all sessions of an owner were ended.
+ * Makes a cookie store that remembers ended sessions in a `BackingPersistence`, and when all sessions of an owner were
+ * ended.
  *
  * @since 0.1.0
  * @category constructors
@@ -96,7 +97,7 @@ export const makeShared: Effect.Effect<
   return { ...store, owners }
 })
 
-/** Nobody knows how many sessions an owner has. */
+/** The number of an owner's sessions is unknown. */
 const refuseLimit = ({ owner: { limit } }: Settings): Effect.Effect<void, SessionConfigError> =>
   Number.isFinite(limit)
     ? Effect.fail(
@@ -104,7 +105,7 @@ const refuseLimit = ({ owner: { limit } }: Settings): Effect.Effect<void, Sessio
         mistakes: [Setting.mistake(
           ["owner", "limit"],
           limit,
-          "The cookie store does not know how many sessions an owner has. " +
+          "The cookie store can't count the sessions of an owner. " +
             "Write \"unlimited\", or use a store on the server, such as RedisLayer"
         )]
       })
@@ -112,7 +113,7 @@ const refuseLimit = ({ owner: { limit } }: Settings): Effect.Effect<void, Sessio
     : Effect.void
 
 /**
- * Sessions in the cookie. Ended sessions are remembered in memory: for servers of one process.
+ * Sessions in the cookie. Ended sessions are remembered in memory, for servers with a single process.
  *
  * **Example**
  *
@@ -134,7 +135,7 @@ export const layer = (
   Layer.effect(SessionStore.SessionStore, make(options))
 
 /**
- * As {@link layer}, with each setting from a `Config`.
+ * Like {@link layer}, with each setting from a `Config`.
  *
  * @since 0.1.0
  * @category layers
@@ -145,20 +146,20 @@ export const layerConfig = (
   Layer.effect(SessionStore.SessionStore, Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * Sessions in the cookie. Ended sessions are remembered in a `BackingPersistence` of `effect/persistence`, such as Redis,
- * a SQL database or a `KeyValueStore`: for servers of several processes, and across restarts. One look-up for each
+ * Sessions in the cookie. Ended sessions are remembered in a `BackingPersistence` of `effect/persistence`, such as
+ * Redis, a SQL database or a `KeyValueStore`: for several processes, and across restarts. Costs one lookup for each
  * request that uses its session.
  *
  * **Details**
  *
- * `Sessions.destroyAll` and `Sessions.destroyOthers` work, as that place also remembers when the sessions of an owner were
- * ended. Which ones there are, nobody knows: so there is no list, and no `owner.limit`. A login costs one look-up
- * more; for a session with an owner, one look-up asks for three keys at once.
+ * `Sessions.destroyAll` and `Sessions.destroyOthers` work, because it also remembers when the sessions of an owner were
+ * ended. Sessions can't be listed or counted, so `Sessions.list` and `owner.limit` are not available. A login costs one
+ * more lookup. For a session with an owner, one lookup reads three keys at once.
  *
  * **Gotchas**
  *
- * What that place loses, comes back to life: it must not remove entries before their time, and each read must see what was
- * written before. A Cluster of Redis refuses look-ups of several keys, so it can't be that place for sessions with owners.
+ * If an entry is lost, its session works again. The `BackingPersistence` must not remove entries early, and reads must
+ * see all earlier writes. Redis Cluster rejects lookups of several keys, so it can't be used for sessions with owners.
  *
  * **Example**
  *

@@ -1,29 +1,29 @@
 /**
- * Protection against forms and scripts of other sites (cross-site request forgery, CSRF): middleware that refuses a request
- * which a page of another site has made in the name of the user, and tokens for clients that do not say where a request
- * comes from.
+ * Protection against cross-site request forgery (CSRF): middleware that rejects requests which a page of another site
+ * has made in the user's name, and tokens for clients that do not state where a request comes from.
  *
  * **Details**
  *
- * GET, HEAD, OPTIONS and TRACE pass. For all other methods, the first of these that applies decides:
+ * GET, HEAD, OPTIONS and TRACE pass. For all other methods, the first matching rule decides:
  *
  * 1. An `Origin` that is in the setting `csrf.origins` passes.
- * 2. `Sec-Fetch-Site`, which every browser since 2023 sends to `https` and to localhost: `same-origin` and `none` pass,
- *    `cross-site` does not, and `same-site`, a sibling domain, passes only with `csrf.sameSite` `"allow"`.
+ * 2. `Sec-Fetch-Site`, which all browsers since 2023 send over HTTPS and to localhost: `same-origin` and `none` pass,
+ *    `cross-site` does not, and `same-site` (a sibling domain) passes only if `csrf.sameSite` is `"allow"`.
  * 3. `Origin` must be the server's own: the request's host, and https if the session's cookie is `Secure`.
  * 4. Otherwise the request must have a token, in the header `x-csrf-token` or in the field `_csrf` of a form.
  *
- * A token is bound to the id of the session: a login, which regenerates it, makes older ones invalid. As long as a client has
- * no session, its tokens are bound to a cookie of their own, so that login forms are protected as well, and showing
- * one creates no session. The token is masked anew each time (BREACH), and there is nothing of it in the store.
+ * A token is bound to the session's id, so a login, which regenerates the id, invalidates older tokens. Without a
+ * session, tokens are bound to a separate cookie: this protects login forms too, and showing one creates no session.
+ * The token is masked differently each time (BREACH), and nothing is stored for it.
  *
  * **Gotchas**
  *
- * - A GET that changes something is not protected.
- * - The token of a multipart form is read with the whole form. Where the handler reads it as a stream, send the token in the
- *   header.
- * - A client that is no browser needs a token for requests that change something, unless it presents its session without a cookie
- *   (setting `transports`). Leave the middleware out where no cookie says who the user is, as in a webhook.
+ * - A GET request that changes something is not protected.
+ * - To find the token of a multipart form, the whole form is read. If the handler streams the form, send the token in
+ *   the header.
+ * - A client other than a browser needs a token for requests that change something, unless it presents its session
+ *   without a cookie (setting `transports`). Leave the middleware out of routes that do not use a cookie, such as
+ *   webhooks.
  *
  * @since 0.1.0
  */
@@ -56,9 +56,9 @@ import { SessionClosedError, type SessionConfigError, type SessionStoreError } f
 // -----------------------------------------------------------------------------
 
 /**
- * Why a request is refused: the browser says that a page of another site has made it (`"cross-site"`), or one of a sibling
- * domain (`"same-site"`), or of an origin that is neither the server's nor allowed (`"origin"`); or the browser does not say,
- * and there is no token (`"missing"`) or none for this client (`"invalid"`).
+ * Why a request was rejected: the browser reports that it comes from another site (`"cross-site"`), from a sibling
+ * domain (`"same-site"`), or from an origin that is neither the server's nor allowed (`"origin"`); or the browser
+ * reports nothing, and the request has no token (`"missing"`) or one that is not valid for this client (`"invalid"`).
  *
  * @since 0.1.0
  * @category models
@@ -66,7 +66,7 @@ import { SessionClosedError, type SessionConfigError, type SessionStoreError } f
 export const Reason = Schema.Literals(["cross-site", "same-site", "origin", "missing", "invalid"])
 
 /**
- * Why a request is refused.
+ * Why a request was rejected.
  *
  * @since 0.1.0
  * @category models
@@ -74,7 +74,7 @@ export const Reason = Schema.Literals(["cross-site", "same-site", "origin", "mis
 export type Reason = typeof Reason.Type
 
 /**
- * The request may have been made by a page of another site, and was refused before its handler ran. Status 403.
+ * The request may have been made by a page of another site, and was rejected before its handler ran. Status 403.
  *
  * @since 0.1.0
  * @category errors
@@ -100,7 +100,7 @@ const explanations: { readonly [R in Reason]: string } = {
   origin: "its Origin is not the server's. Add it to csrf.origins if you trust it, or if a proxy changes the Host",
   missing:
     "it has neither Sec-Fetch-Site nor Origin, and no token. Put Csrf.field into the form, or Csrf.token into the header",
-  invalid: "its token was not made for this client's session, or there was a login since"
+  invalid: "its token was not issued for this client's session, or the user has logged in since"
 }
 
 // -----------------------------------------------------------------------------
@@ -108,13 +108,13 @@ const explanations: { readonly [R in Reason]: string } = {
 // -----------------------------------------------------------------------------
 
 /**
- * A token for the requests of this client, to be sent in the header `x-csrf-token`, or in the field `_csrf` of a form, for
- * which there is {@link field}. Each one looks different, and holds until the session gets another id.
+ * A token for this client's requests. Send it in the header `x-csrf-token`, or in the form field `_csrf`, see
+ * {@link field}. Each token looks different, and is valid until the session gets a new id.
  *
  * **Details**
  *
- * It loads the session and does not create one. If the client has none, the response sets a cookie for it, unless the
- * request has `Sec-Fetch-Site`: then the next one has it too, and needs no token.
+ * This loads the session and does not create one. If the client has no session, the response sets a cookie for the
+ * token, unless the request has `Sec-Fetch-Site`: then the next request has it too, and needs no token.
  *
  * @since 0.1.0
  * @category tokens
@@ -131,7 +131,7 @@ export const token: Effect.Effect<Redacted.Redacted<string>, SessionStoreError |
   })
 
 /**
- * The hidden field of a form, with a {@link token}: HTML.
+ * A hidden form field with a {@link token}, as HTML.
  *
  * **Example**
  *
@@ -156,7 +156,7 @@ export const field: Effect.Effect<string, SessionStoreError | SessionClosedError
 
 const requestSession = Effect.map(Session, (session) => session as unknown as RequestSession)
 
-/** What a client without a session is bound to already. If to nothing, the response binds it. */
+/** The value that a client without a session is already bound to. If there is none, the response sets it. */
 const bindClient = (
   session: RequestSession,
   binding: string
@@ -173,7 +173,7 @@ const bindClient = (
   }
   HttpEffect.appendPreResponseHandlerUnsafe(client.context, (_, response) =>
     Effect.succeed(
-      // With a session, its own middleware has said all.
+      // With a session, the session's middleware has already set these headers.
       State.isStored(session.state)
         ? response
         : Caching.varying(tells ? response : withBinding(guard, response, binding), ["Sec-Fetch-Site"])
@@ -213,15 +213,15 @@ export const check: Effect.Effect<void, CsrfError | SessionStoreError, Session |
 )
 
 /**
- * Fails with a {@link CsrfError} if a WebSocket's handshake may have been made by a page of another site (cross-site WebSocket
- * hijacking). `SessionSocket` does it by itself.
+ * Fails with a {@link CsrfError} if a WebSocket handshake may have been made by a page of another site (cross-site
+ * WebSocket hijacking). `SessionSocket` already does this.
  *
  * **Details**
  *
- * A handshake is a GET, which {@link check} lets through, and the same-origin policy does not hold for WebSockets: without this,
- * a page of any site could read what the server sends, and send what it likes, with the user's cookie. Every browser sends an
- * `Origin` with a handshake (RFC 6455, section 4.1). A client that sends neither that nor `Sec-Fetch-Site` is no browser,
- * so it has the cookie from its user and not from a page, and passes.
+ * A handshake is a GET request, which {@link check} lets pass, and the same-origin policy does not cover WebSockets:
+ * without this check, a page of any site could send and receive messages with the user's cookie. Every browser sends an
+ * `Origin` with a handshake (RFC 6455, section 4.1). A client that sends neither `Origin` nor `Sec-Fetch-Site` is not a
+ * browser, so its cookie does not come from a page's request, and it passes.
  *
  * @since 0.1.0
  * @category checking
@@ -235,15 +235,15 @@ export const checkHandshake: Effect.Effect<void, CsrfError, Session | HttpServer
 })
 
 const refuse = Effect.fnUntraced(function*(request: HttpServerRequest, reason: Reason) {
-  yield* Log.warning("A request that may come from another site was refused", request, {
+  yield* Log.warning("A request that may come from another site was rejected", request, {
     "effect_session.refusal": reason
   })
   return yield* new CsrfError({ reason })
 })
 
 /**
- * No page of another site can send a token that is no cookie. Where such clients are expected, a request that has neither a
- * cookie nor anything by which browsers tell where it comes from is from one that has no token yet.
+ * A page of another site can't send a token outside of a cookie. If such clients are expected, a request without a
+ * cookie and without the headers in which browsers state its origin comes from one that has no token yet.
  */
 const senderOf = ({ client }: RequestSession): "bearer" | "native" | "browser" => {
   if (!(client instanceof Exchange) || !client.transports.areSeveral) return "browser"
@@ -254,7 +254,7 @@ const senderOf = ({ client }: RequestSession): "bearer" | "native" | "browser" =
 
 const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
 
-/** Why its token is not enough, if it is not. */
+/** Why the token is insufficient, if it is. */
 const checkToken = Effect.fnUntraced(function*(request: HttpServerRequest, session: RequestSession) {
   const { csrf } = session.settings
   const token = request.headers[csrf.header] ?? (yield* fieldIn(request, session))[csrf.field]
@@ -263,11 +263,11 @@ const checkToken = Effect.fnUntraced(function*(request: HttpServerRequest, sessi
   const { bindingIn, tokens } = guardOf(session.settings)
   const { state } = session
   const binding = State.isStored(state) ? bindingOf(state.id.text) : bindingIn(request.headers["cookie"])
-  // A field that comes twice is a list.
+  // A field that occurs twice is a list.
   return typeof token === "string" && binding !== undefined && tokens.isValid(token, binding) ? undefined : "invalid"
 })
 
-/** The fields of a form. No other body is read: nobody knows how the handler wants to. */
+/** The fields of a form. No other body is read, because only the handler knows how to read it. */
 const fieldIn = ({ headers }: HttpServerRequest, { client }: RequestSession) =>
   forms.test(headers["content-type"] ?? "") ? client.input : Effect.succeed<{ readonly [name: string]: unknown }>({})
 
@@ -280,7 +280,7 @@ const forms = /^(?:application\/x-www-form-urlencoded|multipart\/form-data)\b/
 const checkBefore = <E, R>(handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
   Effect.andThen(check, handler)
 
-/** Nothing is signed without a secret. */
+/** Signing needs a secret. */
 const whenReady = Effect.flatMap(SessionConfig, (settings) => requireSecret(settings, "Csrf"))
 
 /**
@@ -313,7 +313,7 @@ export const layer: Layer.Layer<
   Effect.as(
     whenReady,
     (route: Effect.Effect<HttpServerResponse.HttpServerResponse, unhandled>) =>
-      // The type says below that the session is needed: a router's middleware can't take one from a Layer.
+      // The type below declares that the session is needed: a router's middleware can't get it from a Layer.
       checkBefore(route) as Effect.Effect<
         HttpServerResponse.HttpServerResponse,
         CsrfError | SessionStoreError | unhandled

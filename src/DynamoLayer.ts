@@ -1,18 +1,19 @@
 /**
- * Sessions in Amazon DynamoDB: for any number of servers.
+ * Sessions in Amazon DynamoDB, for any number of servers.
  *
  * **Details**
  *
- * The key of the table has two parts, both strings: the partition key `id` and the sort key `sort`. A session is one item,
- * with the prefix and the hash of the session's id in `id`, and `"session"` in `sort`. The times are numbers (`createdAt`,
- * `touchedAt`, `expiresAt`, in milliseconds), the values are in the map `data`: numbers as such, so that they can be added to
- * in place, and everything else as JSON text. `lastCommit` names the last commit, so that what the SDK sends twice, as the
- * answer was lost, is carried out once.
+ * The key of the table has two parts, both strings: the partition key `id` and the sort key `sort`. A session is one
+ * item, with the prefix and the hash of the session's id in `id`, and `"session"` in `sort`. The times are numbers
+ * (`createdAt`, `touchedAt`, `expiresAt`, in milliseconds). The values are in the map `data`: numbers as numbers, so
+ * that they can be incremented in place, and everything else as JSON text. `lastCommit` names the last commit, so that
+ * a request that the SDK repeats after a lost answer is carried out only once.
  *
- * Which sessions an owner has is in an index: an item for each of them in the partition of the owner, whose `id` is the
- * prefix, `owner:` and the hash of the owner's id. Its `sort` is made of its time and the session's key, and a list
- * reads it backwards, so that the latest comes first. A global secondary index would lag behind the sessions, and ending all sessions of an owner
- * would miss the login of a moment ago. Items of the table can be read consistently. These are the requests:
+ * The index of an owner's sessions has one item per session in the owner's partition, whose `id` is the prefix,
+ * `owner:` and the hash of the owner's id. Its `sort` consists of its time and the session's key; a list reads it
+ * backwards, so the latest comes first. A global secondary index would not do: it lags behind the sessions, so ending
+ * all sessions of an owner could miss the most recent login, while the items of a table can be read consistently. These
+ * are the requests:
  *
  * | operation  | requests |
  * | ---------- | -------- |
@@ -27,24 +28,25 @@
  * | end a session of an owner | `PutItem` of a mark in its place, and a `BatchWriteItem` for each 25 entries that go |
  * | start      | `GetItem`, then at once `PutItem`, `UpdateItem`, `DeleteItem`, `Query`, `BatchGetItem` and `BatchWriteItem`, of an item that is never there; what writes does so on the condition that it is, or deletes it |
  *
- * Where a condition is not met, DynamoDB answers with the item that is there (`ReturnValuesOnConditionCheckFailure`), so a
- * conflict costs no further request. Where another request has extended a session further, what is left to change takes a
- * second `UpdateItem`. An update of a session that is not there any more takes a `GetItem` to see whether it was regenerated,
- * and one for the session that followed.
+ * If a condition is not met, DynamoDB returns the current item (`ReturnValuesOnConditionCheckFailure`), so a conflict
+ * costs no extra request. If another request has extended a session further, the remaining changes need a second
+ * `UpdateItem`. An update of a session that no longer exists needs a `GetItem` to see whether it was regenerated, and
+ * another one for its successor.
  *
- * Some things DynamoDB can't do in place: a change of more than some 100 fields, or one that expects something of that many;
- * an increment where the field holds no number, or one beyond its range; and comparing a number that has more digits than
- * JavaScript can load. Each of these is a `GetItem` and a `PutItem` on the condition that nobody committed in between, or
- * else again. And a session that is too large for an item takes the same two to find its size. DynamoDB's time to live only
- * tidies up: whether a session has expired is decided by the times in it. DynamoDB compares it with its own clock, so it is an
- * hour later than the expiry: the clocks of your servers can be behind by that much.
+ * DynamoDB can't do some changes in place: a change of more than about 100 fields, or one that expects something of
+ * that many; an increment of a field that holds no number, or beyond a number's range; and comparing a number with more
+ * digits than JavaScript can load. Each of these takes a `GetItem` and a conditional `PutItem`, repeated if another
+ * request has committed in between. A session that is too large for an item takes the same two requests to find its
+ * size. DynamoDB's time to live only cleans up: whether a session has expired is decided by its times. Since DynamoDB
+ * uses its own clock, the time to live is set an hour after the expiry, so your servers' clocks can be behind by that
+ * much.
  *
- * What DynamoDB leaves undone of a `BatchGetItem` or a `BatchWriteItem` is sent again after 50 milliseconds, then after twice
- * as long each time, seven times at most. A `BatchGetItem` transfers only what it asks for, but costs as much as reading the
- * sessions whole.
+ * The unprocessed part of a `BatchGetItem` or `BatchWriteItem` is sent again after 50 milliseconds, with the delay
+ * doubling each time, at most seven times. A `BatchGetItem` transfers only the requested attributes, but costs as much
+ * as reading the whole sessions.
  *
- * What is done at the start changes nothing. A server that lacks a permission does not start, and the message names it. This
- * policy is all that a server needs:
+ * The checks at startup change nothing. If a permission is missing, the server does not start, and the message names
+ * it. This policy is all that a server needs:
  *
  * ```json
  * {
@@ -67,16 +69,16 @@
  * }
  * ```
  *
- * Whoever runs {@link createTable} needs `dynamodb:CreateTable`, `dynamodb:DescribeTable`, `dynamodb:DescribeTimeToLive` and
+ * Running {@link createTable} needs `dynamodb:CreateTable`, `dynamodb:DescribeTable`, `dynamodb:DescribeTimeToLive` and
  * `dynamodb:UpdateTimeToLive` instead.
  *
  * **Gotchas**
  *
- * DynamoDB adds decimal numbers, exactly to 38 digits: 0.1 and 0.2 make 0.3. An increment counts twice if its answer is
- * lost and another request commits to the session before the SDK sends it again. In the same case, a commit that expects
- * something (as `Session.modify` does) can be answered with a conflict although it was carried out, and what comes again
- * after that is done twice; `aws.maxAttempts: 1` rules both out, at the price of an error for each answer that is lost. In a
- * global table all of this holds within a region.
+ * DynamoDB adds decimal numbers exactly, to 38 digits: 0.1 plus 0.2 is 0.3. An increment counts twice if its answer is
+ * lost and another request commits to the session before the SDK repeats it. In the same case, a commit that expects
+ * something, as `Session.modify` does, can report a conflict although it was carried out, and its repetition is then
+ * applied twice. `aws.maxAttempts: 1` prevents both, but every lost answer is then an error. In a global table, all of
+ * this applies within one region.
  *
  * @since 0.1.0
  */
@@ -102,16 +104,15 @@ import * as SessionStore from "./SessionStore.ts"
  * The settings of the DynamoDB store. All but `table` are optional.
  *
  * - `table`: the name of the table, or its ARN.
- * - `prefix`: what every `id` begins with, default `""`.
+ * - `prefix`: the prefix of every `id`. Default `""`.
  * - `ttlAttribute`: the attribute with the time to live, in seconds since the epoch, default `"ttl"`.
- * - `consistentRead`: whether a request is sure to see what the ones before it have written, default `true`. Without
- *   that, loading a session costs half, and it can still be loaded for a moment after a logout. All else that is read is
- *   read consistently.
- * - `endpoint`: for a DynamoDB that is not Amazon's, such as `"http://localhost:8000"`.
+ * - `consistentRead`: whether loading a session sees all earlier writes. Default `true`. With `false`, loading costs
+ *   half as much, but a session can still be loaded for a moment after a logout. All other reads are consistent anyway.
+ * - `endpoint`: the address of another DynamoDB server, such as `"http://localhost:8000"`.
  * - `aws`: settings of the AWS SDK. Without `region`, the SDK looks for it in `AWS_REGION` and in the profile; the last
  *   resort is `eu-central-1`. Without keys, it looks for credentials in the environment, in the profile and in the role
- *   of the machine or the container. `maxAttempts` says how often a request is sent until it succeeds, within the time
- *   limit of `SessionConfig`; `maxRetries` is the same less one.
+ *   of the machine or container. `maxAttempts` is how often a request is sent, within the time limit of
+ *   `SessionConfig`; `maxRetries` is the same number minus one.
  *
  * @since 0.1.0
  * @category models
@@ -142,7 +143,7 @@ export interface AwsOptions {
 }
 
 /**
- * What the store uses of a `DynamoDBClient` of `@aws-sdk/client-dynamodb`.
+ * The part of a `DynamoDBClient` of `@aws-sdk/client-dynamodb` that the store uses.
  *
  * @since 0.1.0
  * @category models
@@ -158,7 +159,7 @@ const tableFields = {
   ),
   prefix: Setting.textOr(
     /^[^\0]{0,256}$/,
-    "Write a text of at most 256 characters, such as \"sessions:\"",
+    "Write a string of at most 256 characters, such as \"sessions:\"",
     ""
   ),
   ttlAttribute: Setting.textOr(/^[^\0]{1,255}$/, "Write the name of an attribute, such as \"ttl\"", "ttl"),
@@ -206,7 +207,7 @@ const decode = Effect.fnUntraced(function*(options: Options) {
 const expectNone = (mistakes: ReadonlyArray<ConfigMistake>): Effect.Effect<void, SessionConfigError> =>
   mistakes.length === 0 ? Effect.void : Effect.fail(new SessionConfigError({ mistakes }))
 
-/** What is wrong only together: no setting goes unheeded because of another one. */
+/** Settings that are wrong only in combination: no setting is silently ignored because of another one. */
 const contradictions = ({ aws, endpoint }: typeof Options.Type): ReadonlyArray<ConfigMistake> => {
   const { accessKeyId, maxAttempts, maxRetries, secretAccessKey, sessionToken } = aws
   const rules: ReadonlyArray<readonly [broken: boolean, setting: keyof AwsOptions, write: string]> = [
@@ -238,11 +239,11 @@ const contradictions = ({ aws, endpoint }: typeof Options.Type): ReadonlyArray<C
 
 const nameConflicts = ({ ttlAttribute }: typeof TableOptions.Type): ReadonlyArray<ConfigMistake> =>
   DynamoItems.attributes.includes(ttlAttribute)
-    ? [Setting.mistake(["store", "ttlAttribute"], ttlAttribute, "The store needs this name itself. Write another one")]
+    ? [Setting.mistake(["store", "ttlAttribute"], ttlAttribute, "The store uses this name itself. Choose another one")]
     : []
 
 /**
- * A store on a client of its own, which is closed with the scope. Needs `@aws-sdk/client-dynamodb`.
+ * Makes a store with its own client, which is closed with the scope. Needs `@aws-sdk/client-dynamodb`.
  *
  * @since 0.1.0
  * @category constructors
@@ -268,9 +269,10 @@ const start = Effect.fnUntraced(
 )
 
 /**
- * Sessions in DynamoDB, through the AWS SDK, which must be installed. If there is no such table, if the credentials are
- * missing or not accepted, or if nobody answers when the Layer is built, that is a `SessionConfigError`; later it is a
- * `SessionStoreError` for each request that needs its session. The Layer makes no table: see {@link createTable}.
+ * Sessions in DynamoDB, through the AWS SDK, which must be installed. If the table is missing, the credentials are
+ * missing or rejected, or DynamoDB does not answer, building the Layer fails with a `SessionConfigError`. Later, each
+ * request that needs its session fails with a `SessionStoreError`. The Layer does not create the table: see
+ * {@link createTable}.
  *
  * **Example**
  *
@@ -306,8 +308,8 @@ export const layerConfig = (
 > => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * Sessions in DynamoDB, through a `DynamoDBClient` of the AWS SDK that the caller makes and closes, with retries and
- * timeouts of its own.
+ * Sessions in DynamoDB, through a `DynamoDBClient` of the AWS SDK that you make and close, with your own retries and
+ * timeouts.
  *
  * **Example**
  *
@@ -334,15 +336,15 @@ export const layerClient = (
     })
   )
 
-/** What the caller's client knows. */
+/** The caller's client has its own settings, which are unknown here. */
 const itsOwn = { endpoint: undefined, region: undefined, credentials: undefined, maxAttempts: undefined }
 
 /**
- * Makes the table, with on-demand capacity, waits until it can be used, and switches its time to live on. What is there
- * already stays as it is; a table with another key is a `SessionConfigError`. For a setup script, or for a database of a test:
- * a server's own permissions are better kept to the items.
+ * Creates the table with on-demand capacity, waits until it can be used, and enables its time to live. An existing
+ * table is left as it is; one with a different key is a `SessionConfigError`. Use it in a setup script or in tests: a
+ * server's own permissions are better limited to items.
  *
- * The same table by CloudFormation, and the names are the same in other tools:
+ * The same table in CloudFormation; other tools use the same names:
  *
  * ```yaml
  * Type: AWS::DynamoDB::Table

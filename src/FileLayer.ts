@@ -1,35 +1,34 @@
 /**
- * Sessions in files: for servers on one machine, also of several processes. What is in a session can be read with any
- * editor.
+ * Sessions in files, for servers on one machine, with one or more processes. You can read a session in any editor.
  *
  * **Details**
  *
- * A session is a folder in `location`, named after the hash of its id, with one JSON file in it, and an empty file whose
- * name says which file counts, since when and until when. What a request changes is written to another file, synchronized
- * to the disk, and counts when the empty one has been renamed, so a process that is killed at any moment leaves no session
- * half written and no lock behind. To extend a session's life is that one renaming. Commits of several processes merge. A
- * file that does not parse is put aside, with a warning, and is no session. A sweeper removes what has expired, and what
- * killed processes have left behind.
+ * A session is a folder in `location`, named after the hash of its id. It contains one JSON file, and an empty file
+ * whose name says which JSON file is current, since when and until when. A commit writes another JSON file, syncs it to
+ * disk, and makes it current by renaming the empty file. A process that is killed at any moment leaves no half-written
+ * session and no lock behind. Extending a session takes only the renaming. Commits of several processes merge. A file
+ * that can't be parsed is set aside with a warning, and the session does not exist. A sweeper removes expired sessions
+ * and what killed processes have left behind.
  *
- * The sessions of an owner are empty files in `owners`, a folder beside the sessions, whose names hold the hashes of the
- * owner's and the session's ids. A login makes one more file, a logout removes it, and nobody waits for the disk because of
- * that; a list looks into one folder, and into the files of the sessions that it lists. All of this holds for several
- * processes. A session that was ended while its login was under way leaves a file in its place for a while, so that it can't
- * come any more.
+ * The sessions of an owner are empty files in `owners`, a folder next to the sessions, whose names contain the hashes
+ * of the owner's and the session's ids. A login creates one such file and a logout removes it, without syncing to disk;
+ * a list reads one folder, and the files of the sessions that it lists. All of this works with several processes. If a
+ * session is ended while its login is still running, a file stays in its place for a while, so that the login can't
+ * create it.
  *
  * **Gotchas**
  *
- * Synchronizing is what a commit waits for longest: 0.3 of 0.5 ms on a virtual machine's SSD, more on a slower disk, and it
- * takes most of a commit's CPU time. After a power failure every session is whole, but the renaming is not waited for, so
- * what was committed in the last seconds may be undone. With `sync: false` the system writes to the disk when it likes. A
- * killed process does no more harm than before, but after a power failure or a crash of the system, a session that was
- * changed shortly before may be lost altogether.
+ * Syncing is most of the time of a commit, 0.3 of 0.5 ms on a virtual machine's SSD and more on slower disks, and most
+ * of its CPU time. After a power failure every session is intact, but commits do not wait for the renaming to reach the
+ * disk, so those of the last seconds may be undone. With `sync: false`, the system decides when to write to disk. A
+ * killed process still does no harm, but after a power failure or a system crash, recently changed sessions may be lost
+ * completely.
  *
- * A file may be edited by hand as long as no request of the session is under way: a commit goes on from what its request has
+ * You can edit a file by hand while no request of the session is running: a commit builds on what its request has
  * loaded.
  *
- * `location` belongs on a disk of the machine: on a network file system, a process may see the files as they were a
- * while ago, and take its session for gone.
+ * Put `location` on a local disk. On a network file system, a process may see outdated files and treat its session as
+ * gone.
  *
  * @since 0.1.0
  */
@@ -54,11 +53,12 @@ import * as SessionStore from "./SessionStore.ts"
 /**
  * The settings of the file store.
  *
- * - `location`: the folder for the sessions, which must exist and be writable. If somebody removes it under way, it is made
- *   again, with the rights that it had; the sessions in it are gone.
- * - `sweepEvery`: how often expired sessions are removed, default 10 minutes. They are gone for everybody before that.
- * - `sync`: whether a commit waits until the disk has what is in the session (`fsync`), default `true`. Without it, a commit
- *   takes half as long or less, and after a power failure the sessions that were changed last may be lost.
+ * - `location`: the folder for the sessions, which must exist and be writable. If it is removed while the server runs,
+ *   it is created again with the same permissions; its sessions are lost.
+ * - `sweepEvery`: how often expired sessions are deleted. Default 10 minutes. They can't be used from the moment they
+ *   expire.
+ * - `sync`: whether a commit waits until the session's contents are on disk (`fsync`). Default `true`. With `false`, a
+ *   commit takes half as long or less, and a power failure may lose recently changed sessions.
  *
  * @since 0.1.0
  * @category models
@@ -76,7 +76,7 @@ const Options = Schema.Struct({
 })
 
 /**
- * A store in files, with a sweeper that runs as long as the scope.
+ * Makes a store in files, with a sweeper that runs until the scope closes.
  *
  * @since 0.1.0
  * @category constructors
@@ -148,7 +148,7 @@ export const layer = (
 > => SessionStore.layer(make(options))
 
 /**
- * As {@link layer}, with each setting from a `Config`.
+ * Like {@link layer}, with each setting from a `Config`.
  *
  * @since 0.1.0
  * @category layers

@@ -1,26 +1,27 @@
 /**
- * Sessions in any `KeyValueStore` of `effect/persistence`: for platforms that have nothing else, and for servers of one
- * process.
+ * Sessions in any `KeyValueStore` of `effect/persistence`, for platforms without another driver and servers with a
+ * single process.
  *
  * **Details**
  *
- * A session is one JSON document, whose key is the prefix and the hash of the session's id. A commit reads it and writes it,
- * one commit after another for each session. A sweeper goes through the keys of the store and removes what has expired.
+ * A session is one JSON document, whose key is the prefix and the hash of the session's id. A commit reads and writes
+ * it, one commit at a time per session. A sweeper goes through the keys of the store and removes expired sessions.
  *
- * Which sessions an owner has is one document as well, under the prefix, `owner-` and the hash of the owner's id. A login
- * reads it and writes it, and so does a logout. It takes 115 bytes for each session.
+ * The index of an owner's sessions is one document too, under the prefix, `owner-` and the hash of the owner's id, with
+ * 115 bytes per session. A login and a logout each read and write it.
  *
  * **Gotchas**
  *
- * A `KeyValueStore` can't change a value only if it is still the same, so the promises hold within one process. If several
- * processes share a store, of two commits to one session in the same moment one can be lost, and one that comes just as
- * another process ends the session can bring it back. If two of them change the sessions of one owner in the same moment,
- * the index of that owner can lose an entry: that session is in no list, and `Sessions.destroyAll` does not end it, until
- * it is regenerated or has been in use for as long as `age`. Several processes take FileLayer, SqlLayer, RedisLayer or DynamoLayer.
+ * A `KeyValueStore` has no conditional writes, so the guarantees apply within one process. If several processes share a
+ * store, one of two commits to a session at the same moment can be lost, and a commit can bring back a session that
+ * another process ends at that moment. If two processes change the sessions of one owner at the same moment, the
+ * owner's index can lose an entry. That session is then in no list, and `Sessions.destroyAll` does not end it, until it
+ * is regenerated or has been in use for as long as `age`. For several processes, use FileLayer, SqlLayer, RedisLayer or
+ * DynamoLayer.
  *
- * `KeyValueStore.layerFileSystem` writes a file in its place: a process that is killed in the middle of it leaves half a
- * document, which is no session, and no index of an owner. FileLayer does better, also on a machine alone. `KeyValueStore.layerSql` takes part in
- * transactions of the application, and what a session has committed is lost if one is rolled back. SqlLayer does better.
+ * `KeyValueStore.layerFileSystem` overwrites files in place: a process that is killed while writing leaves half a
+ * document, and the session or owner index is lost. Use FileLayer instead. `KeyValueStore.layerSql` takes part in the
+ * application's transactions, so a rollback also loses session commits. Use SqlLayer instead.
  *
  * @since 0.1.0
  */
@@ -44,9 +45,9 @@ import * as SessionStore from "./SessionStore.ts"
 /**
  * The settings of the store. All are optional.
  *
- * - `prefix`: what every key begins with, default `"session:"`.
- * - `sweepEvery`: how often expired sessions are removed, default 1 hour, as that reads every session there is; `"never"` if
- *   something else does it. They are gone for everybody before that.
+ * - `prefix`: the prefix of every key. Default `"session:"`.
+ * - `sweepEvery`: how often expired sessions are deleted, or `"never"` if something else deletes them. Default 1 hour,
+ *   because each sweep reads every session. They can't be used from the moment they expire.
  *
  * @since 0.1.0
  * @category models
@@ -57,12 +58,16 @@ export interface Options {
 }
 
 const Options = Schema.Struct({
-  prefix: Setting.textOr(/^[^\0]{0,128}$/, "Write a text of at most 128 characters, such as \"session:\"", "session:"),
+  prefix: Setting.textOr(
+    /^[^\0]{0,128}$/,
+    "Write a string of at most 128 characters, such as \"session:\"",
+    "session:"
+  ),
   sweepEvery: Setting.duration("1 hour")
 })
 
 /**
- * A store in a `KeyValueStore`, with a sweeper that runs as long as the scope.
+ * Makes a store in a `KeyValueStore`, with a sweeper that runs until the scope closes.
  *
  * @since 0.1.0
  * @category constructors
@@ -112,7 +117,7 @@ export const layer = (
 > => SessionStore.layer(make(options))
 
 /**
- * As {@link layer}, with each setting from a `Config`.
+ * Like {@link layer}, with each setting from a `Config`.
  *
  * @since 0.1.0
  * @category layers

@@ -1,6 +1,6 @@
 /**
- * Sessions in the memory of the process: for development, tests, and servers of one process whose sessions may end with
- * it. Merges, increments in place, and is swept.
+ * Sessions in the memory of the process, for development, tests, and single-process servers whose sessions may end with
+ * a restart. Commits merge, and a sweeper removes expired sessions.
  *
  * @since 0.1.0
  */
@@ -20,9 +20,10 @@ import * as SessionStore from "./SessionStore.ts"
 /**
  * The settings of the memory store.
  *
- * - `capacity`: the most sessions it holds, default `100_000`. When it is full, creating a session is a
- *   `SessionStoreError`: no session that is alive is thrown out for a new one.
- * - `sweepEvery`: how often expired sessions are removed, default 1 minute. They are gone for everybody before that.
+ * - `capacity`: the maximum number of sessions. Default `100_000`. When it is reached, creating a session fails with a
+ *   `SessionStoreError`: live sessions are never evicted for new ones.
+ * - `sweepEvery`: how often expired sessions are deleted. Default 1 minute. They can't be used from the moment they
+ *   expire.
  *
  * @since 0.1.0
  * @category models
@@ -38,7 +39,7 @@ const Options = Schema.Struct({
 })
 
 /**
- * A store in memory that lives as long as its scope.
+ * Makes a store in memory that lives until its scope closes.
  *
  * @since 0.1.0
  * @category constructors
@@ -77,7 +78,7 @@ export const layer = (
   SessionStore.layer(make(options))
 
 /**
- * As {@link layer}, with each setting from a `Config`.
+ * Like {@link layer}, with each setting from a `Config`.
  *
  * @since 0.1.0
  * @category layers

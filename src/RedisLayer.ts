@@ -1,10 +1,11 @@
 /**
- * Sessions in Redis (or Valkey): for any number of servers.
+ * Sessions in Redis or Valkey, for any number of servers.
  *
  * **Details**
  *
- * A session is one hash: a field for each key of the session, with its value as JSON, and one of the library's own for
- * the times. Its key is the prefix and the hash of the session's id. These are the commands, each of them one round trip:
+ * A session is one Redis hash: a field for each key of the session, with its value as JSON, and one internal field for
+ * the times. Its key is the prefix and the hash of the session's id. These are the commands, each of them one round
+ * trip:
  *
  * | operation  | commands |
  * | ---------- | -------- |
@@ -19,24 +20,24 @@
  * | end of an owner's sessions | `EVALSHA` for each: puts a mark in its place, also if it is not there yet; and one `ZREM` |
  * | start      | `HGETALL`, `EVAL` and `EVALSHA` on keys that are never there, to see whether Redis allows all of this |
  *
- * The sessions of an owner are a sorted set under the prefix, `owner:` and the hash of the owner's id: a member for each, of
- * some 80 bytes, and 180 if there are more than 128. It expires an hour after the last of its sessions, as the clocks of your servers may differ. What is over
- * goes when others are added, ten of them at most each time. An owner's key and those of the sessions may be on different
- * nodes of a Cluster, as no script has both.
+ * The sessions of an owner are a sorted set under the prefix, `owner:` and the hash of the owner's id. Each member
+ * takes about 80 bytes, or 180 if there are more than 128. The set expires an hour after the last of its sessions, to
+ * allow for differences between your servers' clocks. Adding a member removes up to ten expired ones. An owner's key
+ * and the session keys may be on different nodes of a Cluster, since no script uses both.
  *
- * An update of a session that is not there any more takes an `HGETALL` to see whether it was regenerated, and one for the
- * session that followed.
+ * An update of a session that no longer exists needs an `HGETALL` to see whether it was regenerated, and another one
+ * for its successor.
  *
- * A script that Redis does not know (any more) is sent with `EVAL`, once.
+ * If Redis does not have a script cached, it is sent once with `EVAL`.
  *
- * A Cluster has the two keys of a regeneration in different places, as it shows at the start. There, it takes an `EVALSHA` to
- * create the new session, another one to put the mark in the place of the old one, and a third one to take the new one back, if
- * another request has changed the old one meanwhile. So it is with a prefix that has a hash tag, such as `{sessions}:`, also on a
- * single server. A proxy that spreads keys over several servers must refuse a script whose keys are on two of them, as a
- * Cluster does.
+ * In a Cluster, which is detected at startup, the two keys of a regeneration can be on different nodes. It then takes
+ * an `EVALSHA` to create the new session, another one to replace the old session with the mark, and a third one to
+ * remove the new session if another request has changed the old one in the meantime. The same applies to a prefix with
+ * a hash tag, such as `{sessions}:`, even on a single server. A proxy that distributes keys over several servers must
+ * reject a script whose keys are on two of them, as a Cluster does.
  *
- * This is the smallest user of Redis that can do it, for the prefix `sessions:`, with what the clients send on
- * their own:
+ * This Redis user has the minimum permissions for the prefix `sessions:`, including the commands that the clients send
+ * on their own:
  *
  * ```text
  * ACL SETUSER sessions on >password ~sessions:* +hgetall +evalsha +eval +zrevrangebyscore +exists +hset +pexpire +pttl +hget
@@ -44,33 +45,36 @@
  *   +cluster|slots +cluster|info
  * ```
  *
- * If something is missing when the Layer is built, the server does not start, and the `SessionConfigError` names it.
+ * If a permission is missing when the Layer is built, the server does not start, and the `SessionConfigError` names it.
  *
- * `PEXPIRE`, inside the scripts, only tidies up, a minute after the session has expired: whether it has
- * expired is decided by the times in it and your server's clock. Redis counts the time that is left, so its clock can be
- * wrong. The clocks of several servers of yours should agree: a server whose clock is ten minutes ahead takes sessions of the
- * others for expired ten minutes early. No command works with a pattern.
+ * `PEXPIRE`, inside the scripts, only cleans up, a minute after the session has expired. Whether it has expired is
+ * decided by its times and your server's clock. Redis counts the remaining time, so its clock may be wrong. The clocks
+ * of your servers should agree: a server whose clock is ten minutes ahead treats the other servers' sessions as expired
+ * ten minutes early. No command uses a key pattern.
  *
  * **Gotchas**
  *
- * Redis confirms a change before its replicas have it, and before it is on the disk. If a replica that lags behind takes the
- * master's place, or if Redis restarts from a snapshot, the last changes are lost: a session may be missing what it was told, a
- * new one may be gone, and one that was ended, or whose id a login had replaced, may be back. `appendfsync always` keeps what a
- * restart would lose, `appendfsync everysec` all but a second of it. `min-replicas-to-write 1` with a `min-replicas-max-lag` of
- * some seconds has a master refuse changes (503) when its replicas lag more than that.
+ * Redis confirms a change before its replicas have it, and before it is on disk. If a replica that lags behind replaces
+ * the master, or if Redis restarts from a snapshot, the last changes are lost: a session may lack recent changes, a new
+ * session may be gone, and a session that was ended, or whose id a login had replaced, may be back. `appendfsync
+ * always` prevents losses at a restart, and `appendfsync everysec` limits them to a second. With `min-replicas-to-write
+ * 1` and a `min-replicas-max-lag` of a few seconds, a master rejects changes (503) when its replicas lag further
+ * behind.
  *
- * Give Redis the `maxmemory-policy` `noeviction`. With any other one, a Redis that is full throws sessions out: their users are
- * logged out. And it may throw out the set of an owner whose sessions stay, as a set is read and written less often: they are in
- * no list then, and `Sessions.destroyAll` does not end them, until they have been in use for as long as `age`.
+ * Set the `maxmemory-policy` of Redis to `noeviction`. With any other policy, a full Redis evicts sessions, which logs
+ * their users out. It may also evict the set of an owner whose sessions stay, because a set is read and written less
+ * often: those sessions are then in no list, and `Sessions.destroyAll` does not end them, until they have been in use
+ * for as long as `age`.
  *
- * With `waitForReplicas`, what must not come back waits: a logout, a regeneration or the end of an owner's session succeeds
- * only when as many replicas have confirmed it (`WAIT`), and is a `SessionStoreError`, and a 503, if they have not done so
- * within `waitAtMost`. The master has carried it out all the same: the old session is gone there, and the client of a login
- * gets no new one and logs in again. A logout that is tried again finds no session any more, so it succeeds and confirms
- * nothing; let `waitAtMost` be as long as your replicas may need, and less than `timeLimit`. It costs one command more for each
- * of them, on a second connection, as `WAIT` holds up all that comes after it. On a Cluster, so does each login of an owner:
- * the sorted set is on another node than the session, and a session that it has lost can't be ended with the others. It narrows
- * the gap and does not close it: a failover may choose another replica than the one that has confirmed.
+ * With `waitForReplicas`, a logout, a regeneration or the end of an owner's session succeeds only when that many
+ * replicas have confirmed it (`WAIT`). If they do not within `waitAtMost`, the request fails with a
+ * `SessionStoreError`, status 503. The master has carried out the change anyway: the old session is gone there, and a
+ * client that was logging in gets no new one and logs in again. A repeated logout finds no session, so it succeeds
+ * without a confirmation: set `waitAtMost` to the time that your replicas may need, but less than `timeLimit`. Each
+ * wait costs one more command, on a second connection, because `WAIT` blocks all later commands of its connection. On a
+ * Cluster, each login of an owner waits too: the sorted set is on another node than the session, and a session missing
+ * from it can't be ended with the others. This reduces the risk but does not eliminate it: a failover may choose a
+ * replica other than the one that confirmed.
  *
  * @since 0.1.0
  */
@@ -99,18 +103,20 @@ import * as SessionStore from "./SessionStore.ts"
 /**
  * The settings of the Redis store. All are optional.
  *
- * - `prefix`: what every key begins with, default `"sessions:"`.
- * - Where Redis is, in one of four ways: `url`, default `"redis://localhost:6379/0"`, with `rediss://` for TLS and `unix://`
- *   for a socket; or `host` (`"localhost"`) and `port` (6379); or `cluster`, the addresses of some nodes of a Cluster as
- *   `"host:port"`; or `sentinels`, the addresses of the Sentinels as `"host:port"`, with `sentinelName`, the name of the
- *   master (`"mymaster"`), and `sentinelPassword`. With a port, an address of IPv6 is in brackets: `"[::1]:6379"`.
+ * - `prefix`: the prefix of every key. Default `"sessions:"`.
+ * - The address of Redis, in one of four ways: `url`, default `"redis://localhost:6379/0"`, with `rediss://` for TLS
+ *   and `unix://` for a socket; or `host` (`"localhost"`) and `port` (6379); or `cluster`, the addresses of some nodes
+ *   of a Cluster as `"host:port"`; or `sentinels`, the addresses of the Sentinels as `"host:port"`, with
+ *   `sentinelName`, the name of the master (`"mymaster"`), and `sentinelPassword`. Write an IPv6 address with a port in
+ *   brackets: `"[::1]:6379"`.
  * - `username`, `password` and `db` (0), unless they are in the URL.
- * - `tls` (false) for all connections, which a `rediss://` URL has anyway: `true`, or its own settings, all of them optional:
- *   `ca`, `cert` and `key` in PEM format, and `serverName`. The server is told the name that the connection goes to (SNI), and
- *   its certificate must be for that name, unless `serverName` is another one: as where a Cluster goes by IP addresses.
+ * - `tls` (false): TLS for all connections, which a `rediss://` URL also turns on. Either `true`, or an object with the
+ *   optional settings `ca`, `cert` and `key` in PEM format, and `serverName`. The client sends the host name of the
+ *   connection to the server (SNI), and the certificate must be for that name. Set `serverName` to use a different
+ *   name, for example if a Cluster uses IP addresses.
  *
- * - `waitForReplicas` (0): how many replicas must confirm that a session was ended or got another id, so that a failover does
- *   not bring it back, and `waitAtMost` (1 second), how long that may take.
+ * - `waitForReplicas` (0): how many replicas must confirm that a session was ended or got a new id, so that a failover
+ *   does not bring it back; and `waitAtMost` (1 second), how long that may take.
  *
  * @since 0.1.0
  * @category models
@@ -133,7 +139,7 @@ export interface Options {
 }
 
 /**
- * The settings of a store on a client of the caller's, see {@link Options}. All are optional.
+ * The settings of a store with your own client, see {@link Options}. All are optional.
  *
  * @since 0.1.0
  * @category models
@@ -141,7 +147,7 @@ export interface Options {
 export type ClientOptions = Pick<Options, "prefix" | "waitForReplicas" | "waitAtMost">
 
 /**
- * Settings of TLS, see {@link Options}. All are optional.
+ * TLS settings, see {@link Options}. All are optional.
  *
  * @since 0.1.0
  * @category models
@@ -156,14 +162,18 @@ export interface TlsOptions {
 const fieldsOfAll = {
   waitForReplicas: Setting.integer({ minimum: 0, maximum: 100 }, 0),
   waitAtMost: Setting.duration("1 second"),
-  prefix: Setting.textOr(/^[^\0]{0,256}$/, "Write a text of at most 256 characters, such as \"sessions:\"", "sessions:")
+  prefix: Setting.textOr(
+    /^[^\0]{0,256}$/,
+    "Write a string of at most 256 characters, such as \"sessions:\"",
+    "sessions:"
+  )
 }
 
 const OptionsOfClient = Schema.Struct(fieldsOfAll)
 
 const address = /^[^\s,/@]+:\d{1,5}$/
 const howToWriteAddresses =
-  "Write addresses such as \"localhost:6379\" or \"[::1]:6379\" (in an environment variable, with commas between)"
+  "Write addresses such as \"localhost:6379\" or \"[::1]:6379\" (in an environment variable, with commas between them)"
 
 const howToWriteUrl = "Write a URL such as \"redis://localhost:6379/0\", with special characters of a user name or a " +
   "password percent-encoded (\"/\" is \"%2F\")"
@@ -202,7 +212,7 @@ const OptionsWithTls = Schema.Struct({
 })
 
 /**
- * A store on a client of its own, which is connected when the store is made and closed with the scope. Needs ioredis.
+ * Makes a store with its own client, which connects when the store is made and is closed with the scope. Needs ioredis.
  *
  * @since 0.1.0
  * @category constructors
@@ -241,10 +251,10 @@ const isGroup = (written: unknown) => typeof written === "object" && written !==
 
 type Name = keyof Options
 
-/** Where Redis is can be written in one of these ways. */
+/** The ways to write the address of Redis. Only one can be used. */
 const ways: ReadonlyArray<ReadonlyArray<Name>> = [["url"], ["host", "port"], ["cluster"], ["sentinels"]]
 
-/** What is wrong only together: no setting goes unheeded because of another one. */
+/** Settings that are wrong only in combination: no setting is silently ignored because of another one. */
 const contradictions = (options: Decoded): ReadonlyArray<ConfigMistake> => {
   const isWritten = (name: Name) => options[name] !== undefined
   const inUrl = options.url === undefined ? [] : partsOf(options.url)
@@ -254,7 +264,7 @@ const contradictions = (options: Decoded): ReadonlyArray<ConfigMistake> => {
     ...others.flat().map((name) => [way!, name] as const),
     ...inUrl.map((part) => ["url", part] as const),
     ...options.host !== undefined && IoRedis.hasPort(options.host) ? [["host", "port"] as const] : [],
-    // It has a single database.
+    // A Cluster has a single database.
     ["cluster", "db"]
   ]
   const { tls } = options
@@ -280,7 +290,7 @@ const contradictions = (options: Decoded): ReadonlyArray<ConfigMistake> => {
   ]
 }
 
-/** The settings that a URL has in it; `undefined` if it is none that a client can read. */
+/** The settings in a URL, or `undefined` if a client can't read it. */
 const partsOf = (url: string): ReadonlyArray<Name> | undefined => {
   if (url.startsWith("unix:")) return []
   try {
@@ -310,8 +320,9 @@ const absent = {
 }
 
 /**
- * Sessions in Redis, through ioredis, which must be installed. If Redis can't be reached when the Layer is built, that is
- * a `SessionConfigError`; later it is a `SessionStoreError` for each request that needs its session, until it is back.
+ * Sessions in Redis, through ioredis, which must be installed. If Redis can't be reached, building the Layer fails with
+ * a `SessionConfigError`. Later, each request that needs its session fails with a `SessionStoreError` until Redis is
+ * back.
  *
  * **Example**
  *
@@ -333,7 +344,7 @@ export const layer = (
   SessionStore.layer(make(options))
 
 /**
- * As {@link layer}, with each setting from a `Config`.
+ * Like {@link layer}, with each setting from a `Config`.
  *
  * @since 0.1.0
  * @category layers
@@ -347,15 +358,15 @@ export const layerConfig = (
 > => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * Sessions in Redis, through the `Redis` service of `effect/persistence`, such as `NodeRedis` of `@effect/platform-node`
- * provides it. The time limit takes a fiber for each operation, which {@link layerClient} does without.
+ * Sessions in Redis, through the `Redis` service of `effect/persistence`, which for example `NodeRedis` of
+ * `@effect/platform-node` provides. The time limit costs one fiber per operation; {@link layerClient} does not need it.
  *
  * **Gotchas**
  *
- * What becomes of commands in an outage is up to the client: see {@link layerClient}. The client of
- * `NodeRedis` connects again when the master has become a replica, as there; one of another kind must see to that itself, and
- * a warning in the log says so. It is tried out when the Layer is
- * built: if Redis does not allow what the store needs, that is a `SessionConfigError`.
+ * The client decides what happens to commands during an outage: see {@link layerClient}. The client of `NodeRedis`
+ * reconnects when the master has become a replica, as described there; any other client must do so itself, and a
+ * warning in the log says so. The client is tested when the Layer is built: if Redis does not allow what the store
+ * needs, the Layer fails with a `SessionConfigError`.
  *
  * @since 0.1.0
  * @category layers
@@ -376,10 +387,10 @@ export const layerRedis = (
   )
 
 /**
- * Sessions in Redis, through a client that the caller makes, connects and closes: one of node-redis (a single server), or
- * one of ioredis (single, Sentinel or Cluster). The commands of node-redis cost less than half of those of ioredis. The client
- * is tried out when the Layer is built: if it is not connected, or if Redis does not allow what the store needs, that is a
- * `SessionConfigError`.
+ * Sessions in Redis, through a client that you make, connect and close: node-redis (a single server) or ioredis
+ * (single, Sentinel or Cluster). Commands of node-redis cost less than half of those of ioredis. The client is tested
+ * when the Layer is built: if it is not connected, or if Redis does not allow what the store needs, the Layer fails
+ * with a `SessionConfigError`.
  *
  * **Example** (node-redis)
  *
@@ -409,30 +420,31 @@ export const layerRedis = (
  *
  * **Gotchas**
  *
- * What becomes of commands in an outage is up to the client.
+ * The client decides what happens to commands during an outage.
  *
- * By default, ioredis repeats commands that were on their way when a connection broke, so that an increment can be made
- * twice, and waits for ever on a connection that has fallen silent. Give it `autoResendUnfulfilledCommands: false`,
+ * By default, ioredis repeats commands that were in flight when a connection broke, so an increment can be applied
+ * twice, and it waits forever on a connection that has gone silent. Set `autoResendUnfulfilledCommands: false`,
  * `maxRetriesPerRequest: 0`, `enableOfflineQueue: false` and a `socketTimeout`; a Cluster also needs a
- * `clusterNodeRetryStrategy`. {@link layer} does so.
+ * `clusterNodeRetryStrategy`. {@link layer} does this.
  *
- * A Cluster of ioredis has to read from the masters, as it does by default: with another `scaleReads`, it is refused.
+ * An ioredis Cluster must read from the masters, which is its default: any other `scaleReads` is rejected.
  *
- * Where one address leads to the master, as with hosted services, a master that becomes a replica may keep its connections,
- * and refuses all changes (`READONLY`). The store then has the client connect again, and logs a warning: ioredis by
- * `disconnect(true)`, node-redis by a `QUIT`, after which it goes by its `reconnectStrategy`. A client that never connects
- * again (`retryStrategy: null`, `reconnectStrategy: false`) is left alone, and its owner must replace it. With ioredis,
- * `reconnectOnError: (error) => error.message.includes("READONLY")` does the same for the commands of others.
+ * If one address always leads to the master, as with hosted services, a master that becomes a replica may keep its
+ * connections and reject all changes (`READONLY`). The store then logs a warning and makes the client reconnect:
+ * ioredis with `disconnect(true)`, node-redis with a `QUIT`, after which its `reconnectStrategy` applies. A client that
+ * never reconnects (`retryStrategy: null`, `reconnectStrategy: false`) is left alone, and you must replace it. With
+ * ioredis, `reconnectOnError: (error) => error.message.includes("READONLY")` does the same for the application's other
+ * commands.
  *
- * With TLS, neither client tells the server which name it wants (SNI), which routers and some hosted services go by. Give
- * ioredis `tls: { servername: "redis.example.com" }`, and node-redis
- * `socket: { tls: true, servername: "redis.example.com" }`. {@link layer} does so.
+ * With TLS, neither client sends the host name to the server (SNI), which routers and some hosted services require. Set
+ * `tls: { servername: "redis.example.com" }` for ioredis, and `socket: { tls: true, servername: "redis.example.com" }`
+ * for node-redis. {@link layer} does this.
  *
- * By default, node-redis keeps commands that come while there is no connection, and sends them later, when their clients
- * have been told 503 (`disableOfflineQueue: true` prevents that); and it waits for ever on a connection that has fallen
- * silent, unless `socket` has both a `socketTimeout` and a `reconnectStrategy`. As it takes an idle connection for a silent
- * one, it also needs a `pingInterval`. From version 6 on it makes a timer for each command; as the store has a time limit
- * of its own, `commandOptions: { timeout: 0 }` is faster. It must answer with strings, as it does by default.
+ * By default, node-redis queues commands while it is disconnected and sends them later, after their requests have
+ * already failed with 503; `disableOfflineQueue: true` prevents that. It also waits forever on a connection that has
+ * gone silent, unless `socket` has both a `socketTimeout` and a `reconnectStrategy`. Since it treats an idle connection
+ * as silent, it also needs a `pingInterval`. From version 6 on it creates a timer for each command; `commandOptions: {
+ * timeout: 0 }` is faster, and the store has its own time limit. It must return strings, which is its default.
  *
  * @since 0.1.0
  * @category layers
@@ -468,8 +480,8 @@ export const layerClient = (
 const readsFromReplicas: ConfigMistake = {
   setting: "RedisLayer.layerClient",
   found: "a client",
-  write: "It reads from replicas (scaleReads), which may not know yet what a login or a logout has just written: " +
-    "take one for the sessions that has scaleReads: \"master\""
+  write: "It reads from replicas (scaleReads), which may not have the latest login or logout yet. " +
+    "Use a client with scaleReads: \"master\" for sessions"
 }
 
 const makeWith = Effect.fnUntraced(function*(
@@ -487,7 +499,7 @@ const makeWith = Effect.fnUntraced(function*(
   const { waitForReplicas } = wait
   const waits = waitForReplicas > 0
   const { confirm, ofTwoKeys } = yield* TryOut.tryOut(client.send, `${prefix}none`, waits).pipe(
-    // A client that connects just now may refuse commands until it is ready.
+    // A client that is still connecting may reject commands until it is ready.
     Effect.retry({ while: RedisClient.isConnecting, schedule: Schedule.spaced("50 millis") }),
     Effect.bindTo("ofTwoKeys"),
     Effect.bind("confirm", () => waits ? confirmBy(wait) : Effect.undefined),

@@ -1,20 +1,21 @@
 /**
- * Guards: routes and endpoints for logged-in users only, which get the user as a service.
+ * Guards: routes and endpoints for logged-in users only, which receive the user as a service.
  *
  * **When to use**
  *
- * Use a guard so that "logged in" is a type. A handler that needs the service, such as `CurrentUser`, does not compile where no
- * guard provides it, so no handler can forget the check.
+ * Use a guard to make "logged in" part of the type. A handler that needs the service, such as `CurrentUser`, does not
+ * compile without a guard that provides it, so no handler can forget the check.
  *
  * **Details**
  *
- * A guard is an Effect of yours that gives the value of the service, or fails. {@link required} makes one of a session key, of
- * `Session.owner`, or of whatever else gives an `Option`: nothing there is a `SessionUnauthenticatedError`, status 401. For pages,
- * {@link redirect} sends to the login instead, and {@link wayBack} leads back from there. {@link layer} puts a guard before
- * routes, {@link layerApi} before endpoints of an `HttpApi`, {@link layerRpc} before procedures.
+ * A guard is an Effect that returns the value of the service, or fails. {@link required} makes one from a session key,
+ * from `Session.owner`, or from any Effect of an `Option`: `None` becomes a `SessionUnauthenticatedError`, status 401.
+ * For pages, {@link redirect} redirects to the login instead, and {@link wayBack} leads back from there. {@link layer}
+ * puts a guard in front of routes, {@link layerApi} in front of endpoints of an `HttpApi`, and {@link layerRpc} in
+ * front of procedures.
  *
- * The guard runs once for each request, or for each call of a procedure, before the handler, in the session that the handler has.
- * If it fails, the handler does not run.
+ * The guard runs before the handler, once per request or procedure call, in the handler's session. If it fails, the
+ * handler does not run.
  *
  * **Example** (A user from a database)
  *
@@ -47,11 +48,12 @@
  *
  * **Gotchas**
  *
- * - A guard's answer is one of the application: as any answer below 500, it commits what the guard has changed, such as a
- *   `Session.destroy` where the user is no longer in the database.
- * - Caches that several clients share keep no answer of a guard for somebody else: what has read the session has `Vary: Cookie`.
- *   A browser may show its own copy again after a logout. Set `Cache-Control: no-store` where that matters.
- * - The login page must stay outside of a guard that redirects to it.
+ * - A guard's response is a response of the application: like any other below 500, it commits the guard's changes, such
+ *   as a `Session.destroy` because the user is no longer in the database.
+ * - Shared caches do not serve a guarded response to other clients, because a response that has read the session has
+ *   `Vary: Cookie`. A browser may still show its own copy after a logout. Set `Cache-Control: no-store` if that
+ *   matters.
+ * - Keep the login page outside a guard that redirects to it.
  *
  * @since 0.1.0
  */
@@ -78,8 +80,8 @@ import type { SessionStore } from "./SessionStore.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * A guard of something that may be absent: a session key, `Session.owner`, or an Effect of yours. If there is nothing, it fails
- * with a `SessionUnauthenticatedError`.
+ * A guard that requires an optional value: of a session key, of `Session.owner`, or of your own Effect. Fails with a
+ * `SessionUnauthenticatedError` if the value is `None`.
  *
  * **Example** (The owner)
  *
@@ -101,15 +103,16 @@ export const required = <A, E, R>(
   )
 
 /**
- * Fails with a redirect to a login page (303), whose query says in `to` where the browser was going. Read it there with
- * {@link wayBack}.
+ * Fails with a redirect (303) to a login page, with the original destination in the query parameter `to`. Read it there
+ * with {@link wayBack}.
  *
  * **Details**
  *
- * For a GET or a HEAD, that is the path with its query. A form can't be sent again after the login, so for any other method it is
- * the page that the form was on, if the `Referer` says so and is of the same host, and otherwise there is no `to`.
+ * For a GET or HEAD request, the destination is the path with its query. A form can't be sent again after the login, so
+ * for any other method it is the page that the form was on, if the `Referer` is of the same host; otherwise there is no
+ * `to`.
  *
- * `login` is a path or a URL, without a fragment. Anything that can't be sent in a header throws where `redirect` is called.
+ * `login` is a path or a URL without a fragment. `redirect` throws if it can't be sent in a header.
  *
  * **Example** (A message for the login page)
  *
@@ -138,17 +141,18 @@ export const redirect = (
   })
 }
 
-// What a URL may have in it, but for a fragment: the query would have to stand before that.
+// The characters of a URL without a fragment, since the query must come before a fragment.
 const canBeSent = /^[!"$-[\]-~]+$/
 
 /**
- * The way back from a login, if it is one: `to` as the query or a form has it, or else `fallback`.
+ * Returns where to redirect after a login: `to` from the query or a form if it is safe, otherwise `fallback`.
  *
  * **Details**
  *
- * A link to your login page can say anything there, so only a path of your own server counts: no other host in any spelling
- * (`//evil.example`, `/\evil.example`, `https:evil.example`, nor `/%2f` and what becomes that where something decodes or normalizes
- * it on the way), no control characters, at most 2,000 characters, and only ASCII, as in any URL that a browser sends.
+ * A link to your login page can contain any `to`, so only a path on your own server is accepted: no other host in any
+ * spelling (`//evil.example`, `/\evil.example`, `https:evil.example`, `/%2f` and what that becomes if something on the
+ * way decodes or normalizes it), no control characters, at most 2,000 characters, and only ASCII, like every URL that a
+ * browser sends.
  *
  * **Example**
  *
@@ -176,13 +180,13 @@ export const wayBack = (to: string | ReadonlyArray<string> | undefined, fallback
 // -----------------------------------------------------------------------------
 
 /**
- * A guard before the routes that this Layer is provided to: they get its value as a service, and the session. A route that uses the
- * service without it does not compile.
+ * Puts a guard in front of the routes that this Layer is provided to. They receive its value as a service, and the
+ * session. A route that uses the service without it does not compile.
  *
  * **Details**
  *
- * It brings `SessionMiddleware.layer` with it. If the routes have that anyway, it is the same session. A guard may need the service
- * of another one, which is then provided further out.
+ * It includes `SessionMiddleware.layer`. If the routes already have that, they share the session. A guard can use the
+ * service of another guard, which you then provide further out.
  *
  * @since 0.1.0
  * @category layers
@@ -206,9 +210,8 @@ export const layer = <I, A, E, R>(
         withSession(Effect.flatMap(guard, (value) => Effect.provideService(route, service, value)))
     )
   )
-  // Effect offers no Layer for a middleware that needs a service of the request, as this one does if the guard does. In our
-  // type, it is needed of the routes' own.
-  // Built anew wherever it is provided, as the session's is.
+  // Effect has no Layer for a middleware that needs a service of the request, as this one does if the guard does. Our
+  // type therefore asks it of the routes. Like the session's, it is built separately wherever it is provided.
   return Layer.fresh(middleware.layer as unknown as ReturnType<typeof layer<I, A, E, R>>)
 }
 
@@ -217,8 +220,8 @@ export const layer = <I, A, E, R>(
 // -----------------------------------------------------------------------------
 
 /**
- * A guard before endpoints of an `HttpApi`, as the Layer of a middleware that provides its value. The middleware declares the
- * guard's errors, but for those of sessions, which `SessionMiddleware.Api` declares.
+ * Puts a guard in front of endpoints of an `HttpApi`, as the Layer of a middleware that provides its value. The
+ * middleware declares the guard's errors, except those of sessions, which `SessionMiddleware.Api` declares.
  *
  * **Example**
  *
@@ -255,7 +258,7 @@ export const layerApi = <Self, I, A, E extends Schema.Top | ReadonlyArray<Schema
     R | HttpRouter.Provided
   >
 ): Layer.Layer<Self> =>
-  // The errors of sessions are encoded as the session's own middleware declares them.
+  // The session's own middleware declares how the errors of sessions are encoded.
   Layer.succeed(middleware, (handler) =>
     Effect.flatMap(
       guard as Effect.Effect<A, unhandled, R | HttpRouter.Provided>,
@@ -267,8 +270,9 @@ export const layerApi = <Self, I, A, E extends Schema.Top | ReadonlyArray<Schema
 // -----------------------------------------------------------------------------
 
 /**
- * A guard before procedures (`effect/rpc`), as the Layer of a middleware that provides its value. The middleware declares the
- * guard's errors, but for those of sessions, which `SessionRpc.Middleware` declares: add that one afterwards.
+ * Puts a guard in front of procedures (`effect/rpc`), as the Layer of a middleware that provides its value. The
+ * middleware declares the guard's errors, except those of sessions, which `SessionRpc.Middleware` declares: add that
+ * one afterwards.
  *
  * **Example**
  *
@@ -299,7 +303,7 @@ export const layerRpc = <Self, I, A, E, R>(
   service: Context.Key<I, A>,
   guard: Effect.Effect<A, E | LoginError | CommitError, R>
 ): Layer.Layer<Self> =>
-  // The errors of sessions are encoded as the session's own middleware declares them.
+  // The session's own middleware declares how the errors of sessions are encoded.
   Layer.succeed(middleware, (procedure) =>
     Effect.flatMap(
       guard as Effect.Effect<A, unhandled, R>,

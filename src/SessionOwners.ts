@@ -1,15 +1,15 @@
 /**
- * Whose sessions they are: the parts of a store that know something of owners. Applications don't call them, but need them in
- * their types, so that a program which asks too much of its store does not compile.
+ * The parts of a store that support owners. Applications do not call them directly. They appear in types, so that a
+ * program that needs more than its store supports does not compile.
  *
  * **Details**
  *
  * - {@link SessionOwners} can end all sessions of an owner. `Sessions.destroyAll` and `Sessions.destroyOthers` need it.
- * - {@link SessionIndex} knows which sessions an owner has. `Sessions.list`, `Sessions.destroyHandle` and whatever takes an
- *   owner and a handle need it.
+ * - {@link SessionIndex} lists the sessions of an owner. `Sessions.list`, `Sessions.destroyHandle` and every function
+ *   that accepts an owner and a handle need it.
  *
- * Stores on a server have both. Where sessions are in cookies, nobody knows which ones there are: `CookieLayer.layerShared` can
- * end all of an owner, and `CookieLayer.layer` has neither.
+ * Stores on a server provide both. Sessions in cookies can't be listed: `CookieLayer.layerShared` can end all sessions
+ * of an owner, and `CookieLayer.layer` provides neither.
  *
  * @since 0.1.0
  */
@@ -43,8 +43,8 @@ export const IndexTypeId: IndexTypeId = "~effect-session/SessionIndex"
 export type IndexTypeId = "~effect-session/SessionIndex"
 
 /**
- * Whose sessions they are. Sessions go by their keys, the hashes of their ids; an owner is any text, of which a back end sees
- * the hash.
+ * The owners of sessions. Sessions are identified by their keys, the hashes of their ids. An owner is any string; a
+ * back end sees only its hash.
  *
  * @since 0.1.0
  * @category models
@@ -53,8 +53,8 @@ export interface SessionOwners {
   readonly [TypeId]: TypeId
 
   /**
-   * Makes a session known that is about to be written. At a login, the limit of sessions per owner counts, but not the session
-   * that this one takes the place of, and what the answer marks the login with stays in the session.
+   * Registers a session that is about to be written. A login is subject to the limit of sessions per owner, which does
+   * not count the session that this one replaces. The session keeps the login mark from the result.
    */
   readonly add: (
     owner: string,
@@ -62,16 +62,16 @@ export interface SessionOwners {
     login?: { readonly replaces: string | undefined }
   ) => Effect.Effect<Added, SessionStoreError | SessionLimitError>
 
-  /** Forgets a session that has ended. */
+  /** Unregisters a session that has ended. */
   readonly remove: (owner: string, entry: OwnerEntry) => Effect.Effect<void, SessionStoreError>
 
-  /** Ends the sessions of the owner for good, but for one, and answers with those that it knows it has ended. */
+  /** Ends all sessions of the owner permanently, except one if given. Returns those that it is known to have ended. */
   readonly end: (owner: string, except?: Excepted) => Effect.Effect<ReadonlyArray<string>, SessionStoreError>
 }
 
 /**
- * What came of making a session known: the keys of the sessions that were ended to make room, and what the store wants to find
- * in the session again, in a form that only the store has to understand.
+ * The result of registering a session: the keys of the sessions that were ended to make room, and a mark that the store
+ * wants kept in the session, in its own format.
  *
  * @since 0.1.0
  * @category models
@@ -82,8 +82,8 @@ export interface Added {
 }
 
 /**
- * The session that goes on when all others of its owner end: its keys, two if it is getting another id, and what its login was
- * marked with.
+ * The session that is kept when all others of its owner end: its keys, two if it is getting a new id, and the mark of
+ * its login.
  *
  * @since 0.1.0
  * @category models
@@ -94,7 +94,7 @@ export interface Excepted {
 }
 
 /**
- * Which sessions an owner has.
+ * The index of sessions by owner.
  *
  * @since 0.1.0
  * @category models
@@ -102,17 +102,17 @@ export interface Excepted {
 export interface SessionIndex {
   readonly [IndexTypeId]: IndexTypeId
 
-  /** The sessions that there are, the latest login first, with these fields and no others. */
+  /** Returns the existing sessions, the latest login first, with only these fields. */
   readonly list: (owner: string, options: {
     readonly limit: number
     readonly after: OwnerEntry | undefined
     readonly fields: ReadonlyArray<string>
   }) => Effect.Effect<Listed, SessionStoreError>
 
-  /** The session of a handle, with its fields; `undefined` if the owner has no such session. */
+  /** Returns the session with this handle and its fields, or `undefined` if the owner has no such session. */
   readonly find: (owner: string, handle: string) => Effect.Effect<Owned | undefined, SessionStoreError>
 
-  /** Ends the session of a handle for good, if the owner has such a session: the answer has its key then. */
+  /** Ends the session with this handle permanently, and returns its key, if the owner has such a session. */
   readonly endOne: (owner: string, handle: string) => Effect.Effect<ReadonlyArray<string>, SessionStoreError>
 }
 
@@ -128,7 +128,7 @@ export interface Owned {
 }
 
 /**
- * Sessions of an owner, and the entry after which the next ones follow, if there may be more.
+ * A page of an owner's sessions, and the entry after which the next page starts, if there may be more.
  *
  * @since 0.1.0
  * @category models
@@ -139,7 +139,7 @@ export interface Listed {
 }
 
 /**
- * The owners of sessions, as the Layer of a driver provides them.
+ * The owners of sessions. Layers of drivers provide it.
  *
  * @since 0.1.0
  * @category services
@@ -149,7 +149,7 @@ export const SessionOwners: Context.Service<SessionOwners, SessionOwners> = Cont
 )
 
 /**
- * Which sessions an owner has, as the Layer of a driver on a server provides it.
+ * The index of sessions by owner. Layers of drivers on a server provide it.
  *
  * @since 0.1.0
  * @category services
@@ -159,7 +159,7 @@ export const SessionIndex: Context.Service<SessionIndex, SessionIndex> = Context
 )
 
 /**
- * Where nobody has a session: what is made known is forgotten. For sessions without a store, as in tests of business logic.
+ * An index that is always empty and ignores registrations. For sessions without a store, as in tests of business logic.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,9 +1,9 @@
 /**
- * The conformance suite of drivers whose stores know something of owners: it holds them against the contracts of
- * `SessionOwners` and `SessionIndex`, beside what `SessionStoreTest` asks of every store. It runs in any test
- * runner, as that one does, and is not part of the barrel.
+ * The conformance suite of drivers that support owners: tests them against the contracts of `SessionOwners` and
+ * `SessionIndex`, in addition to `SessionStoreTest`. It runs in any test runner, like that suite, and is not exported
+ * from the main module.
  *
- * If a driver knows which sessions an owner has, use {@link suite}; if it can only end all of them, use
+ * If a driver can list the sessions of an owner, use {@link suite}; if it can only end all of them, use
  * {@link suiteWithoutIndex}.
  *
  * @since 0.1.0
@@ -32,35 +32,38 @@ type Stores = SessionStore.SessionStore | SessionOwners.SessionOwners
 type StoresWithIndex = Stores | SessionOwners.SessionIndex
 
 /**
- * What the suite needs of a driver.
+ * The options of the suite.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options<E> {
-  /** The driver, whose store knows the owners of its sessions. Every test builds it anew; what it stores may outlive that. */
+  /**
+   * The driver, whose store supports owners. Every test builds it again; stored data may remain from one test to the
+   * next.
+   */
   readonly layer: Layer.Layer<StoresWithIndex, E, SessionConfig.SessionConfig>
 
-  /** The laws that the driver does not promise, by name. Its documentation should say the same. */
+  /** The names of the laws that the driver does not guarantee. Its documentation should list them too. */
   readonly skip?: ReadonlyArray<Law>
 
-  /** All that the back end has stored, as one text: a test looks for ids, tokens and owners in it. */
+  /** Everything that the back end has stored, as one string, in which a test looks for ids, tokens and owners. */
   readonly dump?: Effect.Effect<string, unknown, SessionStore.SessionStore>
 }
 
 /**
- * What the suite needs of a driver whose store can end the sessions of an owner without knowing them.
+ * The options of the suite for a driver that can end the sessions of an owner but not list them.
  *
  * @since 0.1.0
  * @category models
  */
 export interface OptionsWithoutIndex<E> {
-  /** The driver. Every test builds it anew, and twice: what it stores has to outlive that. */
+  /** The driver. Every test builds it twice, and stored data must survive that. */
   readonly layer: Layer.Layer<Stores, E, SessionConfig.SessionConfig>
 }
 
 /**
- * The laws of a store that knows which sessions an owner has.
+ * The laws of a store that can list the sessions of an owner.
  *
  * @since 0.1.0
  * @category models
@@ -68,7 +71,7 @@ export interface OptionsWithoutIndex<E> {
 export type Law = keyof typeof laws | keyof typeof lawsOfEnding
 
 /**
- * Registers the tests of a driver whose store knows which sessions an owner has.
+ * Registers the tests of a driver that can list the sessions of an owner.
  *
  * **Example** (vitest)
  *
@@ -96,7 +99,7 @@ export const suite = <E>(runner: Runner, name: string, { dump, layer, skip }: Op
 const headingOf = (name: string) => `${name} keeps the contract of SessionOwners`
 
 /**
- * Registers the tests of a driver whose store can end the sessions of an owner without knowing them.
+ * Registers the tests of a driver that can end the sessions of an owner but not list them.
  *
  * **Example** (vitest)
  *
@@ -139,7 +142,7 @@ const configuration = {
 } as const
 
 const provideStore = <S>(layer: LayerOf<S>, options: SessionConfig.Options = {}) =>
-  // Local, or a second store with other settings would be the first one again.
+  // Local, because a second store with other settings would otherwise be the first one again.
   Effect.provide(Layer.provideMerge(layer, SessionConfig.layer({ ...configuration, ...options })), { local: true })
 
 const Device = SessionKey.make("device", Schema.String)
@@ -148,7 +151,7 @@ const Notes = SessionKey.make("notes", Schema.String)
 
 type Token = Redacted.Redacted<string>
 
-/** An owner that no other test has. */
+/** An owner that no other test uses. */
 const newOwner = Effect.sync(() => `owner ${crypto.randomUUID()}`)
 
 const logIn = (owner: string, device = "a device") =>
@@ -185,7 +188,7 @@ const devices = (owner: string) =>
     ({ sessions }) => sessions.map(({ attributes }) => Option.getOrUndefined(attributes.device))
   )
 
-/** Time goes on, so that one login is later than another. */
+/** Advances the clock, so that one login is later than another. */
 const later = TestClock.adjust("1 second")
 
 // -----------------------------------------------------------------------------
@@ -558,7 +561,7 @@ const lawsOfEnding = {
         if (end === "all") yield* Sessions.destroyAll(owner)
         else yield* Sessions.modify({ token: other }, Sessions.destroyOthers)
         yield* expectEnded(one)
-        // Its request was under way.
+        // Its request was still running.
         yield* Effect.provideService(Sessions.destroyOthers, Session.Session, session)
         yield* expectEnded(one, other)
       }

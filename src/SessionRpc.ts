@@ -1,39 +1,41 @@
 /**
- * Sessions for RPC (`effect/rpc`): a middleware that provides the {@link Session} to procedures, declares the errors of sessions,
- * and saves what a call has changed before its answer goes out.
+ * Sessions for RPC (`effect/rpc`): middleware that provides the {@link Session} to procedures, declares the errors of
+ * sessions, and saves a call's changes before its response is sent.
  *
  * **Details**
  *
- * All calls that come with one HTTP request have the session of that request, by its cookie, or by what else the setting
- * `transports` names. The headers that a client writes into its messages are not looked at.
+ * All calls in one HTTP request share the session of that request, found by its cookie or by another transport of the
+ * setting `transports`. Headers inside RPC messages are ignored.
  *
- * Each call counts for itself, as with `Session.atomic`. An answer of the application commits: a success, and a typed error of
- * yours, as RPC knows no status that would tell which of them are faults of the server. An error of the session, a defect and an
- * interruption change nothing, unless the procedure committed by hand. If the commit fails, its error is the answer of the call, and
- * so is a `SessionGoneError` if the session has ended meanwhile and changes are lost.
+ * Each call commits or fails separately, as with `Session.atomic`. A success commits, and so does a typed error of the
+ * application, since RPC has no status that would mark some of them as server faults. A session error, a defect or an
+ * interruption changes nothing, unless the procedure has committed explicitly. If the commit fails, the call fails with
+ * its error; if the session has ended in the meantime and changes are lost, with a `SessionGoneError`.
  *
- * With `json` and `jsonRpc`, the response goes out when all calls have ended, so each of them can set the cookie. The other
- * serializations send the headers with the first answer, or with the first element of a stream:
+ * With `json` and `jsonRpc`, the response is sent when all calls have ended, so each of them can set the cookie. The
+ * other serializations send the headers with the first response, or with the first element of a stream:
  *
- * - What a stream has changed before its first element is saved with the headers, and stays whatever becomes of the stream.
- *   The rest is saved at its end.
- * - What needs a cookie after that is a `SessionClosedError`: a change of a client without a session, `login`, `logout`,
- *   `regenerate`, `destroy` and `setLifetime`, and with the CookieLayer every change. It concerns streams, and slower calls of one
- *   request: a client that uses `batch` sends such calls in a request of their own, or uses `json`.
+ * - Changes that a stream makes before its first element are saved with the headers, and stay even if the stream fails.
+ *   Later changes are saved when it ends.
+ * - After that, changes that need a cookie fail with a `SessionClosedError`: any change for a client without a session,
+ *   `login`, `logout`, `regenerate`, `destroy` and `setLifetime`, and every change with CookieLayer. This affects
+ *   streams, and the slower calls of one request. A client that uses `batch` can send such calls in a separate request,
+ *   or use `json`.
  *
- * Over a WebSocket, each call loads the session of the handshake's cookie anew, and can't set a cookie either. If the session has
- * ended, or has another id since, as by a login, the call has an empty one. The handshake must come from a page of yours, by the
- * rules of `Csrf` and its settings; others are refused with 403. Flash messages stay for a page.
+ * Over a WebSocket, each call loads the session of the handshake's cookie again, and can't set a cookie either. If the
+ * session has ended or has got a new id since, as after a login, the call has an empty session. The handshake must come
+ * from your own pages, by the rules and settings of `Csrf`; others are rejected with 403. Flash messages are kept for
+ * the next page.
  *
- * A client gets the tags of errors, and nothing of the store, of keys or of the server: what is behind a commit that failed is in
- * the log.
+ * A client sees the tags of errors, but nothing about the store, the keys or the server. The cause of a failed commit
+ * is in the log.
  *
  * **Gotchas**
  *
- * - A page of another site can send an RPC request as text, with the user's cookie, where `cookie.sameSite` is `"none"`: put
- *   `Csrf.layer` before the procedures, inside of the session's Layer.
- * - A `Deferred` that a procedure answers with is awaited outside of it: the session is saved, and closed, before that.
- * - A call that the client discards (`discard: true`) is answered as soon as it begins. What can't be saved is in the log alone.
+ * - If `cookie.sameSite` is `"none"`, a page of another site can send an RPC request as text with the user's cookie:
+ *   put `Csrf.layer` in front of the procedures, inside the session's Layer.
+ * - If a procedure returns a `Deferred`, it is awaited after the session has been saved and closed.
+ * - A call with `discard: true` is answered as soon as it begins. If its changes can't be saved, only the log shows it.
  *
  * @since 0.1.0
  */
@@ -66,7 +68,7 @@ import type { SessionStore } from "./SessionStore.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * What each procedure may fail with, as {@link Middleware} declares it.
+ * The errors of sessions that any procedure can fail with, as declared by {@link Middleware}.
  *
  * @since 0.1.0
  * @category models
@@ -74,8 +76,8 @@ import type { SessionStore } from "./SessionStore.ts"
 export type SessionFailure = Errors.SessionFailure
 
 /**
- * The session for the procedures of a group, or for one of them. A client sees its errors in the types, and needs nothing else of
- * it: its cookie is for its `HttpClient` to keep, such as with `HttpClient.withCookiesRef`.
+ * Provides the session to the procedures of a group, or to a single one. Clients see its errors in their types and need
+ * no other setup: their `HttpClient` keeps the cookie, for example with `HttpClient.withCookiesRef`.
  *
  * **Example**
  *
@@ -99,8 +101,8 @@ export class Middleware extends RpcMiddleware.Service<Middleware, { provides: Se
 ) {}
 
 /**
- * A procedure's handler, an Effect or a Stream, that leaves the errors of sessions to {@link Middleware}. Effect asks of a handler
- * that it fails with what its own procedure declares; other errors than those of sessions still have to be.
+ * Wraps a procedure's handler, an Effect or a Stream, so that {@link Middleware} handles the errors of sessions. Effect
+ * allows a handler only the errors that its procedure declares; this still applies to all other errors.
  *
  * **Example**
  *
@@ -135,7 +137,7 @@ export const handler: <P extends Effect.Effect<unknown, unknown, unknown> | Stre
 // layers
 // -----------------------------------------------------------------------------
 
-// Marked as pure, so that a client, which has the middleware alone from here, carries nothing of the server.
+// Marked as pure, so that a client that imports only the middleware does not bundle server code.
 
 type Procedure = Effect.Effect<RpcMiddleware.SuccessValue, unhandled | SessionFailure, Session>
 
@@ -158,8 +160,8 @@ const noSession =
   "RpcServer.layerProtocolHttp, or SessionMiddleware.layer, or, in a test without HTTP, Session.layerTest to the client"
 
 /**
- * The middleware alone, for a test of procedures without HTTP, with `RpcTest`: they have the session of the caller, such as that of
- * `Session.layerTest`.
+ * The middleware alone, for testing procedures without HTTP, with `RpcTest`: they use the session of the caller, such
+ * as that of `Session.layerTest`.
  *
  * **Example**
  *
@@ -184,7 +186,9 @@ const noSession =
  */
 export const layerTest: Layer.Layer<Middleware> = /* @__PURE__ */ Layer.succeed(Middleware, withSession)
 
-/** A page of any site can open a WebSocket, with the cookies of the browser: its handshake must come from one of ours. */
+/**
+ * A page of any site can open a WebSocket with the browser's cookies, so the handshake must come from a page of ours.
+ */
 const fromOwnPages = (
   route: Effect.Effect<HttpServerResponse.HttpServerResponse, unhandled, Session>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, unhandled, Session | HttpServerRequest> =>
@@ -205,10 +209,11 @@ const routes = () =>
   ).layer
 
 /**
- * The session for procedures over HTTP: the middleware of the procedures, and that of the route that they are served at. Provide it to
- * a server with its protocol, such as `RpcServer.layerHttp`. Where the protocol is a Layer of its own, provide it to that as well.
+ * Provides the session to procedures over HTTP: the middleware of the procedures, and that of the route that serves
+ * them. Provide it to a server with its protocol, such as `RpcServer.layerHttp`. If the protocol is a separate Layer,
+ * provide it to that as well.
  *
- * The cookie is the one that the configuration names. Procedures at two paths can have two configurations.
+ * The configuration names the cookie. Procedures at two paths can have two configurations.
  *
  * **Example**
  *
@@ -222,7 +227,7 @@ const routes = () =>
  * const Cart = RpcGroup.make(Rpc.make("total", { success: Schema.Number })).middleware(SessionRpc.Middleware)
  * const CartHandlers = Cart.toLayer({ total: () => SessionRpc.handler(Total) })
  *
- * // A route, to be served by HttpRouter.serve.
+ * // A route that HttpRouter.serve can serve.
  * const Procedures = RpcServer.layerHttp({ group: Cart, path: "/rpc", protocol: "http" }).pipe(
  *   Layer.provide(CartHandlers),
  *   Layer.provide(SessionRpc.layer),

@@ -1,39 +1,40 @@
 /**
- * WebSockets with sessions: a handler for each message, in the session as it is then.
+ * WebSockets with sessions: each message is handled in the session as it is at that moment.
  *
  * **Details**
  *
- * {@link serve} is the handler of a route, inside of the session's middleware. Before the handshake it refuses
+ * {@link serve} is the handler of a route inside the session's middleware. Before the handshake it rejects
  *
  * - a page of another site (cross-site WebSocket hijacking), by the same rules as `Csrf`, see `Csrf.checkHandshake`: a
  *   `CsrfError`, status 403;
- * - a client without a session: a `SessionUnauthenticatedError`, status 401. Who has to be logged in is for a guard to say.
+ * - a client without a session: a `SessionUnauthenticatedError`, status 401. To require a login, use a guard.
  *
- * From then on each message is a request of its own: it loads the session anew, and what it has changed is written before its
- * answer is sent. If it fails, nothing is written. Messages are handled in their order, one at a time, if `concurrency` says
- * nothing else, and no more are read from the client meanwhile.
+ * After that, each message is like a separate request: it loads the session again, and its changes are written before
+ * its reply is sent. If it fails, nothing is written. Messages are handled one at a time and in order, unless you set
+ * `concurrency`. The next message is read from the client only when there is room for it.
  *
- * When the session ends, the socket is closed with the code 4401: at once if this process ends it, and when it
- * expires or another server ends it, with the next message or within `touchEvery`, see `Sessions.watch`. A message that comes later
- * is not handled.
+ * When the session ends, the socket is closed with the code 4401: immediately if this process ends it; if it expires or
+ * another server ends it, with the next message or within `touchEvery`, see `Sessions.watch`. Later messages are not
+ * handled.
  *
- * When the session gets another id, as by a login in another tab, the socket is closed with the code 4409, and its page
- * connects again, which sends the new cookie. The old id gives nobody access to the new session, not even by a
- * socket that was open before: otherwise an attacker who had planted the id would be logged in with the user (session fixation).
+ * When the session gets a new id, for example by a login in another tab, the socket is closed with the code 4409. The
+ * page then reconnects and sends the new cookie. The old id never gives access to the new session, not even through an
+ * open socket: otherwise an attacker who planted the id would be logged in together with the user (session fixation).
  *
- * A message that uses the session is use, as a request is: it extends the session's life once per `touchEvery`. An open socket
- * is not, see `extend`.
+ * A message that uses the session extends its life, at most once per `touchEvery`, like a request. An open socket alone
+ * does not; see `extend`.
  *
  * **Gotchas**
  *
- * - A socket can't set a cookie. A change that needs one is a `SessionClosedError`: `login`, `logout`, `regenerate`, `destroy`
- *   and `setLifetime`, and with `CookieLayer` every change. The cookie of a session that is `persistent`, as by default, has an end of
- *   its own, so messages can't extend the life of such a session: let the page send a request now and then.
- * - With `CookieLayer`, the socket knows only the cookie of its handshake. It is closed when that is over, even if other tabs have
- *   a newer one by then.
- * - Effect's server for Node.js takes messages of up to 100 MiB into memory before `maxMessageSize` is asked. Give it
- *   `websocket: { maxPayload: 65_536 }`.
- * - Nothing extends a session where sessions never are, as with `rolling: "never"`.
+ * - A socket can't set a cookie. Changes that need one fail with a `SessionClosedError`: `login`, `logout`,
+ *   `regenerate`, `destroy` and `setLifetime`, and every change with `CookieLayer`. A `persistent` cookie, which is the
+ *   default, has its own expiry, so messages can't extend such a session: let the page send a request from time to
+ *   time.
+ * - With `CookieLayer`, the socket sees only the cookie of its handshake. It is closed when that cookie expires, even
+ *   if other tabs already have a newer one.
+ * - Effect's server for Node.js reads messages of up to 100 MiB into memory before `maxMessageSize` is checked. Set its
+ *   option `websocket: { maxPayload: 65_536 }`.
+ * - With `rolling: "never"`, messages do not extend the session either.
  *
  * @since 0.1.0
  */
@@ -65,7 +66,7 @@ import type { CommitError, SessionClosedError, SessionStoreError, SessionUnauthe
 // -----------------------------------------------------------------------------
 
 /**
- * A message: text, or bytes.
+ * A message: text or bytes.
  *
  * @since 0.1.0
  * @category models
@@ -73,7 +74,7 @@ import type { CommitError, SessionClosedError, SessionStoreError, SessionUnauthe
 export type Message = string | Uint8Array
 
 /**
- * What a message is answered with, if it is.
+ * The reply to a message, if any.
  *
  * @since 0.1.0
  * @category models
@@ -88,36 +89,37 @@ export type Answer = Message | void
  */
 export interface SessionSocket {
   /**
-   * Sends a message. It waits until the client has taken what was sent before (see `sendTimeout`), one sender after the other. If
-   * the socket is closed, it interrupts.
+   * Sends a message. Waits until the client has received what was sent before (see `sendTimeout`). If the socket is
+   * closed, it interrupts.
    */
   readonly send: (message: Message) => Effect.Effect<void>
   /**
-   * Runs an effect in the session as it is now, and writes what it has changed, as for a message: for what the server does by
-   * itself. That is no use of the session. Once the session has ended, it is a `SessionGoneError`.
+   * Runs an effect in the session as it is now and writes its changes, as for a message: for work that the server
+   * starts. It does not count as use of the session. Fails with a `SessionGoneError` once the session has ended.
    */
   readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CommitError, Exclude<R, Session>>
-  /** Closes the socket, by default with the code 1000. What is still at work is interrupted. */
+  /** Closes the socket, by default with the code 1000, and interrupts everything that is still running. */
   readonly close: (code?: number, reason?: string) => Effect.Effect<void>
 }
 
 /**
- * What a socket does, and within which bounds.
+ * The handlers and limits of a socket.
  *
- * - `onMessage`: handles a message, in the session as it is then and in a scope of its own. What it gives is sent to the client
- *   when the changes are written. Default: messages are thrown away.
- * - `onOpen`: runs beside, until the socket is closed: for what the server sends by itself. Its session is the one of the
- *   handshake, read-only, as it was then; `run` has it as it is now. If it ends, the socket stays open.
- * - `onError`: what becomes of a message that has failed, with an error of its own, of the store or of the commit. Default: the
- *   socket is closed with the code 1011, and the handler of the route fails with the error.
- * - `extend`: what counts as use of the session: `"messages"`; also that the socket is open (`"open"`), which is a
- *   `SessionClosedError` before the handshake if that takes a cookie each time; or nothing (`"never"`). Default `"messages"`.
- * - `concurrency`: how many messages are handled at the same time; their answers come as they are ready. Default 1.
+ * - `onMessage`: handles a message in the current session and in its own scope. The result is sent to the client once
+ *   the changes are written. By default, messages are discarded.
+ * - `onOpen`: runs in the background until the socket is closed: for messages that the server sends on its own. It has
+ *   the session of the handshake, read-only; use `run` for the current one. If it ends, the socket stays open.
+ * - `onError`: handles a failed message, whether the error comes from your handler, the store or the commit. By
+ *   default, the socket is closed with the code 1011, and the route's handler fails with the error.
+ * - `extend`: what extends the session: `"messages"`; also the open socket (`"open"`), which fails with a
+ *   `SessionClosedError` before the handshake if each extension needs a cookie; or nothing (`"never"`). Default
+ *   `"messages"`.
+ * - `concurrency`: how many messages are handled at the same time. Replies are sent as they become ready. Default 1.
  * - `maxMessageSize`: a larger message closes the socket with the code 1009. Default `"64 KiB"`.
- * - `sendTimeout`: if the client does not take what was sent to it for as long as this, its connection is broken off. That
- *   holds with Effect's server for Node.js. Default `"30 seconds"`.
- * - `closeCodes`: the code with which the socket is closed when the session has `ended` (default 4401), or was `renewed`, with
- *   another id (default 4409).
+ * - `sendTimeout`: how long a client may take to receive what was sent before its connection is dropped. Supported by
+ *   Effect's server for Node.js. Default `"30 seconds"`.
+ * - `closeCodes`: the codes for closing the socket when the session has `ended` (default 4401), or was `renewed` with a
+ *   new id (default 4409).
  *
  * @since 0.1.0
  * @category models
@@ -133,7 +135,7 @@ export interface Options<E, R, EOpen, ROpen> {
 }
 
 /**
- * What a message can fail with, beside its own errors.
+ * The errors of handling a message, in addition to your own.
  *
  * @since 0.1.0
  * @category models
@@ -141,7 +143,7 @@ export interface Options<E, R, EOpen, ROpen> {
 export type MessageError = CommitError
 
 /**
- * What an upgrade can fail with.
+ * The errors of an upgrade.
  *
  * @since 0.1.0
  * @category models
@@ -153,7 +155,7 @@ export type UpgradeError =
   | SessionClosedError
   | HttpServerError
 
-/** What is provided for each message. */
+/** The services provided to each message. */
 type Provided = Session | Scope.Scope
 
 // -----------------------------------------------------------------------------
@@ -165,12 +167,12 @@ type Provided = Session | Scope.Scope
  *
  * **Details**
  *
- * A request that asks for no WebSocket is answered with 426. The connection's errors, such as frames that are none, close the
- * socket, and are no errors of the handler.
+ * A request that does not ask for a WebSocket is answered with 426. Connection errors, such as invalid frames, close
+ * the socket and are not errors of the handler.
  *
- * An option that can't be is an `Error` where `serve` is called.
+ * `serve` throws an `Error` if an option is invalid.
  *
- * **Example** (Counts what it is told)
+ * **Example** (Counting messages)
  *
  * ```ts
  * import { Effect, Layer, Schema } from "effect"
@@ -226,7 +228,7 @@ export function serve(options: AnyOptions): Effect.Effect<HttpServerResponse.Htt
     yield* session.check
     const socket = yield* request.upgrade
     const talking = Effect.gen(function*() {
-      // Without it the handshake was none, and has been answered.
+      // Without one, the handshake was invalid and has been answered.
       const connected = yield* Effect.option(connect(socket, Connection.of(request), session, rules))
       if (Option.isNone(connected)) return
       const { closed, closeWith } = connected.value
@@ -244,7 +246,7 @@ export function serve(options: AnyOptions): Effect.Effect<HttpServerResponse.Htt
   return handler as Effect.Effect<HttpServerResponse.HttpServerResponse>
 }
 
-/** What the application's functions fail with and need is in the types above. */
+/** The types above contain the errors and requirements of the application's functions. */
 interface AnyOptions extends Options<unknown, unknown, unknown, unknown> {
   readonly onError?: (error: unknown, socket: SessionSocket) => Effect.Effect<Answer, unknown, unknown>
 }
@@ -255,7 +257,7 @@ const upgradeRequired = HttpServerResponse.text("Upgrade Required", { status: 42
 
 const reasons: { readonly [End in Lasting.End]: string } = {
   ended: "The session has ended",
-  renewed: "The session has a new id: connect again"
+  renewed: "The session has a new id: reconnect"
 }
 
 // -----------------------------------------------------------------------------
@@ -279,7 +281,7 @@ const connect = Effect.fnUntraced(function*(
   const { pull } = yield* socket.reader
   const writer = yield* socket.writer
   const closed = yield* Deferred.make<void>()
-  // Effect's socket would keep a later sender waiting for another connection.
+  // Effect's socket would keep a later sender waiting for a new connection.
   yield* Effect.addFinalizer(() => Deferred.succeed(closed, undefined))
   yield* connection.keepAlive
   const inTurn = Semaphore.withPermit(Semaphore.makeUnsafe(1))
@@ -300,7 +302,7 @@ const connect = Effect.fnUntraced(function*(
   return {
     closed: Deferred.await(closed),
     closeWith,
-    // It ends with the connection, whatever the reason.
+    // This ends with the connection, whatever the reason.
     messages: Stream.flattenArray(Stream.fromEffectRepeat(Effect.catchTag(pull, "SocketError", () => Cause.done()))),
     socket: {
       send: (message) => inTurn(Effect.andThen(connection.drained(sendTimeout), write(message))),
@@ -339,7 +341,7 @@ const reading = (
       extend !== "never",
       (session) => Effect.scoped(Effect.provideService(onMessage(message, socket), Session, session))
     ).pipe(
-      // Nobody waits for an answer when the session is over: the socket is about to be closed.
+      // No reply is needed when the session has ended: the socket is about to be closed.
       Effect.catch((error) => session.isOver ? Effect.never : onError(error, socket))
     )
   const handled = (message: Message) =>
@@ -351,7 +353,7 @@ const reading = (
   return Stream.runDrain(Stream.mapEffect(messages, handled, { concurrency, unordered: true }))
 }
 
-/** What sends to a socket that is closed interrupts itself, and nothing else. */
+/** Sending to a closed socket interrupts only the sender. */
 const unlessInterrupted = (effect: AnyEffect): AnyEffect =>
   Effect.catchCauseIf(effect, Cause.hasInterruptsOnly, () => Effect.void)
 
@@ -378,7 +380,7 @@ const rulesOf = (
     throw mistake("extend", extend, Setting.writeOneOf(["never", "messages", "open"]))
   }
   if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
-    throw mistake("concurrency", concurrency, "Write a whole number from 1 on")
+    throw mistake("concurrency", concurrency, "Write a positive whole number")
   }
   if (size === undefined) throw mistake("maxMessageSize", maxMessageSize, Setting.howToWriteSize)
   if (timeout === undefined || !Duration.isPositive(timeout)) {
@@ -386,7 +388,7 @@ const rulesOf = (
   }
   for (const [end, code] of Object.entries(codes)) {
     if (Number.isInteger(code) && code >= 3000 && code <= 4999) continue
-    throw mistake(`closeCodes.${end}`, code, "Write a code from 4000 to 4999, or a registered one from 3000 on")
+    throw mistake(`closeCodes.${end}`, code, "Write a code from 4000 to 4999, or a registered one from 3000 to 3999")
   }
   return { extend, concurrency, maxMessageSize: size, sendTimeout: timeout, closeCodes: codes }
 }

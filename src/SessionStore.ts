@@ -1,11 +1,11 @@
 /**
- * Where sessions are kept: the contract between sessions and their drivers.
+ * The contract between sessions and their drivers: where sessions are stored.
  *
- * One contract serves stores that keep the record on a server and stores that hand it to the client in the cookie. Most
- * drivers are a {@link Backend}, six operations on a hashed key, from which {@link fromBackend} makes the store: it does
- * the token's protection, the hashing, the expiry, the retries and the time limits, so that a driver is a translation
- * into its back end's commands and nothing else. If you have only the four functions read, write, destroy and touch, use
- * {@link fromDriver}. A store of any other kind goes through {@link make}.
+ * One contract covers stores that keep the record on a server and stores that hand it to the client in the cookie. Most
+ * drivers are a {@link Backend}: six operations on a hashed key. {@link fromBackend} turns it into a store and adds the
+ * protection of tokens, hashing, expiry, retries and time limits, so a driver only translates operations into its back
+ * end's commands. If your back end offers only read, write, destroy and touch, use {@link fromDriver}. For any other
+ * kind of store, use {@link make}.
  *
  * @since 0.1.0
  */
@@ -27,31 +27,31 @@ import type { SessionIndex, SessionOwners } from "./SessionOwners.ts"
 
 export type {
   /**
-   * What one request did to a session. Each field is in at most one of `set`, `remove` and `increment`; `clear` comes
-   * before all of them. If anything stored is not what the change expects, nothing is written.
+   * What one request did to a session. Each field is in at most one of `set`, `remove` and `increment`; `clear` applies
+   * before all of them. If a stored field differs from what the change expects, nothing is written.
    *
    * @since 0.1.0
    * @category models
    */
   Change,
   /**
-   * The fields that must hold a certain text, or nothing (`undefined`), before a change. The text is compared as it was
-   * loaded: a back end that adds to a number in place may write it in another way than `JSON.stringify`.
+   * The fields that must hold a certain text, or be absent (`undefined`), before a change. The text is compared as it
+   * was loaded: a back end that increments a number in place may format it differently than `JSON.stringify`.
    *
    * @since 0.1.0
    * @category models
    */
   Expected,
   /**
-   * Add `by` to a number; if the field holds no number, begin at `initial`. Both are finite.
+   * Adds `by` to a number; if the field holds no number, starts from `initial`. Both are finite.
    *
    * @since 0.1.0
    * @category models
    */
   Increment,
   /**
-   * What a request wrote over without regard to what was there: the names of fields, or all of them; `"ended"` where it has
-   * ended the session, and what goes on under the new id is another one.
+   * What a request overwrote without reading it first: the names of fields, or all of them. `"ended"` if it ended the
+   * session, so that the new id belongs to a different one.
    *
    * @since 0.1.0
    * @category models
@@ -60,15 +60,14 @@ export type {
 } from "./internal/record/change.ts"
 export {
   /**
-   * Whether the fields hold what a change expects of them. For back ends that can't compare by themselves.
+   * Whether the fields hold what a change expects. For back ends that can't compare themselves.
    *
    * @since 0.1.0
    * @category combinators
    */
   isExpected,
   /**
-   * What is stored after a commit: the change, applied to what is stored now. For back ends that can't merge by
-   * themselves.
+   * Applies a change to the stored fields, and returns the fields to store. For back ends that can't merge themselves.
    *
    * @since 0.1.0
    * @category combinators
@@ -77,14 +76,14 @@ export {
 } from "./internal/record/change.ts"
 export type {
   /**
-   * The fields of a session by name, each value as JSON text. They have what a `ReadonlyMap` has, and need not be a `Map`.
+   * The fields of a session by name, each value as JSON text: any `ReadonlyMap`, not necessarily a `Map`.
    *
    * @since 0.1.0
    * @category models
    */
   Fields,
   /**
-   * All that is stored of one session.
+   * Everything that is stored for one session.
    *
    * @since 0.1.0
    * @category models
@@ -101,15 +100,15 @@ export type {
 
 export {
   /**
-   * The id of a session, a secret. Whatever prints, encodes or inspects it sees `Id(<redacted>)`. Its `key` is the SHA-256 of
-   * it, which is no secret, and what a store should know the session by.
+   * The id of a session, which is a secret. Printed, encoded or inspected, it shows `Id(<redacted>)`. Its `key` is the
+   * SHA-256 hash of the id. The key is not a secret, and a store should identify the session by it.
    *
    * @since 0.1.0
    * @category models
    */
   Id,
   /**
-   * What the cookie of a session holds, a secret. Whatever prints, encodes or inspects it sees `Token(<redacted>)`.
+   * The value of a session's cookie, which is a secret. Printed, encoded or inspected, it shows `Token(<redacted>)`.
    *
    * @since 0.1.0
    * @category models
@@ -134,13 +133,13 @@ export const TypeId: TypeId = "~effect-session/SessionStore"
 export type TypeId = "~effect-session/SessionStore"
 
 /**
- * Where sessions are kept.
+ * A store of sessions.
  *
  * **Details**
  *
- * Loading takes the token from the cookie; from then on a session goes by its id, and whatever writes says which token
- * the cookie shall carry from now on. No operation fails because of what a client sent: an error is for system faults
- * only. Unknown, expired, malformed and tampered tokens are all the same to the client: no session.
+ * `load` accepts the token from the cookie. After that, a session is identified by its id, and every operation that
+ * writes returns the token that the cookie must carry from then on. No operation fails because of client input: errors
+ * are for system faults only. An unknown, expired, malformed or tampered token means that the client has no session.
  *
  * @since 0.1.0
  * @category models
@@ -151,22 +150,22 @@ export interface SessionStore {
   /** The name of the driver, for errors, metrics and spans. */
   readonly driver: string
 
-  /** Whether the token itself holds the session, so that every change needs a new cookie. */
+  /** Whether the token itself contains the session, so that every change needs a new cookie. */
   readonly stateless: boolean
 
-  /** Whose sessions they are, if the store can end those of an owner. */
+  /** The operations on owners, if the store can end the sessions of an owner. */
   readonly owners?: SessionOwners | undefined
 
   /**
-   * The session of a token. A token consists of letters, digits, `-`, `_` and `.`. `Superseded` is a session that another
-   * request has regenerated a moment ago: the request that asks is anonymous, its changes are dropped, and it sends no
-   * cookie, unless it regenerates: then it gets a session of its own.
+   * Loads the session of a token. A token consists of letters, digits, `-`, `_` and `.`. `Superseded` means that
+   * another request regenerated the session a moment ago: the current request is then anonymous, its changes are
+   * dropped, and it sends no cookie. If it regenerates, it gets its own session.
    */
   readonly load: (token: Token) => Effect.Effect<Loaded, SessionStoreError>
 
   /**
-   * A new session. Never overwrites: an id that is in use is `Taken`, and the caller draws another. One whose owner has ended
-   * it in advance, when the login was still under way, is `Gone`.
+   * Creates a session. Never overwrites: if the id is in use, the result is `Taken`, and the caller generates another
+   * id. If the owner's sessions were ended while this login was running, the result is `Gone`.
    */
   readonly create: (
     id: Id,
@@ -174,11 +173,11 @@ export interface SessionStore {
   ) => Effect.Effect<Written | Gone | Taken, SessionStoreError | SessionTooLargeError>
 
   /**
-   * Applies the change to what is stored now, only if the session still exists and holds what the change expects. The
-   * record is the session as the request sees it, changes and times included: what a store keeps that can't merge.
+   * Applies the change to the stored session, only if it still exists and holds what the change expects. The record is
+   * the session as the request sees it, with its changes and times: a store that can't merge writes this.
    *
-   * Where the session was regenerated a moment ago, nothing is written either: the `Conflict` has the record of its
-   * successor, to which the change is applied if it comes again with that `successor`.
+   * If the session was regenerated a moment ago, nothing is written either. The `Conflict` then contains the record of
+   * the successor, and a second call with that `successor` applies the change to it.
    */
   readonly update: (
     id: Id,
@@ -194,10 +193,10 @@ export interface SessionStore {
   ) => Effect.Effect<Written | Gone, SessionStoreError | SessionTooLargeError>
 
   /**
-   * The same session under a new id, with the record as the request sees it, only if the old one holds just the fields
-   * that the request has seen `before` it changed anything: so nothing that was committed under the old id is missed. The new
-   * one exists before the old one goes. The old token is dead at once, and `Superseded` for a short while; `NotFound`
-   * where it is `"ended"`, as after a `destroy`.
+   * Moves the session to a new id, with the record as the request sees it, only if the old one holds exactly the fields
+   * that the request saw `before` its changes, so no commit under the old id is missed. The new session exists before
+   * the old one is removed. The old token stops working immediately: it is `Superseded` for a short while, or
+   * `NotFound` if `overwritten` is `"ended"`, as after a `destroy`.
    */
   readonly regenerate: (
     id: Id,
@@ -207,12 +206,12 @@ export interface SessionStore {
     overwritten?: Overwritten
   ) => Effect.Effect<Written | Gone | Taken | Conflict, SessionStoreError | SessionTooLargeError>
 
-  /** Ends a session for good. Ending one that is not there is no error. */
+  /** Ends a session permanently. Ending a session that does not exist is not an error. */
   readonly destroy: (id: Id, record: SessionRecord) => Effect.Effect<void, SessionStoreError>
 
   /**
-   * What has become of several sessions, by their keys: each has the same key, or another one if it was regenerated a moment
-   * ago. One that is not in the answer has ended. Without this, only what this process does is known.
+   * Returns the current keys of several sessions: the same key, or the new one if the session was regenerated a moment
+   * ago. Sessions missing from the result have ended. Without this operation, only changes by this process are noticed.
    */
   readonly look?:
     | ((sessions: ReadonlyArray<Watched>) => Effect.Effect<ReadonlyMap<string, string>, SessionStoreError>)
@@ -220,7 +219,7 @@ export interface SessionStore {
 }
 
 /**
- * A session whose end somebody waits for: its key, and the text of the field that says whose it is, if it has an owner.
+ * A session that is watched for its end: its key, and the text of its owner field, if it has an owner.
  *
  * @since 0.1.0
  * @category models
@@ -241,7 +240,7 @@ export interface WithOwners extends SessionStore {
 }
 
 /**
- * A store that also knows which ones these are.
+ * A store that can also list the sessions of an owner.
  *
  * @since 0.1.0
  * @category models
@@ -251,7 +250,7 @@ export interface WithIndex extends WithOwners {
 }
 
 /**
- * What became of a token.
+ * The result of loading a token.
  *
  * @since 0.1.0
  * @category models
@@ -261,22 +260,22 @@ export type Loaded =
     readonly _tag: "Found"
     readonly id: Id
     readonly record: SessionRecord
-    /** A token to send instead, where the one that came was made with a secret that is being retired. */
+    /** A token to send instead, if the presented one was made with a secret that is being retired. */
     readonly renewed: Token | undefined
   }
   | {
     readonly _tag: "NotFound"
     readonly reason: NotFoundReason
-    /** The id in the token, if the token was made here: what is told of it names the session. */
+    /** The id in the token, if this application issued it. Events use it to name the session. */
     readonly id?: Id
-    /** What is still stored, if the session's time is over. */
+    /** The record that is still stored, if the session has expired. */
     readonly record?: SessionRecord
   }
   | { readonly _tag: "Superseded"; readonly id?: Id }
 
 /**
- * Why there is no session: the token has not the shape of one; it was not made here, or altered; nothing is stored for
- * it; or its time is over.
+ * Why there is no session: the token is malformed; it was not issued here, or was altered; nothing is stored for it; or
+ * the session has expired.
  *
  * @since 0.1.0
  * @category models
@@ -284,7 +283,7 @@ export type Loaded =
 export type NotFoundReason = "malformed" | "tampered" | "unknown" | "expired"
 
 /**
- * Written. The token is there when the client must get another one than it has.
+ * The session was written. `token` is present if the client needs a new one.
  *
  * @since 0.1.0
  * @category models
@@ -295,7 +294,7 @@ export interface Written {
 }
 
 /**
- * The session does not exist any more; nothing was written.
+ * The session no longer exists. Nothing was written.
  *
  * @since 0.1.0
  * @category models
@@ -305,7 +304,7 @@ export interface Gone {
 }
 
 /**
- * The new id is in use; nothing was written.
+ * The new id is in use. Nothing was written.
  *
  * @since 0.1.0
  * @category models
@@ -315,23 +314,23 @@ export interface Taken {
 }
 
 /**
- * The session does not hold what the change expects; nothing was written.
+ * The session does not hold what the change expects. Nothing was written.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Conflict {
   readonly _tag: "Conflict"
-  /** What is stored now. */
+  /** The record that is stored now. */
   readonly record: SessionRecord
-  /** If the session was regenerated, where its successor is; the record is the successor's then. */
+  /** The location of the successor, if the session was regenerated; the record is then the successor's. */
   readonly successor?: string
-  /** And what the requests that regenerated it wrote over, so that nothing older takes its place. */
+  /** What the requests that regenerated it overwrote, so that no older value replaces it. */
   readonly overwritten?: Overwritten
 }
 
 /**
- * The store of the application: each driver's Layer provides it.
+ * The store of the application. Each driver's Layer provides it.
  *
  * @since 0.1.0
  * @category services
@@ -345,8 +344,8 @@ export const SessionStore: Context.Service<SessionStore, SessionStore> = Context
 // -----------------------------------------------------------------------------
 
 /**
- * The operations of a store before {@link make}: a failure of any kind becomes a `SessionStoreError` with it as the
- * cause, but for a `SessionTooLargeError`, which stays what it is.
+ * The operations of a store before {@link make}. Any failure becomes a `SessionStoreError` with that failure as its
+ * cause, except a `SessionTooLargeError`, which is kept.
  *
  * @since 0.1.0
  * @category models
@@ -366,8 +365,8 @@ export type Operations =
   }
 
 /**
- * A store from its operations, which get the time limit (`timeLimit`), the retries (`retries`, for the operations that
- * can be repeated: load, touch and destroy) and, unless it is stateless, the limit of size (`sizeLimit`) of the configuration.
+ * Makes a store from its operations. It adds the configured time limit (`timeLimit`), retries of load, touch and
+ * destroy (`retries`), and, unless the store is stateless, the size limit (`sizeLimit`).
  *
  * @since 0.1.0
  * @category constructors
@@ -375,20 +374,20 @@ export type Operations =
 export const make: (
   operations: Operations,
   options?: {
-    /** As in a {@link Backend}. Default `false`. */
+    /** As in {@link Backend}. Default `false`. */
     readonly keepsTimeLimit?: boolean
   }
 ) => Effect.Effect<SessionStore, never, SessionConfig> = Guard.make
 
 /**
- * What a driver of a server-side store does: six operations on a key, which is the hash of a session's id. A failure of
- * any kind becomes a `SessionStoreError` with it as the cause.
+ * The driver of a server-side store: six operations on a key, which is the hash of a session's id. Any failure becomes
+ * a `SessionStoreError` with that failure as its cause.
  *
  * **Details**
  *
- * A driver has no rules of its own: not for expiry, not for cookies, not for schemas. It may remove a record whose
- * `expiresAt` has passed, whenever it likes. Where its back end can't merge, {@link merge} does it, but then reading and
- * writing must not be divided by another update.
+ * A driver contains no rules about expiry, cookies or schemas. It may remove a record at any time after its
+ * `expiresAt`. If the back end can't merge, use {@link merge}; no other update may then run between reading and
+ * writing.
  *
  * @since 0.1.0
  * @category models
@@ -398,33 +397,31 @@ export interface Backend {
   readonly driver: string
 
   /**
-   * Whether each operation ends within the configuration's `timeLimit` by itself, as one that answers at once does. Then
-   * the store does not watch over it, but where it needs several of them or repeats one. Default `false`.
+   * Whether each operation ends within the configured `timeLimit` on its own, for example because it answers
+   * immediately. The store then enforces the limit only across several operations and retries. Default `false`.
    */
   readonly keepsTimeLimit?: boolean
 
-  /** What is stored under the key: a record, the mark of a superseded session, or nothing. */
+  /** Returns what is stored under the key: a record, the mark of a superseded session, or nothing. */
   readonly load: (key: string) => Effect.Effect<SessionRecord | SupersededRecord | undefined, unknown>
 
-  /** Stores a new record, unless there is anything under the key: then `false`. */
+  /** Stores a new record. Returns `false` if anything is already stored under the key. */
   readonly create: (key: string, record: SessionRecord) => Effect.Effect<boolean, unknown>
 
   /**
-   * Applies the change to the record under the key; `false` if there is none. If the change has `touch`, the times of
-   * `times` take the place of those that are stored where they are later. If the record does not hold what the change
-   * expects, nothing is written, not even the times, and the answer is a `Conflict` with that record. The mark of a
-   * superseded session is no record: the answer is `false`, whatever the change expects. Comparing and writing must not
-   * be divided by another update.
+   * Applies the change to the record under the key. Returns `false` if there is no record, whatever the change expects;
+   * the mark of a superseded session is not a record. If the change has `touch`, each time in `times` that is later
+   * than the stored one replaces it. If the record does not hold what the change expects, nothing is written, not even
+   * the times, and the result is a `Conflict` with that record. Comparing and writing must be atomic.
    */
   readonly update: (key: string, change: Change, times: Times) => Effect.Effect<boolean | Conflict, unknown>
 
-  /** Takes over the times where they are later than those that are stored; `false` if there is no record. */
+  /** Replaces each stored time that is earlier than the given one. Returns `false` if there is no record. */
   readonly touch: (key: string, times: Times) => Effect.Effect<boolean, unknown>
 
   /**
-   * Puts the mark of a superseded session in the place of the record, and answers with the record that was there;
-   * `undefined` if there was none. If the record holds anything but just these fields, it stays, and the answer is a
-   * `Conflict` with it.
+   * Replaces the record with the mark of a superseded session, and returns the record, or `undefined` if there was
+   * none. If the record does not hold exactly these fields, it stays, and the result is a `Conflict` with it.
    */
   readonly supersede: (
     key: string,
@@ -433,10 +430,10 @@ export interface Backend {
   ) => Effect.Effect<SessionRecord | Conflict | undefined, unknown>
 
   /**
-   * What {@link create} under the new key and {@link supersede} under the old one do, in one step: both or neither. The
-   * answer is `"taken"` if there is anything under the new key, `false` if there is no record under the old one, and a
-   * `Conflict` if that record holds anything but just these fields. The new record ends no earlier than the old one does.
-   * Only for a back end that can change two keys at once; without it, the store takes the steps one by one.
+   * Does {@link create} under the new key and {@link supersede} under the old one atomically. Returns `"taken"` if
+   * anything is stored under the new key, `false` if there is no record under the old one, and a `Conflict` if that
+   * record does not hold exactly these fields. The new record ends no earlier than the old one. Only for back ends that
+   * can change two keys at once; without it, the store takes the two steps one after the other.
    */
   readonly regenerate?: (
     key: string,
@@ -447,65 +444,63 @@ export interface Backend {
   ) => Effect.Effect<boolean | "taken" | Conflict, unknown>
 
   /**
-   * Removes the record under the key, if there is one. The mark of a superseded session stays, and is the answer: whoever
-   * ends the session under its old id has to be able to try again.
+   * Removes the record under the key, if there is one. The mark of a superseded session stays and is returned, so that
+   * ending the session under its old id can be retried.
    */
   readonly destroy: (key: string) => Effect.Effect<SupersededRecord | undefined, unknown>
 
   /**
-   * What is stored under several keys, with no more of each session than its times and these fields, as far as it has them.
-   * Keys with nothing under them are not in the answer. It never lags behind, even if `load` does. Without it, the store loads
-   * them one by one.
+   * Returns what is stored under several keys: of each session the times, and those of the given fields that it has.
+   * Keys without a session are missing from the result. The read must be consistent, even if `load` is not. Without
+   * this operation, the store loads the keys one by one.
    */
   readonly peek?: (
     keys: ReadonlyArray<string>,
     fields: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyMap<string, SessionRecord | SupersededRecord>, unknown>
 
-  /** Which sessions an owner has; without it, the store's sessions have no owners. */
+  /** The index of sessions by owner. Without it, the store does not support owners. */
   readonly owners?: OwnerIndex
 }
 
 /**
- * What is stored in the place of a session that was regenerated, or that its owner has ended.
+ * What is stored in place of a session that was regenerated, or that its owner has ended.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SupersededRecord {
-  /** Until then, in milliseconds since the epoch, the mark stays. */
+  /** When the mark may be removed, in milliseconds since the epoch. */
   readonly supersededUntil: number
 
   /**
-   * What there is to know of the session under its new id, in a form that only the store has to understand. Empty, where the
-   * session was ended for good.
+   * Describes the session under its new id, in the store's own format. Empty if the session was ended permanently.
    */
   readonly successor: string
 }
 
 /**
- * Which sessions an owner has: an index beside the sessions. An owner goes by a hash of 43 characters of base64url, as a
- * session does.
+ * The index of sessions by owner. Like a session, an owner is identified by a hash of 43 base64url characters.
  *
  * **Details**
  *
- * A driver has no rules here either: not when an entry is added, not what an entry of a session means that is not there.
- * An entry that was added is in every list from then on, until it is removed or its time is over: a list that lags behind
- * would miss the login of a moment ago.
+ * A driver contains no rules here either: the store decides when to add an entry, and handles entries whose session no
+ * longer exists. An added entry must appear in every list from then on, until it is removed or expires: a list that
+ * lags behind would miss the most recent login.
  *
  * @since 0.1.0
  * @category models
  */
 export interface OwnerIndex {
   /**
-   * Adds an entry. If there is one of that key already, the new one takes its place, or both stay. The answer is whether the
-   * owner may have more than `limit` entries now, which is not asked where that is `undefined`.
+   * Adds an entry. If there is already one with that key, the driver may replace it or keep both. Returns whether the
+   * owner may now have more than `limit` entries; the result does not matter if `limit` is `undefined`.
    */
   readonly add: (owner: string, entry: OwnerEntry, limit: number | undefined) => Effect.Effect<boolean, unknown>
 
   /**
-   * The last so many entries, or those before an entry that need not be there any more, in the order of `at` and then of `key`,
-   * beginning with the last: as an index of both is read backwards. Keys are in the order of their bytes.
+   * Returns up to `limit` entries in descending order of `at`, then of `key` compared as bytes, like an index on both
+   * that is read backwards. Starts with the last entry, or after `before`, an entry that may no longer exist.
    */
   readonly list: (
     owner: string,
@@ -513,18 +508,18 @@ export interface OwnerIndex {
     after?: OwnerEntry
   ) => Effect.Effect<ReadonlyArray<OwnerEntry>, unknown>
 
-  /** Removes entries, as they were listed. Those that are not there any more are no error. */
+  /** Removes entries, given as they were listed. Removing an entry that no longer exists is not an error. */
   readonly remove: (owner: string, entries: ReadonlyArray<OwnerEntry>) => Effect.Effect<void, unknown>
 
   /**
-   * Puts the mark in the place of whatever is under the key, also if there is nothing: from then on until the mark's end,
-   * no session can be created under it.
+   * Stores the mark under the key, replacing what is there, if anything. Until the mark expires, no session can be
+   * created under the key.
    */
   readonly bury: (key: string, mark: SupersededRecord) => Effect.Effect<void, unknown>
 }
 
 /**
- * That an owner has a session, or is about to get it.
+ * An entry of the index: a session that an owner has, or is about to get.
  *
  * @since 0.1.0
  * @category models
@@ -536,26 +531,28 @@ export interface OwnerEntry {
   /** When the entry was made, in milliseconds since the epoch. */
   readonly at: number
 
-  /** From this moment on it may be removed, as the session is over by then. In milliseconds since the epoch. */
+  /** When the entry may be removed, because the session has ended by then, in milliseconds since the epoch. */
   readonly until: number
 }
 
 /**
- * The store of a driver. Ids are protected as `id.protection` says, and the back end sees only their SHA-256.
+ * Makes a store from a back end. Ids are protected according to the setting `id.protection`, and the back end sees only
+ * their SHA-256 hashes.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const fromBackend: {
   /**
-   * The store of a driver that keeps an index of owners.
+   * Makes a store from a back end that keeps an index of owners.
    *
    * @since 0.1.0
    * @category constructors
    */
   (backend: Backend & { readonly owners: OwnerIndex }): Effect.Effect<WithIndex, SessionConfigError, SessionConfig>
   /**
-   * The store of a driver. Ids are protected as `id.protection` says, and the back end sees only their SHA-256.
+   * Makes a store from a back end. Ids are protected according to the setting `id.protection`, and the back end sees
+   * only their SHA-256 hashes.
    *
    * @since 0.1.0
    * @category constructors
@@ -564,7 +561,7 @@ export const fromBackend: {
 } = ServerStore.fromBackend as (backend: Backend) => Effect.Effect<WithIndex, SessionConfigError, SessionConfig>
 
 /**
- * The Layer of a store that knows the sessions of each owner: it provides the store, its owners, and its index of them.
+ * The Layer of a store that can list the sessions of an owner: it provides the store, its owners, and their index.
  *
  * @since 0.1.0
  * @category layers
@@ -575,7 +572,7 @@ export const layer = <E, R>(
   Layer.effectContext(Effect.map(store, (store) => Context.add(servicesOf(store), Index, store.owners)))
 
 /**
- * The Layer of a store that can end the sessions of an owner without knowing them: it provides the store and its owners.
+ * The Layer of a store that can end the sessions of an owner but not list them: it provides the store and its owners.
  *
  * @since 0.1.0
  * @category layers
@@ -589,7 +586,7 @@ const servicesOf = (store: WithOwners): Context.Context<SessionStore | SessionOw
   Context.make(SessionStore, store as SessionStore).pipe(Context.add(Owners, store.owners))
 
 /**
- * The four functions of a driver as many frameworks know it.
+ * The four functions of a driver, as in many other frameworks.
  *
  * @since 0.1.0
  * @category models
@@ -598,22 +595,24 @@ export interface Driver {
   /** The name of the driver. Default `"custom"`. */
   readonly driver?: string
 
-  /** The values stored under an id, as they were given to `write`; `undefined` or `null` if there are none. */
+  /**
+   * Returns the values stored under an id, as they were passed to `write`, or `undefined` or `null` if there are none.
+   */
   readonly read: (id: string) => Effect.Effect<{ readonly [key: string]: Json } | null | undefined, unknown>
 
-  /** Stores the values, which can be forgotten once `expiresAt` (in milliseconds since the epoch) has passed. */
+  /** Stores the values. They may be removed after `expiresAt`, in milliseconds since the epoch. */
   readonly write: (
     id: string,
     values: { readonly [key: string]: Json },
     expiresAt: number
   ) => Effect.Effect<void, unknown>
 
-  /** Removes what is stored under the id, if anything. */
+  /** Removes the values stored under the id, if any. */
   readonly destroy: (id: string) => Effect.Effect<void, unknown>
 
   /**
-   * Extends the life of what is stored: the same values but for the times in them. A driver with nothing better to do
-   * writes them.
+   * Extends the life of stored values: only the times in them differ. If the back end has no cheaper way, write the
+   * values.
    */
   readonly touch: (
     id: string,
@@ -623,16 +622,16 @@ export interface Driver {
 }
 
 /**
- * A store made of just four functions. The ids that they get are hashes already, of 43 characters of base64url; the sessions
- * of an owner are listed in a document of their own, whose id is `owner-` and a hash.
+ * Makes a store from four functions. They receive ids that are already hashed: 43 base64url characters. The sessions of
+ * an owner are listed in a separate document, whose id is `owner-` followed by a hash.
  *
  * **Gotchas**
  *
- * Such a store merges by reading and writing, one commit after another for each session. That holds within one process:
- * of two processes that change one session in the same moment, one can lose its change, even if it has destroyed the
- * session. If two of them change the sessions of one owner in the same moment, the index of that owner can lose an entry:
- * that session is in no list, and `Sessions.destroyAll` does not end it, until it is regenerated or has been in use for as
- * long as `age`. A back end that can do better is a {@link Backend}.
+ * Such a store merges by reading and writing, one commit at a time per session. This works within one process: if two
+ * processes change a session at the same moment, one change can be lost, even the end of the session. If two processes
+ * change the sessions of one owner at the same moment, the owner's index can lose an entry. That session is then in no
+ * list, and `Sessions.destroyAll` does not end it, until it is regenerated or has been in use for as long as `age`. If
+ * your back end can do better, write a {@link Backend}.
  *
  * **Example** (A driver on a Map)
  *

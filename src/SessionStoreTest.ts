@@ -1,7 +1,7 @@
 /**
- * The conformance suite: it holds any driver against the contract of {@link SessionStore}. It runs in any test runner that has
- * `describe` and `it`, such as vitest, `node:test` or `bun:test`. It is not part of the barrel, so that it does not come into
- * production.
+ * The conformance suite: tests any driver against the contract of {@link SessionStore}. It runs in any test runner with
+ * `describe` and `it`, such as vitest, `node:test` or `bun:test`. It is not exported from the main module, so it stays
+ * out of production.
  *
  * @since 0.1.0
  */
@@ -23,7 +23,8 @@ import { SessionTooLargeError } from "./SessionError.ts"
 import * as SessionStore from "./SessionStore.ts"
 
 /**
- * Where the suite registers its tests: `describe` and `it` of a test runner. A test that is registered with `skip` is not run.
+ * The test runner's `describe` and `it`, with which the suite registers its tests. A test registered with `skip` does
+ * not run.
  *
  * @since 0.1.0
  * @category models
@@ -37,25 +38,25 @@ export interface Runner {
 }
 
 /**
- * What the suite needs of a driver.
+ * The options of the suite.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options<E> {
-  /** The driver. Every test builds it anew; what it stores may outlive that. */
+  /** The driver. Every test builds it again; stored data may remain from one test to the next. */
   readonly layer: Layer.Layer<SessionStore.SessionStore, E, SessionConfig.SessionConfig>
 
-  /** The laws that the driver does not promise, by name. Its documentation should say the same. */
+  /** The names of the laws that the driver does not guarantee. Its documentation should list them too. */
   readonly skip?: ReadonlyArray<Law>
 
-  /** All that the back end has stored, as one text: a test looks for ids and tokens in it. */
+  /** Everything that the back end has stored, as one string, in which a test looks for ids and tokens. */
   readonly dump?: Effect.Effect<string, unknown, SessionStore.SessionStore>
 }
 
 /**
- * The laws of a store. A store that hands the record to the client (`stateless`) can neither merge nor know the sessions
- * that others have, so for it the laws about merging and about ids in use are different ones.
+ * The laws of a store. A store that hands the record to the client (`stateless`) can't merge and does not see other
+ * sessions, so different laws apply to it for merging and for ids in use.
  *
  * @since 0.1.0
  * @category models
@@ -108,7 +109,7 @@ const configuration = {
   maximumAbsoluteAge: "20 days",
   touchEvery: "1 minute",
   supersededFor: "30 seconds",
-  // What the back end itself can hold is what the laws ask.
+  // No size limit: the laws test what the back end itself can hold.
   sizeLimit: "unlimited"
 } as const
 
@@ -116,10 +117,10 @@ const minute = 60_000
 const hour = 60 * minute
 
 const provideStore = (layer: AnyLayer, options: SessionConfig.Options = {}) =>
-  // Local, or a second store with other settings would be the first one again.
+  // Local, because a second store with other settings would otherwise be the first one again.
   Effect.provide(Layer.provideMerge(layer, SessionConfig.layer({ ...configuration, ...options })), { local: true })
 
-/** A store may answer with a `ReadonlyMap` of its own kind: what counts is what is in it. */
+/** A store may return its own kind of `ReadonlyMap`, so only the contents are compared. */
 const assertEqual = (actual: unknown, expected: unknown, message?: string) =>
   assert.deepStrictEqual(withPlainMaps(actual), withPlainMaps(expected), message)
 
@@ -140,7 +141,7 @@ const fieldsOf = (values: { readonly [field: string]: Schema.Json }): ReadonlyMa
 const valuesOf = ({ fields }: SessionRecord) =>
   Object.fromEntries([...fields].map(([field, text]) => [field, JSON.parse(text) as Schema.Json]))
 
-/** A session that a test can go on with as a request would. */
+/** A session that a test can continue to use as a request would. */
 interface Stored {
   readonly id: SessionStore.Id
   readonly token: SessionStore.Token
@@ -190,14 +191,14 @@ const expecting = (change: Change.Change, expected: { readonly [field: string]: 
     change
   )
 
-/** Asks for a commit as a request that has loaded `stored`. */
+/** Commits like a request that has loaded `stored`. */
 const update = ({ id, record }: Stored, change: Change.Change, successor?: string) =>
   Effect.flatMap(
     SessionStore.SessionStore,
     (store) => store.update(id, change, { ...record, fields: Change.apply(record.fields, change) }, successor)
   )
 
-/** The token to go on with after a commit, or nothing if it was not written. */
+/** The token to use after a commit, or nothing if it was not written. */
 const commit = (stored: Stored, change: Change.Change) =>
   Effect.map(
     update(stored, change),
@@ -233,7 +234,7 @@ const touch = Effect.fnUntraced(function*({ id, record, token }: Stored) {
   return answer._tag === "Gone" ? undefined : { id, record: touched, token: answer.token ?? token }
 })
 
-/** Gives the session a lifetime of its own, in milliseconds. */
+/** Gives the session its own lifetime, in milliseconds. */
 const relive = Effect.fnUntraced(function*(
   { id, record, token }: Stored,
   lifetime: { readonly [part: string]: Schema.Json }
@@ -364,7 +365,7 @@ const laws = {
       yield* expectTooLarge(update(stored, set("b", b)))
       yield* expectTooLarge(regenerate(stored, set("b", b)))
       assertEqual((yield* loadFound(stored.token)).record, stored.record, "nothing was written")
-      // Each of two requests fits, and both together do not.
+      // Each request fits alone, but both together do not.
       yield* expectCommit(stored, set("c", 1))
       yield* expectCommit({ ...stored, record: yield* recordOf({}) }, set("b", b))
       const full = { ...stored, record: (yield* loadFound(stored.token)).record }
@@ -408,7 +409,7 @@ const laws = {
       })
       const all = { kept: true, ...Object.fromEntries(names.map((name, index) => [name, index])) }
       if (!stateless) return assertEqual(valuesOf((yield* loadFound(stored.token)).record), all)
-      // Each token holds what its own request has seen.
+      // Each token contains what its own request has seen.
       yield* Effect.forEach(tokens, (token, index) =>
         Effect.map(loadFound(token), ({ record }) =>
           assertEqual(valuesOf(record), { kept: true, [names[index]!]: index })))
@@ -475,7 +476,7 @@ const laws = {
         expecting(Change.none, { a: 2 })
       ]
       if (stateless) {
-        // The record is out in a cookie, where nothing can be compared.
+        // The client holds the record in a cookie, so nothing can be compared.
         const token = yield* expectCommit(stored, disappointed[0]!)
         return assertEqual(valuesOf((yield* loadFound(token)).record), { a: 2, b: "x" })
       }
@@ -666,7 +667,7 @@ const laws = {
       const fast = yield* touch(stored)
       assert(fast !== undefined, "the session is still there")
       yield* expectCommit({ ...stored, record: slow }, { ...set("slow", true), touch: true })
-      // A token that is out keeps its own times.
+      // A token that was already issued keeps its own times.
       const { record } = yield* loadFound(fast.token)
       assert.strictEqual(record.expiresAt, fast.record.expiresAt)
       if (!stateless) assert.strictEqual(valuesOf(record)["slow"], true)
@@ -902,7 +903,7 @@ const laws = {
       const { stateless } = yield* SessionStore.SessionStore
       const stored = yield* create({ a: 1 })
       const regenerated = yield* expectRegenerate(stored, set("user", "ada"))
-      // A cookie that is out can't be changed: there the session is lost for this request.
+      // A cookie that was already issued can't be changed, so this request loses its session.
       if (stateless) return assert.strictEqual((yield* update(stored, set("a", 2)))._tag, "Gone")
       const { record } = yield* loadFound(regenerated.token)
       yield* Effect.forEach([set("a", 2), Change.onlyTouch, Change.clear(Change.none)], (change) =>
@@ -932,7 +933,7 @@ const laws = {
       const { record } = yield* loadFound(twice.token)
       const last = yield* expectConflict(stored, set("a", 2))
       assertEqual(last.record, record)
-      // Also if it was regenerated again between the two tries.
+      // Even if it was regenerated again between the two attempts.
       assertEqual(yield* expectConflict(stored, set("a", 2), first), last)
       assert.strictEqual((yield* update(stored, set("a", 2), last.successor))._tag, "Written")
       assertEqual(valuesOf((yield* loadFound(twice.token)).record), { a: 2, times: 2 })

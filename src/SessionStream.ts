@@ -1,5 +1,5 @@
 /**
- * Streams that end with their session: server-sent events (`text/event-stream`), and other bodies that are streamed for long.
+ * Streams that end with their session: server-sent events (`text/event-stream`) and other long-lived response bodies.
  *
  * @since 0.1.0
  */
@@ -17,9 +17,9 @@ import { Session } from "./Session.ts"
 import type { SessionClosedError, SessionStoreError, SessionUnauthenticatedError } from "./SessionError.ts"
 
 /**
- * - `extend`: whether the session's life is extended as long as the stream runs, once per `touchEvery`. If that takes a cookie
- *   each time, which can't be set any more, it is a `SessionClosedError`: with `CookieLayer`, and with a cookie that is
- *   `persistent`, as by default. Default `false`.
+ * - `extend`: whether the session is extended while the stream runs, once per `touchEvery`. Fails with a
+ *   `SessionClosedError` if each extension needs a cookie, which can no longer be set: with `CookieLayer`, and with a
+ *   `persistent` cookie, which is the default. Default `false`.
  *
  * @since 0.1.0
  * @category models
@@ -28,28 +28,29 @@ export interface Options {
   readonly extend?: boolean
 }
 
-/** What a client has not read by then, when the stream has ended, it does not get any more. */
+/** Elements that the client has not read when the stream ends are not delivered. */
 const patience = Duration.seconds(30)
 
 /**
- * A stream for the body of a response that ends when the session of the request ends, or gets another id. Without a session it
- * is a `SessionUnauthenticatedError`, status 401.
+ * Makes a stream for a response body that ends when the session of the request ends or gets a new id. Fails with a
+ * `SessionUnauthenticatedError`, status 401, if there is no session.
  *
  * **Details**
  *
- * What ends the session in this process ends the stream at once. What another server does, and the end of the session's time, end it
- * within `touchEvery`, see `Sessions.watch`. With `CookieLayer` that is when the cookie of the request is over. An end is
- * no failure of the stream.
+ * If this process ends the session, the stream ends immediately. If another server ends it or it expires, the stream
+ * ends within `touchEvery`, see `Sessions.watch`. With `CookieLayer` it ends when the cookie of the request expires.
+ * The stream ends without a failure.
  *
- * When the session gets another id, as by a login in another tab, a browser's `EventSource` connects again by itself, with
- * the new cookie. Who had the old one, such as an attacker who had planted it, gets nothing more.
+ * When the session gets a new id, for example by a login in another tab, a browser's `EventSource` reconnects with the
+ * new cookie. An attacker who planted the old id receives nothing more.
  *
- * The stream's Effects have the session of the request, as it was found then. To look at it as it is later, open it again with
+ * The stream's Effects see the session as the request loaded it. To see later changes, open it again with
  * `Sessions.open`.
  *
  * **Gotchas**
  *
- * An `EventSource` that is answered 401 gives up, but one whose stream has ended asks again: that is how the page finds out.
+ * An `EventSource` reconnects when its stream ends, and gives up when it gets a 401. This is how the page notices the
+ * end of the session.
  *
  * **Example** (Server-sent events)
  *
@@ -78,14 +79,14 @@ const patience = Duration.seconds(30)
  */
 export const whileAlive: {
   /**
-   * A stream for the body of a response that ends when the session of the request ends, or gets another id.
+   * Makes a stream for a response body that ends when the session of the request ends or gets a new id.
    *
    * @since 0.1.0
    * @category streams
    */
   (options?: Options): <A, E, R>(self: Stream.Stream<A, E, R>) => Alive<A, E, R>
   /**
-   * A stream for the body of a response that ends when the session of the request ends, or gets another id.
+   * Makes a stream for a response body that ends when the session of the request ends or gets a new id.
    *
    * @since 0.1.0
    * @category streams
@@ -106,7 +107,7 @@ export const whileAlive: {
 )
 
 /**
- * What it takes to make such a stream, and what that fails with.
+ * The services that such a stream needs, and the errors of making one.
  *
  * @since 0.1.0
  * @category models
@@ -117,7 +118,9 @@ export type Alive<A, E, R> = Effect.Effect<
   Session | HttpServerRequest | Scope.Scope
 >
 
-/** Until the response is sent, as the client may not read, and so not see the end. */
+/**
+ * Runs in the request's scope, until the response is sent: a client that does not read would not see the stream end.
+ */
 const watching = Effect.fnUntraced(function*(session: Lasting.LastingSession, connection: Connection.Connection) {
   const over = yield* Deferred.make<void>()
   const watched = Effect.gen(function*() {

@@ -1,15 +1,15 @@
 /**
- * Tests of applications: clients that keep cookies as a browser does, that begin with what you put into their sessions, and
- * show what is in them after each response; and stores that fail when you say so.
+ * Tools for testing applications: clients that keep cookies like a browser, whose sessions you can fill before a
+ * request and inspect after a response; and stores that fail on demand.
  *
  * **Details**
  *
- * A {@link Client} is an `HttpClient`, so all that takes one takes it, such as `HttpApiClient.makeWith`. It asks the application in
- * process, through {@link layer}, or over HTTP, such as through `NodeHttpServer.layerTest`, and it uses the application's own
- * `SessionStore` and `SessionConfig`, whatever the driver.
+ * A {@link Client} is an `HttpClient`, so you can use it wherever one is accepted, such as in `HttpApiClient.makeWith`.
+ * It calls the application in process, through {@link layer}, or over HTTP, such as through `NodeHttpServer.layerTest`.
+ * It uses the application's own `SessionStore` and `SessionConfig`, whatever the driver.
  *
- * Mistakes in how a test is set up, such as another secret than the application's, are defects whose message says what to
- * write.
+ * Mistakes in a test's setup, such as a secret that differs from the application's, are defects whose message says how
+ * to fix them.
  *
  * **Example** (Routes, in process)
  *
@@ -86,67 +86,68 @@ import { SessionStore } from "./SessionStore.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * A client with cookies of its own: a browser, as far as an application can tell.
+ * A client with its own cookies: to the application, it looks like a browser.
  *
  * **Details**
  *
- * Cookies count by their domain, path, life, size and prefix, by `Secure` and `SameSite`, and by the `Clock`, so also by the
- * `TestClock`. A cookie that a browser would refuse is not kept, with a warning in the log. Redirects are not followed, so that
- * you see them and what they flash; {@link Client.follow} does.
+ * It honors the domain, path, expiry, size and prefix of cookies, as well as `Secure` and `SameSite`, and it uses the
+ * `Clock`, so it works with `TestClock`. A cookie that a browser would reject is dropped, with a warning in the log.
+ * Redirects are not followed, so that you can check them and the messages that they flash; use {@link Client.follow} to
+ * follow them.
  *
- * A request says what a browser says of where it comes from, in `Sec-Fetch-Site` and `Origin`, so {@link Csrf} lets it pass. For a
- * page of another site there is {@link Client.from}.
+ * Like a browser, it states where a request comes from, in `Sec-Fetch-Site` and `Origin`, so {@link Csrf} accepts it.
+ * For a page of another site, use {@link Client.from}.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Client extends HttpClient.HttpClient {
   /**
-   * The session of this client as it is in the store now, or in its cookie. Looking at it changes nothing: no message leaves
-   * it, and its life is not extended.
+   * The client's session as it is now in the store or in its cookie. Reading it changes nothing: no message is
+   * consumed, and its life is not extended.
    */
   readonly session: Effect.Effect<Snapshot, SessionStoreError>
 
   /**
-   * Runs the effect with the session of this client, writes what it has changed, and gives the client the cookie. If it has no
-   * session, one begins. What is flashed is for the next request.
+   * Runs the effect with the client's session, writes its changes, and stores the cookie in the client. Creates a
+   * session if the client has none. Flashed messages are for the next request.
    */
   readonly modifySession: <A, E, R>(
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | CommitError, Exclude<R, Session.Session>>
 
-  /** Sends a form, by POST. */
+  /** Sends a form with POST. */
   readonly submit: (
     url: string | URL,
     fields?: UrlParams.Input,
     options?: HttpClientRequest.Options.NoUrl
   ) => Response
 
-  /** Goes where a response redirects to, until one does not: with a GET after a 303, and after the 301 or 302 of a form. */
+  /** Follows redirects until a response is not one: with GET after a 303, and after a 301 or 302 to a form. */
   readonly follow: (response: HttpClientResponse.HttpClientResponse) => Response
 
   /**
-   * The same client on a page of another origin, such as `"https://evil.example"`: a link (GET) or a form (POST) there. Cookies
-   * go along as their `SameSite` says.
+   * The same client on a page of another origin, such as `"https://evil.example"`, following a link (GET) or sending a
+   * form (POST) there. Cookies are sent according to their `SameSite`.
    */
   readonly from: (origin: string) => HttpClient.HttpClient
 
-  /** The cookies that it holds. */
+  /** The cookies of the client. */
   readonly cookies: Effect.Effect<ReadonlyArray<Cookies.Cookie>>
 
-  /** Closes the browser and opens it again: cookies without an end are gone. */
+  /** Closes the browser and opens it again: session cookies, which have no expiry, are deleted. */
   readonly restart: Effect.Effect<void>
 }
 
 type Response = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 
 /**
- * What is in a session at some moment, and what is known of it.
+ * The contents of a session at one moment.
  *
- * - `get`, `has` and `all` are what is in it, by key.
+ * - `get`, `has` and `all` read its values by key.
  * - `flashMessages` and `flashed` are the messages that the next request will see.
  * - `exists`: whether there is a session.
- * - `handle`: its name for logs. Another handle means another id, as there must be after a login.
+ * - `handle`: its name for logs. A new handle means a new id, as required after a login.
  *
  * @since 0.1.0
  * @category models
@@ -161,11 +162,11 @@ export interface Snapshot extends Session.SessionView {
 }
 
 /**
- * How a client is made.
+ * Options for making a client.
  *
- * - `url`: where the application is, such as `"http://127.0.0.1:3000"`. By default the `HttpClient` knows.
- * - `fetchMetadata`: whether it says where requests come from, by `Sec-Fetch-Site` and `Origin`, as browsers do. Without that,
- *   {@link Csrf} asks for a token. Default `true`.
+ * - `url`: the address of the application, such as `"http://127.0.0.1:3000"`. By default, that of the `HttpClient`.
+ * - `fetchMetadata`: whether to send `Sec-Fetch-Site` and `Origin`, as browsers do. Without them, {@link Csrf} requires
+ *   a token. Default `true`.
  *
  * @since 0.1.0
  * @category models
@@ -176,12 +177,12 @@ export interface Options {
 }
 
 /**
- * A new client, without cookies. Several of them are several browsers.
+ * Makes a client without cookies. Each client is a separate browser.
  *
  * **Details**
  *
- * It sends requests by the `HttpClient` of the context: that of {@link layer}, of `NodeHttpServer.layerTest`, or, with the option
- * `url`, any other.
+ * It sends requests with the `HttpClient` of the context: that of {@link layer}, of `NodeHttpServer.layerTest`, or,
+ * with the option `url`, any other.
  *
  * **Example** (A real server)
  *
@@ -216,7 +217,7 @@ export const client = Effect.fnUntraced(function*(options: Options = {}): Effect
   const jar = yield* Ref.make<Jar.Jar>([])
   const held = Effect.zip(Ref.get(jar), Clock.currentTimeMillis)
 
-  /** Where the session's cookie is for. */
+  /** The URL that the session's cookie is for. */
   const home = new URL(settings.cookie.path, base)
   const cookies = Effect.map(held, ([jar, now]) => Jar.toSend(jar, home, now))
 
@@ -295,13 +296,13 @@ const addressed = Effect.fnUntraced(function*(client: HttpClient.HttpClient, { u
   return URL.canParse(root) ? { base: new URL(root), http: client } : yield* Mistakes.noAddress
 })
 
-/** What a browser says of where a request comes from. */
+/** The headers in which a browser states where a request comes from. */
 const metadata = (page: URL, url: URL, method: string): Record<string, string> => ({
   ...(Jar.isTrustworthy(url) && { "sec-fetch-site": Jar.siteOf(page, url) }),
   ...(method !== "GET" && method !== "HEAD" && { origin: page.origin })
 })
 
-/** A client of fetch follows them by itself, and nobody sees the cookies on the way. */
+/** A fetch client would follow them itself, and hide the cookies on the way. */
 const withoutRedirects = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.updateContext(effect, (context: Context.Context<R>) =>
     Context.add(context, FetchHttpClient.RequestInit, {
@@ -324,7 +325,7 @@ const follow = (client: HttpClient.HttpClient, response: HttpClientResponse.Http
     return HttpClient.followRedirects(goOn).execute(HttpClientRequest.updateHeaders(request, Headers.removeMany(own)))
   })
 
-/** What the client says by itself, anew for each request. */
+/** The headers that the client adds, computed for each request. */
 const own = ["cookie", "origin", "sec-fetch-site"]
 
 const snapshot: Effect.Effect<Snapshot, SessionStoreError, Session.Session> = Effect.gen(function*() {
@@ -342,9 +343,9 @@ const snapshot: Effect.Effect<Snapshot, SessionStoreError, Session.Session> = Ef
 })
 
 /**
- * The hidden fields of the forms of a page, by name, such as the token of {@link Csrf}.
+ * Returns the hidden fields of all forms on a page, by name, such as the token of {@link Csrf}.
  *
- * **Example** (A form, as it is on the page)
+ * **Example** (Sending a form as it is on the page)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -367,19 +368,19 @@ export const hiddenFields: (html: string) => { readonly [name: string]: string }
 // -----------------------------------------------------------------------------
 
 /**
- * A server in this process, and the `HttpClient` of it: no port is opened, and all goes by the `Clock` of the test. Provide it
- * to `HttpRouter.serve` where your server has `NodeHttpServer.layer`.
+ * Provides a server in this process, and an `HttpClient` for it. No port is opened, and everything uses the test's
+ * `Clock`. Provide it to `HttpRouter.serve` in place of your server's `NodeHttpServer.layer`.
  *
  * **Details**
  *
- * The address is `https://localhost`, or `url`, and all hosts below it. So cookies that are `Secure` are kept.
+ * The server answers at `https://localhost`, or at `url`, and for all subdomains, so `Secure` cookies work.
  *
- * An `HttpApi` and responses with files need services that come with `NodeHttpServer.layer`: provide
- * `NodeHttpServer.layerHttpServices`, or `HttpServer.layerServices`, which has no files.
+ * An `HttpApi` and file responses need services that `NodeHttpServer.layer` includes: provide
+ * `NodeHttpServer.layerHttpServices`, or `HttpServer.layerServices`, which does not support files.
  *
  * **Gotchas**
  *
- * There are no WebSockets. For those, take a real server.
+ * WebSockets are not supported. Use a real server for those.
  *
  * @since 0.1.0
  * @category layers
@@ -397,7 +398,7 @@ export const layer = (
 // -----------------------------------------------------------------------------
 
 /**
- * What a store is asked to do: operations on a session, and on those of an owner.
+ * The operations of a store: on a session, and on the sessions of an owner.
  *
  * @since 0.1.0
  * @category models
@@ -405,7 +406,7 @@ export const layer = (
 export type Operation = StoreOperation | OwnerOperation
 
 /**
- * All operations: for a store that is down.
+ * All operations, for simulating a store that is down.
  *
  * @since 0.1.0
  * @category models
@@ -413,10 +414,11 @@ export type Operation = StoreOperation | OwnerOperation
 export const operations: ReadonlyArray<Operation> = [...StoreOperation.literals, ...OwnerOperation.literals]
 
 /**
- * When an effect is run.
+ * When an injected effect runs.
  *
- * - `times`: for so many calls, and then no more. By default for all.
- * - `after`: whether the store does its work before: then it has changed the session, and nobody learns of it. Default `false`.
+ * - `times`: for how many calls. By default for all.
+ * - `after`: whether the store does its work first, so that the session is changed but the answer is lost. Default
+ *   `false`.
  *
  * @since 0.1.0
  * @category models
@@ -427,7 +429,7 @@ export interface Injection {
 }
 
 /**
- * What was put in the way of a store: `reached` waits for the first call that meets it, and `remove` takes it away.
+ * An injected effect: `reached` waits for the first call that runs it, and `remove` removes it.
  *
  * @since 0.1.0
  * @category models
@@ -438,17 +440,18 @@ export interface Injected {
 }
 
 /**
- * What happens to the store of {@link layerFaults}.
+ * Controls the store of {@link layerFaults}.
  *
  * **Details**
  *
- * `inject` runs an effect in each call of an operation. If it fails, the operation fails with a `SessionStoreError` that has the
- * failure as its cause; if it never ends, the setting `timeLimit` ends it; `retries` count as well. What a {@link Client} asks the
- * store by itself, to show a session or to change it, is left alone.
+ * `inject` runs an effect in each call of an operation. If the effect fails, the operation fails with a
+ * `SessionStoreError` with that failure as its cause. If it never ends, the setting `timeLimit` ends it. `retries`
+ * apply too. Store calls that a {@link Client} makes to show or change a session are not affected.
  *
- * `clear` takes all of that away. `takeCalls` has the operations that were called since it was last run, in order.
+ * `clear` removes all injected effects. `takeCalls` returns the operations that were called since its last run, in
+ * order.
  *
- * **Example** (Down, silent, slow, and down once)
+ * **Example** (Down, not answering, slow, and down once)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -478,9 +481,10 @@ export class StoreFaults extends Context.Service<StoreFaults, {
 }>()("effect-session/SessionTest/StoreFaults") {}
 
 /**
- * A store that fails when the test says so, around any other: it provides what that one provides, and {@link StoreFaults}.
+ * Wraps the Layer of a store so that tests can make it fail. Provides everything that Layer provides, and
+ * {@link StoreFaults}.
  *
- * **Example** (An outage is not a logout)
+ * **Example** (An outage does not log users out)
  *
  * ```ts
  * import { assert, it } from "@effect/vitest"

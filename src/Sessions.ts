@@ -1,20 +1,20 @@
 /**
- * Sessions outside the handling of an HTTP request, such as in a job, a WebSocket, a test or on a command line.
+ * Sessions outside of HTTP requests, such as in a job, a WebSocket, a test or a command-line tool.
  *
  * **Details**
  *
- * Each function works on every driver. Nothing is written but by {@link create}, {@link modify}, {@link commit},
- * {@link regenerate} and {@link destroy}, and by `Session.commit`: what is opened and not committed writes nothing. What
- * writes says what the client must hold from then on, as a token and as the Set-Cookie headers that the middleware would
- * send, see {@link Committed}.
+ * These functions work with every driver. Only {@link create}, {@link modify}, {@link commit}, {@link regenerate},
+ * {@link destroy} and `Session.commit` write: a session that is opened and not committed writes nothing. The functions
+ * that write return what the client must hold from then on, as a token and as the Set-Cookie headers that the
+ * middleware would send: see {@link Committed}.
  *
- * Nobody is shown a page here, so flash messages stay in the session for the next request, unless you open it with
- * `messages: "leave"`.
+ * Flash messages stay in the session for the next request, because no page is shown here. To consume them, open the
+ * session with `messages: "leave"`.
  *
  * **Gotchas**
  *
- * With `CookieLayer`, the session is at its client: a change counts only if the client gets the cookie. A job that has nobody to
- * give it to can read such a session, but not change it.
+ * With `CookieLayer` the client holds the session, so a change takes effect only if the client gets the new cookie. A
+ * job that has no way to send it can read such a session, but not change it.
  *
  * @since 0.1.0
  */
@@ -51,8 +51,8 @@ import { Id, type OwnerEntry, SessionStore } from "./SessionStore.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * What a client presents: its token, the Cookie header of its request, or all headers, of which those of the setting `transports`
- * count.
+ * What a client presents: its token, the Cookie header of its request, or all headers, of which those named by the
+ * setting `transports` are used.
  *
  * @since 0.1.0
  * @category models
@@ -63,8 +63,8 @@ export type Presented =
   | { readonly headers: { readonly [name: string]: string | undefined } }
 
 /**
- * A session by its owner and its handle, as {@link list} has it. The store has to know which sessions an owner has. The id and
- * the token of such a session stay unknown.
+ * A session identified by its owner and its handle, as returned by {@link list}. The store must be able to list an
+ * owner's sessions. The id and the token of such a session are not available.
  *
  * @since 0.1.0
  * @category models
@@ -75,7 +75,7 @@ export interface ByHandle {
 }
 
 /**
- * What it takes to find a session.
+ * Identifies a session: by what a client presents, or by owner and handle.
  *
  * @since 0.1.0
  * @category models
@@ -86,12 +86,12 @@ export type Needs<P extends Presented | ByHandle> =
   | (P extends ByHandle ? SessionIndex : never)
 
 /**
- * How a session is opened.
+ * Options for opening a session.
  *
- * - `readonly`: a change is a `SessionReadonlyError`, and nothing is ever written, not even that the session was used: for
- *   connections that live longer than a request. Default `false`.
- * - `messages`: whether flash messages stay in the session, or leave it with the first commit, as in a request. Default
- *   `"stay"`.
+ * - `readonly`: changes fail with a `SessionReadonlyError`, and nothing is written, not even that the session was used.
+ *   For connections that live longer than a request. Default `false`.
+ * - `messages`: whether flash messages stay in the session (`"stay"`), or are consumed by the first commit, as in a
+ *   request (`"leave"`). Default `"stay"`.
  *
  * @since 0.1.0
  * @category models
@@ -104,9 +104,10 @@ export interface Options {
 /**
  * What a client must hold after a commit.
  *
- * - `token`: the token of the session; none if there is no session, as it was destroyed, or nothing was ever put into it.
- * - `setCookie`: the values of the Set-Cookie headers, several if the session takes several cookies; none if the client can
- *   keep what it has. Each commit gives all that has become due since the session was opened.
+ * - `token`: the token of the session, or `None` if there is no session because it was destroyed or never contained
+ *   anything.
+ * - `setCookie`: the values of the Set-Cookie headers, several if the session is split into several cookies, and empty
+ *   if the client's cookie is still valid. Each commit returns all headers that are due since the session was opened.
  *
  * @since 0.1.0
  * @category models
@@ -117,7 +118,7 @@ export interface Committed {
 }
 
 /**
- * What {@link modify} has done, and what the effect has given.
+ * The result of {@link modify}: what the client must hold, and the value of the effect.
  *
  * @since 0.1.0
  * @category models
@@ -127,7 +128,7 @@ export interface Modified<A> extends Committed {
 }
 
 /**
- * A new session, and what the effect has given.
+ * The result of {@link create}: the new session's token and cookies, and the value of the effect.
  *
  * @since 0.1.0
  * @category models
@@ -141,15 +142,15 @@ export interface Created<A> extends Omit<Modified<A>, "token"> {
 // -----------------------------------------------------------------------------
 
 /**
- * A new session with what the effect puts into it: it is stored, also if that is nothing, and its token or its Set-Cookie can
- * be handed out.
+ * Creates a session and runs the effect in it. The session is stored even if it is empty, so that you can hand out its
+ * token or its Set-Cookie headers.
  *
  * **Details**
  *
- * If the effect fails, nothing is written. If it destroys the session, or sessions are switched off (`enabled`), there is
- * none to hand out, which is a `SessionGoneError`.
+ * If the effect fails, nothing is written. If the effect destroys the session, or sessions are turned off (`enabled`),
+ * it fails with a `SessionGoneError`.
  *
- * **Example** (A test that is logged in)
+ * **Example** (A logged-in test client)
  *
  * ```ts
  * import { Effect, Redacted, Schema } from "effect"
@@ -173,7 +174,7 @@ export const create = Effect.fnUntraced(function*<A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.fn.Return<Created<A>, E | CommitError, Exclude<R, Session.Session> | SessionStore | SessionConfig> {
   const settings = yield* SessionConfig
-  // It is wanted also if there is nothing in it.
+  // Store the session even if it is empty.
   const session = yield* load({ ...settings, saveUninitialized: true }, { cookies: undefined })
   const created = yield* runIn(session, effect)
   if (Option.isNone(created.token)) return yield* new SessionGoneError({})
@@ -181,15 +182,15 @@ export const create = Effect.fnUntraced(function*<A, E, R>(
 })
 
 /**
- * Runs the effect with the session of a token, or of the Cookie header of a request, and writes what it has changed. If it
- * fails, nothing is written.
+ * Runs the effect with the session of a token, or of a request's Cookie header, and writes its changes. If it fails,
+ * nothing is written.
  *
  * **Details**
  *
- * If there is no such session (any more), it is a `SessionGoneError`, and the effect does not run. What fibers that the effect
- * has left behind do to the session afterwards is a `SessionClosedError`.
+ * If the session does not exist, `modify` fails with a `SessionGoneError` and the effect does not run. Fibers that
+ * outlive the effect get a `SessionClosedError` if they change the session.
  *
- * **Example** (A job that reports how far it is)
+ * **Example** (A job that reports its progress)
  *
  * ```ts
  * import { Effect, type Redacted, Schema } from "effect"
@@ -199,7 +200,7 @@ export const create = Effect.fnUntraced(function*<A, E, R>(
  *
  * const report = (token: Redacted.Redacted<string>, progress: number) =>
  *   Sessions.modify({ token }, Session.put(Progress, progress)).pipe(
- *     // The person has logged out meanwhile.
+ *     // The user has logged out in the meantime.
  *     Effect.catchTag("SessionGoneError", () => Effect.logInfo("Nobody waits for the job any more"))
  *   )
  * ```
@@ -221,10 +222,10 @@ export const modify = Effect.fnUntraced(function*<P extends Presented | ByHandle
 // -----------------------------------------------------------------------------
 
 /**
- * Opens the session of a token, or of the Cookie header of a request, and loads it. What is no valid session is an empty
- * one. Changes are written by {@link commit}, {@link regenerate}, {@link destroy} and `Session.commit` only.
+ * Opens and loads the session of a token, or of a request's Cookie header. An invalid one opens an empty session. Only
+ * {@link commit}, {@link regenerate}, {@link destroy} and `Session.commit` write changes.
  *
- * **Example** (What is in it)
+ * **Example** (Reading a session)
  *
  * ```ts
  * import { Effect, type Redacted } from "effect"
@@ -247,8 +248,8 @@ export const open = Effect.fnUntraced(function*<P extends Presented | ByHandle>(
 })
 
 /**
- * As {@link open}, until the scope closes. From then on a change is a `SessionClosedError`; what is not committed by then is
- * never written.
+ * Like {@link open}, until the scope closes. After that, changes fail with a `SessionClosedError`. Uncommitted changes
+ * are not written.
  *
  * **Example** (For as long as a WebSocket is open)
  *
@@ -278,7 +279,7 @@ export const openScoped = <P extends Presented | ByHandle>(
   })
 
 /**
- * Writes what has changed, as `Session.commit` does, and says what the client must hold.
+ * Writes the changes, like `Session.commit`, and returns what the client must hold.
  *
  * **Example** (Step by step)
  *
@@ -307,8 +308,8 @@ export const commit = (session: Session.Session): Effect.Effect<Committed, Commi
   committing(session, Effect.void)
 
 /**
- * Gives the session a new id, as `Session.regenerate` does, writes that with all that has changed, and says what the client
- * must hold: the old token is dead.
+ * Gives the session a new id, like `Session.regenerate`, writes that together with all changes, and returns what the
+ * client must hold. The old token no longer works.
  *
  * @since 0.1.0
  * @category step by step
@@ -317,20 +318,20 @@ export const regenerate = (session: Session.Session): Effect.Effect<Committed, C
   committing(session, Session.regenerate)
 
 /**
- * Ends a session for good, an opened one or that of a token or a Cookie header, and says how the client is to clear its
- * cookies. It is no error if the session does not exist (any more).
+ * Ends a session permanently: an opened one, or that of a token or a Cookie header. Returns the headers that clear the
+ * client's cookies. It is not an error if the session does not exist.
  *
  * **Details**
  *
- * A token whose session another request has regenerated a moment ago is a `SessionGoneError`: the session goes on under
- * its new id, and who holds the old one cannot end it.
+ * Fails with a `SessionGoneError` if another request regenerated the token's session a moment ago. The session
+ * continues under its new id, and a holder of the old one can't end it.
  *
  * @since 0.1.0
  * @category step by step
  */
 export function destroy(session: Session.Session): Effect.Effect<Committed, CommitError>
 /**
- * Ends the session of a token, or of the Cookie header of a request, for good.
+ * Ends the session of a token, or of a request's Cookie header, permanently.
  *
  * @since 0.1.0
  * @category step by step
@@ -349,14 +350,13 @@ export function destroy(
 // -----------------------------------------------------------------------------
 
 /**
- * A session, as a list of an owner's sessions has it. Nothing in it gives access to the session.
+ * An entry in the list of an owner's sessions. Nothing in it grants access to the session.
  *
- * - `handle`: its name for {@link destroyHandle}, as `Session.handle` has it.
+ * - `handle`: the session's name for {@link destroyHandle}, the same as `Session.handle`.
  * - `lastUsedAt`: when a request last extended its life, which happens once per `touchEvery`.
- * - `expiresAt`: when it ends if it is not used any more; none if never.
- * - `isCurrent`: whether it is the session of the request that asks, if one asks.
- * - `attributes`: the values of the keys that were asked for; none where there is no value, or one that does not fit its
- *   schema (any more).
+ * - `expiresAt`: when it expires if it is not used again, or `None` if never.
+ * - `isCurrent`: whether it is the session of the current request, if there is one.
+ * - `attributes`: the values of the requested keys, each `None` if the value is missing or no longer fits its schema.
  *
  * @since 0.1.0
  * @category owners
@@ -371,7 +371,7 @@ export interface Info<Attributes extends AnyAttributes> {
 }
 
 /**
- * The keys whose values a list has, by name.
+ * The keys whose values a list includes, by name.
  *
  * @since 0.1.0
  * @category owners
@@ -384,7 +384,7 @@ type ValueOf<Key extends SessionKey.Any> = Key extends SessionKey.SessionKey<inf
   : never
 
 /**
- * Sessions of an owner, and where the next ones begin, if there may be more.
+ * A page of an owner's sessions, and where the next page starts, if there may be more.
  *
  * @since 0.1.0
  * @category owners
@@ -395,12 +395,12 @@ export interface Page<Attributes extends AnyAttributes> {
 }
 
 /**
- * The sessions of an owner, the latest login first, 50 at once if `limit` says nothing else, and 100 at most. With the `next` of
- * a page as `after`, the next ones; what is no `next` begins at the beginning.
+ * Lists the sessions of an owner, the latest login first. `limit` is the size of a page: 50 by default, 100 at most.
+ * For the next page, pass the `next` of a page as `after`; an invalid `after` starts from the beginning.
  *
  * **Details**
  *
- * Of each session, the store reads its times and the keys that you name as `attributes`, and nothing else.
+ * The store reads only the times of each session and the keys that you name in `attributes`.
  *
  * **Example** (Where am I logged in?)
  *
@@ -442,8 +442,8 @@ export const list = Effect.fnUntraced(function*<const Attributes extends AnyAttr
 })
 
 /**
- * Ends the session of an owner that has this handle, such as one that the owner does not recognize. The answer is whether there
- * was one. A request of it that is under way can't write it any more.
+ * Ends the owner's session with this handle, such as one that the owner does not recognize. Returns whether there was
+ * one. Requests of that session that are still running can no longer write it.
  *
  * @since 0.1.0
  * @category owners
@@ -458,13 +458,14 @@ export const destroyHandle = (
     : Effect.as(checked(owner), false)
 
 /**
- * Ends all sessions of an owner, such as after a change of the password, and answers with how many there were, as far as the
- * store knows: with `CookieLayer.layerShared`, that is 0.
+ * Ends all sessions of an owner, such as after a password change. Returns how many there were, as far as the store
+ * knows: with `CookieLayer.layerShared` the result is 0.
  *
  * **Details**
  *
- * No session that was created before survives it: not if its request is under way, not if it is getting another id, and not if the
- * login itself is under way and has called `Session.login`. A login that comes while this runs may be ended as well.
+ * Every session created before this call ends: even one with a running request, one that is getting a new id, or one
+ * whose login is still running but has already called `Session.login`. A login that arrives while this runs may be
+ * ended too.
  *
  * @since 0.1.0
  * @category owners
@@ -474,17 +475,17 @@ export const destroyAll = (
 ): Effect.Effect<number, SessionStoreError | SessionOwnerError, SessionOwners> => end(owner)
 
 /**
- * Ends all sessions of the owner of this request's session but that one, and answers with how many there were, as
- * {@link destroyAll} does. Without an owner, there are none.
+ * Ends all other sessions of the current session's owner, and returns how many there were, like {@link destroyAll}.
+ * Returns 0 if the session has no owner.
  *
  * **Details**
  *
- * The session stays also if this request or another one has given it a new id, or is about to.
+ * The current session stays, even if this request or another one has given it a new id or is about to.
  *
  * **Gotchas**
  *
- * If another request writes it under its new id in the very moment in which the others are ended, it can be taken for one of
- * them. Then the user has to log in again.
+ * If another request writes the current session under its new id at the very moment the others are ended, it can be
+ * mistaken for one of them. The user then has to log in again.
  *
  * @since 0.1.0
  * @category owners
@@ -507,7 +508,7 @@ const end = (
 ): Effect.Effect<number, SessionStoreError | SessionOwnerError, SessionOwners> =>
   Effect.flatMap(SessionOwners, (owners) => ending(owner, owners, Effect.suspend(() => owners.end(owner, except))))
 
-/** Ends sessions of an owner, and tells those who listen. */
+/** Ends sessions of an owner, and publishes the events. */
 const ending = Effect.fnUntraced(function*(
   owner: string,
   owners: SessionOwners | SessionIndex,
@@ -515,14 +516,14 @@ const ending = Effect.fnUntraced(function*(
 ): Effect.fn.Return<number, SessionStoreError | SessionOwnerError> {
   yield* checked(owner)
   const listeners = Events.listenersOf(owners)
-  // Before, as afterwards it may have ended.
+  // Read this first: afterwards the session may have ended.
   const by = yield* whoEnds(owner, listeners)
   const ended = yield* end
   yield* Events.ended(listeners, owner, ended, by)
   return ended.length
 })
 
-/** By whom sessions of an owner are ended, by their keys: by the owner, if this is a request of one of them. */
+/** Who ends sessions of an owner, given their keys: the owner, if this is a request of one of them. */
 const whoEnds = Effect.fnUntraced(function*(
   owner: string,
   listeners: Events.Listeners
@@ -540,7 +541,7 @@ const checked = (owner: string): Effect.Effect<void, SessionOwnerError> => {
   return reason === undefined ? Effect.void : Effect.fail(new SessionOwnerError({ reason }))
 }
 
-/** The keys of the session of this request, if there is one: it may be getting another one. */
+/** The keys of this request's session, if there is one: two if it is getting a new id. */
 const currentKeys: Effect.Effect<ReadonlySet<string>, SessionStoreError> = Effect.gen(function*() {
   const service = yield* Effect.serviceOption(Session.Session)
   if (Option.isNone(service)) return new Set()
@@ -581,22 +582,22 @@ const decodeCursor = (text: string): OwnerEntry | undefined => {
 // -----------------------------------------------------------------------------
 
 /**
- * What happens to the sessions of a store in this process, from now on: in the requests of the middleware, and in what you
- * do with `Sessions`. See `SessionEvent` for what there is.
+ * The stream of what happens to a store's sessions in this process from now on, through the middleware and through
+ * `Sessions`. See `SessionEvent` for the events.
  *
  * **Details**
  *
- * Nobody waits for those who listen. For each of them, up to 1,024 events wait; what comes on top of that is dropped for it
- * and counted in the metric `effect_session.dropped_events`, by `event`. If that is too few, put `Stream.buffer` behind.
- * While nobody listens, events cost nothing.
+ * Publishing never waits for subscribers. Up to 1,024 events are buffered per subscriber; further ones are dropped for
+ * that subscriber and counted in the metric `effect_session.dropped_events`, by `event`. For a larger buffer, add
+ * `Stream.buffer`. Without subscribers, events cost nothing.
  *
  * **Gotchas**
  *
- * What happens on another server is not told here, and with `CookieLayer.layerShared` nobody knows which sessions
- * {@link destroyAll} and {@link destroyOthers} have ended. A store is known by the service: give the stream the same Layer as the
- * middleware.
+ * Events of other servers are not included. With `CookieLayer.layerShared` there are no events for sessions ended by
+ * {@link destroyAll} and {@link destroyOthers}, because the store can't list them. The stream and the middleware must
+ * share the same store service: provide both with the same Layer.
  *
- * **Example** (A mail about a new login)
+ * **Example** (An email about a new login)
  *
  * ```ts
  * import { Effect, Layer, Option, Stream } from "effect"
@@ -623,25 +624,26 @@ export const events: Stream.Stream<SessionEvent, never, SessionStore> = Stream.u
 )
 
 /**
- * Waits until a session has ended: that of a request, or that of a token, a Cookie header or a handle. One that is not there
- * has ended already.
+ * Waits until a session has ended: that of the request, or that of a token, a Cookie header or a handle. A session that
+ * does not exist has already ended.
  *
  * **Details**
  *
- * What ends it in this process is noticed at once. What another server does is noticed once per `touchEvery`, if that is not
- * `"never"`, and not more often than once a second: then one call of the store asks for all sessions that are watched, where the back end can. If
- * the store fails, nobody's session has ended for that.
+ * An end caused by this process is noticed immediately. An end caused by another server is noticed within `touchEvery`,
+ * unless that is `"never"`; the store is asked at most once a second, in one call for all watched sessions if the back
+ * end supports it. If the store fails, no session counts as ended.
  *
- * If the session gets another id, as by a login, the one under that id is watched.
+ * If the session gets a new id, as at a login, it is watched under that id.
  *
  * **Gotchas**
  *
- * If another server gives the session another id, and nobody looks within `supersededFor`, it has ended: nothing is left that
- * says where it has gone. To be sure, let `touchEvery` be shorter than that.
+ * If another server gives the session a new id and this server does not check within `supersededFor`, the session
+ * counts as ended, because the link to the new id is gone. To avoid that, make `touchEvery` shorter than
+ * `supersededFor`.
  *
- * With `CookieLayer`, a session that is not used any more ends here only with its `absoluteAge`: what other servers extend
- * stays in the cookie. With `CookieLayer.layerShared`, what {@link destroyAll} and {@link destroyOthers} end is noticed once per
- * `touchEvery`, also in this process.
+ * With `CookieLayer`, an unused session ends here only after its `absoluteAge`, because extensions by other servers are
+ * visible only in the cookie. With `CookieLayer.layerShared`, the effect of {@link destroyAll} and
+ * {@link destroyOthers} is noticed within `touchEvery`, even in the same process.
  *
  * **Example** (A socket that closes when its session ends)
  *
@@ -732,7 +734,7 @@ const runIn = <A, E, R>(session: RequestSession, effect: Effect.Effect<A, E, R>)
     (value) => Effect.map(committed(session), (committed) => ({ ...committed, value }))
   )
 
-/** Nothing of it is written any more. */
+/** Nothing more is written for it. */
 const giveUp = (session: RequestSession): Effect.Effect<void> =>
   Effect.andThen(Unit.close(session), Effect.suspend(() => Indexing.withdraw(session)))
 
@@ -755,7 +757,7 @@ const committed = (session: RequestSession): Effect.Effect<Committed> =>
     }
   })
 
-/** Nobody knows which cookies the client holds, so those that the session does not take are cleared. */
+/** The client's cookies are unknown here, so those that the session does not use are cleared. */
 const setCookieOf = (
   cookie: Cookie.SessionCookie,
   outgoing: State.Outgoing | undefined,

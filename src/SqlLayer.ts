@@ -1,14 +1,15 @@
 /**
- * Sessions in a SQL database: for any number of servers. Works with PostgreSQL, MySQL and SQLite, through the `SqlClient` of
- * `effect/sql` that the application has anyway.
+ * Sessions in a SQL database, for any number of servers. Works with PostgreSQL, MySQL and SQLite, through the
+ * application's `SqlClient` of `effect/sql`.
  *
  * **Details**
  *
- * A session is one row: the hash of its id as the key, its times in milliseconds since the epoch, and its fields as a JSON
- * object, in which each value is a string: the JSON text of a field. So what comes out is what went in, to the letter, also out
- * of a `JSONB`. Which sessions an owner has is in a second table, `owners_of_effect_sessions`, with a row for each of them: a
- * hash of the owner's id, the key of the session, when it was entered, and when it ends. {@link migration} makes both, or a file
- * in the folder `sql` of this package. These are the statements on PostgreSQL, where each is one round trip:
+ * A session is one row: the hash of its id as the key, its times in milliseconds since the epoch, and its fields as a
+ * JSON object. Each value in that object is a string with the field's JSON text, so values come out exactly as they
+ * went in, even from `JSONB`. A second table, `owners_of_effect_sessions`, has a row for each session of an owner: a
+ * hash of the owner's id, the key of the session, when the row was added, and when it expires. Create both tables with
+ * {@link migration}, or with a file in the folder `sql` of this package. These are the statements on PostgreSQL, each
+ * of them one round trip:
  *
  * | operation  | statements |
  * | ---------- | ---------- |
@@ -23,71 +24,73 @@
  * | end a session of an owner | `INSERT … ON CONFLICT DO UPDATE`, which puts a mark in its place, also if there is nothing yet |
  * | remove what is ended from the list | `DELETE` |
  *
- * An update is made to the row as it is when its turn has come, so that nothing of another commit is lost. If it has found no
- * session, or not what it expects, the `SELECT` of load says what there is, and another one looks for a session that
- * followed. The same goes for regenerate, where the first `SELECT` is for the new id.
+ * An update applies to the row as it is when the update runs, so it loses nothing of other commits. If it finds no
+ * session, or not what it expects, the `SELECT` of load reads the current row, and another one looks for a successor.
+ * The same applies to regenerate, where the first `SELECT` is for the new id.
  *
- * On SQLite and MySQL, the driver makes the change itself: an update is the `SELECT` of load and an `UPDATE` that writes
- * only if the row still has these fields, both again if it has not. On SQLite, regenerate is a `SELECT` and one
- * `INSERT … ON CONFLICT DO UPDATE` for both rows. On MySQL it is an `INSERT` for the new session, and for the old one a
- * `SELECT` and an `UPDATE`; if another request has changed it meanwhile, a `DELETE` of the new one. A list of an owner's sessions
- * gets all of their fields there. This is tested on PostgreSQL, MariaDB and SQLite.
+ * On SQLite and MySQL, the driver computes the change: an update is the `SELECT` of load and an `UPDATE` that writes
+ * only if the row still has these fields; if not, both are repeated. On SQLite, regenerate is a `SELECT` and one
+ * `INSERT … ON CONFLICT DO UPDATE` for both rows. On MySQL it is an `INSERT` for the new session, a `SELECT` and an
+ * `UPDATE` for the old one, and, if another request has changed that in the meantime, a `DELETE` of the new one. On
+ * both, a list of an owner's sessions reads all of their fields. The driver is tested on PostgreSQL, MariaDB and
+ * SQLite.
  *
- * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes what expired more than an hour
- * ago, from both tables: the clock of another server, for which it may still be alive, can differ by that much.
+ * Whether a session has expired is decided by its times when it is loaded. A sweeper deletes rows that expired more
+ * than an hour ago from both tables, so your servers' clocks can differ by that much.
  *
- * Reading, inserting, updating and deleting are tried when the Layer is built, on no row: a server whose user lacks a right,
- * or whose database takes no changes, does not start. On PostgreSQL these are all the rights that the user `shop` needs, where it
- * does not own the tables:
+ * Reading, inserting, updating and deleting are tested on zero rows when the Layer is built: if the user lacks a
+ * privilege or the database is read-only, the server does not start. On PostgreSQL, if the user `shop` does not own the
+ * tables, it needs these privileges:
  *
  * ```sql
  * GRANT USAGE ON SCHEMA public TO shop;
  * GRANT SELECT, INSERT, UPDATE, DELETE ON effect_sessions, owners_of_effect_sessions TO shop;
  * ```
  *
- * On MySQL, where the tables are in the database `shop`:
+ * On MySQL, with the tables in the database `shop`:
  *
  * ```sql
  * GRANT SELECT, INSERT, UPDATE, DELETE ON shop.effect_sessions TO shop;
  * GRANT SELECT, INSERT, UPDATE, DELETE ON shop.owners_of_effect_sessions TO shop;
  * ```
  *
- * To run {@link migration}, a user needs the right to make tables as well. On MySQL it ends the transaction that it is run in, as
- * anything does there that makes a table.
+ * Running {@link migration} also needs the privilege to create tables. On MySQL it commits the transaction that it runs
+ * in, like every statement that creates a table.
  *
  * **Gotchas**
  *
- * What is written of a session or its owner takes no part in a transaction of the application (`sql.withTransaction`): it
- * stays, even if the transaction is rolled back. So `Session.commit` inside of one takes a second connection of the pool. If no
- * connection is free, it waits for one, up to the time limit of the configuration. Leave it to the commit that comes with the
- * response, give the pool more connections than there are transactions at a time, or provide this Layer with a client of its own.
+ * Writes of sessions and owners take no part in the application's transactions (`sql.withTransaction`): they stay even
+ * if the transaction is rolled back. `Session.commit` inside a transaction therefore uses a second connection of the
+ * pool. If no connection is free, it waits for one, up to the configured time limit. Rely on the commit that comes with
+ * the response, give the pool more connections than there are concurrent transactions, or provide this Layer with a
+ * separate client.
  *
- * Loading the session inside of one is a query of that transaction, in a savepoint: it takes no second connection, sees the
- * session as the transaction's snapshot has it, and comes too late for a `SET TRANSACTION` after it. If the transaction can't
- * read the table, as it has been given up or is in another role, it takes a second connection; on MySQL also after a statement
- * that creates or alters a table, which ends the transaction there. So does every list of an owner's sessions, as the
- * transaction's snapshot does not have those of a moment ago.
+ * Loading the session inside a transaction is a query of that transaction, in a savepoint. It uses no second connection
+ * and sees the session in the transaction's snapshot, and a `SET TRANSACTION` after it comes too late. If the
+ * transaction can't read the table, because it was aborted or uses another role, loading uses a second connection; on
+ * MySQL also after a statement that creates or alters a table, which ends the transaction there. Every list of an
+ * owner's sessions uses a second connection too, because the transaction's snapshot lacks the most recent ones.
  *
- * If somebody else has locked the row of a session, as a report with `SELECT … FOR UPDATE` does, changes of this session
- * wait as long as the time limit allows, and take one connection of each server's pool; all other sessions go on. With
+ * If the row of a session is locked by something else, such as a report with `SELECT … FOR UPDATE`, changes of this
+ * session wait up to the time limit and occupy one connection of each server's pool; all other sessions continue. With
  * `multiplex` of `@effect/sql-pg`, statements that share this connection wait as well.
  *
- * The clients of MySQL can't cancel a statement. There a change that waits for such a row goes on waiting after the time
- * limit, for a minute at most, and is made if the row is free by then, although its request got a 503. Other changes of this
- * session wait for it and take no second connection. A sweep waits too, if that session is the next one to expire. At the
- * isolation level that MySQL has by default, a report that locks all rows it goes through also keeps new sessions from being
- * created: let it read without locks, or set `READ COMMITTED` for it. At `SERIALIZABLE`, a transaction of the application
- * locks the session that it has read, so a `Session.commit` inside of it is refused at the time limit: leave it to the
- * commit that comes with the response.
+ * MySQL clients can't cancel a statement. A change that waits for a locked row keeps waiting after the time limit, for
+ * at most a minute, and is applied if the row becomes free, although its request got a 503. Other changes of this
+ * session wait for it without using a second connection. A sweep waits too, if that session is the next one to expire.
+ * At MySQL's default isolation level, a report that locks every row it scans also blocks the creation of new sessions:
+ * let it read without locks, or set `READ COMMITTED` for it. At `SERIALIZABLE`, a transaction of the application locks
+ * the session that it has read, so a `Session.commit` inside it fails at the time limit: rely on the commit that comes
+ * with the response.
  *
- * PostgreSQL has to be version 12 or later, with its `extra_float_digits` as it comes: an increment is added up there, and
- * older ones write a number with fewer digits than it has.
+ * PostgreSQL must be version 12 or later, with the default `extra_float_digits`: it computes increments, and older
+ * versions write numbers with too few digits.
  *
- * A client of SQLite has one connection for all. There the session can be read inside a transaction of the application, but
- * `Session.commit` is a `SessionStoreError`, at once: commit before the transaction, or after it. The commit just before the
- * response goes out comes after it anyway. If another process has locked the file of SQLite, requests wait for it as long as
- * the time limit allows, without stopping others; a `busy_timeout` of the client stops the whole process while it waits, so
- * keep it short.
+ * A SQLite client has a single connection. Inside a transaction of the application you can read the session, but
+ * `Session.commit` fails immediately with a `SessionStoreError`: commit before or after the transaction. The commit
+ * that comes with the response runs after it anyway. If another process has locked the SQLite file, requests wait for
+ * it up to the time limit without blocking others. The client's `busy_timeout` blocks the whole process while it waits,
+ * so keep it short.
  *
  * @since 0.1.0
  */
@@ -118,11 +121,11 @@ import * as SessionStore from "./SessionStore.ts"
 /**
  * The settings of the SQL store. All are optional.
  *
- * - `table`: the name of the table, default `"effect_sessions"`, of at most 49 bytes. Before a dot is the schema:
- *   `"auth.sessions"`. It is always quoted, and no name transformation of the client applies. The table of the owners is in the same schema, and has
- *   `owners_of_` before that name.
- * - `sweepEvery`: how often expired sessions are deleted, default 10 minutes; `"never"` if something else does it. They are
- *   gone for everybody before that.
+ * - `table`: the name of the table, at most 49 bytes. Default `"effect_sessions"`. Write a schema before a dot:
+ *   `"auth.sessions"`. The name is always quoted, and the client's name transformations do not apply. The table of
+ *   owners is in the same schema, with the prefix `owners_of_`.
+ * - `sweepEvery`: how often expired sessions are deleted, or `"never"` if something else deletes them. Default 10
+ *   minutes. They can't be used from the moment they expire.
  *
  * @since 0.1.0
  * @category models
@@ -132,7 +135,8 @@ export interface Options {
   readonly sweepEvery?: DurationInput
 }
 
-// PostgreSQL cuts names off after 63 bytes: two tables with long names would share one table of owners, or one index of it.
+// PostgreSQL truncates names to 63 bytes: two tables with long names would share a table of owners, or one of its
+// indexes.
 const longestName = 63 - "idx_owners_of_".length
 
 const isName = (table: string): boolean =>
@@ -141,7 +145,7 @@ const isName = (table: string): boolean =>
 const tableField = {
   table: Setting.textOr(
     { test: isName },
-    `Write the name of a table, such as "effect_sessions" or, with a schema, "auth.sessions", of ${longestName} bytes at most`,
+    `Write the name of a table, such as "effect_sessions" or, with a schema, "auth.sessions", of at most ${longestName} bytes`,
     "effect_sessions"
   )
 }
@@ -151,7 +155,7 @@ const OptionsOfMigration = Schema.Struct(tableField)
 const Options = Schema.Struct({ ...tableField, sweepEvery: Setting.duration("10 minutes") })
 
 /**
- * A store in a SQL database, with a sweeper that runs as long as the scope. The tables must be there.
+ * Makes a store in a SQL database, with a sweeper that runs until the scope closes. The tables must exist.
  *
  * @since 0.1.0
  * @category constructors
@@ -193,7 +197,7 @@ const dialectOf = (client: SqlClient): Effect.Effect<Dialect, SessionConfigError
     sqlite: () => sqlite,
     orElse: () => undefined
   })
-  const write = "The SQL driver knows PostgreSQL, MySQL and SQLite: provide a SqlClient of one of these"
+  const write = "The SQL driver supports PostgreSQL, MySQL and SQLite: provide a SqlClient for one of these"
   return dialect === undefined
     ? Effect.fail(new SessionConfigError({ mistakes: [Setting.mistake(["store", "type"], client.driver, write)] }))
     : Effect.succeed(dialect)
@@ -203,12 +207,12 @@ const messageOf = (error: SqlError | Error): string =>
   (error instanceof SqlError && error.reason.cause instanceof Error ? error.reason.cause : error).message
 
 const explainType = ({ expected, found }: NonNullable<SqlBackend.Findings["wrongType"]>): string =>
-  `Its column "fields" has the type ${found}, and needs ${expected}. Drop the table. ${howToMakeIt}`
+  `Its column "fields" has the type ${found}, but must be ${expected}. Drop the table. ${howToMakeIt}`
 
 const explainRefusals = (refusals: ReadonlyArray<SqlBackend.Refusal>, table: string): string => {
   const statements = new Set(refusals.map(({ statement }) => statement))
   const messages = new Set(refusals.map(({ error }) => messageOf(error)))
-  return `The database refuses ${[...statements].join(", ")}: ${[...messages].join("; ")}. ` +
+  return `The database rejects ${[...statements].join(", ")}: ${[...messages].join("; ")}. ` +
     `The user needs SELECT, INSERT, UPDATE and DELETE on ${table} and on ${
       ownersOf(table)
     }, on a server that takes changes`
@@ -217,10 +221,10 @@ const explainRefusals = (refusals: ReadonlyArray<SqlBackend.Refusal>, table: str
 const explain = (error: SqlError | Error): string => {
   const message = messageOf(error)
   const isMissing = error instanceof SqlError &&
-    // Where a client does not tell one error of SQLite from another.
+    // For clients that do not distinguish SQLite errors.
     (error.reason._tag === "SqlSyntaxError" || /no such (table|column)/.test(message))
   return isMissing
-    ? `Its tables are not there, or not those of sessions: ${message}. ${howToMakeIt}`
+    ? `Its tables do not exist, or are not those of sessions: ${message}. ${howToMakeIt}`
     : `It can't be read: ${message}`
 }
 
@@ -257,7 +261,7 @@ export const layer = (
 > => SessionStore.layer(make(options))
 
 /**
- * As {@link layer}, with each setting from a `Config`.
+ * Like {@link layer}, with each setting from a `Config`.
  *
  * @since 0.1.0
  * @category layers
@@ -271,8 +275,8 @@ export const layerConfig = (
 > => SessionStore.layer(Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * Makes the tables and their indexes, if they are not there: a migration for the `Migrator` of `effect/sql`, or something to run
- * when the server starts.
+ * Creates the tables and their indexes if they do not exist: a migration for the `Migrator` of `effect/sql`, or an
+ * Effect to run when the server starts.
  *
  * **Example**
  *
@@ -303,6 +307,6 @@ export const migration = (
       { discard: true }
     )
     const create = dialect.endsTransactions ? statements : client.withTransaction(statements)
-    // If several servers do it at the same time, PostgreSQL lets one through and fails for the others.
+    // If several servers do this at the same time, PostgreSQL lets one succeed and fails for the others.
     yield* Effect.retry(create, { times: 1 })
   })

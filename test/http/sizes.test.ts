@@ -298,7 +298,7 @@ describe("half a character, a surrogate without the other one of its pair", () =
     it(`is refused in the name of a key: ${JSON.stringify(name)}`, () => {
       assert.throws(
         () => SessionKey.make(name, Schema.String),
-        /^SessionKey\.make\(".*\\u.*"\): the name .* Write well-formed text/
+        /^SessionKey\.make\(".*\\u.*"\): the name .* Write a well-formed string/
       )
     })
   }

@@ -113,7 +113,7 @@ const untilSo = Effect.fnUntraced(function*(isSo: () => boolean) {
 const untilClosed = (client: Client) => Effect.andThen(untilSo(client.isClosed), client.closed)
 
 const ended = { code: 4401, reason: "The session has ended" }
-const renewed = { code: 4409, reason: "The session has a new id: connect again" }
+const renewed = { code: 4409, reason: "The session has a new id: reconnect" }
 
 // -----------------------------------------------------------------------------
 // messages
@@ -863,7 +863,7 @@ describe("a client", () => {
 
 describe("an option that can't be", () => {
   it.each([
-    [{ concurrency: 0 }, /^SessionSocket\.serve: concurrency: found 0\. Write a whole number from 1 on$/],
+    [{ concurrency: 0 }, /^SessionSocket\.serve: concurrency: found 0\. Write a positive whole number$/],
     [{ maxMessageSize: "lots" as never }, /maxMessageSize: found "lots"\. Write a size such as/],
     [{ sendTimeout: "0 seconds" as const }, /sendTimeout: found "0 seconds"\. Write a duration longer than zero/],
     [{ closeCodes: { ended: 401 } }, /closeCodes\.ended: found 401\. Write a code from 4000 to 4999/],

@@ -162,7 +162,10 @@ describe("Session.attempt", () => {
 
   it("needs a key that says how often", () => {
     for (const times of [0, -1, 1.5, Number.NaN, Infinity]) {
-      assert.throws(() => SessionKey.attempts(times)(Code), `SessionKey.attempts(${times}): write a positive whole number`)
+      assert.throws(
+        () => SessionKey.attempts(times)(Code),
+        `SessionKey.attempts(${times}): write a positive whole number`
+      )
     }
   })
 })

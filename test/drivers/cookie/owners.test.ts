@@ -386,7 +386,7 @@ describe("the shared place", () => {
         )
       )
       assert.deepStrictEqual(mistakes, [
-        "owner.limit (SESSION_OWNER_LIMIT): found 3. The cookie store does not know how many sessions an owner has. " +
+        "owner.limit (SESSION_OWNER_LIMIT): found 3. The cookie store can't count the sessions of an owner. " +
         "Write \"unlimited\", or use a store on the server, such as RedisLayer"
       ])
     }))

@@ -301,7 +301,7 @@ describe("a mistake in the settings", () => {
       { table, ttlAttribute: "expiresAt" },
       [
         "store.ttlAttribute (SESSION_STORE_TTL_ATTRIBUTE): found \"expiresAt\". " +
-        "The store needs this name itself. Write another one"
+        "The store uses this name itself. Choose another one"
       ]
     ],
     [

@@ -599,7 +599,7 @@ describe.each(refusing)("a server on $database does not start", ({ database, new
       const schema = yield* server().schema
       assert.strictEqual(
         yield* mistakeOn(server().clientOn(schema)),
-        `${found} Its tables are not there, or not those of sessions: ` +
+        `${found} Its tables do not exist, or are not those of sessions: ` +
           `${says.missing("effect_sessions", schema)}. ${howTo}`
       )
     }))
@@ -639,7 +639,7 @@ describe.each(refusing)("a server on $database does not start", ({ database, new
       const messages = new Set(tables.flatMap((table) => rights.map((right) => denied(right, table))))
       assert.strictEqual(
         yield* mistake,
-        `${found} The database refuses INSERT, UPDATE, DELETE: ${[...messages].join("; ")}. ${explanation}`
+        `${found} The database rejects INSERT, UPDATE, DELETE: ${[...messages].join("; ")}. ${explanation}`
       )
       for (const table of tables) {
         for (const right of rights) {
@@ -693,7 +693,7 @@ describe("a server does not start", () => {
     Effect.gen(function*() {
       assert.strictEqual(
         yield* mistakeOn(sqliteClient(), { table: "sessions" }),
-        `store.table (SESSION_STORE_TABLE): found "sessions". Its tables are not there, or not those of sessions: ` +
+        `store.table (SESSION_STORE_TABLE): found "sessions". Its tables do not exist, or are not those of sessions: ` +
           `no such table: sessions. ${howTo}`
       )
     }))
@@ -736,7 +736,7 @@ describe("a server does not start", () => {
       assert.strictEqual(
         yield* mistakeOn(clientOf("mssql")),
         `store.type (SESSION_DRIVER): found "mssql". ` +
-          "The SQL driver knows PostgreSQL, MySQL and SQLite: provide a SqlClient of one of these"
+          "The SQL driver supports PostgreSQL, MySQL and SQLite: provide a SqlClient for one of these"
       )
     }))
 })
