@@ -81,7 +81,7 @@ const panels: ReadonlyArray<Panel> = [
   {
     title: "Conflicts and drops",
     description:
-      "Commits that were tried again, as other requests came in between; requests whose changes were dropped, as " +
+      "Commits retried because other requests committed first; requests whose changes were dropped because " +
       "the session was gone.",
     unit: "ops",
     queries: { conflicts: `sum(${rate("conflicts_total")})`, drops: `sum(${rate("drops_total")})` }

@@ -173,7 +173,7 @@ const OptionsOfClient = Schema.Struct(fieldsOfAll)
 
 const address = /^[^\s,/@]+:\d{1,5}$/
 const howToWriteAddresses =
-  "Write addresses such as \"localhost:6379\" or \"[::1]:6379\" (in an environment variable, with commas between them)"
+  "Write addresses such as \"localhost:6379\" or \"[::1]:6379\" (in an environment variable, separated by commas)"
 
 const howToWriteUrl = "Write a URL such as \"redis://localhost:6379/0\", with special characters of a user name or a " +
   "password percent-encoded (\"/\" is \"%2F\")"

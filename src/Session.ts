@@ -506,7 +506,7 @@ const runningAgain = <A, Value, Encoded>(
     return Exit.map(key.encode(result.success), (text) => nextFieldText(key, stored, text, clock))
   }
   const expected = "Expected a function that does not throw" +
-    (operation === "modify" ? " when it is run again, on what another request has put" : "")
+    (operation === "modify" ? " when it runs again on the value of another request" : "")
   return Exit.fail(new SessionValueError({ key: key.name, operation, path: [], expected }))
 }
 

@@ -28,10 +28,10 @@ const configured = (env: Record<string, string>, options?: SessionConfig.Options
 
 const writeCapacity = "Write a whole number from 1 to 16000000"
 const writeDuration =
-  "Write a duration longer than zero with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or else \"never\""
+  "Write a duration longer than zero with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or \"never\""
 const memoryMistakes = [
   `store.capacity (SESSION_STORE_CAPACITY): found 0. ${writeCapacity}`,
-  `store.sweepEvery (SESSION_STORE_SWEEP_EVERY): found 5. A bare number does not say its unit. ${writeDuration}`
+  `store.sweepEvery (SESSION_STORE_SWEEP_EVERY): found 5. A bare number has no unit. ${writeDuration}`
 ]
 
 /** An empty record; where it is stored is all that matters. */

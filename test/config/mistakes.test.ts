@@ -11,10 +11,10 @@ import { errorIn, fromCode, fromDocument, fromEnvironment, mistakesIn, secret } 
 type Case = readonly [name: string, document: unknown, ...mistakes: ReadonlyArray<string>]
 
 const writeDuration =
-  "Write a duration longer than zero with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or else \"never\""
+  "Write a duration longer than zero with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or \"never\""
 
-const writeSecret = "Write at least 32 characters that nobody can guess; `npx effect-session secret` makes some. " +
-  "Of several secrets, the first one is for new sessions and all of them are accepted"
+const writeSecret = "Write at least 32 unguessable characters; `npx effect-session secret` prints a new secret. " +
+  "Of several secrets, new sessions use the first, and all are accepted"
 
 const writeName = "Write a name such as \"session\", of at most 256 letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)"
 
@@ -28,7 +28,7 @@ const allSettings = "enabled, secret, age, absoluteAge, maximumAge, maximumAbsol
 const cookieSettings = "cookie.name, cookie.path, cookie.domain, cookie.httpOnly, cookie.secure, cookie.sameSite, " +
   "cookie.partitioned, cookie.persistence, cookie.chunks"
 
-const writeCookieSettings = "Write its settings one by one: cookie.name (SESSION_COOKIE_NAME), " +
+const writeCookieSettings = "Write its settings individually: cookie.name (SESSION_COOKIE_NAME), " +
   "cookie.path (SESSION_COOKIE_PATH), cookie.domain (SESSION_COOKIE_DOMAIN), " +
   "cookie.httpOnly (SESSION_COOKIE_HTTP_ONLY), cookie.secure (SESSION_COOKIE_SECURE), " +
   "cookie.sameSite (SESSION_COOKIE_SAME_SITE), cookie.partitioned (SESSION_COOKIE_PARTITIONED), " +
@@ -71,7 +71,7 @@ describe("documents that are none", () => {
 
 describe("transports", () => {
   const write = "Write a list of one or more of \"cookie\", \"bearer\", \"header\", each once " +
-    "(in an environment variable, with commas between them)"
+    "(in an environment variable, separated by commas)"
   const writeHeader = "Write the name of a custom header in lower case, such as \"x-session-token\", " +
     "of at most 64 letters, digits and hyphens"
   tests([
@@ -96,7 +96,7 @@ describe("transports", () => {
 })
 
 describe("V7.1.1 timeouts", () => {
-  const bare = `A bare number does not say its unit. ${writeDuration}`
+  const bare = `A bare number has no unit. ${writeDuration}`
   tests([
     ["a bare number is rejected, and the reason is its unit", { age: 3600 }, `age (SESSION_AGE): found 3600. ${bare}`],
     ["also as a text, as it comes from the environment", { age: "3600" }, `age (SESSION_AGE): found "3600". ${bare}`],
@@ -177,7 +177,7 @@ describe("V7.1.1 timeouts", () => {
 })
 
 describe("sizes", () => {
-  const write = "Write a size such as 65536 (bytes), \"64 KiB\" or \"1 MB\", or else \"unlimited\""
+  const write = "Write a size such as 65536 (bytes), \"64 KiB\" or \"1 MB\", or \"unlimited\""
 
   tests([
     ["zero", { sizeLimit: 0 }, `sizeLimit (SESSION_SIZE_LIMIT): found 0. ${write}`],
@@ -266,22 +266,22 @@ describe("choices and numbers", () => {
     [
       "no session for an owner",
       { owner: { limit: 0 } },
-      "owner.limit (SESSION_OWNER_LIMIT): found 0. Write a whole number from 1 to 1000, or else \"unlimited\""
+      "owner.limit (SESSION_OWNER_LIMIT): found 0. Write a whole number from 1 to 1000, or \"unlimited\""
     ],
     [
       "fewer sessions than none",
       { owner: { limit: -3 } },
-      "owner.limit (SESSION_OWNER_LIMIT): found -3. Write a whole number from 1 to 1000, or else \"unlimited\""
+      "owner.limit (SESSION_OWNER_LIMIT): found -3. Write a whole number from 1 to 1000, or \"unlimited\""
     ],
     [
       "half a session",
       { owner: { limit: "1.5" } },
-      "owner.limit (SESSION_OWNER_LIMIT): found \"1.5\". Write a whole number from 1 to 1000, or else \"unlimited\""
+      "owner.limit (SESSION_OWNER_LIMIT): found \"1.5\". Write a whole number from 1 to 1000, or \"unlimited\""
     ],
     [
       "more sessions than can be counted",
       { owner: { limit: 1001 } },
-      "owner.limit (SESSION_OWNER_LIMIT): found 1001. Write a whole number from 1 to 1000, or else \"unlimited\""
+      "owner.limit (SESSION_OWNER_LIMIT): found 1001. Write a whole number from 1 to 1000, or \"unlimited\""
     ],
     [
       "a policy that there is not",
@@ -308,8 +308,8 @@ describe("choices and numbers", () => {
       { csrf: { origins: [origin] } },
       `csrf.origins (SESSION_CSRF_ORIGINS): found a list of a text of ${origin.length} character${
         origin.length === 1 ? "" : "s"
-      }. Write a list of origins such as "https://shop.example", each with its scheme, and its port if that is not the usual ` +
-      "one, but without a path (in an environment variable, with commas between them)"
+      }. Write a list of origins such as "https://shop.example", each with its scheme, and its port if it is not the default ` +
+      "one, but without a path (in an environment variable, separated by commas)"
     ]),
     [
       "not the name of a header",
@@ -327,7 +327,7 @@ describe("choices and numbers", () => {
       "an empty name in a list",
       { flash: { except: ["a", ""] } },
       "flash.except (SESSION_FLASH_EXCEPT): found a list of a text of 1 character, a text of 0 characters. " +
-      "Write a list of names (in an environment variable, with commas between them)"
+      "Write a list of names (in an environment variable, separated by commas)"
     ]
   ])
 })
@@ -609,7 +609,7 @@ describe("settings that there are not", () => {
     [
       "a variable for the driver",
       { SESSION_STORE: "memory" },
-      "STORE (SESSION_STORE): found a text of 6 characters. Write its settings one by one: store.type (SESSION_DRIVER)"
+      "STORE (SESSION_STORE): found a text of 6 characters. Write its settings individually: store.type (SESSION_DRIVER)"
     ],
     [
       "variables that are nothing like a setting, each by its own name",
@@ -645,12 +645,12 @@ describe("the driver", () => {
     [
       "null",
       { store: null },
-      "store (SESSION_STORE): found null. Write its settings one by one: store.type (SESSION_DRIVER)"
+      "store (SESSION_STORE): found null. Write its settings individually: store.type (SESSION_DRIVER)"
     ],
     [
       "a text for its settings, which may be a URL with a password",
       { store: "redis://:hunter2@host" },
-      "store (SESSION_STORE): found a text of 21 characters. Write its settings one by one: store.type (SESSION_DRIVER)"
+      "store (SESSION_STORE): found a text of 21 characters. Write its settings individually: store.type (SESSION_DRIVER)"
     ],
     [
       "settings without the driver that they are for",

@@ -78,8 +78,8 @@ const build = (store: StoreLayer<SessionConfig.SessionConfig>, options: SessionC
 
 describe("a driver without a secret", () => {
   const write =
-    "needs a secret. Write at least 32 characters that nobody can guess; `npx effect-session secret` makes " +
-    "some. Of several secrets, the first one is for new sessions and all of them are accepted"
+    "needs a secret. Write at least 32 unguessable characters; `npx effect-session secret` prints " +
+    "some. Of several secrets, new sessions use the first, and all are accepted"
   const mistake = (why: string) => [`secret (SESSION_SECRET): found nothing. ${why} ${write}`]
 
   const custom = Layer.effect(

@@ -259,10 +259,10 @@ const ownerOf = (presented: Sessions.Presented) =>
 describe("what can't be the id of an owner", () => {
   const mistakes = [
     ["", "it is empty"],
-    ["a".repeat(1025), "it takes more than 1024 bytes"],
-    ["é".repeat(513), "it takes more than 1024 bytes"],
-    ["a".repeat(1_000_000), "it takes more than 1024 bytes"],
-    ["\ud800", "it holds half of a character"]
+    ["a".repeat(1025), "it is longer than 1024 bytes"],
+    ["é".repeat(513), "it is longer than 1024 bytes"],
+    ["a".repeat(1_000_000), "it is longer than 1024 bytes"],
+    ["\ud800", "it contains a lone surrogate, which is half a character"]
   ] as const
 
   it.effect("is refused wherever it is given, with the reason", () =>

@@ -379,7 +379,7 @@ describe.each(drivers)("what is seen, with the $driver", ({ driver, make }) => {
       assert.strictEqual(lastEvent(), "Debug Session destroyed")
       yield* writing.release
       yield* Fiber.join(slow)
-      assert.strictEqual(lastEvent(), "Debug Session changes dropped, as it is gone")
+      assert.strictEqual(lastEvent(), "Debug Session changes dropped: the session has ended")
       yield* server.get("/", { cookie: second })
       assert.strictEqual(lastEvent(), "Debug Session token rejected unknown")
       // Not at the moment at which a sweeper comes.

@@ -303,13 +303,13 @@ for (const [driver, makeStore] of Object.entries(stores)) {
 
 describe("what can't be a lifetime", () => {
   const write =
-    "Write a duration longer than zero with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or else \"never\""
+    "Write a duration longer than zero with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or \"never\""
 
   const cases: ReadonlyArray<readonly [Session.Lifetime, message: string]> = [
     [{ age: "0 seconds" }, `age: found "0 seconds". ${write}`],
     [{ age: "-5 minutes" }, `age: found "-5 minutes". ${write}`],
     [{ age: "1 hour", absoluteAge: "0d" }, `absoluteAge: found "0d". ${write}`],
-    [{ age: 3600 as never }, `age: found 3600. A bare number does not say its unit. ${write}`],
+    [{ age: 3600 as never }, `age: found 3600. A bare number has no unit. ${write}`],
     [{ persistence: "forever" as never }, "persistence: found \"forever\". Write one of \"persistent\", \"browser\""]
   ]
 

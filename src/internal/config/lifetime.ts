@@ -1,6 +1,5 @@
 /**
- * The lifetime that an application gives to a single session: written as in the settings, and with the same sentences for
- * mistakes.
+ * The lifetime of a single session: written as in the settings, with the same messages for mistakes.
  */
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
@@ -24,7 +23,7 @@ const millisecondsOf = (part: "age" | "absoluteAge", written: unknown) =>
     onFailure: (write) => mistake(part, written, write)
   })
 
-// Not everybody has a compiler.
+// Callers may not use TypeScript.
 const known = (written: NonNullable<Session.Lifetime["persistence"]>) =>
   persistences.includes(written)
     ? Result.succeed(written)

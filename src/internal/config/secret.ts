@@ -1,5 +1,5 @@
 /**
- * Where something is signed or sealed, there must be a secret.
+ * Signing and encrypting need a secret.
  */
 import * as Effect from "effect/Effect"
 import type { Settings } from "../../SessionConfig.ts"

@@ -1,6 +1,6 @@
 /**
- * Decoding settings: the same schemas whether they come from code, from a JSON document or from a ConfigProvider, and
- * for each mistake a sentence that says what was found and what to write.
+ * Decodes settings with the same schemas, whether they come from code, from a JSON document or from a ConfigProvider.
+ * Each mistake becomes a sentence with what was found and how to fix it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ import { type ConfigMistake, SessionConfigError } from "../../SessionError.ts"
 // kinds of values
 // -----------------------------------------------------------------------------
 
-/** What somebody wrote, parsed; or the sentence that says what to write instead. */
+/** Parses what was written, or fails with the sentence that says what to write instead. */
 type Parsed<A> = Result.Result<A, string>
 
 const kind = <A>(target: Schema.Codec<A>, parse: (written: unknown) => Parsed<A>) =>
@@ -79,7 +79,7 @@ export const anyInteger = ({ maximum, minimum }: Bounds) =>
       : Result.fail(`Write a whole number from ${minimum} to ${maximum}`)
   })
 
-/** How many there may be, or any number of them. */
+/** A maximum count, or no limit. */
 export const count = ({ maximum, minimum }: Bounds) =>
   withDefault(
     kind(Schema.Number, (written) => {
@@ -87,7 +87,7 @@ export const count = ({ maximum, minimum }: Bounds) =>
       const number = typeof written === "string" && written.trim() !== "" ? Number(written) : written
       return typeof number === "number" && Number.isInteger(number) && number >= minimum && number <= maximum
         ? Result.succeed(number)
-        : Result.fail(`Write a whole number from ${minimum} to ${maximum}, or else "unlimited"`)
+        : Result.fail(`Write a whole number from ${minimum} to ${maximum}, or "unlimited"`)
     }),
     Infinity
   )
@@ -95,7 +95,7 @@ export const count = ({ maximum, minimum }: Bounds) =>
 export const duration = (standard: Duration.Input) => withDefault(anyDuration, Duration.fromInputUnsafe(standard))
 
 const howToWriteDuration =
-  "Write a duration longer than zero with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or else \"never\""
+  "Write a duration longer than zero with its unit, such as \"2 hours\", \"30m\" or \"7 days\", or \"never\""
 
 const durationPattern = /^(\d+(?:\.\d+)?) ?(?:(ms|s|m|h|d|w)|(milli|second|minute|hour|day|week)s?)$/
 
@@ -119,7 +119,7 @@ export const parseDuration = (written: unknown): Duration.Duration | undefined =
   if (written === "never") return Duration.infinity
   if (typeof written === "string") {
     const [, amount, short, long] = durationPattern.exec(written.trim()) ?? []
-    // In whole milliseconds, as clocks and stores count.
+    // In whole milliseconds, the unit of clocks and stores.
     return amount === undefined
       ? undefined
       : Duration.millis(Math.round(Number(amount) * milliseconds[short ?? long!]!))
@@ -132,12 +132,12 @@ export const durationOf = (written: unknown): Parsed<Duration.Duration> => {
   const isBare = typeof written === "string"
     ? /^[+-]?[\d.]+$/.test(written.trim())
     : Predicate.isNumber(written) || Predicate.isBigInt(written)
-  if (isBare) return Result.fail(`A bare number does not say its unit. ${howToWriteDuration}`)
+  if (isBare) return Result.fail(`A bare number has no unit. ${howToWriteDuration}`)
   const parsed = parseDuration(written)
   return parsed !== undefined && Duration.isPositive(parsed) ? Result.succeed(parsed) : Result.fail(howToWriteDuration)
 }
 
-/** A duration that is an argument of a function. Anything but one that ends, and is longer than zero, throws. */
+/** A duration passed to a function. Throws unless it is finite and longer than zero. */
 export const durationFor = (call: string, written: unknown): Duration.Duration => {
   const parsed = parseDuration(written)
   if (parsed !== undefined && Duration.isFinite(parsed) && Duration.isPositive(parsed)) return parsed
@@ -148,7 +148,7 @@ export const durationFor = (call: string, written: unknown): Duration.Duration =
 
 export const anyDuration = kind(Schema.Duration, durationOf)
 
-export const howToWriteSize = "Write a size such as 65536 (bytes), \"64 KiB\" or \"1 MB\", or else \"unlimited\""
+export const howToWriteSize = "Write a size such as 65536 (bytes), \"64 KiB\" or \"1 MB\", or \"unlimited\""
 
 const bytes: Record<string, number> = { "": 1, B: 1, kB: 1_000, KiB: 1_024, MB: 1_000_000, MiB: 1_048_576 }
 
@@ -179,7 +179,7 @@ export const text = (pattern: Pick<RegExp, "test">, write: string) =>
 export const textOr = (pattern: Pick<RegExp, "test">, write: string, standard: string) =>
   withDefault(text(pattern, write), standard)
 
-/** Texts of one form; in an environment variable, with commas between them. */
+/** Strings of one form; in an environment variable, separated by commas. */
 export const list = (pattern: RegExp, write: string) =>
   kind<ReadonlyArray<string>>(Schema.Array(Schema.String), (written) => {
     const list = typeof written === "string" ? written.split(",").map((text) => text.trim()) : written
@@ -189,16 +189,16 @@ export const list = (pattern: RegExp, write: string) =>
   })
 
 export const words = (standard: ReadonlyArray<string>) =>
-  withDefault(list(/./, "Write a list of names (in an environment variable, with commas between them)"), standard)
+  withDefault(list(/./, "Write a list of names (in an environment variable, separated by commas)"), standard)
 
-/** Some of these, in an order, each once. */
+/** Some of these choices, in order, without duplicates. */
 export const someOf = <const Choices extends ReadonlyArray<string>>(
   choices: Choices,
   standard: ReadonlyArray<Choices[number]>
 ) => {
   const write =
     `Write a list of one or more of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}, each once ` +
-    "(in an environment variable, with commas between them)"
+    "(in an environment variable, separated by commas)"
   return withDefault(
     kind<ReadonlyArray<Choices[number]>>(Schema.Array(Schema.Literals(choices)), (written) => {
       const list = typeof written === "string" ? written.split(",").map((text) => text.trim()) : written
@@ -221,8 +221,8 @@ export const origins = withDefault(
 )
 
 const howToWriteOrigins =
-  "Write a list of origins such as \"https://shop.example\", each with its scheme, and its port if " +
-  "that is not the usual one, but without a path (in an environment variable, with commas between them)"
+  "Write a list of origins such as \"https://shop.example\", each with its scheme, and its port if it " +
+  "is not the default one, but without a path (in an environment variable, separated by commas)"
 
 const parseOrigin = (written: unknown): string | undefined =>
   typeof written === "string" && /^https?:\/\/[^\s/?#@\\*]+\/?$/i.test(written) && URL.canParse(written)
@@ -250,10 +250,10 @@ export const secrets = withDefault(
 )
 
 export const howToMakeSecret =
-  "Write at least 32 characters that nobody can guess; `npx effect-session secret` makes some. " +
-  "Of several secrets, the first one is for new sessions and all of them are accepted"
+  "Write at least 32 unguessable characters; `npx effect-session secret` prints a new secret. " +
+  "Of several secrets, new sessions use the first, and all are accepted"
 
-/** Settings that belong together; each has its own default. */
+/** A group of settings, each with its own default. */
 export const group = <Fields extends Schema.Struct.Fields>(fields: Fields) => {
   const settings = Schema.Struct(fields)
   return settings.pipe(Schema.withDecodingDefaultTypeKey(Schema.decodeUnknownEffect(settings)({})))
@@ -264,8 +264,8 @@ export const group = <Fields extends Schema.Struct.Fields>(fields: Fields) => {
 // -----------------------------------------------------------------------------
 
 /**
- * Decodes a document, all mistakes at once. `prefix` is where the document stands among the settings, `known` are the
- * paths of all settings that there are.
+ * Decodes a document and reports all mistakes at once. `prefix` is the document's path among the settings, and `known`
+ * are the paths of all settings.
  */
 export const decode = <A>(
   schema: Schema.Codec<A, unknown>,
@@ -302,7 +302,7 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
       : SchemaIssue.defaultLeafHook(issue)
 })
 
-/** What is `undefined` was not written: it may be an environment variable that is not there. */
+/** `undefined` counts as not written: it may come from a missing environment variable. */
 const withoutUndefined = (document: unknown): unknown =>
   isPlainObject(document)
     ? Object.fromEntries(
@@ -331,14 +331,14 @@ export const valueAt = (document: unknown, path: ReadonlyArray<string>): unknown
 // mistakes
 // -----------------------------------------------------------------------------
 
-/** One mistake, at a setting, with what was found there. */
+/** A mistake in a setting, with what was found there. */
 export const mistake = (path: ReadonlyArray<string>, found: unknown, write: string): ConfigMistake => ({
   setting: path.length === 0 ? "the configuration" : nameOf(path),
   found: mayBeSecret.test(path.join(".")) ? shapeOf(found) : describe(found),
   write
 })
 
-/** Somebody meant another setting, perhaps a secret: what is there is never shown. */
+/** The name may be a misspelling of another setting, perhaps a secret, so its value is never shown. */
 const unknownSetting = (
   path: ReadonlyArray<string>,
   found: unknown,
@@ -367,7 +367,7 @@ const writeSettingsBelow = (path: ReadonlyArray<string>, known: ReadonlyArray<Re
   const below = known.filter((other) => path.length > 0 && isBelow(other, path))
   return below.length === 0
     ? "Write an object with settings"
-    : `Write its settings one by one: ${below.map(nameOf).join(", ")}`
+    : `Write its settings individually: ${below.map(nameOf).join(", ")}`
 }
 
 const isBelow = (path: ReadonlyArray<string>, group: ReadonlyArray<string>): boolean =>
@@ -380,17 +380,17 @@ export const environmentName = (path: ReadonlyArray<string>): string => {
   return name === "STORE_TYPE" ? "SESSION_DRIVER" : `SESSION_${name}`
 }
 
-// What is all capitals comes from the environment, and stays as it is.
+// A name in all capitals comes from the environment, and stays as it is.
 export const canonicalName = (path: ReadonlyArray<string>): string =>
   path.map((segment) => /^[A-Z0-9_]*$/.test(segment) ? segment : String.configCase(segment)).join("_")
 
 const nameOf = (path: ReadonlyArray<string>): string => `${path.join(".")} (${environmentName(path)})`
 
-// A URL may have a password in it, wherever somebody wrote it.
+// A URL may contain a password, in any setting.
 const mayBeSecret = /secret|pass|token|credential|key|ur[il]|tls\./i
 const urlWithPassword = /:\/\/[^/]*@/
 
-/** What was found somewhere; never what may be secret. */
+/** Describes what was found, without anything that may be secret. */
 export const describe = (found: unknown): string => {
   if (Duration.isDuration(found)) return Duration.format(found)
   if (Array.isArray(found) && found.length > 0) return `a list of ${found.map(describeElement).join(", ")}`
@@ -400,7 +400,7 @@ export const describe = (found: unknown): string => {
   return JSON.stringify(found.length > 80 ? `${found.slice(0, 77)}…` : found)
 }
 
-// An address with a port is no password; anything else may be one that somebody wrote in the wrong place.
+// An address with a port can't be a password; anything else may be one in the wrong place.
 const addressPattern = /^[\w.:[\]-]+:\d{1,5}$/
 
 const describeElement = (found: unknown): string =>
@@ -415,7 +415,7 @@ const shapeOf = (found: unknown): string => {
   return found.length === 0 ? "an empty list" : `a list of ${found.map(shapeOf).join(", ")}`
 }
 
-/** The setting whose name is the same but for case and separators, or differs in two letters at most. */
+/** The setting whose name differs only in case and separators, or in at most two letters. */
 const nearest = (
   path: ReadonlyArray<string>,
   known: ReadonlyArray<ReadonlyArray<string>>
@@ -433,8 +433,8 @@ const nearest = (
 const lettersOf = (path: ReadonlyArray<string>): string => path.join("").toLowerCase().replace(/[^a-z]/g, "")
 
 /**
- * How many letters have to be inserted, removed or replaced (Levenshtein). Effect has it only inside its command line, and
- * a package for it would come with every installation.
+ * The Levenshtein distance: how many letters must be inserted, removed or replaced. Effect has it only inside its
+ * command-line module, and a package for it would be one more dependency.
  */
 const editDistance = (one: string, other: string): number => {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index)

@@ -1,20 +1,20 @@
 /**
- * What a ConfigProvider holds, as documents of settings: files have the form of the settings already; in the environment
- * a name such as `SESSION_COOKIE_SAME_SITE` has to be taken apart. A `Config` asks only for names that it knows, so it
- * would ignore a misspelt setting, and with it what the operator meant.
+ * Reads a ConfigProvider as documents of settings. Files already have the form of the settings; in the environment, a
+ * name such as `SESSION_COOKIE_SAME_SITE` has to be split. A `Config` reads only the names that it is asked for, so it
+ * would silently ignore a misspelled setting.
  */
 import type * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as String from "effect/String"
 import { canonicalName } from "./settings.ts"
 
-// Desktops set SESSION_MANAGER, which has nothing to do with HTTP.
+// Desktop environments set SESSION_MANAGER, which has nothing to do with HTTP.
 const foreign = new Set(["MANAGER"])
 
 /**
- * The documents of settings that a provider holds, the later over the earlier: what there is under `session` (a JSON or
- * YAML file), and the variables that begin with `SESSION_`. What has no setting stays in the document under its own name,
- * so that decoding reports it.
+ * The documents of settings in a provider, later ones overriding earlier ones: the key `session` (of a JSON or YAML
+ * file), and the variables that begin with `SESSION_`. Unknown names stay in the document, so that decoding reports
+ * them.
  */
 export const documentsFrom = Effect.fnUntraced(function*(
   provider: ConfigProvider.ConfigProvider,
@@ -22,7 +22,7 @@ export const documentsFrom = Effect.fnUntraced(function*(
 ) {
   const document = yield* treeAt(provider, ["session"])
   const environment = yield* treeAt(provider, ["SESSION"])
-  // A provider that makes capitals of all names gives the same answer twice.
+  // A provider that upper-cases all names returns the same values twice.
   const isSame = JSON.stringify(document) === JSON.stringify(environment)
   const settings = new Map(known.map((path) => [canonicalName(path), path])).set("DRIVER", ["store", "type"])
   return [
@@ -31,7 +31,7 @@ export const documentsFrom = Effect.fnUntraced(function*(
   ]
 })
 
-/** What a provider holds at a place: a value, what is below it, or both. */
+/** What a provider has at a path: a value, children, or both. */
 interface Tree {
   readonly value: string | undefined
   readonly isList: boolean
@@ -63,7 +63,7 @@ interface Document {
   readonly [key: string]: unknown
 }
 
-/** A document has the form that decoding expects, but its names may be written in another case. */
+/** A document has the form that decoding expects, except that its names may use a different case. */
 const inDocument = (settings: Settings, document: Tree): unknown => {
   const place = (into: Document, path: ReadonlyArray<string>, tree: Tree): Document => {
     const setting = settings.get(canonicalName(path))
@@ -75,7 +75,9 @@ const inDocument = (settings: Settings, document: Tree): unknown => {
   return document.below.length === 0 || document.isList ? plain(document) : place({}, [], document)
 }
 
-/** In the environment, only the known settings tell whether an underscore divides two words or a group and a setting. */
+/**
+ * In the environment, only the known settings show whether an underscore separates two words or a group and a setting.
+ */
 const inEnvironment = (settings: Settings, environment: Tree): Document => {
   const place = (into: Document, path: ReadonlyArray<string>, tree: Tree): Document => {
     const name = canonicalName(path)
@@ -91,7 +93,7 @@ const inEnvironment = (settings: Settings, environment: Tree): Document => {
   return place({}, [], environment)
 }
 
-/** The driver's own settings are for the driver to know, but for the names of the groups that they have. */
+/** Only the driver knows its own settings, except for the names of their groups. */
 const unknownPath = (settings: Settings, name: string): ReadonlyArray<string> => {
   const [, group, setting] = /^([A-Z]+)_(.+)$/.exec(name) ?? []
   if (group === "STORE") {
@@ -111,7 +113,7 @@ const plain = (tree: Tree): unknown =>
 
 const insert = (document: Document, [key, ...rest]: ReadonlyArray<string>, value: unknown): Document => {
   const there = document[key!]
-  // What is switched off stays so; what is switched on gets its settings.
+  // A group that is turned off stays off; one that is turned on gets its settings.
   if (rest.length > 0 && there === "false") return document
   const group = (typeof there === "object" && there !== null ? there : {}) as Document
   return { ...document, [key!]: rest.length === 0 ? value : insert(group, rest, value) }

@@ -1,5 +1,5 @@
 /**
- * Giving the client another token than it has: in the cookie, or in a header, as it presents it.
+ * Gives the client a new token: in the cookie or in a header, depending on how it presents its session.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -15,14 +15,14 @@ import * as Replacement from "./replacement.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/** What the response gets. */
+/** What is added to the response. */
 interface Given {
   readonly cookies: ReadonlyArray<Cookies.Cookie>
   /** The value of the header for tokens. */
   readonly header?: string
 }
 
-/** The response as the client gets it: with the token, if it needs another one than it has, and with what caches must know. */
+/** The response as the client gets it: with the token, if it needs a new one, and with the headers for caches. */
 export const withToken = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
   const outgoing = State.outgoingOf(exchange.session.state)
   if (outgoing === undefined) return exchange.answerWith(exchange.varying(response))
@@ -36,7 +36,7 @@ export const withToken = (exchange: Exchange, response: Response): Effect.Effect
   }
 }
 
-/** The same, for a response that may have it already: another one may have taken its place. */
+/** The same, for a response that may already have the token, since another one may have replaced it. */
 export const withMissingToken = (exchange: Exchange, response: Response): Effect.Effect<Response> =>
   Object.hasOwn(response.cookies.cookies, exchange.cookieName) ||
     Object.hasOwn(response.headers, exchange.transports.header)
@@ -49,7 +49,7 @@ const given = (exchange: Exchange, outgoing: State.Outgoing): Given => {
   const { clock, header, isIssued, shown, transports: { cookie, first } } = exchange
   if ((shown.transport ?? first) === "cookie") {
     if (!isIssued) return { cookies: Cookie.toClient(cookie, outgoing, clock.currentTimeMillisUnsafe(), header) }
-    // The session that it has there has another id now.
+    // The session in that cookie has a new id now.
     return shown.transport === undefined ? nothing : { cookies: cookie.clear(header) }
   }
   const token = outgoing._tag === "Clear" ? "" : outgoing.token.text
@@ -57,7 +57,7 @@ const given = (exchange: Exchange, outgoing: State.Outgoing): Given => {
   return isIssued || isKnown ? nothing : { cookies: [], header: token }
 }
 
-/** No shared cache may keep the response, whatever the application lets it do: the others would get the token too. */
+/** No shared cache may store the response, whatever the application allows: others would get the token too. */
 const forOneClient = (
   exchange: Exchange,
   response: Response,
@@ -74,11 +74,11 @@ const forOneClient = (
   return Effect.andThen(Log.warning(contradiction, request), exchange.answerWith(guarded))
 }
 
-/** Once for each middleware that is built: an application says it at each request. */
+/** Once per middleware: the application would repeat the mistake on each request. */
 const hasWarned = new WeakSet<Environment>()
 
-const contradiction = "The response gives the client its session, and the application lets shared caches keep it: " +
-  "they would give the session to others, so the response is made private. " +
+const contradiction = "The response sets the client's session, but the application lets shared caches store it: " +
+  "they would give the session to others, so the response was made private. " +
   "Don't change the session in responses with Cache-Control: public, s-maxage or max-age, or add private"
 
 const setCookie = (cookies: Cookies.Cookies, cookie: Cookies.Cookie) => Cookies.setCookie(cookies, cookie)

@@ -1,5 +1,5 @@
 /**
- * What goes to the log, where a logger that fails must not keep the client waiting.
+ * Logs without letting a failing logger keep the client waiting.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -8,14 +8,14 @@ import { SessionConflictError } from "../../SessionError.ts"
 
 /** Logs a commit that failed. */
 export const failedCommit = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  // Of two clicks, one may be refused: that is no fault.
+  // One of two clicks may be refused, which is not a fault.
   Effect.ignoreCause(
     isConflict(cause)
       ? Effect.logDebug("Session commit refused", cause)
       : Effect.logError("Session commit failed", cause)
   )
 
-/** Logs something about a request that the application should know, without its query, which may hold secrets. */
+/** Logs something that the application should know about a request, without its query, which may contain secrets. */
 export const warning = (
   message: string,
   { method, url }: HttpServerRequest,

@@ -1,6 +1,6 @@
 /**
- * A request that becomes a WebSocket, or another protocol. Its response 101 can't set a cookie, so from then on the session
- * takes only what needs none, as in a body that is being streamed.
+ * A request that becomes a WebSocket or another protocol. Its 101 response can't set a cookie, so from then on the
+ * session accepts only changes that need none, as while a body is streamed.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,7 +16,9 @@ import type { Existing } from "../request/state.ts"
 import type { Exchange } from "./exchange.ts"
 import * as Replacement from "./replacement.ts"
 
-/** Whether the client asks for it. The headers of the source are there already, those of the request may not be. */
+/**
+ * Whether the client asks for an upgrade. The source's headers are already available, those of the request may not be.
+ */
 export const isAskedFor = ({ source }: HttpServerRequest): boolean => {
   const { headers } = source as { readonly headers?: Headers | Readonly<Record<string, unknown>> }
   return headers instanceof Headers ? headers.has("upgrade") : headers?.["upgrade"] !== undefined
@@ -26,7 +28,7 @@ export const isAskedFor = ({ source }: HttpServerRequest): boolean => {
 export const isForWebSocket = ({ headers }: HttpServerRequest): boolean =>
   headers["upgrade"]?.toLowerCase() === "websocket"
 
-/** The request, as the handler gets it: an upgrade saves what has changed before, and fails if that needs a cookie. */
+/** The request for the handler: an upgrade first saves the pending changes, and fails if they need a cookie. */
 export const watched = (exchange: Exchange, request: HttpServerRequest): HttpServerRequest =>
   new Proxy(request, {
     get(target, property) {
@@ -56,7 +58,7 @@ const upgrading = (
     session.phase = "late"
     return Effect.onExit(Effect.andThen(saving(exchange), upgrade), (exit) =>
       Effect.sync(() => {
-        // The handler may answer in another way then.
+        // The handler may then answer differently.
         if (Exit.isFailure(exit) && session.phase === "late") session.phase = "open"
       }))
   })
@@ -70,7 +72,7 @@ const tooLate = (request: HttpServerRequest) =>
     })
   })
 
-/** As a failed commit becomes the response, the handler ends here. */
+/** A failed commit becomes the response, so the handler ends here. */
 const saving = (exchange: Exchange): Effect.Effect<unknown> => {
   const { clock, session } = exchange
   if (!isSaved(session)) return Effect.void
@@ -80,7 +82,7 @@ const saving = (exchange: Exchange): Effect.Effect<unknown> => {
   )
 }
 
-/** Whether a commit can be made although no cookie can be set. */
+/** Whether a commit is possible without setting a cookie. */
 export const isSaved = ({ isStateless, state: { _tag } }: RequestSession): boolean =>
   !isStateless && (_tag === "Existing" || _tag === "Lost")
 

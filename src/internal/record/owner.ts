@@ -1,5 +1,5 @@
 /**
- * Whose a session is, as its field says, and when it was made known to the index of its owner.
+ * The owner field of a session, and when the session was added to the index of its owner.
  */
 import * as Schema from "effect/Schema"
 import * as Crypto from "node:crypto"
@@ -10,27 +10,27 @@ export interface Owner {
   readonly id: string
   /** When the entry in the index was made, in milliseconds since the epoch. */
   readonly at: number
-  /** Until when the entry is there. */
+  /** When the entry expires. */
   readonly until: number
-  /** What the store has marked the login with. */
+  /** The store's mark of the login. */
   readonly mark?: string | undefined
 }
 
 /**
- * For so long, in milliseconds, a request that has made its session known to the index can write it. Later, the session may
- * have been ended in advance without anybody knowing it any more.
+ * How long, in milliseconds, a request can write a session after adding it to the index. Later, the session may have
+ * been ended in advance without a trace.
  */
 export const patience = 3_600_000
 
-/** For so long, an index keeps what may be over: a request may be slow, and the clocks of servers differ. */
+/** How long an index keeps expired entries: a request may be slow, and servers' clocks differ. */
 export const grace = 2 * patience
 
-/** Until when an entry is kept that stands for a session which is over at a moment. */
+/** Until when to keep the entry of a session that ends at this moment. */
 export const keptUntil = (end: number): number => Math.min(end + grace, endOfTime)
 
 export const encode = ({ at, id, mark, until }: Owner): string => JSON.stringify({ id, at, until, mark })
 
-/** The owner of a session with these fields; a damaged field is no owner. */
+/** The owner of a session with these fields. A damaged field counts as no owner. */
 export const of = (fields: Pick<Fields, "get">): Owner | undefined => {
   const text = fields.get(Meta.owner)
   return text === undefined ? undefined : decode(text)
@@ -48,15 +48,15 @@ const isOwner = Schema.is(Schema.Struct({
   mark: Schema.optional(Schema.String)
 }))
 
-/** What tells one owner from another without naming them. */
+/** Distinguishes owners without naming them. */
 export const hashOf = (id: string): string => Crypto.hash("sha256", id, "base64url").slice(0, 22)
 
-/** Why a text can't be the id of an owner, if it can't. */
+/** Why a string can't be the id of an owner, if it can't. */
 export const mistakeIn = (id: string): string | undefined => {
   if (id === "") return "it is empty"
-  if (Buffer.byteLength(id) > longest) return `it takes more than ${longest} bytes`
-  // Halves of characters all become the same when they are hashed, and so would the owners.
-  return id.isWellFormed() ? undefined : "it holds half of a character"
+  if (Buffer.byteLength(id) > longest) return `it is longer than ${longest} bytes`
+  // All lone surrogates hash to the same value, and so would different owners.
+  return id.isWellFormed() ? undefined : "it contains a lone surrogate, which is half a character"
 }
 
 const longest = 1024

@@ -93,6 +93,6 @@ const withUnusedId = (
     if (left > 1) {
       return Effect.flatMap(drawId, (another) => withUnusedId(store, operation, another, drawId, write, left - 1))
     }
-    const cause = new Error(`SessionConfig.GenerateId made ${attempts} ids in a row that are in use`)
+    const cause = new Error(`SessionConfig.GenerateId returned ${attempts} ids in a row that are already in use`)
     return Effect.fail(new SessionStoreError({ driver: store.driver, operation, cause }))
   })

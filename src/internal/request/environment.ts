@@ -43,7 +43,7 @@ export const make = (
   listeners: store === undefined ? new Events.Listeners() : Events.listenersOf(store),
   drawId: Effect.map(generateId, (id) => {
     if (Identifier.isWellFormed(id)) return new Id(id)
-    throw new Error("SessionConfig.GenerateId: an id must be 22 to 128 characters of base64url")
+    throw new Error("SessionConfig.GenerateId: an id must be 22 to 128 base64url characters")
   }),
   patience: TimeLimit.make(settings.timeLimit),
   mayWarn: Observability.oncePerMinute(),

@@ -46,45 +46,45 @@ const counter = (
 const counters = <Value extends string>(values: ReadonlyArray<Value>, make: (value: Value) => AnyMetric) =>
   Object.fromEntries(values.map((value) => [value, make(value)])) as { readonly [Each in Value]: AnyMetric }
 
-export const loads = counter("loads", "{load}", "Sessions asked of the store")
+export const loads = counter("loads", "{load}", "Sessions loaded from the store")
 export const conflicts = counter(
   "conflicts",
   "{conflict}",
-  "Commits that were tried again, as other requests came in between"
+  "Commits retried because other requests committed first"
 )
 export const failedTouches = counter(
   "failed_touches",
   "{request}",
-  "Requests that could not extend their session, as the store failed"
+  "Requests that could not extend their session because the store failed"
 )
 const cutLifetimes = counter(
   "cut_lifetimes",
   "{lifetime}",
-  "Lifetimes asked for that are longer than the configuration allows"
+  "Requested lifetimes that were longer than the configuration allows"
 )
-const drops = counter("drops", "{request}", "Requests whose changes were dropped, as the session was gone")
+const drops = counter("drops", "{request}", "Requests whose changes were dropped because the session had ended")
 export const revocations = counter(
   "revocations",
   "{session}",
-  "Sessions ended by their owner or for them: by handle, all of them, or those beyond the limit"
+  "Sessions ended for an owner: by handle, all of them, or beyond the limit"
 )
 
 const commits = counters(
   ["create", "update", "touch", "regenerate", "destroy"],
   (operation) =>
-    counter("commits", "{commit}", "What the store has confirmed, by operation", { [Attribute.operation]: operation })
+    counter("commits", "{commit}", "Writes confirmed by the store, by operation", { [Attribute.operation]: operation })
 )
 
 export const rejections = counters<Rejection>(
   ["malformed", "tampered", "unknown", "expired", "superseded", "duplicate"],
   (rejection) =>
-    counter("rejected_tokens", "{token}", "Tokens that are no session, by reason", { [Attribute.rejection]: rejection })
+    counter("rejected_tokens", "{token}", "Tokens without a session, by reason", { [Attribute.rejection]: rejection })
 )
 
 export const droppedEvents = counters<SessionEvent["_tag"]>(
   ["Created", "Regenerated", "Destroyed", "Rejected"],
   (event) =>
-    counter("dropped_events", "{event}", "Events that a subscriber was too slow for, by event", {
+    counter("dropped_events", "{event}", "Events dropped for slow subscribers, by event", {
       [Attribute.event]: event
     })
 )
@@ -98,7 +98,7 @@ const happenings = {
   touch: { counter: commits.touch, event: undefined },
   regenerate: { counter: commits.regenerate, event: "Session regenerated" },
   destroy: { counter: commits.destroy, event: "Session destroyed" },
-  drop: { counter: drops, event: "Session changes dropped, as it is gone" }
+  drop: { counter: drops, event: "Session changes dropped: the session has ended" }
 }
 
 /** Makes known what has become of a session. */
@@ -155,7 +155,7 @@ export const storeTimes = (driver: string): StoreTimes => {
 
 const storeTime = (driver: string, operation: StoreOperation, errorType?: string): AnyMetric =>
   Metric.histogram("effect_session.store.duration", {
-    description: "The time that operations of the store take",
+    description: "Duration of store operations",
     attributes: {
       [Attribute.driver]: driver,
       [Attribute.operation]: operation,
@@ -234,7 +234,7 @@ export const event = (
 
 /** One line for all requests of a minute. */
 export const notExtended = (driver: string, error: unknown): Effect.Effect<void> =>
-  event("Warn", "Sessions can be read, but not extended", {
+  event("Warn", "Sessions can be read but not extended", {
     [Attribute.driver]: driver,
     [Attribute.errorMessage]: reasonOf(error)
   })

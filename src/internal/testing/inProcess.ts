@@ -1,5 +1,5 @@
 /**
- * A server without a port: requests go from the client to the application as values, in one process and by one clock.
+ * A server without a port: requests go from the client to the application as values, in one process and with one clock.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -20,7 +20,7 @@ import * as RequestScope from "../http/requestScope.ts"
 
 type Handler = (request: Request, context: Context.Context<never>) => Promise<Response>
 
-/** The server, and a client of it. */
+/** The server and its client. */
 export const make = (
   base: URL
 ): { readonly server: HttpServer.HttpServer["Service"]; readonly client: HttpClient.HttpClient } => {
@@ -43,7 +43,7 @@ export const make = (
   })
 
   const client = HttpClient.make((request, url, signal) => {
-    if (!isServed(base, url)) return failed(request, `Only ${base.origin} is served in process, and not ${url.origin}`)
+    if (!isServed(base, url)) return failed(request, `Only ${base.origin} is served in process, not ${url.origin}`)
     if (serving === undefined) return Effect.die(new Error(nothingIsServed))
     const handler = serving
     return Effect.contextWith((context: Context.Context<never>) => {
@@ -66,10 +66,10 @@ export const make = (
   return { server, client: HttpClient.mapRequest(client, HttpClientRequest.updateUrl((url) => absolute(url, base))) }
 }
 
-/** An address as a page of this server would write it. */
+/** An address as written in a page of this server. */
 export const absolute = (url: string, base: URL): string => URL.canParse(url, base.href) ? new URL(url, base).href : url
 
-/** The sessions that the application had for the request of a response, as far as it was served in process. */
+/** The sessions that the application had for a response's request, if it was served in process. */
 export const exchangesOf = (response: HttpClientResponse.HttpClientResponse): ReadonlyArray<Exchange> =>
   Option.match(HttpClientResponse.toWeb(response), {
     onNone: () => [],
@@ -78,7 +78,7 @@ export const exchangesOf = (response: HttpClientResponse.HttpClientResponse): Re
 
 const exchanges = new WeakMap<Response, ReadonlyArray<Exchange>>()
 
-/** Where the application's sessions of a request are noted. */
+/** Records the application's sessions of a request. */
 const Seen = Context.Reference<Array<Exchange>>("effect-session/SessionTest/Seen", { defaultValue: () => [] })
 
 const observed = <E, R>(app: Effect.Effect<HttpServerResponse, E, R>): Effect.Effect<HttpServerResponse, E, R> =>
@@ -100,4 +100,4 @@ const failed = (request: HttpClientRequest.HttpClientRequest, description: strin
 
 const nothingIsServed =
   "SessionTest: there is no application yet. Provide SessionTest.layer() to HttpRouter.serve(routes), " +
-  "where your server has NodeHttpServer.layer, and keep it for the test: App.pipe(Layer.provideMerge(SessionTest.layer()))"
+  "in place of your server's NodeHttpServer.layer, and keep it for the test: App.pipe(Layer.provideMerge(SessionTest.layer()))"

@@ -1,6 +1,6 @@
 /**
- * The cookies of a client, as a browser keeps them. Domain, path, and life are Effect's `Cookies`; what those leave out of
- * RFC 6265bis is here: secure origins, prefixes, sizes, and SameSite.
+ * The cookies of a client, kept like in a browser. Domain, path and expiry use Effect's `Cookies`; the rest of RFC
+ * 6265bis is here: secure origins, prefixes, sizes, and SameSite.
  */
 import * as Duration from "effect/Duration"
 import * as Cookies from "effect/http/Cookies"
@@ -9,20 +9,20 @@ import * as Result from "effect/Result"
 /** The cookies that a client holds. */
 export type Jar = ReadonlyArray<Cookies.Cookie>
 
-/** The jar with the cookie of a Set-Cookie header, or why a browser refuses it. */
+/** The jar with the cookie of a Set-Cookie header, or the reason why a browser rejects it. */
 export const receive = (jar: Jar, url: URL, header: string, now: number): Result.Result<Jar, string> => {
   const [cookie] = Object.values(Cookies.fromSetCookie(header).cookies)
-  if (cookie === undefined) return Result.fail("it has no name that a cookie can have")
+  if (cookie === undefined) return Result.fail("it has no valid cookie name")
   const address = addressOf(url)
   const refusal = refusalOf(cookie, address) ?? overwritesSecure(jar, cookie, address, now)
   if (refusal !== undefined) return Result.fail(refusal)
   const isTaken = hasExpired(cookie, now) || merged([], cookie, address, now).length > 0
   return isTaken
     ? Result.succeed(merged(jar, cookie, address, now))
-    : Result.fail(`its Domain ${cookie.options?.domain} is not one of ${url.hostname}`)
+    : Result.fail(`its Domain ${cookie.options?.domain} does not match ${url.hostname}`)
 }
 
-/** The Cookie header for a request: of the server's own page, or of that of another origin. */
+/** The Cookie header for a request from the server's own page, or from a page of another origin. */
 export const toSend = (
   jar: Jar,
   url: URL,
@@ -34,21 +34,21 @@ export const toSend = (
   return Cookies.toRequestCookieHeader(sent, addressOf(url).href, now)
 }
 
-/** What `Clear-Site-Data` leaves: where it says so, no cookie of the site (W3C Clear Site Data). */
+/** The cookies left after `Clear-Site-Data` (W3C Clear Site Data). */
 export const withoutSiteData = (jar: Jar, url: URL, header: string | undefined): Jar =>
   header !== undefined && /"(?:cookies|\*)"/.test(header) && isTrustworthy(url)
     ? jar.filter(({ options }) => domainOf(options!.domain!) !== domainOf(url.hostname))
     : jar
 
-/** What closing the browser leaves. */
+/** The cookies left after closing the browser. */
 export const withoutSessionCookies = (jar: Jar): Jar => jar.filter(({ options }) => options?.expires !== undefined)
 
-/** Without those whose time is over. */
+/** Without expired cookies. */
 export const alive = (jar: Jar, now: number): Jar => jar.filter((cookie) => !hasExpired(cookie, now))
 
 /**
- * What a page of one origin is to another, as in Sec-Fetch-Site. The list of public suffixes is not known here: a site is
- * two labels.
+ * The relation of two origins, as in Sec-Fetch-Site. Without the public suffix list, a site is simply the last two
+ * labels.
  */
 export const siteOf = (from: URL, to: URL): "same-origin" | "same-site" | "cross-site" => {
   if (from.origin === to.origin) return "same-origin"
@@ -58,18 +58,18 @@ export const siteOf = (from: URL, to: URL): "same-origin" | "same-site" | "cross
 const domainOf = (hostname: string): string =>
   /^[\d.]+$|^\[/.test(hostname) ? hostname : hostname.split(".").slice(-2).join(".")
 
-/** Whether browsers trust the connection to it: https, and this machine (W3C Secure Contexts). */
+/** Whether browsers treat the origin as secure: https, and this machine (W3C Secure Contexts). */
 export const isTrustworthy = ({ hostname, protocol }: URL): boolean =>
   protocol === "https:" || /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
 
-/** With https, where the connection is as good. */
+/** With https if the connection counts as secure. */
 const addressOf = (url: URL): URL => {
   const address = new URL(url)
   if (isTrustworthy(url)) address.protocol = "https:"
   return address
 }
 
-/** The form or the link of another site: a navigation, which takes cookies that are Lax along if it is safe. */
+/** A form or link on another site: a navigation, which sends Lax cookies if its method is safe. */
 const crosses = ({ options }: Cookies.Cookie, method: string): boolean =>
   options?.sameSite === "none" ||
   options?.sameSite !== "strict" && (method === "GET" || method === "HEAD")
@@ -77,8 +77,8 @@ const crosses = ({ options }: Cookies.Cookie, method: string): boolean =>
 const refusalOf = ({ name, options = {}, valueEncoded }: Cookies.Cookie, { protocol }: URL): string | undefined => {
   const size = Buffer.byteLength(name) + Buffer.byteLength(valueEncoded)
   const prefix = /^__(?:host-http-|host-|http-|secure-)/i.exec(name)?.[0].toLowerCase() ?? ""
-  if (size > 4096) return `its name and value take ${size} bytes, and no more than 4,096 are allowed`
-  if (options.secure && protocol !== "https:") return "it is Secure, and the connection is plain http"
+  if (size > 4096) return `its name and value are ${size} bytes, and at most 4,096 are allowed`
+  if (options.secure && protocol !== "https:") return "it is Secure, but the connection is plain http"
   if (!options.secure) {
     if (prefix !== "") return `its prefix ${name.slice(0, prefix.length)} needs Secure`
     if (options.sameSite === "none") return "SameSite=None needs Secure"
@@ -91,12 +91,12 @@ const refusalOf = ({ name, options = {}, valueEncoded }: Cookies.Cookie, { proto
   return undefined
 }
 
-/** Nobody on the way may take the place of a cookie that came over TLS. */
+/** An attacker on the network must not replace a cookie that was set over TLS. */
 const overwritesSecure = (jar: Jar, { name }: Cookies.Cookie, address: URL, now: number): string | undefined => {
   const secure = jar.filter((cookie) => cookie.name === name && cookie.options?.secure)
   const isInTheWay = address.protocol !== "https:" &&
     Cookies.toRequestCookieHeader(secure, `https://${address.host}${address.pathname}`, now) !== undefined
-  return isInTheWay ? "there is a Secure cookie of its name" : undefined
+  return isInTheWay ? "a Secure cookie of the same name exists" : undefined
 }
 
 const merged = (jar: Jar, cookie: Cookies.Cookie, address: URL, now: number): Jar =>

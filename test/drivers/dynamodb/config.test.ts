@@ -223,7 +223,7 @@ describe("the region", () => {
     Effect.gen(function*() {
       const variables = { ...keysInVariables, AWS_REGION: "Frankfurt am Main" }
       assert.deepStrictEqual(yield* withAws(variables)(mistakesIn(Effect.scoped(built))), [
-        "store.aws.region (SESSION_STORE_AWS_REGION): found nothing. The AWS SDK finds no region it can use. " +
+        "store.aws.region (SESSION_STORE_AWS_REGION): found nothing. The AWS SDK finds no usable region. " +
         "Error: Region not accepted: region=\"Frankfurt am Main\" is not a valid hostname component."
       ])
     }))
@@ -371,13 +371,13 @@ describe("a server does not start", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* started({ table: "sessions-of-nobody" }), [
         "store.table (SESSION_STORE_TABLE): found \"sessions-of-nobody\". There is no such table in eu-west-1, or not yet. " +
-        "Write the name of one that `DynamoLayer.createTable` has made, or that has the same key"
+        "Write the name of a table that `DynamoLayer.createTable` has created, or that has the same key"
       ])
     }))
 
   const howToWriteKey =
     "Its key must be the partition key \"id\" and the sort key \"sort\", both strings, and no table's " +
-    "key can be changed: write the name of another table, which `DynamoLayer.createTable` makes."
+    "key can be changed: write the name of a new table, and create it with `DynamoLayer.createTable`."
 
   it.effect.each([
     { key: "other names", names: ["sid", "time"] },
@@ -393,7 +393,7 @@ describe("a server does not start", () => {
           "ValidationException, The provided key element does not match the schema"
         ])
         assert.deepStrictEqual(yield* mistakesIn(DynamoLayer.createTable({ ...dynamo().options, table: name })), [
-          `store.table (SESSION_STORE_TABLE): found "${name}". ${howToWriteKey} It is there already, and its key is ` +
+          `store.table (SESSION_STORE_TABLE): found "${name}". ${howToWriteKey} The table already exists with a different key: ` +
           names.join(", ")
         ])
       })
@@ -429,7 +429,7 @@ describe("a server does not start", () => {
       dynamo().disturbs("GetItem", { code: "UnrecognizedClientException", message: keys.accessKeyId })
       assert.deepStrictEqual(yield* started({}), [
         "store.aws.accessKeyId (SESSION_STORE_AWS_ACCESS_KEY_ID): found a text of 20 characters. AWS does not accept the " +
-        "credentials (UnrecognizedClientException). Write the keys of a user who may use the table"
+        "credentials (UnrecognizedClientException). Write the keys of a user with access to the table"
       ])
     }))
 
@@ -437,7 +437,7 @@ describe("a server does not start", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* withAws({})(started({ aws: {} })), [
         "store.aws.accessKeyId (SESSION_STORE_AWS_ACCESS_KEY_ID): found nothing. There are no AWS credentials: Could not " +
-        "load credentials from any providers. Write the keys here or in AWS_ACCESS_KEY_ID, or run where there is a role"
+        "load credentials from any providers. Write the keys here or in AWS_ACCESS_KEY_ID, or run with a role"
       ])
     }))
 
@@ -447,7 +447,7 @@ describe("a server does not start", () => {
       yield* gone.stop
       const address = gone.url.replace("http://", "")
       assert.deepStrictEqual(yield* started({ endpoint: gone.url, aws: { ...keys, maxAttempts: 1 } }), [
-        `store.endpoint (SESSION_STORE_ENDPOINT): found "${gone.url}". No DynamoDB answers there: GetItem on "${table}" ` +
+        `store.endpoint (SESSION_STORE_ENDPOINT): found "${gone.url}". DynamoDB does not answer there: GetItem on "${table}" ` +
         `failed: ECONNREFUSED, connect ECONNREFUSED ${address}`
       ])
     }))
@@ -508,7 +508,7 @@ describe("a server does not start", () => {
         const store = yield* withOptions({ ...dynamo().options, aws }).pipe(Effect.provide(observed.layer))
         yield* createSession(store)
         assert.deepStrictEqual(observed.logs.map(({ level, message }) => [level, message.split(" DynamoError")[0]]), [
-          ["Warn", "DynamoDB is there, but did not answer the first request"]
+          ["Warn", "DynamoDB did not answer the first request"]
         ])
       }
     }))
@@ -605,7 +605,7 @@ describe("createTable", () => {
       const observed = observe()
       yield* Effect.provide(DynamoLayer.createTable(server.options), observed.layer)
       assert.deepStrictEqual(observed.logs.map(({ level, message }) => [level, message]), [
-        ["Warn", `The table "${table}" is there, but this DynamoDB has no time to live`]
+        ["Warn", `The table "${table}" exists, but this DynamoDB does not support time to live`]
       ])
       yield* createSession(yield* withOptions(server.options))
     }))
@@ -628,7 +628,7 @@ describe("createTable", () => {
       yield* waiting.reached
       yield* TestClock.adjust("5 minutes")
       assert.deepStrictEqual(yield* Fiber.join(made), [
-        `store.table (SESSION_STORE_TABLE): found "${table}". It is not ready after 5 minutes`
+        `store.table (SESSION_STORE_TABLE): found "${table}". The table is not ready after 5 minutes`
       ])
     }))
 

@@ -61,18 +61,18 @@ describe("what the cause of a SessionStoreError says", () => {
     [
       "throttling",
       { code: "ProvisionedThroughputExceededException", message: "The level of provisioned throughput was exceeded" },
-      `DynamoDB throttles the requests to "${table}": The level of provisioned throughput was exceeded`
+      `DynamoDB is throttling requests to "${table}": The level of provisioned throughput was exceeded`
     ],
     ["a table that is gone", { code: "ResourceNotFoundException" }, `There is no table "${table}"`],
     [
       "keys that are not valid any more",
       { code: "ExpiredTokenException", message: `The security token ${keys.secretAccessKey} has expired` },
-      "AWS does not accept the credentials (ExpiredTokenException)"
+      "AWS rejects the credentials (ExpiredTokenException)"
     ],
     [
       "a signature that does not fit",
       { code: "InvalidSignatureException", message: `The Canonical String is: Credential=${keys.accessKeyId}` },
-      "AWS does not accept the credentials (InvalidSignatureException)"
+      "AWS rejects the credentials (InvalidSignatureException)"
     ],
     [
       "an error of the service",
@@ -316,7 +316,7 @@ describe("a DynamoDB that does not answer", () => {
       assert.isTrue(Exit.isFailure(exit))
       assert.include(
         Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "",
-        `store.endpoint (SESSION_STORE_ENDPOINT): found "${dynamo().url}". No DynamoDB answers there: No answer within 5s`
+        `store.endpoint (SESSION_STORE_ENDPOINT): found "${dynamo().url}". DynamoDB does not answer there: No answer within 5s`
       )
       yield* hanging.broken
     }))

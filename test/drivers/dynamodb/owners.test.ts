@@ -321,7 +321,7 @@ describe("what DynamoDB leaves undone of a batch", () => {
       }
       assert.strictEqual(
         String(yield* Fiber.join(removing)),
-        "DynamoError: DynamoDB throttles requests: it left a part of them undone 8 times"
+        "DynamoError: DynamoDB is throttling requests: a part was left unprocessed 8 times"
       )
       assert.lengthOf(server.newRequests(), 8)
     }))

@@ -189,7 +189,7 @@ describe("a folder of the sessions that is removed under way", () => {
         assert.deepStrictEqual(answers.map(({ status }) => status), requests.map(() => 200))
         assert.strictEqual(statSync(location).mode & 0o7777, 0o2770)
         assert.deepStrictEqual(warnings(observed), [[
-          "The folder of the sessions was gone, and is made again",
+          "The folder of the sessions was missing, and has been created again",
           location
         ]])
         const next = cookieOf(answers[0]!)
@@ -287,7 +287,7 @@ describe("a file that does not parse", () => {
       const warnings = observed.logs.filter(({ level }) => level === "Warn")
       assert.deepStrictEqual(
         warnings.map(({ annotations, message }) => [message, annotations["file.directory"]]),
-        [["A session file does not parse. It is put aside, and is no session", aside[0]]]
+        [["A session file can't be parsed. It was set aside, and its session is gone", aside[0]]]
       )
 
       // The next request of the client gets a new session; the others have not noticed anything.

@@ -28,7 +28,7 @@ const durable = ["--appendonly", "yes", "--appendfsync", "always"]
 const assertToldOnce = (logs: ReadonlyArray<LogEvent>) => {
   const messages = logs.map(({ message }) => message).filter((message) => message.includes("Redis"))
   assert.deepStrictEqual(messages.filter((message) => !message.startsWith("Redis can't be reached")), [
-    "The connection to Redis is lost",
+    "The connection to Redis was lost",
     "The connection to Redis is back"
   ])
   assert.strictEqual(new Set(messages).size, messages.length, "each reason once")
@@ -151,9 +151,9 @@ describe.each([
       assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":3}`)
       if (client === ioredis) return
       const warnings = observed.logs.filter(({ message }) => message.includes("READONLY"))
-        .filter(({ message }) => message.startsWith("Redis takes no changes"))
+        .filter(({ message }) => message.startsWith("Redis rejects changes"))
       assert.strictEqual(warnings.length, 1)
-      assert.include(warnings[0]!.message, "Connecting again")
+      assert.include(warnings[0]!.message, "Reconnecting")
     }).pipe(Effect.provide(observed.layer))
   })
 })
@@ -182,9 +182,9 @@ describe("a client that never connects again", () => {
       yield* failOver
       for (const _ of [1, 2]) assert.strictEqual((yield* server.post("/count", { cookie })).status, 503)
       assert.strictEqual((yield* server.get("/", { cookie })).body, `{"count":2}`)
-      const warnings = observed.logs.filter(({ message }) => message.startsWith("Redis takes no changes (READONLY)"))
+      const warnings = observed.logs.filter(({ message }) => message.startsWith("Redis rejects changes (READONLY)"))
       assert.strictEqual(warnings.length, 1)
-      assert.include(warnings[0]!.message, "The client must connect again")
+      assert.include(warnings[0]!.message, "The client must reconnect")
     }).pipe(Effect.provide(observed.layer))
   })
 })

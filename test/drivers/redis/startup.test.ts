@@ -120,61 +120,61 @@ const mistakes: ReadonlyArray<
     `${passwordSetting} a text of 15 characters`,
     "Redis does not accept this user name and password"
   ],
-  ["no password", ({ locked }) => ({ url: at(locked) }), `${passwordSetting} nothing`, "Redis asks for a password"],
+  ["no password", ({ locked }) => ({ url: at(locked) }), `${passwordSetting} nothing`, "Redis requires a password"],
   [
     "a database that does not exist",
     ({ open }) => ({ url: at(open), db: 99 }),
     "store.db (SESSION_STORE_DB): found 99",
-    "Redis has no database of this number (there are 16, unless configured)"
+    "Redis has no database with this number (there are 16 by default)"
   ],
   [
     "a database that does not exist, in the URL",
     ({ open }) => ({ url: at(open, "", "/99") }),
     url,
-    "Redis has no database of this number (there are 16, unless configured)"
+    "Redis has no database with this number (there are 16 by default)"
   ],
-  ["no server", ({ gone }) => ({ url: at(gone) }), url, "No Redis answers there: connect ECONNREFUSED"],
+  ["no server", ({ gone }) => ({ url: at(gone) }), url, "Redis does not answer there: connect ECONNREFUSED"],
   [
     "no server at the port",
     ({ gone }) => ({ port: gone.port }),
     "store.port (SESSION_STORE_PORT): found",
-    "No Redis answers there: connect ECONNREFUSED"
+    "Redis does not answer there: connect ECONNREFUSED"
   ],
   [
     "a host name that does not exist",
     () => ({ host: "redis.invalid" }),
     `${host} "redis.invalid"`,
-    "No Redis answers there: getaddrinfo"
+    "Redis does not answer there: getaddrinfo"
   ],
   [
     "a host name that does not exist, in a URL with a password",
     () => ({ url: "redis://:hunter2@redis.invalid" }),
     url,
-    "No Redis answers there: getaddrinfo"
+    "Redis does not answer there: getaddrinfo"
   ],
   [
     "a server that stands still",
     ({ still }) => ({ url: at(still) }),
     url,
-    "No Redis answers there: no answer within 2s"
+    "Redis does not answer there: no answer within 2s"
   ],
   [
     "a server that is no Redis",
     ({ another }) => ({ host: "127.0.0.1", port: another }),
     `${host} "127.0.0.1"`,
-    "No Redis answers there"
+    "Redis does not answer there"
   ],
   [
     "a server without TLS",
     ({ open }) => ({ host: "127.0.0.1", port: open.port, tls: true }),
     `${host} "127.0.0.1"`,
-    "No Redis answers there"
+    "Redis does not answer there"
   ],
   [
     "a server without TLS, in the URL",
     ({ open }) => ({ url: at(open).replace("redis:", "rediss:") }),
     url,
-    "No Redis answers there"
+    "Redis does not answer there"
   ],
   [
     "a replica",
@@ -198,7 +198,7 @@ const mistakes: ReadonlyArray<
     "nodes of the Cluster that are gone, whose addresses it tells",
     ({ gone }) => ({ cluster: [address(gone), "redis.invalid:6379"] }),
     "store.cluster (SESSION_STORE_CLUSTER): found a list of \"127.0.0.1:",
-    "No Redis answers there"
+    "Redis does not answer there"
   ],
   [
     "a port besides that of the host",
@@ -206,18 +206,18 @@ const mistakes: ReadonlyArray<
     "store.port (SESSION_STORE_PORT): found 6380",
     "It contradicts store.host: write only one of them"
   ],
-  ["no node of the Cluster", ({ gone }) => ({ cluster: [address(gone)] }), cluster, "No Redis answers there"],
+  ["no node of the Cluster", ({ gone }) => ({ cluster: [address(gone)] }), cluster, "Redis does not answer there"],
   [
     "a node of the Cluster that stands still",
     ({ still }) => ({ cluster: [address(still)] }),
     cluster,
-    "No Redis answers there"
+    "Redis does not answer there"
   ],
   [
     "no password of the Cluster",
     ({ locked }) => ({ cluster: [address(locked)] }),
     `${passwordSetting} nothing`,
-    "Redis asks for a password"
+    "Redis requires a password"
   ],
   [
     "a wrong password of the Cluster",
@@ -229,7 +229,7 @@ const mistakes: ReadonlyArray<
     "a wrong name of the master",
     ({ sentinels }) => ({ sentinels: sentinels.addresses, sentinelName: "store", password }),
     "store.sentinelName (SESSION_STORE_SENTINEL_NAME): found \"store\"",
-    "The Sentinels watch no master of this name"
+    "The Sentinels do not monitor a master with this name"
   ],
   [
     "a wrong password of the master",
@@ -241,19 +241,19 @@ const mistakes: ReadonlyArray<
     "a password that the Sentinels do not accept",
     ({ locked }) => ({ sentinels: [address(locked)], password, sentinelPassword: "hunter2" }),
     "store.sentinelPassword (SESSION_STORE_SENTINEL_PASSWORD): found a text of 7 characters",
-    "The Sentinels ask for another password"
+    "The Sentinels reject the password"
   ],
   [
     "no Sentinel",
     ({ gone }) => ({ sentinels: [address(gone)], password }),
     "store.sentinels (SESSION_STORE_SENTINELS): found a list of",
-    "No Redis answers there"
+    "Redis does not answer there"
   ],
   [
     "Sentinels without TLS",
     ({ sentinels }) => ({ sentinels: sentinels.addresses, sentinelName: "shop", password, tls: true }),
     "store.sentinels (SESSION_STORE_SENTINELS): found a list of",
-    "No Redis answers there"
+    "Redis does not answer there"
   ],
 
   // What needs no server to be wrong.
@@ -471,7 +471,7 @@ describe.each(clients)("a store does not start, through %s, for a user of Redis"
       const { open } = servers()
       yield* allow(open, "elsewhere", ["~other:*", "+@all"])
       const { write } = yield* startThrough(client, at(open, `elsewhere:${password}@`))
-      assert.include(write, "Redis does not let this user use the keys of the prefix: it needs ~sessions:* (")
+      assert.include(write, "Redis does not let this user access the keys of the prefix: it needs ~sessions:* (")
     }))
 })
 
@@ -499,7 +499,7 @@ describe("a store does not start on a client", () => {
       const client = yield* connectIoRedis(at(servers().locked))
       assert.strictEqual(
         yield* mistakeWith(RedisLayer.layerClient(client)),
-        "RedisLayer.layerClient: Redis asks for a password"
+        "RedisLayer.layerClient: Redis requires a password"
       )
     }))
 
@@ -508,7 +508,7 @@ describe("a store does not start on a client", () => {
       const client = createClient({ url: at(servers().open) })
       assert.strictEqual(
         yield* mistakeWith(RedisLayer.layerClient(client)),
-        "RedisLayer.layerClient: No Redis answers through the client: The client is closed"
+        "RedisLayer.layerClient: Redis does not answer through the client: The client is closed"
       )
     }))
 
@@ -517,7 +517,7 @@ describe("a store does not start on a client", () => {
       const client = yield* connectIoRedis(at(servers().gone))
       assert.include(
         yield* mistakeWith(RedisLayer.layerClient(client)),
-        "RedisLayer.layerClient: No Redis answers through the client: connect ECONNREFUSED"
+        "RedisLayer.layerClient: Redis does not answer through the client: connect ECONNREFUSED"
       )
     }))
 
@@ -655,7 +655,7 @@ describe("a store starts with", () => {
         // One that knows no HELLO tells; a newer one takes any password.
         const open = yield* startRedis({ parameters: ["--rename-command", "HELLO", ""] })
         assert.deepStrictEqual(yield* outputOf({ url: at(open), password }), [
-          "Redis asks for no password, but one is configured: is it the right server?"
+          "A password is configured, but Redis does not require one: is it the right server?"
         ])
       }))
 
@@ -664,7 +664,7 @@ describe("a store starts with", () => {
         const { open } = servers()
         yield* allow(open, "uninformed", documentedRights.filter((right) => right !== "+info"))
         const [warning, ...others] = yield* outputOf({ url: at(open, `uninformed:${password}@`) })
-        assert.include(warning!, "Redis does not let this user run info")
+        assert.include(warning!, "Redis does not let this user run INFO")
         assert.deepStrictEqual(others, [])
       }))
   })

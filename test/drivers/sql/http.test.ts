@@ -478,8 +478,8 @@ describe("a transaction of the application on SQLite", () => {
       assert.deepStrictEqual(JSON.parse(answer.body), [
         1,
         "SessionStoreError",
-        "Error: This database has one connection, and a transaction of yours has it: " +
-        "commit the session before the transaction, or after it"
+        "Error: This database has one connection, which your transaction is using: " +
+        "commit the session before or after the transaction"
       ])
       assert.strictEqual((yield* browser.get("/")).body, `{"count":2}`)
     }))

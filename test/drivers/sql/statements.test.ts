@@ -708,7 +708,7 @@ describe("a server does not start", () => {
       assert.strictEqual(
         yield* mistakeOn(client),
         `store.table (SESSION_STORE_TABLE): found "effect_sessions". ` +
-          `Its column "fields" has the type text, and needs jsonb. Drop the table. ${howTo}`
+          `Its column "fields" has the type text, but must be jsonb. Drop the table. ${howTo}`
       )
     }))
 

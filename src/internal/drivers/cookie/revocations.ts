@@ -62,7 +62,7 @@ export const inMemory = Effect.fnUntraced(function*(capacity: number) {
     add: (key, revocation, until) =>
       Effect.suspend(() => {
         if (entries.size >= capacity && !entries.has(key)) {
-          return Effect.fail(new Error(`It remembers ${capacity} ended sessions and is full`))
+          return Effect.fail(new Error(`The memory for ended sessions is full: it holds ${capacity}`))
         }
         entries.set(key, { ...revocation, until })
         return Effect.void

@@ -44,4 +44,4 @@ const firstDelay = 50
 /** With them, it takes 6.4 seconds: the time limit of a store is over before, if it is not longer than usual. */
 const retries = 7
 
-const stillBusy = `DynamoDB throttles requests: it left a part of them undone ${retries + 1} times`
+const stillBusy = `DynamoDB is throttling requests: a part was left unprocessed ${retries + 1} times`

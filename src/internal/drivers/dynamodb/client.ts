@@ -155,10 +155,10 @@ const toDynamoError = (operation: Operation, table: string, error: unknown): Dyn
 const describe = (code: string, operation: Operation, table: string, message: string): string => {
   if (code === "ResourceNotFoundException") return `There is no table "${table}"`
   if (code === denial) return `No permission for dynamodb:${operation} on "${table}": ${message}`
-  if (isThrottling(code)) return `DynamoDB throttles the requests to "${table}": ${message}`
+  if (isThrottling(code)) return `DynamoDB is throttling requests to "${table}": ${message}`
   if (code === "CredentialsProviderError") return `There are no AWS credentials: ${message}`
   // Without the message, which may quote the signed request.
-  if (isRefusal(code)) return `AWS does not accept the credentials (${code})`
+  if (isRefusal(code)) return `AWS rejects the credentials (${code})`
   return `${operation} on "${table}" failed: ${code === message ? code : `${code}, ${message}`}`
 }
 
@@ -246,7 +246,7 @@ const findRegion = ({ DynamoDBClient }: Sdk): Effect.Effect<string, SessionConfi
               Setting.mistake(
                 ["store", "aws", "region"],
                 undefined,
-                `The AWS SDK finds no region it can use. ${reason}`
+                `The AWS SDK finds no usable region. ${reason}`
               )
             ]
           })

@@ -75,7 +75,7 @@ export const tryOut = (
     }),
     Effect.catch((error) =>
       isPassing(error.code)
-        ? Effect.logWarning("DynamoDB is there, but did not answer the first request", error)
+        ? Effect.logWarning("DynamoDB did not answer the first request", error)
         : failedWith(connection, error)
     )
   )
@@ -100,8 +100,8 @@ const explain = (
     Setting.mistake(["store", "aws", "accessKeyId"], credentials?.accessKeyId, write)
   if (code === "ResourceNotFoundException") {
     return atTable(
-      `There is no such table in ${region ?? "the region"}, or not yet. Write the name of one that ` +
-        "`DynamoLayer.createTable` has made, or that has the same key"
+      `There is no such table in ${region ?? "the region"}, or not yet. Write the name of a table that ` +
+        "`DynamoLayer.createTable` has created, or that has the same key"
     )
   }
   if (code === denial) {
@@ -112,16 +112,16 @@ const explain = (
   }
   if (code === "ValidationException" && /key/.test(message)) {
     return atTable(
-      "Its key must be the partition key \"id\" and the sort key \"sort\", both strings, and no table's key can be changed: " +
-        `write the name of another table, which \`DynamoLayer.createTable\` makes. ${message}`
+      "Its key must be the partition key \"id\" and the sort key \"sort\", both strings, and the key of a table can't be changed: " +
+        `write the name of a new table, and create it with \`DynamoLayer.createTable\`. ${message}`
     )
   }
   if (code === "CredentialsProviderError") {
-    return atCredentials(`${message}. Write the keys here or in AWS_ACCESS_KEY_ID, or run where there is a role`)
+    return atCredentials(`${message}. Write the keys here or in AWS_ACCESS_KEY_ID, or run with a role`)
   }
-  if (isRefusal(code)) return atCredentials(`${message}. Write the keys of a user who may use the table`)
+  if (isRefusal(code)) return atCredentials(`${message}. Write the keys of a user with access to the table`)
   if (code.endsWith("Exception")) return atTable(message)
-  const write = `No DynamoDB answers there: ${message}`
+  const write = `DynamoDB does not answer there: ${message}`
   if (endpoint !== undefined) return Setting.mistake(["store", "endpoint"], endpoint, write)
   if (region !== undefined) return Setting.mistake(["store", "aws", "region"], region, write)
   return atTable(message)
@@ -163,12 +163,12 @@ export const createTable = (
     const made = yield* Effect.repeat(describe, { schedule: Schedule.spaced("1 second"), until: isActive }).pipe(
       Effect.timeoutOrElse({
         duration: "5 minutes",
-        orElse: () => Effect.fail(new DynamoError("TimeoutException", "It is not ready after 5 minutes", 1))
+        orElse: () => Effect.fail(new DynamoError("TimeoutException", "The table is not ready after 5 minutes", 1))
       })
     )
     const found = made?.KeySchema?.map(({ AttributeName }) => AttributeName).join(", ")
     if (found !== Items.keySchema.join(", ")) {
-      yield* Effect.fail(new DynamoError("ValidationException", `It is there already, and its key is ${found}`, 1))
+      yield* Effect.fail(new DynamoError("ValidationException", `The table already exists with a different key: ${found}`, 1))
     }
     const { TimeToLiveDescription: ttl } = yield* dynamo.send("DescribeTimeToLive", { TableName })
     const isOn = ttl?.TimeToLiveStatus?.startsWith("ENABL") && ttl.AttributeName === ttlAttribute
@@ -177,7 +177,7 @@ export const createTable = (
     // Stand-ins for development, which have no TTL.
     Effect.catchIf(
       ({ code }) => code === "UnknownOperationException",
-      () => Effect.logWarning(`The table "${TableName}" is there, but this DynamoDB has no time to live`)
+      () => Effect.logWarning(`The table "${TableName}" exists, but this DynamoDB does not support time to live`)
     ),
     Effect.catch((error) => failedWith(connection, error))
   )

@@ -125,7 +125,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     const folder = `.damaged-${key}-${Crypto.randomUUID()}`
     return Effect.andThen(
       Effect.annotateLogs(
-        Effect.logWarning("A session file does not parse. It is put aside, and is no session"),
+        Effect.logWarning("A session file can't be parsed. It was set aside, and its session is gone"),
         { "file.directory": folder }
       ),
       Effect.ignore(fs.rename(folderOf(key), inLocation(folder)))
@@ -155,7 +155,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
           // With the rights that it had, whatever the process takes away from those of new folders.
           Effect.andThen(fs.chmod(location, mode)),
           Effect.andThen(
-            Effect.annotateLogs(Effect.logWarning("The folder of the sessions was gone, and is made again"), {
+            Effect.annotateLogs(Effect.logWarning("The folder of the sessions was missing, and has been created again"), {
               "file.directory": location
             })
           )

@@ -42,7 +42,7 @@ export const make = (capacity: number): MemoryBackend => {
     const entry = entries.get(key)
     return isRecord(entry) ? Record.decode(entry) : entry
   }
-  const full = new Error(`It holds ${capacity} sessions and is full`)
+  const full = new Error(`The store is full: it holds ${capacity} sessions`)
   return {
     driver: "memory",
     keepsTimeLimit: true,

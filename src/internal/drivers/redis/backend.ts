@@ -161,8 +161,8 @@ export const make = (
 
 const notConfirmed = (replicas: number, waitForReplicas: number) =>
   new Error(
-    `Only ${replicas} of ${waitForReplicas} replicas have confirmed it in time. ` +
-      "The master has carried it out, but if it is lost now, the session can come back: try again"
+    `Only ${replicas} of ${waitForReplicas} replicas confirmed the change in time. ` +
+      "The master has applied it, but if the master fails now, the session can come back: try again"
   )
 
 const withNow = <A, E, R>(f: (now: number) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -120,7 +120,7 @@ export const connect = Effect.fnUntraced(function*(
   client.on("close", () => {
     if (status !== "up") return
     status = "down"
-    log(Effect.logWarning("The connection to Redis is lost"))
+    log(Effect.logWarning("The connection to Redis was lost"))
   })
   client.on("ready", () => {
     readySince = performance.now()
@@ -162,7 +162,7 @@ const listen = (client: IoRedisModule.Redis, warn: (message: string) => void): v
   const unlessNeedless = (answer: Promise<unknown>) =>
     answer.catch((error: Error) => {
       if (!/no password is set|without any password configured/.test(error.message)) throw error
-      tellOnce("Redis asks for no password, but one is configured: is it the right server?")
+      tellOnce("A password is configured, but Redis does not require one: is it the right server?")
     })
   inner.auth = (...parameters) => unlessNeedless(auth.apply(client, parameters))
   inner.hello = (...parameters) => unlessNeedless(hello.apply(client, parameters))
@@ -179,7 +179,7 @@ const listen = (client: IoRedisModule.Redis, warn: (message: string) => void): v
 }
 
 const mayNotAsk =
-  "Redis does not let this user run info, so it is not known whether it still loads what it has on the disk"
+  "Redis does not let this user run INFO, so it is unknown whether it is still loading its data from disk"
 
 type Module = Pick<typeof IoRedisModule, "Cluster" | "Redis" | "SentinelConnector">
 

@@ -1,6 +1,6 @@
 /**
- * A master that has become a replica keeps its connections, and refuses changes for ever: the address leads to the new
- * master only those who connect again.
+ * A master that has become a replica keeps its connections and rejects all changes: the address leads to the new master
+ * only after reconnecting.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,12 +12,12 @@ import * as Scripts from "./scripts.ts"
 /** Whether that is why a command has failed. */
 export const isReadOnly = (cause: unknown): boolean => String(cause).includes("READONLY")
 
-/** A touch that is refused harms nobody: it is no reason to break off what others are reading. */
+/** A rejected touch does no harm, so it is no reason to interrupt reads. */
 export const breaksOff = (script: Script): boolean => script !== Scripts.touch
 
 /**
- * What to do each time a command is refused: `connectAgain`, if there is a way to, and tell of it. At most once a second, and
- * once a minute: an address may lead to a replica for good.
+ * Handles a rejected command: calls `connectAgain`, if there is a way to, at most once a second, and logs it at most
+ * once a minute, because an address may lead to a replica permanently.
  */
 export const make = (connectAgain: (() => void) | undefined): Effect.Effect<() => void> =>
   Effect.map(Effect.context<never>(), (context) => {
@@ -36,22 +36,22 @@ export const make = (connectAgain: (() => void) | undefined): Effect.Effect<() =
     }
   })
 
-const isReplica = "Redis takes no changes (READONLY): the server that was the master is a replica now"
-const byUs = "Connecting again, as the address may lead to the new master by now"
-const byItsOwner = "The client must connect again, and does not do so by itself: RedisLayer's documentation says how"
+const isReplica = "Redis rejects changes (READONLY): the former master is a replica now"
+const byUs = "Reconnecting, because the address may lead to the new master by now"
+const byItsOwner = "The client must reconnect, but does not do so itself: see the documentation of RedisLayer"
 
-/** Whether a client of a Cluster sends what only reads to replicas. They lag behind the login, or the logout, of a moment ago. */
+/** Whether a Cluster client sends reads to replicas, which may lag behind the latest login or logout. */
 export const readsFromReplicas = (client: (IoRedis & Partial<InnerIoRedis>) | NodeRedis): boolean =>
   "call" in client && client.isCluster === true && (client.options?.scaleReads ?? "master") !== "master"
 
-/** How to have a client connect again, if it does so at all when it loses its connection. */
+/** How to make a client reconnect, if it reconnects at all. */
 export const wayToConnectAgain = (client: IoRedis | NodeRedis): (() => void) | undefined =>
   "call" in client ? ofIoRedis(client) : ofNodeRedis(client)
 
 const ofIoRedis = (client: IoRedis & Partial<InnerIoRedis>) =>
   client.isCluster === true || client.disconnect === undefined || typeof client.options?.retryStrategy !== "function"
     ? undefined
-    // Unless its `reconnectOnError` has seen to it.
+    // Unless its `reconnectOnError` has already done it.
     : () => client.status === "ready" && client.disconnect?.(true)
 
 interface InnerIoRedis {
@@ -64,14 +64,14 @@ interface InnerIoRedis {
 const ofNodeRedis = (client: NodeRedis & Partial<InnerNodeRedis>) =>
   client.options?.socket?.reconnectStrategy === false
     ? undefined
-    // Redis answers and closes the connection; to the client, that is a connection that was lost.
+    // Redis answers and closes the connection, which the client treats as a lost connection.
     : () => void client.sendCommand(["QUIT"]).catch(() => {})
 
 interface InnerNodeRedis {
   readonly options: { readonly socket?: { readonly reconnectStrategy?: unknown } }
 }
 
-/** The client behind the `Redis` service, where it is that of `@effect/platform-node`. */
+/** The client behind the `Redis` service, if it is that of `@effect/platform-node`. */
 export const clientOfService: Effect.Effect<NodeRedis | undefined> = Effect.map(
   Effect.serviceOption(
     Context.Service<{ readonly client: NodeRedis }, { readonly client: NodeRedis }>("@effect/platform-node/NodeRedis")

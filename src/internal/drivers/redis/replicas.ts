@@ -110,7 +110,7 @@ export const fromService = (
 export const duplicate = (client: IoRedis | NodeRedis): Effect.Effect<IoRedis | NodeRedis, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const original = client as unknown as Inner
-    if (typeof original.duplicate !== "function") return yield* Effect.fail(new Error("it can't be duplicated"))
+    if (typeof original.duplicate !== "function") return yield* Effect.fail(new Error("the client can't be duplicated"))
     const copy = yield* Effect.acquireRelease(
       // The caller's own tells what there is to tell.
       Effect.sync(() => original.duplicate().on("error", () => {})),

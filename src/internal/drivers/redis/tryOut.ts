@@ -1,16 +1,16 @@
 /**
- * At the start, all that requests will need of Redis is tried out, so that a server whose logins could only fail does not
- * start; and what is in the way is told in a sentence.
+ * At startup, tests everything that requests will need from Redis, so that a server whose logins would fail does not
+ * start, and explains the problem in a sentence.
  */
 import * as Effect from "effect/Effect"
 import * as Scripts from "./scripts.ts"
 
-/** The commands that a user of Redis must be allowed for the driver to work, those of the client itself left out. */
+/** The commands that the driver's Redis user needs, without those of the client itself. */
 export const needed: ReadonlyArray<string> = ["hgetall", "evalsha", "eval", "zrevrangebyscore", ...Scripts.commands]
 
 type Send = (command: string, ...parameters: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
 
-/** Some commands are refused. The message is that of Redis, for the first one of them. */
+/** Some commands are rejected. The message is that of Redis for the first one. */
 export class Refused extends Error {
   readonly commands: ReadonlyArray<string>
   constructor(commands: ReadonlyArray<string>, message: string) {
@@ -20,8 +20,8 @@ export class Refused extends Error {
 }
 
 /**
- * Fails with why it would not work, and tells whether a script may have two keys. `key` is the beginning of some that nothing
- * is ever stored under: what is put there goes at once.
+ * Fails with the reason why the driver would not work; otherwise returns whether a script may have two keys. `key` is
+ * the prefix of keys that are never used, and what the test stores there is removed at once.
  */
 export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<boolean, unknown> =>
   Effect.gen(function*() {
@@ -32,7 +32,7 @@ export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<b
         return Effect.succeed([])
       })
     const { sha, text } = Scripts.tryOut
-    // A Cluster has them in different slots, as they differ in nothing but the last character.
+    // They differ only in the last character, so a Cluster has them in different slots.
     const [one, two] = [`${key}1`, `${key}2`] as const
     yield* attempt("HGETALL", one)
     const ofTwo = hasHashTag(key)
@@ -40,15 +40,15 @@ export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<b
       : yield* Effect.catchIf(attempt("EVAL", text, "2", one, two), isOfTwoSlots, () => Effect.undefined)
     const answers = [
       ofTwo ?? (yield* attempt("EVAL", text, "1", one)),
-      // After it, as it needs what that one has loaded.
+      // After it, because it needs the script that EVAL has loaded.
       yield* attempt("EVALSHA", sha, "1", one)
     ]
-    // It waits for none, and answers at once.
+    // Waits for no replica, and answers at once.
     if (waits) yield* attempt("WAIT", "0", "1")
     const [failures = []] = (answers as ReadonlyArray<ReadonlyArray<string>>).filter(({ length }) => length > 0)
     for (let index = 0; index < failures.length; index += 2) {
       const message = failures[index + 1]!
-      // A server whose memory is full still lets users read, and log out; and the type of a key shows only to whom it may.
+      // A server with full memory still allows reads and logouts.
       if (/OOM|WRONGTYPE/.test(message)) continue
       if (!isRefusal(message)) return yield* Effect.fail(new Error(message))
       refused.push([failures[index]!.toLowerCase(), message])
@@ -61,12 +61,12 @@ export const tryOut = (send: Send, key: string, waits: boolean): Effect.Effect<b
   })
 
 /**
- * All keys are in one slot of a Cluster. Then a script of two keys works, but for as long as the slot moves to another server:
- * Redis refuses it where one key has moved and the other has not.
+ * All keys are in one slot of a Cluster. A script with two keys then works, except while the slot moves to another
+ * server: Redis rejects it if one key has moved and the other has not.
  */
 const hasHashTag = (key: string): boolean => /\{[^}]+\}/.test(key)
 
-// By a Cluster, or by an ioredis that pipelines by itself.
+// By a Cluster, or by ioredis with automatic pipelining.
 const isOfTwoSlots = (error: unknown): boolean => /CROSSSLOT|same slot/.test(reasonOf(error))
 
 const refusals = /NOPERM|ACL failure|can't run this command|unknown command/i
@@ -75,7 +75,7 @@ const isRefusal = (message: string): boolean => refusals.test(message) && !about
 
 const aboutKeys = /access.* keys?\b/i
 
-/** What is wrong, as far as Redis says it: with which setting, and what to do about it. */
+/** What is wrong according to Redis: which setting, and how to fix it. */
 export const explain = (
   error: unknown,
   { isTheCallers = false, prefix, waits }: {
@@ -93,7 +93,7 @@ export const explain = (
     }
   }
   const [, about, write] = hints(reason, prefix, isTheCallers).find(([pattern]) => pattern.test(reason)) ??
-    [undefined, "address", `No Redis answers ${isTheCallers ? "through the client" : "there"}: ${reason}`] as const
+    [undefined, "address", `Redis does not answer ${isTheCallers ? "through the client" : "there"}: ${reason}`] as const
   return { about, write }
 }
 
@@ -104,16 +104,16 @@ const hints = (
   prefix: string,
   isTheCallers: boolean
 ): ReadonlyArray<readonly [pattern: RegExp, about: About, write: string]> => [
-  [/sentinels.*(NOAUTH|WRONGPASS)/, "sentinelPassword", "The Sentinels ask for another password"],
-  [/NOAUTH/, "noPassword", "Redis asks for a password"],
+  [/sentinels.*(NOAUTH|WRONGPASS)/, "sentinelPassword", "The Sentinels reject the password"],
+  [/NOAUTH/, "noPassword", "Redis requires a password"],
   [
     /WRONGPASS|invalid username-password|without any password/,
     "password",
     "Redis does not accept this user name and password"
   ],
-  [aboutKeys, "user", `Redis does not let this user use the keys of the prefix: it needs ~${prefix}* (${reason})`],
-  [/DB index/, "db", "Redis has no database of this number (there are 16, unless configured)"],
-  [/No such master/, "sentinelName", "The Sentinels watch no master of this name"],
+  [aboutKeys, "user", `Redis does not let this user access the keys of the prefix: it needs ~${prefix}* (${reason})`],
+  [/DB index/, "db", "Redis has no database with this number (there are 16 by default)"],
+  [/No such master/, "sentinelName", "The Sentinels do not monitor a master with this name"],
   [
     /MOVED/,
     "cluster",
@@ -133,15 +133,15 @@ const hints = (
       isTheCallers ? "connect to" : "write the address of"
     } its master`
   ],
-  [/^[A-Z]+ /, "address", `Redis refuses: ${reason}`]
+  [/^[A-Z]+ /, "address", `Redis reports an error: ${reason}`]
 ]
 
-/** Whether Redis itself has said it. */
+/** Whether the message is from Redis itself. */
 export const isReply = (error: unknown): boolean => error instanceof Refused || /^[A-Z]+ /.test(reasonOf(error))
 
 export const reasonOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
-  // Of a Cluster, what its last node said; of the `Redis` service, what the client said.
+  // For a Cluster, the error of its last node; for the `Redis` service, the error of the client.
   const { cause, lastNodeError } = error as { readonly cause?: unknown; readonly lastNodeError?: unknown }
   if (lastNodeError !== undefined) return reasonOf(lastNodeError)
   return error.message === "" || "_tag" in error && cause !== undefined ? reasonOf(cause) : error.message

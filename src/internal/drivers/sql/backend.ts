@@ -217,8 +217,8 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
   }
 }
 
-const noWayPast = "This database has one connection, and a transaction of yours has it: " +
-  "commit the session before the transaction, or after it"
+const noWayPast = "This database has one connection, which your transaction is using: " +
+  "commit the session before or after the transaction"
 
 const only = (stored: Stored, names: ReadonlyArray<string>): Stored =>
   stored !== undefined && "fields" in stored

@@ -64,6 +64,6 @@ export const mysql: Dialect = {
 const affectedRows = (result: unknown): number => {
   if (typeof result === "object" && result !== null && "affectedRows" in result) return Number(result.affectedRows)
   throw new Error(
-    "The SQL driver needs a client of MySQL that says how many rows a statement has affected, as mysql2 does"
+    "The SQL driver needs a MySQL client that reports how many rows a statement has affected, as mysql2 does"
   )
 }
