@@ -77,9 +77,8 @@ const build = (store: StoreLayer<SessionConfig.SessionConfig>, options: SessionC
   Effect.scoped(Layer.build(Layer.provide(store, SessionConfig.layer(options))))
 
 describe("a driver without a secret", () => {
-  const write =
-    "needs a secret. Write at least 32 unguessable characters; `npx effect-session secret` prints " +
-    "some. Of several secrets, new sessions use the first, and all are accepted"
+  const write = "needs a secret. Write at least 32 unguessable characters; `npx effect-session secret` prints a new " +
+    "secret. Of several secrets, new sessions use the first, and all are accepted"
   const mistake = (why: string) => [`secret (SESSION_SECRET): found nothing. ${why} ${write}`]
 
   const custom = Layer.effect(

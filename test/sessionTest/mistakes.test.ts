@@ -59,7 +59,10 @@ for (const [where, server] of Object.entries(servers)) {
 
     it.effect("with another store: when it sets a cookie", () =>
       Effect.gen(function*() {
-        assert.match(yield* messageOf(login), /a session that is not in the test's store\. Provide one SessionStore to both/)
+        assert.match(
+          yield* messageOf(login),
+          /a session that is not in the test's store\. Provide one SessionStore to both/
+        )
       }).pipe(apart(server, {}, {})))
 
     it.effect("with another driver: when it sets a cookie", () =>

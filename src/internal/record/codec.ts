@@ -50,7 +50,8 @@ const toText = (encoded: unknown): string | undefined | typeof tooDeep => {
   return text !== undefined && text.length > 2 * deepest && isTooDeep(encoded) ? tooDeep : text
 }
 
-const howToWriteSchema = "Expected a schema that encodes to JSON and decodes from it, synchronously and without throwing"
+const howToWriteSchema =
+  "Expected a schema that encodes to JSON and decodes from it, synchronously and without throwing"
 
 /** Nothing, if it throws: as for a schema that does not decode at once, or a value that is no JSON. */
 const attempt = <A, B>(f: (value: A) => B, value: A): B | undefined => {

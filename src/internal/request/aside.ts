@@ -1,9 +1,9 @@
 /**
- * A change that is committed at once and by itself: not with what the request has changed so far, and whatever becomes of the
- * request. Afterwards the request sees it, and what it has changed is done again on that.
+ * A change that is committed immediately and separately from the request's other changes, and stays even if the request
+ * fails. Afterwards the request sees it, and its own changes are applied again on top.
  *
- * What the request has put itself and not committed is its own: no other request can know of it. So a change of that is only
- * one more that the request makes.
+ * No other request can see a value that this one has put but not committed, so changing such a value is just one more
+ * change of the request.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -23,22 +23,24 @@ import type { RequestSession } from "./requestSession.ts"
 import * as State from "./state.ts"
 
 export interface Aside<A> {
-  /** The fields that it looks at. What it writes holds only if they are still the same. */
+  /** The fields that it reads. It is written only if they are still the same. */
   readonly reads: ReadonlyArray<string>
-  /** What to write, by what is there. It may be asked several times, until nobody comes in between. */
+  /**
+   * Decides what to write, given the current fields. It may be called several times, until no other request interferes.
+   */
   readonly decide: (fields: Fields) => Decision<A>
-  /** Fields that are taken for absent at first: whether they are, only the store knows. */
+  /** Fields that are assumed to be absent at first; only the store knows whether they are. */
   readonly guesses?: ReadonlyArray<string>
   /**
-   * Whether it also counts where another request has given the session another id. Nobody is told what is in that one, so the
-   * decision must not tell either.
+   * Whether it also applies if another request has given the session a new id. The new session's contents must not
+   * leak, so the decision must not reveal them.
    */
   readonly follows?: boolean
 }
 
 export interface Decision<A> {
   readonly answer: A
-  /** By the names of fields that it reads; `undefined` removes one. */
+  /** New texts by field name; `undefined` removes the field. */
   readonly writes?: ReadonlyMap<string, string | undefined>
 }
 
@@ -46,7 +48,7 @@ export type AsideFailure = StoreFailure | SessionConflictError | SessionGoneErro
 
 export interface Done<A> {
   readonly answer: A
-  /** What is stored now; nothing where that is for the request alone, or not for its client. */
+  /** What is stored now; nothing if only this request can see it, or if its client must not. */
   readonly moved: Moved | undefined
 }
 
@@ -55,11 +57,11 @@ interface Moved {
   readonly token: State.Stored["token"]
 }
 
-/** Commits it, and gives the answer. */
+/** Commits it, and returns the answer. */
 export const commit = <A>(session: RequestSession, aside: Aside<A>): Effect.Effect<A, AsideFailure> =>
   Effect.map(done(session, aside), ({ answer }) => answer)
 
-/** Commits it. In a part of a handler that counts as a whole, that is done for the request, and stays whatever becomes of the part. */
+/** Commits it. Inside an atomic part of a handler, this is done for the request, and stays even if the part fails. */
 export const done = <A>(session: RequestSession, aside: Aside<A>): Effect.Effect<Done<A>, AsideFailure> =>
   Effect.suspend(() => {
     const { loaded, parent } = session
@@ -72,11 +74,11 @@ export const done = <A>(session: RequestSession, aside: Aside<A>): Effect.Effect
       )
   })
 
-/** Whether what it looks at is known to nobody but this request. */
+/** Whether only this request can see the fields that it reads. */
 export const isOwn = (state: State.Loaded, reads: ReadonlyArray<string>): boolean =>
   !State.isStored(state) || reads.some((field) => Draft.isEdited(state.draft, field))
 
-/** What the decision makes of what the request sees. */
+/** The decision, given what the request sees. */
 const within = <A>(session: RequestSession, { decide }: Aside<A>): Done<A> => {
   const { answer, writes } = decide(State.fieldsOf(session.loaded))
   writes?.forEach((text, field) => {
@@ -97,7 +99,7 @@ const begin = <A>(
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<Done<A>, AsideFailure> => {
   const { environment: { store }, expiry, loaded: state } = session
-  // Meanwhile, another fiber may have put a value of its own, or ended the session.
+  // In the meantime, another fiber may have put a value or ended the session.
   if (store === undefined || !State.isStored(state) || isOwn(state, aside.reads)) {
     return Exit.succeed(within(session, aside))
   }
@@ -117,7 +119,7 @@ interface Asking<A> {
   readonly aside: Aside<A>
 }
 
-/** Decides, and asks the store to write that; again where it holds something else. */
+/** Decides and asks the store to write the decision; repeats that if the store holds something else. */
 const decideOn = <A>(
   asking: Asking<A>,
   record: SessionRecord,

@@ -1,6 +1,6 @@
 /**
- * The session of a part of a handler that counts as a whole: it works on a copy, and only if it succeeds, what it has done
- * is done to the session itself.
+ * The session of an atomic part of a handler: the part works on a copy, and its changes are applied to the session only
+ * if it succeeds.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -52,13 +52,13 @@ export class AtomicSession extends RequestSession {
   }
 
   #begin(): Effect.Effect<void> {
-    // Another fiber may have been quicker.
+    // Another fiber may have been faster.
     if (!this.#hasBegun) this.begin(this.#parent.loaded)
     this.#hasBegun = true
     return Exit.void
   }
 
-  // Made in the index, it is made, whatever becomes of the steps.
+  // An entry in the index stays, even if the steps fail.
   override get indexed(): Indexed | undefined {
     return this.#parent.indexed
   }
@@ -76,7 +76,7 @@ export class AtomicSession extends RequestSession {
     return super.rollback()
   }
 
-  /** What is done so far counts, with all that was done before. If that fails, none of it counts any more. */
+  /** Commits the changes so far, together with all earlier ones. If that fails, none of them are kept. */
   override commit(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
     const steps = [...this.steps!]
     return Effect.onExitPrimitive(this.#parent.commitWith(this.tried(steps), clock), (exit) => {
@@ -90,14 +90,14 @@ export class AtomicSession extends RequestSession {
     return steps
   }
 
-  /** What other fibers have done meanwhile is for the next commit. */
+  /** Changes of other fibers in the meantime are left for the next commit. */
   #goOn(steps: ReadonlyArray<Step>): void {
     this.begin(this.#parent.loaded)
     this.steps = []
     this.take(steps)
   }
 
-  /** It has succeeded. */
+  /** The part has succeeded. */
   succeed(): Effect.Effect<void, SessionClosedError | SessionValueError | SessionConflictError> {
     this.#isOver = true
     const steps = this.steps!
@@ -106,7 +106,7 @@ export class AtomicSession extends RequestSession {
     return this.#parent.take(steps)
   }
 
-  /** It has failed. */
+  /** The part has failed. */
   fail(): void {
     this.#isOver = true
   }

@@ -1,11 +1,12 @@
 /**
- * Trying a value that may be tried so often: what is committed before, and what afterwards if somebody was right.
+ * Trying a value with limited attempts: one commit before the check counts the attempt, and one after a successful
+ * check removes the value.
  */
 import type * as Clock from "effect/Clock"
 import * as Life from "../record/life.ts"
 import type { Aside } from "./aside.ts"
 
-/** Counts. */
+/** Counts the attempt. */
 export const begun = (field: string, attempts: number, clock: Clock.Clock): Aside<Life.Trying> => ({
   reads: [field],
   decide: (fields) => {
@@ -16,7 +17,7 @@ export const begun = (field: string, attempts: number, clock: Clock.Clock): Asid
   }
 })
 
-/** Somebody was right, and has it if nobody else had it before. */
+/** Removes the value after a correct attempt; fails if another request has taken it first. */
 export const ended = (field: string, put: string | undefined, clock: Clock.Clock): Aside<boolean> => ({
   reads: [field],
   decide: (fields) =>

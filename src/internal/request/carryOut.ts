@@ -1,5 +1,5 @@
 /**
- * Carrying out what a commit asks of the store.
+ * Carries out what a commit asks of the store.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -10,24 +10,24 @@ import type { Id } from "./state.ts"
 
 export type Answer = Written | Gone | Conflict | Destroyed | Renamed
 
-/** The id that was drawn is in use, and the session has another one. */
+/** The generated id is in use, so the session has a new one. */
 export interface Renamed {
   readonly _tag: "Renamed"
   readonly id: Id
   readonly outcome: Written | Gone | Conflict
 }
 
-/** The session is ended for good. */
+/** The session is ended permanently. */
 export interface Destroyed {
   readonly _tag: "Destroyed"
 }
 
 export type StoreFailure = SessionStoreError | SessionTooLargeError
 
-/** What has to be done before the session is written under an id. */
+/** What must happen before the session is written under an id. */
 export type Prepare = (id: Id) => Effect.Effect<void, StoreFailure>
 
-/** Asks the store; again with another id if the one that was drawn is in use. */
+/** Asks the store; repeats that with another id if the generated one is in use. */
 export const carryOut = (
   store: SessionStore,
   intent: Intent,
@@ -70,7 +70,7 @@ const ask = (
 
 const destroyed: Destroyed = { _tag: "Destroyed" }
 
-// Two random ids never meet; ids from a generator that somebody configured may.
+// Random ids never collide, but ids of a configured generator may.
 const attempts = 3
 
 const after = (prepare: Prepare | undefined, write: Write): Write =>

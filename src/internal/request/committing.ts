@@ -1,6 +1,6 @@
 /**
- * Committing: from the state of the session to one intent, carried out, and back. It is the one place where the session of
- * a request is written.
+ * Committing: turns the state of the session into one intent, carries it out, and updates the state. This is the only
+ * place where the session of a request is written.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -27,7 +27,7 @@ import * as Outcome from "./outcomes.ts"
 import type { RequestSession } from "./requestSession.ts"
 import * as State from "./state.ts"
 
-/** What a commit came to; `Dropped`: the session was gone, and so are the changes. */
+/** The result of a commit. `Dropped`: the session was gone, so the changes were dropped. */
 export type Committed = "Done" | "Dropped"
 
 export type CommitFailure = StoreFailure | SessionConflictError | SessionValueError
@@ -39,25 +39,28 @@ interface Committing {
   readonly store: SessionStore
   readonly clock: Clock.Clock
   readonly fiber: Fiber.Fiber<unknown, unknown>
-  /** How often the store has held something else than was expected. */
+  /** How often the store held something other than expected. */
   readonly conflicts: number
-  /** What was written over when the session was regenerated meanwhile, if it was. */
+  /** What was overwritten if the session was regenerated in the meantime. */
   readonly overwritten: Change.Overwritten
 }
 
-/** So often a commit is tried again. Those of one server take turns, so others have to come in between each time. */
+/**
+ * The maximum number of retries of a commit. Commits of one server take turns, so another server must interfere each
+ * time.
+ */
 export const attempts = 100
 
 const done = Effect.succeed<Committed>("Done")
 
 /**
- * Writes what has changed, if anything. It is not interrupted halfway, and commits of parallel fibers take turns. After a
- * failure the changes are still there, for another try.
+ * Writes the changes, if any. It is not interrupted halfway, and commits of parallel fibers take turns. After a failure
+ * the changes are kept for another attempt.
  */
 export const commit = (session: RequestSession, clock: Clock.Clock): Commit => {
   const { environment: { store }, isReadonly } = session
   if (store === undefined || isReadonly) return done
-  // Most requests only read: for them a commit is nothing but this.
+  // Most requests only read, and need nothing more than this.
   if (!session.isCommitting && !isNeeded(session, clock)) return done
   return Effect.uninterruptible(inTurn(session, store, clock))
 }
@@ -102,7 +105,7 @@ const save = (committing: Committing): Commit => {
       return write(committing)
     }
     case "Anonymous":
-      // While the id is drawn, another fiber may change or end the session.
+      // While the id is generated, another fiber may change or end the session.
       return state.id === undefined && Intent.isWanted(state, session)
         ? Effect.flatMap(session.id, () => save(committing))
         : write(committing)
@@ -119,16 +122,16 @@ const save = (committing: Committing): Commit => {
   }
 }
 
-/** The session's time ran out during the request. Only the store knows whether another request has extended it. */
+/** The session expired during the request. Only the store knows whether another request has extended it. */
 const isExtended = (
   session: RequestSession,
   store: SessionStore,
   { token }: State.Stored
 ): Effect.Effect<boolean, SessionStoreError> =>
-  // Opened by its handle, it has none.
+  // A session that was opened by its handle has no id.
   token === undefined ? Effect.succeed(false) : Effect.map(Afresh.reading(store.load(token)), (loaded) => {
     if (loaded._tag === "Found") session.learn(Outcome.extended, loaded.record)
-    // That of a session that was regenerated goes to its successor.
+    // A change to a session that was regenerated goes to its successor.
     return loaded._tag !== "NotFound"
   })
 
@@ -145,7 +148,7 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
   const { drawId, storeTimes } = session.environment
   const owner = store.owners && Indexing.ownerIn(intent, session.loaded.base)
   if (owner !== undefined && Indexing.isTooLate(session, intent, clock)) return lose(committing)
-  // Before it is told, as from then on there are none.
+  // Read this before the store is told: afterwards nothing is pending.
   const isOnlyReading = !session.hasChanges
   session.tell(intent)
   const start = performance.now()
@@ -172,14 +175,14 @@ const ask = (committing: Committing, intent: Intent.Intent): Commit => {
 }
 
 /**
- * A store that can be read but not written must not keep anybody from reading: neither when it is time to extend the session,
- * nor when flash messages were shown, which are shown again then.
+ * A store that can be read but not written must not prevent reads: neither when an extension is due, nor when flash
+ * messages were shown, which are then shown again.
  */
 const isHarmless = ({ operation }: Intent.Intent, cause: Cause.Cause<StoreFailure>): boolean =>
   (operation === "touch" || operation === "update") && !Cause.hasInterrupts(cause) &&
   Cause.squash(cause) instanceof SessionStoreError
 
-/** The client gets no cookie that lasts longer than the session, and the next request tries again. */
+/** The client must not get a cookie that outlives the session; the next request tries again. */
 const notExtended = (committing: Committing, intent: Intent.Intent, cause: Cause.Cause<StoreFailure>): Commit => {
   const { clock, fiber, session, store } = committing
   session.learn(Outcome.failed, intent)
@@ -188,7 +191,7 @@ const notExtended = (committing: Committing, intent: Intent.Intent, cause: Cause
   return Effect.andThen(Observability.notExtended(store.driver, Cause.squash(cause)), done)
 }
 
-/** A form that is flashed is no reason to fail: what does not fit is tried again with less of it, as long as there is any. */
+/** A flashed form must not make the commit fail: if it does not fit, the commit is retried with less and less of it. */
 const lighter = (committing: Committing, cause: Cause.Cause<StoreFailure>): Commit | undefined => {
   const { session } = committing
   const [reason] = cause.reasons.filter(Cause.isFailReason)
@@ -224,7 +227,7 @@ const answered = (committing: Committing, intent: Intent.Intent, answer: Answer)
 const forget = ({ store }: Committing, intent: Intent.Intent): Effect.Effect<void> =>
   Indexing.forget(store.owners, intent)
 
-/** Makes known that the store has done it. */
+/** Publishes what the store has done. */
 const tell = ({ fiber, session }: Committing, intent: Intent.Intent, id: State.Id): Effect.Effect<void> => {
   const { listeners } = session.environment
   if (listeners.areThere) listeners.committed(intent, id, session.client.endsAs ?? "itself", fiber)
@@ -239,7 +242,7 @@ const tell = ({ fiber, session }: Committing, intent: Intent.Intent, id: State.I
 const wrote = (session: RequestSession, intent: Intent.Write, id: State.Id, token: State.Stored["token"]): void => {
   const { settings: { cookie }, state } = session
   const isPersistent = cookie.persistence === "persistent"
-  // Asked only where it counts: it takes a look at the response.
+  // Checked only if it matters, because it inspects the response.
   const renewalWaits = State.isStored(state) && state.isRenewed && session.cookieWaits
   session.learn(Outcome.written, { intent, id, token, isPersistent, renewalWaits })
 }
@@ -249,12 +252,12 @@ const wrote = (session: RequestSession, intent: Intent.Write, id: State.Id, toke
 // -----------------------------------------------------------------------------
 
 /**
- * Of those that others came before, only one tries at a time for each session: else most of them would once more fail. If the
- * store hangs, nobody waits for all that came before to find out.
+ * After a conflict, commits of one session retry one at a time, because otherwise most would fail again. If the store
+ * hangs, none of them waits for all earlier ones to time out.
  */
 const turns = KeyLock.make()
 
-/** Other requests have changed what this one has seen, or have regenerated the session. */
+/** Other requests have changed what this one has read, or have regenerated the session. */
 const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Conflict): Commit => {
   const { conflicts, fiber, session } = committing
   Observability.count(Observability.conflicts, fiber)
@@ -270,7 +273,9 @@ const conflicted = (committing: Committing, intent: Intent.Intent, conflict: Con
   return conflicts === 0 ? turns(intent.id.key, session.environment.patience)(again) : again
 }
 
-/** Nobody can keep a request from logging in: it gets a session of its own, and what others keep changing is gone. */
+/**
+ * No one can prevent a request from logging in: it gets its own session, without the fields that others keep changing.
+ */
 const giveUp = (committing: Committing, intent: Intent.Intent): Commit => {
   if (intent.operation !== "regenerate") return Effect.fail(new SessionConflictError({ reason: "busy" }))
   if (Intent.isLogout(intent)) return lose(committing)
@@ -285,7 +290,7 @@ const giveUp = (committing: Committing, intent: Intent.Intent): Commit => {
 const rebase = (committing: Committing, { record }: Conflict): Commit => {
   const { session } = committing
   const { loaded: state } = session
-  // What follows a session that was ended meanwhile is not for that record.
+  // The record does not apply to the successor of a session that was ended in the meantime.
   if (!State.isStored(state)) return save(committing)
   const draft = Draft.rebase(state.draft, record.fields)
   if (Exit.isFailure(draft)) return Exit.failCause(draft.cause)
@@ -293,7 +298,10 @@ const rebase = (committing: Committing, { record }: Conflict): Commit => {
   return save(committing)
 }
 
-/** The session has another id by now, which this client is not told. What the request has changed could have come before. */
+/**
+ * The session has a new id, which this client must not learn. The request's changes are applied as if they had come
+ * first.
+ */
 const saveInSuccessor = (committing: Committing, { record }: Conflict, successor: string): Commit => {
   const { clock, session } = committing
   const { loaded: state } = session
@@ -308,14 +316,14 @@ const saveInSuccessor = (committing: Committing, { record }: Conflict, successor
   return done
 }
 
-/** Its time ran out, and nobody has extended it. */
+/** It expired, and no request has extended it. */
 const expire = (committing: Committing, { id, record }: State.Stored): Commit => {
   const { fiber, session: { environment: { listeners } } } = committing
   if (listeners.areThere) listeners.expired(id, record.fields, fiber)
   return lose(committing)
 }
 
-/** The store does not have it any more. */
+/** The store no longer has it. */
 const lose = (committing: Committing): Commit => {
   const { session } = committing
   const hasLoggedOut = State.hasLoggedOut(session.loaded)

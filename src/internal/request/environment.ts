@@ -1,5 +1,5 @@
 /**
- * What the sessions of all requests of an application share.
+ * Shared by the sessions of all requests of an application.
  */
 import * as Effect from "effect/Effect"
 import type { Settings } from "../../SessionConfig.ts"
@@ -14,18 +14,18 @@ import * as Observability from "./observability.ts"
 
 export interface Environment {
   readonly settings: Settings
-  /** Where sessions are kept; `undefined` for a session that ends with its request. */
+  /** The store; `undefined` for a session that ends with its request. */
   readonly store: SessionStore | undefined
-  /** What a new session begins with. */
+  /** The initial state of a new session. */
   readonly initial: Fields | undefined
   readonly expiry: Expiry.Expiry
-  /** Who is told what happens to sessions. */
+  /** The subscribers of session events. */
   readonly listeners: Events.Listeners
-  /** Draws the id of a session. */
+  /** Generates the id of a session. */
   readonly drawId: Effect.Effect<Id>
   /** How long a commit waits for its turn. */
   readonly patience: TimeLimit.TimeLimit
-  /** Whether it is time to warn once more that sessions can't be extended. */
+  /** Whether to warn again that sessions can't be extended. */
   readonly mayWarn: (now: number) => boolean
   readonly storeTimes: Observability.StoreTimes
 }

@@ -1,6 +1,6 @@
 /**
- * Telling what happens to sessions to those in this process who listen. Nobody who tells waits: each listener has a buffer of
- * its own, and what does not fit into it is counted and dropped.
+ * Publishes session events to subscribers in this process. Publishing never waits: each subscriber has its own buffer,
+ * and events that do not fit are counted and dropped.
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -22,30 +22,33 @@ import * as Observability from "./observability.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** So many events wait for a listener. */
+/** The size of a subscriber's buffer. */
 export const bufferSize = 1_024
 
-/** What was presented, and is no session. */
+/** A token without a session. */
 export interface Refused {
   readonly reason: Rejection
   readonly id?: Id | undefined
   readonly record?: SessionRecord | undefined
 }
 
-/** Gets an event, and for a session with a new id also what it is by now; `false` if it has no room for it. It must not fail. */
+/**
+ * Receives an event and, for a regenerated session, its current state. Returns `false` if there is no room for it. It
+ * must not fail.
+ */
 export type Listener = (event: SessionEvent, now: Watched | undefined) => boolean
 
-/** Those who listen to what happens in one store. Ask whether they are there first: an event that nobody hears is not made. */
+/** The subscribers to the events of one store. Check for subscribers first: without any, no event is created. */
 export class Listeners {
   readonly #listeners = new Set<Listener>()
-  /** The handles of sessions that have ended, the latest of them: the end of each is told once. */
+  /** The handles of the latest sessions that have ended, so that each end is published once. */
   readonly #ended = new Set<string>()
 
   get areThere(): boolean {
     return this.#listeners.size > 0
   }
 
-  /** The events from the moment on that the stream runs, until it ends. */
+  /** The events from the time the stream starts until it ends. */
   get events(): Stream.Stream<SessionEvent> {
     const listening = Effect.acquireRelease(
       Effect.map(Queue.dropping<SessionEvent>(bufferSize), (queue) => {
@@ -69,7 +72,9 @@ export class Listeners {
     this.#listeners.delete(listener)
   }
 
-  /** The store has done what a request intended, and `id` is that of the session by now. If that has ended, it was by `by`. */
+  /**
+   * The store has carried out an intent, and `id` is the session's current id. `by` is who ended it, if it has ended.
+   */
   committed(intent: Intent, id: Id, by: EndedBy, fiber: AnyFiber): void {
     const { record: { fields } } = intent
     switch (intent.operation) {
@@ -107,14 +112,14 @@ export class Listeners {
     this.#tell({ _tag: "Destroyed", ...ended, at: now(fiber) }, fiber)
   }
 
-  /** The time of a session is over, of which others may have been told. */
+  /** A session has expired, which may already have been published. */
   expired(id: Id, fields: Fields, fiber: AnyFiber): boolean {
     if (this.#ended.has(id.handle)) return false
     this.destroyed({ handle: id.handle, owner: ownerIn(fields), by: "expiry" }, fiber)
     return true
   }
 
-  /** A client came with what is no session. */
+  /** A client presented a token without a session. */
   rejected({ id, reason, record }: Refused, fiber: AnyFiber): void {
     if (reason === "expired" && id && record && this.expired(id, record.fields, fiber)) return
     const handle = Option.map(Option.fromUndefinedOr(id), ({ handle }) => handle)
@@ -129,7 +134,10 @@ export class Listeners {
   }
 }
 
-/** Those of a store, or of a part of it that knows owners: whatever is done with it in this process, they are told. */
+/**
+ * The subscribers of a store, or of its operations on owners: they receive everything that is done with it in this
+ * process.
+ */
 export const listenersOf = (store: SessionStore | SessionOwners | SessionIndex): Listeners => {
   const key = ("owners" in store ? store.owners : undefined) ?? store
   const known = listeners.get(key)
@@ -141,7 +149,7 @@ export const listenersOf = (store: SessionStore | SessionOwners | SessionIndex):
 
 const listeners = new WeakMap<SessionStore | SessionOwners | SessionIndex, Listeners>()
 
-/** Sessions of an owner, by their keys, were ended from elsewhere. */
+/** Sessions of an owner, given by their keys, were ended by someone else. */
 export const ended = (
   listeners: Listeners,
   owner: string,
@@ -159,7 +167,7 @@ export const ended = (
 
 const now = (fiber: AnyFiber): DateTime.Utc => DateTime.makeUnsafe(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
 
-/** Keeps as many as a listener has room for: the oldest goes. */
+/** Keeps as many as fit into a subscriber's buffer, and drops the oldest. */
 const remember = (handles: Set<string>, handle: string): void => {
   handles.add(handle)
   if (handles.size > bufferSize) handles.delete(handles.values().next().value!)

@@ -1,5 +1,5 @@
 /**
- * Making a session known to the index of its owner, before it is written.
+ * Adds a session to the index of its owner before it is written.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import type { Prepare } from "./carryOut.ts"
 import { idOf, type Intent } from "./intent.ts"
 import type { RequestSession } from "./requestSession.ts"
 
-/** The owner whose index has to know the session, if what is to be written says so; `base`: the fields as they are stored. */
+/** The owner whose index needs an entry for the session, if any; `base` are the stored fields. */
 export const ownerIn = (intent: Intent, base: Fields): Owner.Owner | undefined => {
   switch (intent.operation) {
     case "create":
@@ -26,7 +26,7 @@ export const ownerIn = (intent: Intent, base: Fields): Owner.Owner | undefined =
   }
 }
 
-/** Makes the entry, unless this request has made it before. */
+/** Adds the entry, unless this request has already added it. */
 export const before =
   (session: RequestSession, owners: SessionOwners, { at, id, until }: Owner.Owner): Prepare => ({ key }) => {
     const { indexed } = session
@@ -34,22 +34,25 @@ export const before =
       session.indexed = { ...indexed, isUsed: true }
       return Exit.void
     }
-    // The limit is for logins.
+    // The limit applies to logins only.
     return Effect.asVoid(owners.add(id, { key, at, until })) as Effect.Effect<void, SessionStoreError>
   }
 
-/** The request is over: a login that nobody has tried to write takes no place of the next one. */
+/** The request has ended: a login that was never written must not count against the limit. */
 export const withdraw = ({ environment: { store }, indexed }: RequestSession): Effect.Effect<void> =>
   indexed === undefined || indexed.isUsed || store?.owners === undefined
     ? Exit.void
     : Effect.ignore(store.owners.remove(indexed.owner, indexed))
 
-/** Whether the request has made its session known so long ago that it could have been ended in advance, and nobody knows. */
+/**
+ * Whether the request added its session to the index so long ago that it could have been ended in advance without a
+ * trace.
+ */
 export const isTooLate = ({ indexed }: RequestSession, intent: Intent, clock: Clock.Clock): boolean =>
   intent.operation !== "update" && indexed?.key === idOf(intent).key &&
   clock.currentTimeMillisUnsafe() - indexed.at > Owner.patience
 
-/** A session that has ended needs no entry. What stays goes when the owner's sessions are listed. */
+/** A session that has ended needs no entry. Leftover entries are removed when the owner's sessions are listed. */
 export const forget = (owners: SessionOwners | undefined, intent: Intent): Effect.Effect<void> => {
   const { id: { key } } = intent
   const owner = owners && Owner.of(intent.operation === "regenerate" ? intent.before : intent.record.fields)

@@ -1,5 +1,5 @@
 /**
- * What a commit asks of the store: one operation, as data, made from the state of the session and the time.
+ * What a commit asks of the store: one operation as data, derived from the session's state and the time.
  */
 import type { Settings } from "../../SessionConfig.ts"
 import type { Change, Overwritten } from "../record/change.ts"
@@ -30,14 +30,14 @@ export type Write =
     readonly id: Id
     readonly record: SessionRecord
     readonly change: Change
-    /** Where the session is if another request has regenerated it. */
+    /** The location of the session if another request has regenerated it. */
     readonly successor?: string
   }
   | {
     readonly operation: "touch"
     readonly id: Id
     readonly record: SessionRecord
-    /** Whether the handler has asked for it; otherwise it is due, and does no harm if it fails. */
+    /** Whether the handler has asked for it. Otherwise it is a due extension, whose failure does no harm. */
     readonly isAsked: boolean
   }
   | {
@@ -45,7 +45,7 @@ export type Write =
     readonly id: Id
     readonly newId: Id
     readonly record: SessionRecord
-    /** The fields that the session is expected to hold until then. */
+    /** The fields that the session is expected to hold before the change. */
     readonly before: Fields
     readonly overwritten: Overwritten
     readonly touch: boolean
@@ -53,18 +53,18 @@ export type Write =
 
 export type Intent = Write | { readonly operation: "destroy"; readonly id: Id; readonly record: SessionRecord }
 
-/** Whether it ends a session, and begins another one with what stays of it. */
+/** Whether it ends a session and starts another one with the remaining values. */
 export const isLogout = (intent: Intent): boolean => intent.operation === "regenerate" && intent.overwritten === "ended"
 
-/** The id of the session when that is done. */
+/** The id of the session afterwards. */
 export const idOf = (intent: Intent): Id => intent.operation === "regenerate" ? intent.newId : intent.id
 
 export interface Rules {
   readonly settings: Pick<Settings, "saveUninitialized">
   readonly expiry: Expiry
-  /** Whether a cookie that the request has not asked for waits for another response. */
+  /** Whether a cookie that the request has not asked for waits for a later response. */
   readonly cookieWaits?: boolean
-  /** Whether the extension of the session's life does. */
+  /** Whether extending the session waits for a later response. */
   readonly extensionWaits?: boolean
   /** The entry that this request has made in the index of an owner. */
   readonly indexed?: { readonly key: string } | undefined
@@ -85,7 +85,7 @@ export const isNeeded = (state: Loaded, rules: Rules, now: number): boolean => {
   }
 }
 
-/** What the store is asked for, if anything. A new session needs an id before. */
+/** What to ask of the store, if anything. A new session needs an id first. */
 export const of = (state: Loaded, rules: Rules, now: number): Intent | undefined => {
   switch (state._tag) {
     case "Anonymous":
@@ -116,8 +116,8 @@ const toCreate = (state: Anonymous | Replacing, id: Id, rules: Rules, now: numbe
 const seenIn = ({ base }: Seen, draft: Draft.Draft): Fields => Draft.fieldsOf(draft, base)
 
 /**
- * The index has an entry for each session of an owner, made before the session is written, and until when the session can't be
- * alive any more. So one is made again for a new id, and for a life that goes on.
+ * The index has an entry for each session of an owner, added before the session is written, with the time at which the
+ * session must have ended. A new id or a longer life therefore needs a new entry.
  */
 const ownedIn = (
   state: Anonymous | Replacing | Existing | Regenerated,
@@ -156,7 +156,7 @@ const toStored = (state: Existing | Regenerated, rules: Rules, now: number): Wri
   return touch ? { operation: "touch", id, record, isAsked: state.isTouched } : undefined
 }
 
-/** The session ends, and another one begins with what stays. */
+/** The session ends, and another one starts with the remaining values. */
 const toLeave = (state: Regenerated, { by }: Leaving, rules: Rules, now: number): Write => {
   const { base: before, id, newId } = state
   const left = by === undefined ? undefined : Left.encode(by, fieldsOf(state))
@@ -171,22 +171,22 @@ const toLeave = (state: Regenerated, { by }: Leaving, rules: Rules, now: number)
 const touched = (before: Times, fields: Fields, isDue: boolean, { expiry }: Rules, now: number): Times =>
   isDue ? expiry.touch(before, fields, now) : expiry.adjust(before, fields, now)
 
-/** It ends no later than it may today, and neither does its cookie. */
+/** The session and its cookie end no later than today's settings allow. */
 const untouched = (before: SessionRecord, { expiry }: Rules): Times => {
   const { createdAt, touchedAt } = before
   return { createdAt, touchedAt, expiresAt: expiry.end(before) }
 }
 
-/** Whether the request gives the session another lifetime than it has: that moves its times, and needs another cookie. */
+/** Whether the request changes the session's lifetime, which moves its times and needs a new cookie. */
 export const setsLifetime = ({ base, draft }: Existing | Regenerated): boolean =>
   Draft.changes(draft, base, Meta.lifetime)
 
-/** If the request has just ended a session, nobody wants an empty one in its place. */
+/** A request that has just ended a session does not need an empty one instead. */
 export const isWanted = (state: Anonymous, rules: Rules): boolean =>
   state.isNeeded || Draft.hasFields(state.draft, state.base) ||
   rules.settings.saveUninitialized && !state.hasEnded && rules.cookieWaits !== true
 
-// Whether something waits is asked last: it takes a look at the response.
+// Checked last, because it inspects the response.
 const isTouchDue = (
   { isRenewed, isTouched, record }: Existing | Regenerated,
   rules: Rules,
@@ -195,6 +195,6 @@ const isTouchDue = (
   isTouched || isRenewed && rules.cookieWaits !== true ||
   rules.expiry.isTouchDue(record, now) && rules.extensionWaits !== true
 
-/** Whether the session's time ran out while the request was at work. Another one may have extended it. */
+/** Whether the session expired during the request. Another request may have extended it. */
 export const isOver = (state: Loaded, { expiry }: Rules, now: number): state is Existing | Regenerated =>
   isStored(state) && expiry.isExpired(state.record, now)

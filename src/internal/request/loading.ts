@@ -1,5 +1,5 @@
 /**
- * Loading the session of a request: at its first use, once, however many fibers ask.
+ * Loads the session of a request once, at its first use, however many fibers use it.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -17,7 +17,7 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 type Load = Effect.Effect<void, SessionStoreError>
 
-/** Asks the store for the session of the token that the client presents, if it presents one. */
+/** Asks the store for the session of the client's token, if there is one. */
 export const load = (session: RequestSession, fiber: AnyFiber): Load => {
   const { client, environment: { store } } = session
   const presented = store === undefined ? none : client.present()
@@ -31,18 +31,18 @@ export const load = (session: RequestSession, fiber: AnyFiber): Load => {
 
 const none = { _tag: "None" } as const
 
-/** Asks the store, or waits for the fiber that already does. A failure stays: the request has no session. */
+/** Asks the store, or waits for the fiber that already does. After a failure, the request has no session. */
 const once = (session: RequestSession, store: SessionStore, token: Token, fiber: AnyFiber): Load => {
   let start: number | undefined
   const first = Effect.suspend(() => {
-    // Another fiber was quicker.
+    // Another fiber was faster.
     if (!session.beginLoading()) return session.readyIn(fiber)
     start = performance.now()
     Observability.count(Observability.loads, fiber)
     const loaded = Effect.flatMap(store.load(token), (loaded) => answered(session, loaded, token, fiber))
     return Observability.spanned("Session.load", session.environment.storeTimes.load, fiber, loaded)
   })
-  // Around all of it: if the fiber is interrupted after the first step, the others must not wait for ever.
+  // Covers all steps: if the fiber is interrupted after the first one, the others must not wait forever.
   return Effect.onExitPrimitive(first, (exit) => {
     if (start === undefined) return undefined
     Observability.took(session.environment.storeTimes.load, start, fiber, exit)

@@ -1,5 +1,5 @@
 /**
- * What operators see: metrics, log events and spans. They name a session by its handle, never by its id.
+ * Metrics, log events and spans for operators. They name a session by its handle, never by its id.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -15,7 +15,7 @@ import type { Rejection, SessionEvent } from "../../SessionEvent.ts"
 import type { Lifetime } from "../record/lifetime.ts"
 import type { Id } from "./state.ts"
 
-/** What an attribute is called, in metrics, spans and logs alike. `docs/production/observability.md` says why. */
+/** The names of attributes in metrics, spans and logs. `docs/production/observability.md` explains them. */
 export const Attribute = {
   driver: "effect_session.driver",
   operation: "effect_session.operation",
@@ -32,8 +32,8 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 type AnyMetric = Metric.Metric<number, unknown>
 
-// Attributes are given when a metric is made: with `Metric.withAttributes` each update makes up the key of its series anew.
-// Exporters take the unit from the attribute of that name.
+// Attributes are set when a metric is created, because `Metric.withAttributes` would compute the key of its series on
+// each update. Exporters read the unit from the attribute `unit`.
 const counter = (
   name: string,
   unit: string,
@@ -91,7 +91,7 @@ export const droppedEvents = counters<SessionEvent["_tag"]>(
 
 export const count = (metric: AnyMetric, fiber: AnyFiber, times = 1): void => metric.updateUnsafe(times, fiber.context)
 
-/** What a commit may come to: what it counts as, and its log event, if it is worth one. */
+/** The outcomes of a commit: the counter, and the log event, if any. */
 const happenings = {
   create: { counter: commits.create, event: "Session created" },
   update: { counter: commits.update, event: undefined },
@@ -101,7 +101,7 @@ const happenings = {
   drop: { counter: drops, event: "Session changes dropped: the session has ended" }
 }
 
-/** Makes known what has become of a session. */
+/** Records what happened to a session. */
 export const happened = (
   what: keyof typeof happenings,
   id: Id | undefined,
@@ -113,7 +113,7 @@ export const happened = (
   return event("Debug", message, id && { [Attribute.handle]: id.handle })
 }
 
-/** A session got less of a lifetime than was asked for. */
+/** A session got a shorter lifetime than requested. */
 export const lifetimeCut = (id: Id | undefined, asked: Lifetime, granted: Lifetime): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {
     count(cutLifetimes, fiber)
@@ -132,7 +132,7 @@ const describe = ({ absoluteAge, age }: Lifetime): string =>
     )
     .join(", ")
 
-/** The time that one operation of a driver takes, in seconds. */
+/** The duration of one driver operation, in seconds. */
 export interface StoreTime {
   readonly driver: string
   readonly operation: StoreOperation
@@ -165,31 +165,33 @@ const storeTime = (driver: string, operation: StoreOperation, errorType?: string
     boundaries
   })
 
-/** From what memory takes to twice the default time limit. */
+/** From the duration of a memory store to twice the default time limit. */
 const boundaries = Metric.boundariesFromIterable(
   [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 )
 
-/** An operation of the store has taken from `start`, a `performance.now()`, until now. */
+/** Records an operation of the store that took from `start`, a `performance.now()`, until now. */
 export const took = (
   time: StoreTime,
   start: number,
   fiber: AnyFiber,
   exit: Exit.Exit<unknown, unknown>
 ): void => {
-  // A series for each kind of failure, which is made when it is needed.
+  // A series for each kind of failure, created on first use.
   const metric = Exit.isSuccess(exit) ? time.succeeded : storeTime(time.driver, time.operation, errorTypeOf(exit.cause))
   metric.updateUnsafe((performance.now() - start) / 1000, fiber.context)
 }
 
-/** What kind of failure it is: one of our errors by its tag, and else one of two words, so that there are few. */
+/**
+ * The kind of a failure: the tag of our own errors, or one of two words for all others, so that there are few series.
+ */
 const errorTypeOf = (cause: Cause.Cause<unknown>): string => {
   if (Cause.hasInterruptsOnly(cause)) return "interrupted"
   const error = Cause.squash(cause)
   return error instanceof SessionStoreError || error instanceof SessionTooLargeError ? error._tag : "_OTHER"
 }
 
-/** A span, where there is a tracer that would see it; with the session's handle, once it has succeeded. */
+/** A span, if a tracer records it, with the session's handle after success. */
 export const spanned = <A, E>(
   name: string,
   { driver, operation }: StoreTime,
@@ -211,15 +213,15 @@ const isTraced = (fiber: AnyFiber): boolean => fiber.getRef(Tracer.Tracer) !== T
 const annotate = (fiber: AnyFiber, attribute: string, value: string): Effect.Effect<void> =>
   isTraced(fiber) ? Effect.annotateCurrentSpan(attribute, value) : Exit.void
 
-/** Puts the session's handle on the current span, where there is one that is seen. */
+/** Adds the session's handle to the current span, if it is recorded. */
 export const annotateHandle = (fiber: AnyFiber, id: Id): Effect.Effect<void> =>
   annotate(fiber, Attribute.handle, id.handle)
 
-/** Puts on the current span why the client's token is no session. */
+/** Adds the reason why the client's token has no session to the current span. */
 export const annotateRejection = (fiber: AnyFiber, rejection: Rejection): Effect.Effect<void> =>
   annotate(fiber, Attribute.rejection, rejection)
 
-/** Whether anybody sees events of the level: making one that nobody sees takes 800 bytes. */
+/** Whether events of this level are logged: creating one that is not allocates 800 bytes. */
 export const isLogged = (level: "Debug" | "Warn", fiber: AnyFiber): boolean =>
   !LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), level)
 
@@ -229,17 +231,17 @@ export const event = (
   message: string,
   annotations: { readonly [name: string]: string } = {}
 ): Effect.Effect<void> =>
-  // A logger that fails does not undo what has happened.
+  // A failing logger must not undo what has happened.
   Effect.catchCause(Effect.annotateLogs(Effect.logWithLevel(level)(message), annotations), () => Effect.void)
 
-/** One line for all requests of a minute. */
+/** One log line per minute for all requests. */
 export const notExtended = (driver: string, error: unknown): Effect.Effect<void> =>
   event("Warn", "Sessions can be read but not extended", {
     [Attribute.driver]: driver,
     [Attribute.errorMessage]: reasonOf(error)
   })
 
-/** What the back end itself has said, on one line. */
+/** The back end's own message, on one line. */
 const reasonOf = (error: unknown): string => {
   let reason = String(error)
   for (let at = error; at instanceof Error; at = at.cause) {
@@ -248,7 +250,7 @@ const reasonOf = (error: unknown): string => {
   return reason.replaceAll(/\s*\n\s*/g, " ")
 }
 
-/** Lets something through that should not be done for each request. */
+/** Rate-limits something that should not happen on each request. */
 export const oncePerMinute = (): (now: number) => boolean => {
   let last = -Infinity
   return (now) => {

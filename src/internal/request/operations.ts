@@ -1,5 +1,6 @@
 /**
- * What a handler does to its session: total functions from one state to the next. No Effects, no store, no clock.
+ * The operations of a handler on its session: total functions from one state to the next, without Effects, store or
+ * clock.
  */
 import * as Exit from "effect/Exit"
 import type { Increment } from "../record/change.ts"
@@ -31,7 +32,7 @@ import {
 // what is in it
 // -----------------------------------------------------------------------------
 
-/** `since`: the draft of what has been done while the store was being asked. */
+/** `since`: the draft of the changes made while the store was being asked. */
 const drafted = (state: Loaded, draft: Draft.Draft, since: Draft.Draft | undefined): Loaded => {
   const next = since === undefined || state.sending === undefined
     ? { ...state, draft }
@@ -46,7 +47,7 @@ const edited = (state: Loaded, edit: Edit): Loaded => {
   return drafted(state, edit(draft, base), sending && edit(sending.since, sending.fields))
 }
 
-// The most frequent of all, and so without a function for each.
+// The most frequent operation, so it avoids allocating a function.
 export const put = (state: Loaded, field: string, text: string): Loaded =>
   drafted(state, Draft.put(state.draft, field, text), state.sending && Draft.put(state.sending.since, field, text))
 
@@ -55,7 +56,7 @@ export const removed = (state: Loaded, field: string): Loaded => edited(state, (
 export const added = (state: Loaded, field: string, increment: Increment): Loaded =>
   edited(state, (draft) => Draft.add(draft, field, increment))
 
-/** A function has made `text` of what the request sees there. */
+/** A function has computed `text` from what the request sees in the field. */
 export const rewritten = (
   state: Loaded,
   field: string,
@@ -63,13 +64,16 @@ export const rewritten = (
   text: string | undefined
 ): Loaded => edited(state, (draft, base) => Draft.rewrite(draft, base, field, rewrite, text))
 
-/** Adds to what the request flashes: an object of messages, as JSON text. */
+/** Adds an object of messages, as JSON text, to what the request flashes. */
 export const flashed = (state: Loaded, text: string, field: string, isForm = false): Loaded => {
   const flashing = { field, messages: { text, isForm, before: state.flashing?.messages } }
   return edited({ ...state, flashing }, (draft) => Draft.flash(draft, flashing.field, flashing.messages))
 }
 
-/** Leaves out so many bytes, or more, of the forms that the request flashes; the same state if there is nothing of them. */
+/**
+ * Removes at least this many bytes from the forms that the request flashes. Returns the same state if nothing is left
+ * to remove.
+ */
 export const lightened = (state: Loaded, bytes: number): Loaded => {
   if (state.flashing === undefined) return state
   const { field, messages: before } = state.flashing
@@ -82,7 +86,7 @@ export const lightened = (state: Loaded, bytes: number): Loaded => {
   )
 }
 
-/** What belongs to the session itself stays, such as whose it is. */
+/** Fields of the session itself stay, such as its owner. */
 export const cleared = (state: Loaded): Loaded =>
   edited({ ...state, flashing: undefined }, (draft, base) => Draft.clear(draft, base, Meta.all))
 
@@ -92,7 +96,7 @@ export const cleared = (state: Loaded): Loaded =>
 
 export const touched = (state: Loaded): Loaded => isStored(state) ? { ...state, isTouched: true } : state
 
-/** An id was drawn, for a session that has none yet. */
+/** An id was generated for a session without one. */
 export const identified = (state: Loaded, id: Id): Loaded => {
   switch (state._tag) {
     case "Anonymous":
@@ -124,20 +128,20 @@ export const regenerated = (state: Loaded, newId: Id): Loaded => {
 const leavingOf = (state: Existing | Regenerated): Leaving | undefined =>
   state._tag === "Regenerated" ? state.leaving : undefined
 
-/** It is to be there, whatever is in it. */
+/** The session must be stored even if it is empty. */
 export const needed = (state: Loaded): Loaded => state._tag === "Anonymous" ? { ...state, isNeeded: true } : state
 
-/** What becomes of fields at a login. */
+/** What happens to fields at a login. */
 export type Merges = ReadonlyArray<readonly [field: string, rewrite: Draft.Rewrite]>
 
-/** What a login says. The texts are those of the session's own fields; without them, these stay as they are. */
+/** The data of a login. The texts are those of the session's own fields; fields without a text stay as they are. */
 export interface Login {
   readonly owner: Owner.Owner
   readonly authenticated?: string | undefined
   readonly lifetime?: { readonly text: string | undefined } | undefined
 }
 
-/** It is somebody's from now on, under this id. What belongs to somebody else goes. */
+/** The session gets an owner and this id. Values of another owner are removed. */
 export const loggedIn = (state: Loaded, id: Id, { authenticated, lifetime, owner }: Login): Loaded => {
   const next = handedOver(idOf(state)?.key === id.key ? state : regenerated(state, id), owner.id)
   const live = lifetime === undefined ? next : withField(next, Meta.lifetime, lifetime.text)
@@ -145,7 +149,7 @@ export const loggedIn = (state: Loaded, id: Id, { authenticated, lifetime, owner
   return authenticated === undefined ? owned : put(owned, Meta.authenticated, authenticated)
 }
 
-/** What functions make of what there is, in turn. */
+/** Applies the functions to the fields in turn. */
 export const merged = (state: Loaded, merges: Merges): Draft.Rewriting<Loaded> =>
   merges.reduce<Draft.Rewriting<Loaded>>((merged, [field, rewrite]) => {
     if (Exit.isFailure(merged)) return merged
@@ -156,7 +160,7 @@ export const merged = (state: Loaded, merges: Merges): Draft.Rewriting<Loaded> =
 const withField = (state: Loaded, field: string, text: string | undefined): Loaded =>
   seen(state, field) === text ? state : text === undefined ? removed(state, field) : put(state, field, text)
 
-/** Without what is another owner's: whose it is now, or what somebody has left who has logged out. */
+/** Removes another owner's values: those of the current owner, or those left after a logout. */
 const handedOver = (state: Loaded, owner: string): Loaded => {
   const before = ownerOf(state)
   if (before !== undefined) return before.id === owner ? state : ending(state, "visitor")
@@ -170,13 +174,13 @@ const handedOver = (state: Loaded, owner: string): Loaded => {
   return [Meta.left, ...left.by === by ? [] : left.fields].reduce(removed, state)
 }
 
-/** Without what has this scope, or one before it. */
+/** Removes the values of this scope and of narrower ones. */
 const ending = (state: Loaded, reach: Scope.Scope): Loaded =>
   edited({ ...state, flashing: undefined }, (draft) => Draft.end(draft, reach))
 
 /**
- * Nobody is logged in any more. What does not end then goes on in another session, under this id; if there is nothing of that,
- * there is no session.
+ * Logs out. Values that outlive the login continue in another session under this id; if there are none, there is no
+ * session.
  */
 export const loggedOut = (state: Loaded, newId: Id): Loaded => {
   const fields = fieldsOf(state)
@@ -194,7 +198,7 @@ export const loggedOut = (state: Loaded, newId: Id): Loaded => {
   return withField(next, Meta.left, by === undefined ? left : Left.encode(by, fields))
 }
 
-/** What the request has done stays in view, and no cookie goes out for a session that is lost. */
+/** The request still sees its own changes, but no cookie is sent for a lost session. */
 const afterLoss = (state: Loaded) => ({
   base: state.base,
   draft: state.draft,
@@ -207,10 +211,10 @@ const afterLoss = (state: Loaded) => ({
   last: recordOf(state)
 })
 
-/** The session is lost, and the request gets one of its own. */
+/** The session is lost, and the request gets its own. */
 export const replacing = (state: Loaded, newId: Id): Replacing => ({ ...afterLoss(state), _tag: "Replacing", newId })
 
-/** The session is lost, and what the request has done with it. */
+/** The session and the request's changes are lost. */
 export const lost = (state: Loaded, isFresh: boolean): Lost => ({
   ...afterLoss(state),
   _tag: "Lost",
@@ -219,7 +223,7 @@ export const lost = (state: Loaded, isFresh: boolean): Lost => ({
   isDropping: false
 })
 
-/** What is put from now on is for another session. */
+/** Anything put from now on goes into another session. */
 export const ended = (state: Loaded): Loaded => {
   const next = {
     base: noFields,
@@ -239,7 +243,7 @@ export const ended = (state: Loaded): Loaded => {
       return { ...next, _tag: "Ended", ended: state.ended }
     case "Lost":
     case "Replacing":
-      // There is nothing to end, and no cookie of this request to clear.
+      // There is no session to end, and no cookie of this request to clear.
       return {
         ...lost(state, true),
         base: noFields,

@@ -1,6 +1,5 @@
 /**
- * What the store answers, and what that makes of the session: total functions from one state to the next. No Effects, no
- * clock.
+ * Applies the store's answers to the session: total functions from one state to the next, without Effects or clock.
  */
 import * as Exit from "effect/Exit"
 import type { JsonObject } from "effect/Schema"
@@ -50,8 +49,8 @@ export const absent = (isPresented: boolean, fields: Fields = new Map()): Anonym
 })
 
 /**
- * The store has it. Its flash messages leave it, unless the request keeps them; a rollback keeps them too. A token that takes
- * the place of the client's goes out with the first write, which finds out whether the session is still there.
+ * The store has the session. Its flash messages are consumed unless the request keeps them or rolls back. A token that
+ * replaces the client's is sent with the first write, which checks that the session still exists.
  */
 export const found = (
   { id, record, renewed }: Pick<Extract<StoreLoaded, { _tag: "Found" }>, "id" | "record" | "renewed">,
@@ -78,17 +77,17 @@ export const found = (
   }
 }
 
-/** Its flash messages are for another request. */
+/** Its flash messages are kept for another request. */
 export const unseen = (state: Loaded): Loaded => ({ ...state, flashed: noMessages })
 
-/** Another request gave it another id a moment ago. */
+/** Another request gave it a new id a moment ago. */
 export const superseded = (): Lost => lost(absent(true), false)
 
 // -----------------------------------------------------------------------------
 // committing
 // -----------------------------------------------------------------------------
 
-/** The store is being asked. What changes from now on is for the next commit. */
+/** The store is being asked. Changes from now on are part of the next commit. */
 export const sent = (state: Loaded, intent: Intent): Loaded => {
   const sending = { fields: intent.record.fields, since: Draft.empty }
   if (intent.operation === "create") {
@@ -105,13 +104,13 @@ export const sent = (state: Loaded, intent: Intent): Loaded => {
   return isStored(state) ? { ...state, isTouched: false, sending } : state
 }
 
-/** The store has failed: what it was asked for is still to be done. */
+/** The store has failed, so its task is still pending. */
 export const failed = (state: Loaded, intent: Intent): Loaded => {
   if (state._tag === "Creating") {
     const { record: _, ...rest } = state
     return { ...rest, _tag: "Anonymous", sending: undefined }
   }
-  // Ended meanwhile: there is nothing to end. The id may even be somebody else's.
+  // Ended in the meantime, so there is nothing to end. The id may even belong to another session.
   if (state._tag === "Ended" && intent.operation === "create") return destroyed(state)
   if (!isStored(state)) return state
   return { ...state, isTouched: state.isTouched || isTouching(intent), sending: undefined }
@@ -130,7 +129,7 @@ const isTouching = (intent: Intent): boolean => {
   }
 }
 
-/** The store holds something else than the request has seen; `draft` is what its changes come to there. */
+/** The store holds something other than the request has seen; `draft` is the request's changes applied to that. */
 export const rebased = (
   state: Existing | Regenerated,
   record: SessionRecord,
@@ -142,14 +141,14 @@ export const rebased = (
   draft
 })
 
-/** The store has done it: `token` is there if the client needs another one. */
+/** The store has carried it out. `token` is present if the client needs a new one. */
 export const written = (
   state: Loaded,
   { id, intent, isPersistent, renewalWaits = false, token }: Pick<Stored, "id" | "token"> & {
     readonly intent: Write
-    /** Whether cookies stay when the browser is closed, by the configuration. */
+    /** Whether cookies survive closing the browser, according to the configuration. */
     readonly isPersistent: boolean
-    /** Whether a token that takes the place of the client's goes out with another response. */
+    /** Whether a token that replaces the client's waits for a later response. */
     readonly renewalWaits?: boolean
   }
 ): Loaded => {
@@ -189,7 +188,7 @@ export const written = (
         flashed: state.flashed,
         flashing: state.flashing,
         isPresented: state.isPresented,
-        // The client must not learn of the successor, and the cookie that it has would take the place of the successor's.
+        // The client must not learn about the successor, and a cookie sent now would overwrite the successor's.
         due: isOwn ? sent : undefined,
         outgoing: isOwn ? state.outgoing : undefined,
         id,
@@ -206,7 +205,7 @@ export const written = (
         : { ...stored, _tag: "Existing" }
     }
     case "Ended":
-      // Ended meanwhile: so must be what has been written.
+      // Ended in the meantime, so what has been written must end too.
       return { ...state, ended: { id, record } }
     default:
       return state
@@ -214,9 +213,9 @@ export const written = (
 }
 
 /**
- * A change apart from those of the request has been committed, and `record` is what is stored now. What the request has not
- * committed is done again on that; where a function fails on it, the commit will find out. A token goes out whatever else
- * becomes of the request.
+ * A separate change has been committed, and `record` is what is stored now. The request's uncommitted changes are
+ * applied to that; if one of its functions fails on it, the commit reports that. The token is sent even if the request
+ * fails.
  */
 export const moved = (
   state: Loaded,
@@ -230,7 +229,7 @@ export const moved = (
   return { ...rebased(state, record, draft), token: token ?? state.token, outgoing }
 }
 
-/** What is there when the store has done what it was asked for, and what has been done since. */
+/** The fields after the store has carried out its task, with the changes made since. */
 const carriedOut = ({ base, draft, sending }: Seen): Pick<Seen, "base" | "draft"> =>
   sending === undefined ? { base, draft } : { base: sending.fields, draft: sending.since }
 
@@ -244,24 +243,24 @@ const setsLifetime = (intent: Write, before: Fields): boolean => {
 const send = (token: Stored["token"], { expiresAt, fields }: SessionRecord): Outgoing | undefined =>
   token && { _tag: "Send", token, expiresAt, persistence: Lifetime.of(fields)?.persistence }
 
-/** The store has ended it. */
+/** The store has ended the session. */
 export const destroyed = (state: Loaded): Loaded => {
   if (state._tag !== "Ended") return state
   const { ended: _, ...rest } = state
   return { ...rest, _tag: "Anonymous", hasEnded: true, isNeeded: false }
 }
 
-/** The end alone, without what follows: that is told after it. */
+/** Only the end of the session; its successor is handled afterwards. */
 export const endedOnly = (state: Loaded): Loaded =>
   state._tag === "Ended" ? { ...state, draft: Draft.empty, flashing: undefined, id: undefined } : state
 
-/** Another request has extended its life. */
+/** Another request has extended the session. */
 export const extended = (state: Loaded, { createdAt, expiresAt, touchedAt }: Times): Loaded =>
   isStored(state) ? { ...state, record: { ...state.record, createdAt, expiresAt, touchedAt } } : state
 
 /**
- * The store has no such session any more. If this request ended it meanwhile, nothing is lost; if it wants another id, it
- * gets a session of its own. If it has logged out, what has come of the session is still to be ended.
+ * The store no longer has the session. If this request has ended it, nothing is lost; if the request regenerates, it
+ * gets its own session. If it has logged out, the session's successor must still be ended.
  */
 export const gone = (state: Loaded): Loaded => {
   switch (state._tag) {
@@ -278,22 +277,23 @@ const overtaken = (state: Regenerated): Loaded => {
   const own = Draft.rebase(state.draft, noFields)
   const draft = Exit.isSuccess(own) ? Draft.remove(own.value, Meta.left) : Draft.empty
   const flashing = Exit.isSuccess(own) ? state.flashing : undefined
-  // Under the id that the owner's index knows it by, if somebody has logged in since: only so it can have been ended in advance.
+  // Uses the id from the owner's index if a user has logged in since, because only under that id can the session have
+  // been ended in advance.
   return identified({ ...ended(state), draft, flashing }, state.newId)
 }
 
-/** What this request has done by itself, with nothing there before. */
+/** This request's own changes, applied to an empty session. */
 export const afresh = (state: Replacing): Draft.Rewriting<Replacing> =>
   Exit.map(Draft.rebase(state.draft, noFields), (draft): Replacing => ({ ...state, base: noFields, draft }))
 
 const noFields: Fields = new Map()
 
-/** The commit is over: the cookie does what it was to do, unless the session was ended meanwhile. */
+/** The commit has ended: the planned cookie is used, unless the session was ended in the meantime. */
 export const settled = (state: Loaded): Loaded =>
   state.due === undefined || state._tag === "Ended" ? state : { ...state, outgoing: state.due, due: undefined }
 
-/** It is known that the changes are dropped. */
+/** The dropped changes have been reported. */
 export const dropped = (state: Loaded): Loaded => state._tag === "Lost" ? { ...state, isDropping: false } : state
 
-/** The middleware runs again, and this is not the request's session any more. */
+/** The middleware runs again, so this is no longer the request's session. */
 export const abandoned = (state: State): Lost => lost(state._tag === "Unloaded" ? absent(false) : state, false)

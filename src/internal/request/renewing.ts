@@ -1,7 +1,7 @@
 /**
- * Renewing a value once, however many requests find that it is time: of the servers, the one that has the lease does it, and
- * within this process all requests wait for the same flight. It goes on when the client of its request has gone: a secret that
- * was renewed and is lost may have been the last one.
+ * Renews a value once, however many requests find it due: among servers, the one that holds the lease renews it, and
+ * within a process all requests wait for the same renewal. It continues even if its client disconnects: a renewed
+ * secret that gets lost may have been the last one.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -22,9 +22,9 @@ export interface Renewal<E, R> {
   readonly key: string
   readonly field: string
   readonly lease: Duration.Duration
-  /** Whether it is time to renew what has this text. */
+  /** Whether the value with this text must be renewed. */
   readonly isDue: (text: string) => boolean
-  /** The text of what comes next. */
+  /** The text of the new value. */
   readonly renew: (text: string) => Effect.Effect<string, E, R>
 }
 
@@ -32,7 +32,7 @@ export type RenewalFailure = AsideFailure | SessionRenewError
 
 type Renewed<E, R = never> = Effect.Effect<string | undefined, E | RenewalFailure, R>
 
-/** The text after a renewal of this one, by whomever; nothing if there is no value any more. */
+/** The text after a renewal of this value by any request; nothing if the value no longer exists. */
 export const renewed = <E, R>(session: RequestSession, from: string, renewal: Renewal<E, R>): Renewed<E, R> =>
   Effect.withFiber((fiber) => {
     const known = rememberedIn(session, from, renewal, fiber.getRef(Clock.Clock))
@@ -50,7 +50,10 @@ export const renewed = <E, R>(session: RequestSession, from: string, renewal: Re
 
 type Flight = Deferred.Deferred<string | undefined, unknown>
 
-/** Those of a store, by session and field; or those of a session, where nobody else can know of the value. */
+/**
+ * The running renewals of a store, by session and field; or those of a single session, if no other request can see the
+ * value.
+ */
 const flights = new WeakMap<object, Map<string, Flight>>()
 
 const inFlight = <E, R>(
@@ -69,7 +72,7 @@ const inFlight = <E, R>(
   const flight: Flight = Deferred.makeUnsafe()
   ofPlace.set(name, flight)
   const flown = isShared && !session.isStateless ? withLease(session, from, renewal) : alone(session, from, renewal)
-  // A fiber of its own, which nobody interrupts.
+  // A separate fiber that is never interrupted.
   Effect.runForkWith(fiber.context)(flown as Renewed<E>).addObserver((exit) => {
     ofPlace.delete(name)
     Deferred.doneUnsafe(flight, exit)
@@ -87,7 +90,7 @@ const placeOf = <A>(places: WeakMap<object, Map<string, A>>, place: object): Map
 
 const nameOf = ({ loaded }: RequestSession, field: string): string => `${State.storedKeyOf(loaded) ?? ""} ${field}`
 
-/** Another request renews it. What it fails with is an error of that request, unless the session is gone for both. */
+/** Another request renews it. A failure belongs to that request, unless the session is gone for both. */
 const following = (
   session: RequestSession,
   from: string,
@@ -106,7 +109,7 @@ const following = (
     onSuccess: (to) => to === undefined ? Effect.undefined : adopting(session, from, to, renewal)
   })
 
-/** Another request has renewed it: the store tells what is there now, or the cookie of this one gets it too. */
+/** Another request has renewed it: read the new value from the store, or put it into this request's cookie too. */
 const adopting = (
   session: RequestSession,
   from: string,
@@ -125,11 +128,11 @@ const adopting = (
 // the renewal
 // -----------------------------------------------------------------------------
 
-/** Where no other process can know of the value, or the session is at the client. */
+/** For a value that no other process can see, or a session that the client holds. */
 const alone = <E, R>(session: RequestSession, from: string, renewal: Renewal<E, R>): Renewed<E, R> =>
   Effect.flatMap(inTime(renewal, from), (to) => Effect.map(replacing(session, from, to, renewal), ({ text }) => text))
 
-/** Of all processes, the one that gets the lease. The others wait, until there is another value or the lease is free. */
+/** One process gets the lease. The others wait for the new value, or until the lease is free. */
 const withLease = Effect.fnUntraced(function*<E, R>(
   session: RequestSession,
   from: string,
@@ -155,7 +158,7 @@ const withLease = Effect.fnUntraced(function*<E, R>(
   return isDone || isTold ? text : yield* new SessionGoneError({})
 })
 
-/** Who takes longer than the lease may not be the only one any more. */
+/** A renewal that takes longer than the lease may no longer be the only one. */
 const inTime = <E, R>(renewal: Renewal<E, R>, from: string): Effect.Effect<string, E | SessionRenewError, R> =>
   TimeLimit.make(renewal.lease)(Effect.suspend(() => renewal.renew(from)), () => timedOut(renewal))
 
@@ -185,7 +188,7 @@ const taking = (
   }
 }
 
-/** Others need not wait for the end of the lease. */
+/** Frees the lease, so that others need not wait for its end. */
 const releasing = (owner: string, { field }: Renewal<unknown, unknown>): Aside<void> => {
   const leaseField = Lease.fieldOf(field)
   return {
@@ -200,14 +203,14 @@ const releasing = (owner: string, { field }: Renewal<unknown, unknown>): Aside<v
 
 interface Replaced {
   readonly isDone: boolean
-  /** Whether the text is that of the session, and not of one that another request has made of it. */
+  /** Whether the text is from this session, and not from its successor. */
   readonly isTold: boolean
   readonly text: string | undefined
 }
 
 /**
- * Puts the new value in the place of the one that it was made of, unless somebody else has the lease by now. If the store fails,
- * it is tried again: the old value may be worth nothing any more.
+ * Replaces the old value with the new one, unless another process holds the lease by now. If the store fails, this is
+ * retried, because the old value may no longer be valid.
  */
 const replacing = (
   session: RequestSession,
@@ -241,7 +244,7 @@ const isOfStore = ({ _tag }: AsideFailure): boolean => _tag === "SessionStoreErr
 // sessions at the client
 // -----------------------------------------------------------------------------
 
-/** What a value has become, for clients that come with the cookie from before. */
+/** The renewed values, for clients that still send the old cookie. */
 interface Remembered {
   readonly from: string
   readonly to: string

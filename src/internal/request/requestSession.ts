@@ -1,5 +1,6 @@
 /**
- * The session of one request: a state that operations and commits move on. It knows no HTTP but what {@link Client} offers.
+ * The session of one request: a state that operations and commits advance. It knows nothing of HTTP except
+ * {@link Client}.
  */
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -39,29 +40,29 @@ import * as Operation from "./operations.ts"
 import * as Outcome from "./outcomes.ts"
 import * as State from "./state.ts"
 
-/** What a session asks of its request. */
+/** What a session needs from its request. */
 export interface Client {
   readonly present: () => Presented
   /** The fields of the request's body, for flashing a whole form. */
   readonly input: Effect.Effect<JsonObject>
   readonly messages: Messages
-  /** Whether the response, as far as it is known, may have a cookie that only extends the session's life. */
+  /** Whether the response, as known so far, may carry a cookie that only extends the session. */
   readonly takesCookie: boolean
-  /** Whether the session's life is extended, as it is used. Default `true`. */
+  /** Whether using the session extends it. Default `true`. */
   readonly isUse?: boolean
-  /** The handler has the token, and the client gets it in no other way. */
+  /** The handler has the token, so the client gets it in no other way. */
   readonly issue?: () => void
-  /** As whom it ends the session. Default `"itself"`. */
+  /** Who ends the session, for events. Default `"itself"`. */
   readonly endsAs?: EndedBy
 }
 
 /**
- * What becomes of the flash messages that are waiting: they leave the session as they are shown; they stay in it; or they
- * wait unseen for another request.
+ * What happens to waiting flash messages: they are consumed when shown; they stay in the session; or they are hidden
+ * and wait for another request.
  */
 export type Messages = "leave" | "stay" | "wait"
 
-/** What a request presents: one token, none, or several that contradict each other. */
+/** What a request presents: one token, none, or several contradicting ones. */
 export type Presented =
   | { readonly _tag: "None" }
   | { readonly _tag: "Token"; readonly token: string }
@@ -74,42 +75,42 @@ export interface Indexed extends OwnerEntry {
   readonly isUsed: boolean
 }
 
-/** What an application asks for when somebody logs in. */
+/** The options of a login. */
 export interface Login {
   readonly owner: string
-  /** How the owner was authenticated just now. */
+  /** How the owner has just authenticated. */
   readonly methods?: Authentication.Methods | undefined
   readonly lifetime?: Lifetime.Lifetime | undefined
-  /** What becomes of the visitor's values. */
+  /** How the visitor's values are merged. */
   readonly merges: Operation.Merges
 }
 
-/** Something that was done to a session, and can be done to another one. */
+/** A change to a session that can be replayed on another one. */
 export type Step = (session: RequestSession) => Taken
 
 export type Taken = Exit.Exit<void, SessionValueError | SessionConflictError | SessionClosedError>
 
-/** What a session is to be again, if what is being committed fails as a whole. */
+/** The state to restore if an atomic commit fails. */
 interface Before {
   readonly state: State.State
   readonly committed: State.State
   readonly siteData: ReadonlyArray<string> | undefined
 }
 
-// What it holds is private, so that nothing that inspects it sees tokens or the request.
+// Its fields are private, so that inspecting it shows neither tokens nor the request.
 export class RequestSession {
   readonly "~effect-session/Session" = "~effect-session/Session"
   readonly #environment: Environment
   readonly #client: Client
   readonly #isReadonly: boolean
   #state: State.State = State.unloaded
-  /** The state without what is not committed. */
+  /** The state without uncommitted changes. */
   #committed: State.State = State.unloaded
   #committedBefore: State.State = State.unloaded
   #phase: State.Phase = "open"
   #loading: Exit.Exit<void, SessionStoreError> | "underway" | undefined
   #isCommitting = false
-  /** What other fibers wait for while one loads, or commits. */
+  /** Signals that other fibers wait for while one loads or commits. */
   #underway: Deferred.Deferred<void> | undefined
   #turnWith: Semaphore.Semaphore | undefined
   #steps: Array<Step> | undefined
@@ -127,7 +128,7 @@ export class RequestSession {
     this.#isReadonly = options?.readonly ?? false
   }
 
-  /** The one that it is a part of, if it is. */
+  /** The session that this one is an atomic part of, if any. */
   get parent(): RequestSession | undefined {
     return undefined
   }
@@ -161,7 +162,7 @@ export class RequestSession {
     this.#phase = phase
   }
 
-  /** What was done, if somebody keeps it. */
+  /** The recorded changes, if recording is on. */
   get steps(): Array<Step> | undefined {
     return this.#steps
   }
@@ -174,7 +175,7 @@ export class RequestSession {
     return this.environment.settings
   }
 
-  /** Whether the cookie itself holds the session. */
+  /** Whether the cookie itself contains the session. */
   get isStateless(): boolean {
     return this.environment.store?.stateless === true
   }
@@ -183,17 +184,17 @@ export class RequestSession {
     return this.environment.expiry
   }
 
-  /** Whether a cookie that nobody has asked for waits for the next response. */
+  /** Whether a cookie that was not requested waits for the next response. */
   get cookieWaits(): boolean {
     return !this.client.takesCookie
   }
 
-  /** Whether extending the session's life does: the store's record must not outlive the cookie. */
+  /** Whether extending the session waits for the next response: the stored record must not outlive the cookie. */
   get extensionWaits(): boolean {
     return this.client.isUse === false || (this.isStateless || this.isPersistent) && this.cookieWaits
   }
 
-  /** Whether its cookie stays when the browser is closed. */
+  /** Whether its cookie survives closing the browser. */
   get isPersistent(): boolean {
     const byDefault = this.settings.cookie.persistence === "persistent"
     return State.isStored(this.#state) ? Lifetime.isPersistent(this.#state.record.fields, byDefault) : byDefault
@@ -213,26 +214,26 @@ export class RequestSession {
     return loading !== undefined && loading !== "underway" && loading._tag === "Success"
   }
 
-  /** Loads the session, once, however many fibers ask. A failure stays: the request has no session. */
+  /** Loads the session once, however many fibers ask. After a failure, the request has no session. */
   get ready(): Effect.Effect<void, SessionStoreError> {
     return Effect.withFiber((fiber) => this.readyIn(fiber))
   }
 
-  /** The same, for a caller that has its fiber. */
+  /** The same, for a caller that already has its fiber. */
   readyIn(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void, SessionStoreError> {
     const loading = this.#loading
     if (loading === undefined) return load(this, fiber)
     return loading === "underway" ? Effect.andThen(this.#untilOver, this.ready) : loading
   }
 
-  /** Whether this fiber is the one to load; if it is not, another one has begun before. */
+  /** Whether this fiber must load the session; otherwise another one has already started. */
   beginLoading(): boolean {
     if (this.#loading !== undefined) return false
     this.#loading = "underway"
     return true
   }
 
-  /** After an interruption, those that waited ask by themselves. */
+  /** After an interruption, the waiting fibers load it themselves. */
   endLoading(exit: Exit.Exit<void, SessionStoreError>): void {
     this.#loading = Exit.hasInterrupts(exit) ? undefined : exit
     this.#wakeOthers()
@@ -248,7 +249,7 @@ export class RequestSession {
     this.#underway = undefined
   }
 
-  /** It is this one, and need not be loaded. */
+  /** The session is this one, and need not be loaded. */
   beginWith(id: State.Id, record: SessionRecord): void {
     const keepsMessages = this.isReadonly || this.client.messages !== "leave"
     this.begin(Outcome.found({ id, record, renewed: undefined }, undefined, keepsMessages))
@@ -260,7 +261,7 @@ export class RequestSession {
     this.begin(Outcome.absent(isPresented, this.environment.initial))
   }
 
-  /** The session is known: what is there, if anything. */
+  /** The session is known: its contents, if any. */
   begin(state: State.Loaded): void {
     this.#state = this.#committed = state
   }
@@ -273,7 +274,7 @@ export class RequestSession {
     return this.state as State.Loaded
   }
 
-  /** Whether the handler has done anything that is not committed. That flash messages were read does not count. */
+  /** Whether the handler has uncommitted changes. Reading flash messages does not count. */
   get hasChanges(): boolean {
     return this.#state !== this.#committed
   }
@@ -288,7 +289,7 @@ export class RequestSession {
     return Exit.void
   }
 
-  /** An operation that what is there may refuse. */
+  /** An operation that can fail on the current value. */
   tryUpdate(f: (state: State.Loaded) => Draft.Rewriting<State.Loaded>): Draft.Rewriting<void> {
     const next = f(this.loaded)
     if (Exit.isFailure(next)) return Exit.failCause(next.cause)
@@ -306,19 +307,19 @@ export class RequestSession {
     return Exit.void
   }
 
-  /** A function has made `text` of what is there. */
+  /** A function has computed `text` from the current value. */
   rewritten(field: string, rewrite: Draft.Rewrite, text: string | undefined): Effect.Effect<void> {
     this.#steps?.push((session) => session.rewrite(field, rewrite))
     this.#state = Operation.rewritten(this.loaded, field, rewrite, text)
     return Exit.void
   }
 
-  /** The same, where it is not known yet what the function makes of what is there. */
+  /** The same, if the function's result is not known yet. */
   rewrite(field: string, rewrite: Draft.Rewrite): Draft.Rewriting<void> {
     return Exit.map(rewrite(State.seen(this.loaded, field)), (text) => void this.rewritten(field, rewrite, text))
   }
 
-  /** Takes all of these steps, or none. */
+  /** Applies all of these steps or none. */
   take(steps: ReadonlyArray<Step>): Taken {
     const before = this.#state
     const siteData = this.#siteData
@@ -334,7 +335,7 @@ export class RequestSession {
     return Exit.void
   }
 
-  /** Takes all of these steps and commits; if that fails, it is as if there had been none of them. One after the other. */
+  /** Applies all of these steps and commits. If that fails, none of them are kept. Calls run one at a time. */
   commitWith(
     steps: ReadonlyArray<Step>,
     clock: Clock.Clock
@@ -352,7 +353,7 @@ export class RequestSession {
       return Effect.onExitPrimitive(this.commit(clock), (exit) => {
         const { committed, siteData, state } = this.#before!
         this.#before = undefined
-        // Not if a part of it is committed after all.
+        // Unless a part of it has been committed anyway.
         if (Exit.isFailure(exit) && this.#committed === committed) {
           const others = all.splice(length).slice(own)
           this.#state = state
@@ -366,7 +367,7 @@ export class RequestSession {
     return this.inTurn(committed)
   }
 
-  /** Takes back what is not committed. */
+  /** Discards uncommitted changes. */
   rollback(): Effect.Effect<void> {
     this.#state = this.#committed
     this.#siteData = undefined
@@ -377,19 +378,19 @@ export class RequestSession {
   // what the store is told and answers; only for commits
   // ---------------------------------------------------------------------------
 
-  /** The store is told what is not committed. */
+  /** The uncommitted changes are being sent to the store. */
   tell(intent: Intent): void {
     this.#committedBefore = this.#committed
     this.#committed = intent.operation === "destroy" ? Outcome.endedOnly(this.loaded) : this.#state
     this.learn(Outcome.sent, intent)
   }
 
-  /** There is nothing that the store would have to be told. */
+  /** There is nothing to send to the store. */
   tellNothing(): void {
     this.#committed = this.#state
   }
 
-  /** What the store answers holds for what it was told, whatever the handler does meanwhile. */
+  /** The store's answer applies to what it was sent, whatever the handler has done in the meantime. */
   learn(f: (state: State.Loaded) => State.Loaded): void
   learn<Fact>(f: (state: State.Loaded, fact: Fact) => State.Loaded, fact: Fact): void
   learn(f: (state: State.Loaded, fact: unknown) => State.Loaded, fact?: unknown): void {
@@ -398,12 +399,12 @@ export class RequestSession {
     this.#state = next
   }
 
-  /** Whether a fiber is just committing. */
+  /** Whether a fiber is committing. */
   get isCommitting(): boolean {
     return this.#isCommitting
   }
 
-  /** Waits until it is not; yet another fiber may have begun by then. */
+  /** Waits until that commit ends; yet another fiber may have started one by then. */
   get untilCommitted(): Effect.Effect<void> {
     return this.#isCommitting ? this.#untilOver : Exit.void
   }
@@ -417,13 +418,13 @@ export class RequestSession {
     this.#wakeOthers()
   }
 
-  /** The store has not done what it was told. */
+  /** The store has failed. */
   refused(intent: Intent): void {
     this.#committed = this.#committedBefore
     this.#state = Outcome.failed(this.loaded, intent)
   }
 
-  /** The middleware runs again: this is not the request's session any more. */
+  /** The middleware runs again, so this is no longer the request's session. */
   abandon(): void {
     this.state = Outcome.abandoned(this.state)
     this.phase = "closed"
@@ -443,7 +444,7 @@ export class RequestSession {
     return Exit.void
   }
 
-  /** The id, drawn now if there is none yet. */
+  /** The id, generated now if there is none yet. */
   get id(): Effect.Effect<State.Id> {
     const id = State.idOf(this.loaded)
     if (id !== undefined) return Effect.succeed(id)
@@ -453,7 +454,7 @@ export class RequestSession {
     })
   }
 
-  /** It keeps the id, whatever is taken back. */
+  /** A rollback keeps the id. */
   identify(id: State.Id): void {
     const before = this.#before
     const isUnwritten = before?.committed === this.#committed
@@ -462,7 +463,7 @@ export class RequestSession {
       const state = Operation.identified(before!.state as State.Loaded, id)
       this.#before = { ...before!, state, committed: this.#committed }
     }
-    // Also if the store refuses what it is just being told.
+    // Even if the store rejects what it is being sent.
     this.#committedBefore = Operation.identified(this.#committedBefore as State.Loaded, id)
   }
 
@@ -472,7 +473,7 @@ export class RequestSession {
     return State.canChange(this.state, this.phase, this.isStateless) ? undefined : new SessionClosedError({ operation })
   }
 
-  /** Leaves messages, which are the application's own. */
+  /** Flashes messages of the application. */
   flash(messages: JsonObject, clock: Clock.Clock): Effect.Effect<void, SessionValueError> {
     for (const [key, message] of Object.entries(messages)) {
       if (isTooDeep(message)) {
@@ -482,7 +483,9 @@ export class RequestSession {
     return this.#flash(messages, clock, false)
   }
 
-  /** Leaves the fields of a form, but those that are too large or too deep: what a client sends is no error. */
+  /**
+   * Flashes the fields of a form, except those that are too large or too deep: input from a client is never an error.
+   */
   flashForm(form: JsonObject, clock: Clock.Clock, limit: number): Effect.Effect<void> {
     return this.#flash(Flash.fitting(Flash.eligible(form, limit), limit), clock, true)
   }
@@ -496,7 +499,7 @@ export class RequestSession {
     )
   }
 
-  /** Gives the session what the configuration allows of this lifetime. */
+  /** Gives the session this lifetime, cut to what the configuration allows. */
   setLifetime(asked: Lifetime.Lifetime): Effect.Effect<void> {
     const granted = this.expiry.grant(asked)
     const set = this.#setField(Meta.lifetime, Lifetime.encode(granted))
@@ -507,13 +510,13 @@ export class RequestSession {
     return Effect.suspend(() => Observability.lifetimeCut(State.idOf(this.loaded), asked, granted))
   }
 
-  /** A field of the session's own gets the text, or none, if it has not got it. */
+  /** Sets or removes one of the session's own fields, if that changes it. */
   #setField(field: string, text: string | undefined): Effect.Effect<void> {
     if (State.seen(this.loaded, field) === text) return Exit.void
     return text === undefined ? this.update((state) => Operation.removed(state, field)) : this.put(field, text)
   }
 
-  /** If the index of an owner knows the session under its new id already, before there is one, it stays. */
+  /** If the owner's index already has the session's new id, before that session exists, the entry stays. */
   get regenerate(): Effect.Effect<void> {
     const { indexed, loaded } = this
     return indexed !== undefined && indexed.key === State.idOf(loaded)?.key && loaded._tag !== "Existing"
@@ -524,9 +527,9 @@ export class RequestSession {
       )
   }
 
-  /** Writes the session, whatever is in it, under an id that this request has made, and gives its token away. */
+  /** Writes the session, even if it is empty, under an id created by this request, and returns its token. */
   issueToken(clock: Clock.Clock): Effect.Effect<Token | undefined, CommitFailure | SessionClosedError> {
-    // A session that ends with its request has none that anybody could use.
+    // A session that ends with its request has no usable token.
     if (this.environment.store === undefined) return Effect.map(this.id, ({ text }) => new Token(text))
     const prepared = State.isFresh(this.loaded) ? this.update(Operation.needed) : this.regenerate
     const committed = Effect.flatMap(prepared, () => this.commit(clock))
@@ -541,7 +544,7 @@ export class RequestSession {
   // its owner
   // ---------------------------------------------------------------------------
 
-  /** The entry that this request has made in the index of an owner. */
+  /** The entry that this request has added to the index of an owner. */
   get indexed(): Indexed | undefined {
     return this.#indexed
   }
@@ -550,7 +553,7 @@ export class RequestSession {
     this.#indexed = indexed
   }
 
-  /** A session changes hands under an id of its own, which is in the index of its owner before there is such a session. */
+  /** A login moves the session to a new id, which is added to the owner's index before that session exists. */
   logIn(
     { lifetime, merges, methods, owner }: Login,
     clock: Clock.Clock
@@ -584,19 +587,19 @@ export class RequestSession {
   }
 
   #loggedIn(id: State.Id, login: Operation.Login, merges: Operation.Merges): Draft.Rewriting<void, SessionClosedError> {
-    // The index may have taken its time.
+    // The index may have been slow.
     if (this.phase !== "open") return Exit.fail(new SessionClosedError({ operation: "login" }))
     const { owner: { at, id: owner, until } } = login
     const isUsed = this.indexed?.key === id.key && this.indexed.isUsed
     this.indexed = { owner, key: id.key, at, until, isUsed }
     return this.tryUpdate((state) => {
       const next = Operation.loggedIn(state, id, login)
-      // What has been merged before is this owner's already.
+      // Values that were merged earlier already belong to this owner.
       return State.ownerOf(state)?.id === owner ? Exit.succeed(next) : Operation.merged(next, merges)
     })
   }
 
-  /** Nobody is logged in any more. */
+  /** Logs out. */
   get logOut(): Effect.Effect<void> {
     return Effect.flatMapEager(
       this.environment.drawId,
@@ -608,7 +611,7 @@ export class RequestSession {
     return commit(this, clock)
   }
 
-  /** One after the other, and not interrupted. */
+  /** One at a time, and uninterruptible. */
   inTurn<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.uninterruptible(Semaphore.withPermit(this.#turnWith ??= Semaphore.makeUnsafe(1), effect))
   }

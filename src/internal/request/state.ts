@@ -1,6 +1,6 @@
 /**
- * What a request knows of its session, as one value with one tag for each state that can occur. What can happen to it is
- * in operations.ts and outcomes.ts.
+ * What a request knows about its session, as a tagged union of all possible states. The transitions are in
+ * operations.ts and outcomes.ts.
  */
 import type { JsonObject } from "effect/Schema"
 import * as Draft from "../record/draft.ts"
@@ -13,20 +13,20 @@ import type { Id, Token } from "../token/secret.ts"
 
 export type { Id }
 
-/** What the cookie does in the response. */
+/** What happens to the cookie in the response. */
 export type Outgoing =
   | { readonly _tag: "Send"; readonly token: Token } & CookieLife
   | { readonly _tag: "Clear" }
 
 interface CookieLife {
   readonly expiresAt: number
-  /** Whether the cookie stays when the browser is closed, if the session's own lifetime says so. */
+  /** Whether the cookie survives closing the browser, if the session has its own lifetime. */
   readonly persistence: Persistence | undefined
 }
 
 /**
- * Which changes are possible, in whatever state: all while the handler runs; then, while the body is streamed, those that
- * need no other cookie; then none.
+ * Which changes are possible, in any state: all while the handler runs; those that need no new cookie while the body is
+ * streamed; then none.
  */
 export type Phase = "open" | "late" | "closed"
 
@@ -38,7 +38,7 @@ export type State = Unloaded | Loaded
 
 export type Loaded = Anonymous | Creating | Existing | Regenerated | Replacing | Ended | Lost
 
-/** Nobody has asked for the session yet. */
+/** The session has not been used yet. */
 export interface Unloaded {
   readonly _tag: "Unloaded"
 }
@@ -46,26 +46,26 @@ export interface Unloaded {
 export interface Seen {
   /** The fields as they were last read or written. */
   readonly base: Fields
-  /** What the request has done to them since. */
+  /** The request's changes to them. */
   readonly draft: Draft.Draft
-  /** What the store is being asked for, while it is. */
+  /** What the store is currently being asked to do. */
   readonly sending: Sending | undefined
-  /** What an earlier request flashed for this one. */
+  /** The messages that an earlier request flashed for this one. */
   readonly flashed: JsonObject
-  /** What this request flashes for the next one, and the field that holds it. */
+  /** The messages that this request flashes for the next one, and their field. */
   readonly flashing: Flashing | undefined
   /** Whether the client sent a cookie, valid or not. */
   readonly isPresented: boolean
-  /** What the cookie will do once the pending commit succeeds. */
+  /** What happens to the cookie if the pending commit succeeds. */
   readonly due: Outgoing | undefined
-  /** What the cookie does in the response, after all commits so far. */
+  /** What happens to the cookie in the response, after all commits so far. */
   readonly outgoing: Outgoing | undefined
 }
 
 export interface Sending {
-  /** The fields that the request will see when it is done. */
+  /** The fields that the request will see afterwards. */
   readonly fields: Fields
-  /** What the request has done to those meanwhile. It is in the draft as well, as the store may refuse. */
+  /** The request's changes to them since. They are in the draft too, because the store may reject the commit. */
   readonly since: Draft.Draft
 }
 
@@ -77,11 +77,11 @@ export interface Flashing {
 /** The store has no session, and may never get one. */
 export interface Anonymous extends Seen {
   readonly _tag: "Anonymous"
-  /** Drawn, if anybody has asked for it. */
+  /** The generated id, if it was needed. */
   readonly id: Id | undefined
-  /** Whether the request ended a session before. */
+  /** Whether the request has already ended a session. */
   readonly hasEnded: boolean
-  /** Whether it is to be there whatever is in it, such as in the place of a session that was lost. */
+  /** Whether it must be stored even if it is empty, for example to replace a lost session. */
   readonly isNeeded: boolean
 }
 
@@ -100,9 +100,9 @@ export interface Stored extends Seen {
   /** The record as it was last read or written. */
   readonly record: SessionRecord
   readonly isTouched: boolean
-  /** Whether the client needs a new token for the same id, as a secret is being retired. */
+  /** Whether the client needs a new token for the same id because a secret is being retired. */
   readonly isRenewed: boolean
-  /** Whether this request made the id. */
+  /** Whether this request created the id. */
   readonly isFresh: boolean
 }
 
@@ -111,57 +111,57 @@ export interface Existing extends Stored {
   readonly _tag: "Existing"
 }
 
-/** The session is in the store and gets another id. */
+/** The session is in the store and gets a new id. */
 export interface Regenerated extends Stored {
   readonly _tag: "Regenerated"
   readonly newId: Id
-  /** The request has logged out: under the new id there is another session, with what does not end then. */
+  /** The request has logged out: the new id belongs to another session with the values that outlive the login. */
   readonly leaving: Leaving | undefined
 }
 
 export interface Leaving {
-  /** Who has logged out, as a hash; nobody if nobody was logged in, or if somebody has logged in since. */
+  /** The hash of the owner who has logged out; missing if no one was logged in, or someone has logged in since. */
   readonly by: string | undefined
 }
 
 /**
- * Another request ended the session or gave it another id, and this one wants another id as well: it gets a session of its
- * own, with nothing of the lost one in it.
+ * Another request ended the session or gave it a new id, and this one regenerates too: it gets its own session without
+ * any values of the lost one.
  */
 export interface Replacing extends Seen {
   readonly _tag: "Replacing"
   readonly newId: Id
-  /** The record of the lost one when it was last seen. */
+  /** The last known record of the lost session. */
   readonly last: SessionRecord | undefined
 }
 
-/** The session is in the store and has to go. The rest is for the one that follows, if any. */
+/** The session is in the store and must be ended. The other fields are for its successor, if any. */
 export interface Ended extends Seen {
   readonly _tag: "Ended"
   readonly ended: { readonly id: Id; readonly record: SessionRecord }
   readonly id: Id | undefined
 }
 
-/** Another request ended the session or gave it another id. Nothing of this request counts, not even its cookie. */
+/** Another request ended the session or gave it a new id. Nothing of this request is kept, not even its cookie. */
 export interface Lost extends Seen {
   readonly _tag: "Lost"
   readonly id: Id | undefined
-  /** The record when it was last seen. */
+  /** The last known record. */
   readonly last: SessionRecord | undefined
   readonly isFresh: boolean
-  /** Whether there are dropped changes that have not been reported yet. */
+  /** Whether dropped changes still have to be reported. */
   readonly isDropping: boolean
 }
 
 export const unloaded: State = { _tag: "Unloaded" }
 
-/** What a field holds for the request. */
+/** The value of a field as the request sees it. */
 export const seen = ({ base, draft }: Seen, field: string): string | undefined => Draft.seen(draft, base, field)
 
-/** All that the request sees. */
+/** All fields as the request sees them. */
 export const fieldsOf = ({ base, draft }: Seen): Fields => Draft.fieldsOf(draft, base)
 
-/** Whose it is for the request. */
+/** The owner as the request sees it. */
 export const ownerOf = (state: Seen): Owner.Owner | undefined => {
   const text = seen(state, Meta.owner)
   return text === undefined ? undefined : Owner.decode(text)
@@ -170,35 +170,35 @@ export const ownerOf = (state: Seen): Owner.Owner | undefined => {
 /** The id of the session from this request on, if it has one yet. */
 export const idOf = (state: Loaded): Id | undefined => "newId" in state ? state.newId : state.id
 
-/** The keys of the session: where it gets another id, both. */
+/** The keys of the session: both, if it is getting a new id. */
 export const keysOf = (state: Loaded): ReadonlySet<string> => {
   const ids = "newId" in state && "id" in state ? [state.id, state.newId] : [idOf(state)]
   return new Set(ids.flatMap((id) => id === undefined ? [] : [id.key]))
 }
 
-/** The key that it is stored under, or that of the one that the request ends. */
+/** The key that it is stored under, or that of the session that the request ends. */
 export const storedKeyOf = (state: Loaded): string | undefined =>
   state._tag === "Ended" ? state.ended.id.key : isStored(state) ? state.id.key : undefined
 
-/** Whether the request has logged out of a session that is in the store, and goes on with what stays of it. */
+/** Whether the request has logged out of a stored session, and continues with the remaining values. */
 export const hasLoggedOut = (state: Loaded): boolean => state._tag === "Regenerated" && state.leaving !== undefined
 
-/** Whether nothing is stored yet under the id that the session has from this request on. */
+/** Whether nothing is stored yet under the session's new id. */
 export const isUnwritten = ({ _tag }: Loaded): boolean => _tag !== "Existing" && _tag !== "Lost"
 
-/** Whether this request made the id. */
+/** Whether this request created the id. */
 export const isFresh = (state: Loaded): boolean => "isFresh" in state ? state.isFresh : true
 
-/** The record of the session as it was last seen, if it is in the store, or was. */
+/** The last known record of the session, if it is or was in the store. */
 export const recordOf = (state: Loaded): SessionRecord | undefined =>
   isStored(state) ? state.record : "last" in state ? state.last : undefined
 
 export const isStored = (state: State): state is Existing | Regenerated =>
   state._tag === "Existing" || state._tag === "Regenerated"
 
-/** Whether a change can still be saved. `isStateless`: every change needs another cookie. */
+/** Whether a change can still be saved. `isStateless`: every change needs a new cookie. */
 export const canChange = (state: State, phase: Phase, isStateless: boolean): boolean =>
   phase === "open" || phase === "late" && state._tag === "Existing" && !isStateless
 
-/** What the cookie does in the response. */
+/** What happens to the cookie in the response. */
 export const outgoingOf = (state: State): Outgoing | undefined => state._tag === "Unloaded" ? undefined : state.outgoing

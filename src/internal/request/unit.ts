@@ -1,5 +1,5 @@
 /**
- * A session for one piece of work, such as a job or the message of a socket: what it has changed is written at its end.
+ * A session for one unit of work, such as a job or a message of a socket: its changes are written at the end.
  */
 import * as Effect from "effect/Effect"
 import { type SessionClosedError, SessionGoneError } from "../../SessionError.ts"
@@ -7,7 +7,7 @@ import type { CommitFailure } from "./committing.ts"
 import * as Indexing from "./indexing.ts"
 import type { RequestSession } from "./requestSession.ts"
 
-/** Runs the effect, and writes what it has changed. What comes later would miss that, and is refused. */
+/** Runs the effect and writes its changes. Later changes would miss the commit, so they are rejected. */
 export const run = Effect.fnUntraced(
   function*<A, E, R>(
     session: RequestSession,
@@ -22,6 +22,6 @@ export const run = Effect.fnUntraced(
   (ran, session) => Effect.ensuring(ran, Effect.suspend(() => Indexing.withdraw(session)))
 )
 
-/** Nothing changes it any more. */
+/** No more changes are possible. */
 export const close = (session: RequestSession): Effect.Effect<void> =>
   Effect.sync(() => void (session.phase = "closed"))

@@ -1,6 +1,6 @@
 /**
- * Waiting for sessions to end. What ends one in this process is heard at once; for what other servers do, one fiber looks at
- * the store, once in a while, for all that wait.
+ * Waits for sessions to end. An end in this process is noticed immediately; for other servers, one fiber polls the
+ * store for all waiting callers.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -17,13 +17,13 @@ import type { Environment } from "./environment.ts"
 import type { Listeners } from "./events.ts"
 import type { Stored } from "./state.ts"
 
-/** So many sessions are looked at together. */
+/** How many sessions are checked together. */
 const batch = 1_000
 
-/** However often sessions are extended, nobody looks more often than this. */
+/** The minimum interval between checks, however often sessions are extended. */
 const leastEvery = Duration.seconds(1)
 
-/** What has become of a session: it has ended, or it has another id. */
+/** What happened to a session: it has ended, or it has a new id. */
 export type End = "ended" | "renewed"
 
 export interface Waiting {
@@ -34,7 +34,7 @@ export interface Waiting {
 }
 
 interface Watcher extends Waiting {
-  /** What the session is by now. */
+  /** The session's current state. */
   session: Watched
   readonly over: Deferred.Deferred<End>
 }
@@ -87,7 +87,7 @@ class Watchers {
     this.#looking = undefined
   }
 
-  // Not in the context of whoever is the first to wait: that would keep its request in memory, or use its transaction.
+  // Not in the context of the first caller: that would keep its request in memory, or use its transaction.
   #begin(clock: Clock.Clock): void {
     if (this.#looking !== undefined) return
     this.#listeners.add(this.#hear)
@@ -122,7 +122,7 @@ class Watchers {
     return watchers ?? []
   }
 
-  /** If the store fails, nothing is known, and nobody's session has ended for that. */
+  /** If the store fails, nothing is known, so no session counts as ended. */
   get #look(): Effect.Effect<void, unknown> {
     return Effect.gen({ self: this }, function*() {
       const now = yield* Clock.currentTimeMillis
@@ -150,7 +150,7 @@ const renewed = Exit.succeed<End>("renewed")
 
 const handleOf = ({ key }: Watched): string => Id.ofKey(key).handle
 
-/** Waits until the session has ended, or has another id if that is not followed. */
+/** Waits until the session has ended, or has a new id if that is not followed. */
 export const untilOver = (environment: Environment, session: Watched, waiting: Waiting): Effect.Effect<End> => {
   const { listeners, store } = environment
   if (store === undefined) return ended
@@ -159,7 +159,7 @@ export const untilOver = (environment: Environment, session: Watched, waiting: W
   return watchers.wait(session, waiting)
 }
 
-/** As the store is asked for it. */
+/** The form in which the store is asked for it. */
 export const watchedOf = ({ id: { key }, record: { fields } }: Stored): Watched => ({
   key,
   owner: fields.get(Meta.owner)

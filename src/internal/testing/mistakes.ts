@@ -109,7 +109,6 @@ const reasons: { readonly [Reason in Extract<Loaded, { _tag: "NotFound" }>["reas
   malformed: `that does not belong to the test: it has another driver, or another id.protection. ${sameConfig}`,
   tampered: `that was made with a different secret or a different name than the test's. ${sameConfig}`,
   unknown: `of a session that is not in the test's store. ${sameStore}`,
-  expired:
-    "of a session that has expired by the test's clock. If the application uses the real time, so must the " +
+  expired: "of a session that has expired by the test's clock. If the application uses the real time, so must the " +
     "test: it.live instead of it.effect"
 }

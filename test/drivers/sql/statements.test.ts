@@ -658,7 +658,7 @@ describe.each(refusing)("a server on $database does not start", ({ database, new
       yield* Effect.provide(SqlLayer.migration(), server().clientOn(schema))
       assert.include(
         yield* mistakeOn(server().readOnlyOn(schema)),
-        `refuses INSERT, UPDATE, DELETE: ${says.readOnly}`
+        `rejects INSERT, UPDATE, DELETE: ${says.readOnly}`
       )
     }))
 
@@ -719,7 +719,7 @@ describe("a server does not start", () => {
       yield* Context.get(context, SqlClient)`PRAGMA query_only = 1`
       assert.include(
         yield* mistakeOn(Layer.succeedContext(context)),
-        "refuses INSERT, UPDATE, DELETE: attempt to write a readonly database. "
+        "rejects INSERT, UPDATE, DELETE: attempt to write a readonly database. "
       )
     }))
 

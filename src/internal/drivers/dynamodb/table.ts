@@ -168,7 +168,9 @@ export const createTable = (
     )
     const found = made?.KeySchema?.map(({ AttributeName }) => AttributeName).join(", ")
     if (found !== Items.keySchema.join(", ")) {
-      yield* Effect.fail(new DynamoError("ValidationException", `The table already exists with a different key: ${found}`, 1))
+      yield* Effect.fail(
+        new DynamoError("ValidationException", `The table already exists with a different key: ${found}`, 1)
+      )
     }
     const { TimeToLiveDescription: ttl } = yield* dynamo.send("DescribeTimeToLive", { TableName })
     const isOn = ttl?.TimeToLiveStatus?.startsWith("ENABL") && ttl.AttributeName === ttlAttribute

@@ -155,9 +155,12 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
           // With the rights that it had, whatever the process takes away from those of new folders.
           Effect.andThen(fs.chmod(location, mode)),
           Effect.andThen(
-            Effect.annotateLogs(Effect.logWarning("The folder of the sessions was missing, and has been created again"), {
-              "file.directory": location
-            })
+            Effect.annotateLogs(
+              Effect.logWarning("The folder of the sessions was missing, and has been created again"),
+              {
+                "file.directory": location
+              }
+            )
           )
         )
     )
