@@ -14,7 +14,7 @@ import { type Place, startLine } from "../support/line.ts"
 import { shared, startRedis } from "../support/redisServer.ts"
 import { serve, type StoreLayer } from "../support/server.ts"
 
-const browser = shared(startChromium)
+const browser = shared(startChromium())
 
 // -----------------------------------------------------------------------------
 // the site
