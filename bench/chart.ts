@@ -1,5 +1,5 @@
 /**
- * The chart of the README: bars of CPU time, as SVG.
+ * The chart of the measurements: bars of CPU time, as SVG.
  */
 
 export interface Bar {

@@ -7,9 +7,9 @@
  *     node main.ts allocations           what requests allocate: two minutes
  *     node main.ts speed --only=fastify  some candidates, by a regular expression; nothing is written
  *     node main.ts --quick               to see whether it runs: a few minutes, and nothing is written
- *     node main.ts report                writes the tables into the README again
+ *     node main.ts report                writes the tables of docs/comparison/measurements.md again
  *
- * The figures are in results/results.json, in the tables of the README, and in docs/comparison/speed.svg.
+ * The figures are in results/results.json, in docs/comparison/measurements.md, and in docs/comparison/speed.svg.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
@@ -97,16 +97,16 @@ const tablesOf: Readonly<Record<string, ReadonlyArray<string>>> = {
   correctness: ["correctness"]
 }
 
-const readme = new URL("../README.md", import.meta.url)
+const page = new URL("../docs/comparison/measurements.md", import.meta.url)
 const chart = new URL("../docs/comparison/speed.svg", import.meta.url)
 
-/** Puts the tables between their marks in the README. */
+/** Puts the tables between their marks in the page. */
 const writeReport = (results: Results): void => {
-  const text = readFileSync(readme, "utf8").replace(
+  const text = readFileSync(page, "utf8").replace(
     /(<!-- bench:(\w+) -->\n)[^]*?(<!-- bench:end -->)/g,
     (_, begin: string, part: string, end: string) => `${begin}\n${toReport(results)[part]!}\n\n${end}`
   )
-  writeFileSync(readme, text)
+  writeFileSync(page, text)
   mkdirSync(new URL(".", chart), { recursive: true })
   writeFileSync(chart, toChartOf(results))
 }

@@ -1,5 +1,5 @@
 /**
- * The results as Markdown tables, for the terminal and for the README.
+ * The results as Markdown tables, for the terminal and for the documentation.
  */
 import type { Allocated } from "./allocations.ts"
 import type { Figure } from "./alone.ts"
@@ -141,7 +141,7 @@ export const toVersions = ({ date, machine, versions }: Results): string =>
 
 const common: Case = { bytes: 300, connections: 50 }
 
-/** All that the README shows, by the names of the places where it is. */
+/** All that the page of measurements shows, by the names of the places where it is. */
 export const toReport = (results: Results): Readonly<Record<string, string>> => {
   const { allocations, correctness, memory, seals, speed } = results
   return {

@@ -245,6 +245,7 @@ export const client = Effect.fnUntraced(function*(options: Options = {}): Effect
       })))
     )
     yield* Effect.forEach(Mistakes.setCookiesOf(response), (setCookie) => keep(url, setCookie), { discard: true })
+    yield* Ref.update(jar, (jar) => Jar.withoutSiteData(jar, url, response.headers["clear-site-data"]))
     yield* FaultyStore.asTest(findMistakes(response, cookie, yield* cookies))
     return response
   })

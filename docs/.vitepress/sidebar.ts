@@ -18,15 +18,30 @@ const section = (
 })
 
 export const sidebar: Array<DefaultTheme.SidebarItem> = [
+  section("Start", [
+    page("Quick start: pages", "/start/pages"),
+    page("Quick start: HttpApi", "/start/api"),
+    page("Quick start: RPC", "/start/rpc")
+  ]),
   section("Guide", [
+    page("Keys and schemas", "/guide/keys"),
+    page("Reading and changing", "/guide/reading-and-changing"),
+    page("Flash messages", "/guide/flash"),
     page("Login and logout", "/guide/login"),
+    page("Keep me logged in", "/guide/remember-me"),
+    page("Guards", "/guide/guards"),
     page("Owners and devices", "/guide/devices"),
     page("Expiring values and one-time codes", "/guide/expiring-values"),
     page("Forms and CSRF", "/guide/csrf"),
     page("Sessions without cookies", "/guide/transports"),
+    page("Servers and middleware", "/guide/servers"),
     page("RPC", "/guide/rpc"),
     page("WebSockets and streams", "/guide/sockets"),
-    page("Testing", "/guide/testing")
+    page("Outside a request", "/guide/outside-a-request"),
+    page("Events", "/guide/events"),
+    page("Testing", "/guide/testing"),
+    page("Errors", "/guide/errors"),
+    page("Choosing a driver", "/guide/drivers")
   ]),
   section("In production", [
     page("Secrets", "/production/secrets"),
@@ -63,6 +78,10 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Jam", "/coming-from/jam"),
     page("Ravyn and Starlette", "/coming-from/ravyn")
   ], true),
+  section("Comparison", [
+    page("Other libraries", "/comparison/"),
+    page("Measurements", "/comparison/measurements")
+  ]),
   section("Reference", [
     page("Settings", "/reference/settings"),
     page("Modules", "/reference/modules/"),

@@ -1,5 +1,5 @@
 /**
- * The figures in the README are those that were measured.
+ * The figures in docs/comparison/measurements.md are those that were measured.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
@@ -8,14 +8,16 @@ import { read } from "../../bench/results.ts"
 
 const textOf = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")
 
-const sections = [...textOf("README.md").matchAll(/<!-- bench:(\w+) -->\n([^]*?)<!-- bench:end -->/g)]
+const sections = [
+  ...textOf("docs/comparison/measurements.md").matchAll(/<!-- bench:(\w+) -->\n([^]*?)<!-- bench:end -->/g)
+]
   .map(([, name, text]) => ({ name: name!, text: text!.trim() }))
 
 /** Without the spaces and dashes by which a formatter lines up a table. */
 const plain = (text: string) => text.replace(/ +/g, " ").replace(/-+/g, "-")
 
 describe("what the benchmark has found", () => {
-  it("is all in the README", () => {
+  it("is all on the page", () => {
     assert.sameMembers(sections.map(({ name }) => name), Object.keys(toReport(read())))
   })
 

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Schema } from "effect"
-import { Csrf, MemoryLayer, Session, SessionConfig, SessionMiddleware, Sessions } from "effect-session"
+import { Csrf, MemoryLayer, Session, SessionConfig, SessionMiddleware, Sessions, SessionSocket } from "effect-session"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpRouter, HttpServerResponse } from "effect/http"
 import {
   HttpApi,
@@ -20,6 +20,7 @@ import { drivers } from "../support/drivers.ts"
 import { observe } from "../support/observe.ts"
 import { basicRoutes, Count, Name, ok, post } from "../support/routes.ts"
 import { type Answer, cookieOf, serve, serveApp, type StoreLayer } from "../support/server.ts"
+import { handshake, openSocket } from "../support/webSocket.ts"
 
 // -----------------------------------------------------------------------------
 // an application
@@ -54,7 +55,12 @@ const routes = Layer.mergeAll(
     })
   ),
   HttpRouter.add("GET", "/public", HttpServerResponse.text("ok", { headers: { vary: "Accept" } })),
-  HttpRouter.add("GET", "/count", Effect.as(Session.increment(Count), ok))
+  HttpRouter.add("GET", "/count", Effect.as(Session.increment(Count), ok)),
+  HttpRouter.add(
+    "GET",
+    "/socket",
+    SessionSocket.serve({ onMessage: () => Effect.map(Session.all, (all) => JSON.stringify(all)) })
+  )
 )
 
 const guarded = Layer.provide(
@@ -175,6 +181,18 @@ for (const { driver, makeStore } of drivers) {
         assert.isUndefined(tokenIn(again))
         assert.strictEqual((yield* server.get("/", bearer(issued.body))).body, nobody)
         assert.strictEqual((yield* server.get("/", bearer(again.body))).body, ada)
+      }))
+
+    it.effect("a socket has the session of the token that its handshake presents; without one, it is refused", () =>
+      Effect.gen(function*() {
+        const server = yield* served(["cookie", "bearer", "header"])
+        const token = (yield* server.post("/native")).body
+        for (const { headers } of [bearer(token), inHeader(token)]) {
+          const client = yield* openSocket(server, "/socket", { headers })
+          assert.strictEqual(yield* client.say("name"), ada)
+        }
+        const { status } = yield* handshake(server, "/socket", bearer(`${token}A`))
+        assert.strictEqual(status, 401)
       }))
 
     it.effect("a token can be issued for a session that has nothing in it", () =>

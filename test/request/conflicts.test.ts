@@ -19,6 +19,7 @@ const Token = SessionKey.make("token", Schema.String)
 const Percent = SessionKey.make("percent", Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 }))).pipe(
   SessionKey.withDefault(() => 0)
 )
+const Language = SessionKey.make("language", Schema.String, { scope: "device" })
 const AnyPercent = SessionKey.make("percent", Schema.Json)
 
 type Work = Effect.Effect<unknown, unknown, Session.Session>
@@ -292,6 +293,7 @@ const storeOf = (
     change: SessionStore.Change
   ) => Effect.Effect<SessionStore.Written | SessionStore.Gone | SessionStore.Conflict>
 ) => {
+  let destroyed = 0
   const layer = Layer.effect(
     SessionStore.SessionStore,
     SessionStore.make({
@@ -302,10 +304,10 @@ const storeOf = (
       update: (_, change) => update(change),
       touch: () => Effect.succeed(gone),
       regenerate: () => update(Change.none),
-      destroy: () => Effect.void
+      destroy: () => Effect.sync(() => void destroyed++)
     })
   )
-  return { layer: application(layer) }
+  return { layer: application(layer), destroyed: () => destroyed }
 }
 
 describe("a store that contradicts itself", () => {
@@ -334,6 +336,16 @@ describe("a store that contradicts itself", () => {
       const [, , , all] = yield* Effect.provide(withSession(token, work), layer)
       assert.deepStrictEqual(all, { entries: ["mine"] })
       assert.strictEqual(calls(), 101)
+    }))
+
+  it.effect("and has a conflict for ever: a logout ends the session all the same, and keeps what it has put itself", () =>
+    Effect.gen(function*() {
+      const { calls, destroyed, layer } = answering([conflict])
+      const work = Effect.all([Session.put(Language, "de"), Session.logout, Session.commit, Session.all])
+      const [, , , all] = yield* Effect.provide(withSession(token, work), layer)
+      assert.deepStrictEqual(all, { language: "de" })
+      assert.strictEqual(calls(), 101)
+      assert.strictEqual(destroyed(), 1)
     }))
 
   it.effect("and has one successor after the other: SessionConflictError", () =>

@@ -110,6 +110,24 @@ describe("SessionKey.expires", () => {
     }))
 
   withMemory(
+    "what is made of a value that another request has changed meanwhile ends when that would have",
+    () =>
+      Effect.gen(function*() {
+        const token = yield* newSession(Session.increment(Hits))
+        yield* TestClock.adjust("40 seconds")
+        const slow = Effect.gen(function*() {
+          yield* Session.modify(Hits, (hits) => hits * 10)
+          yield* visit(token, Session.increment(Hits))
+          yield* TestClock.adjust("10 seconds")
+        })
+        yield* visit(token, slow)
+        assert.strictEqual(yield* withSession(token, Hits), 20)
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(yield* withSession(token, Hits), 0)
+      })
+  )
+
+  withMemory(
     "it is another slot than that of a key without a life, and both have the key's name",
     () =>
       Effect.gen(function*() {

@@ -3,11 +3,20 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Redacted, Schema } from "effect"
-import { Session, SessionConfig, SessionError, SessionKey, Sessions, type SessionStore } from "effect-session"
+import {
+  MemoryLayer,
+  Session,
+  SessionConfig,
+  SessionError,
+  SessionKey,
+  Sessions,
+  type SessionStore
+} from "effect-session"
 import * as Left from "../../src/internal/record/left.ts"
 import { setTimeOfDay } from "../support/clock.ts"
 import { secret } from "../support/config.ts"
 import { storesWithRedis } from "../support/drivers.ts"
+import { observe } from "../support/observe.ts"
 import { rowsBehind } from "../support/tables.ts"
 
 const stores = storesWithRedis()
@@ -424,6 +433,21 @@ for (const [driver, makeStore] of Object.entries(stores)) {
       }))
   })
 }
+
+it.effect("a logout counts as a session that ends, and as one that begins if anything stays", () =>
+  Effect.gen(function*() {
+    for (
+      const [work, counters] of [
+        [Session.put(Draft, "kept by nobody"), { "loads": 1, "commits destroy": 1 }],
+        [Session.put(keys.device, "kept"), { "loads": 1, "commits destroy": 1, "commits create": 1 }]
+      ] as const
+    ) {
+      const { token } = yield* Sessions.create(work)
+      const { counters: seen, layer } = observe()
+      yield* Effect.provide(Sessions.modify({ token }, Session.logout), layer)
+      assert.deepStrictEqual(seen(), counters)
+    }
+  }).pipe(Effect.provide(Layer.provideMerge(MemoryLayer.layer(), SessionConfig.layer({ secret })))))
 
 it.effect("a login of nobody, or of half a character, is a SessionOwnerError, and nobody is logged in", () =>
   Effect.gen(function*() {

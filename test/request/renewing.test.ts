@@ -2,7 +2,7 @@
  * Session.renew in one process: when it renews, in what sessions, and what a mistake is.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Option, Schema } from "effect"
+import { Effect, Exit, Fiber, Option, Schema } from "effect"
 import { MemoryLayer, Session, SessionError, SessionKey } from "effect-session"
 import { TestClock } from "effect/testing"
 import { watchStore } from "../support/failingStore.ts"
@@ -92,6 +92,24 @@ describe("Session.renew", () => {
       assert.strictEqual(yield* Effect.flip(withSession(token, failing)), "no")
       assert.deepStrictEqual(yield* withSession(token, Secret), Option.some(11))
     }))
+
+  it.effect("with a lease that outlives the session fails once the session is over, and nobody asks again", () =>
+    Effect.gen(function*() {
+      const { options, times } = renewal()
+      const slow = {
+        ...options,
+        lease: "1 hour",
+        renew: (value: number) => Effect.delay(options.renew(value), "2 minutes")
+      } as const
+      const token = yield* newSession(Session.put(Secret, 1))
+      const requests = yield* Effect.forkChild(
+        Effect.replicateEffect(Effect.flip(withSession(token, Session.renew(Secret, slow))), 2, { concurrency: 2 })
+      )
+      yield* TestClock.adjust("2 minutes")
+      for (const error of yield* Fiber.join(requests)) assert.instanceOf(error, SessionError.SessionGoneError)
+      assert.deepStrictEqual(yield* withSession(token, Session.renew(Secret, slow)), Option.none())
+      assert.strictEqual(times(), 1)
+    }).pipe(Effect.provide(application(MemoryLayer.layer(), { age: "1 minute" }))))
 
   withMemory("begins the time of a value with a life anew", () =>
     Effect.gen(function*() {

@@ -80,6 +80,14 @@ describe("a call over a WebSocket", () => {
       assert.deepStrictEqual(yield* stored, { count: 4 })
     }))
 
+  it.effect("changes the session of the handshake's bearer token", () =>
+    Effect.gen(function*() {
+      const { cookie, server, stored } = yield* started({ config: { transports: ["cookie", "bearer"] } })
+      const { call } = yield* connect(server, { authorization: `Bearer ${cookie.slice("session=".length)}` })
+      assert.strictEqual(yield* call(add), 2)
+      assert.deepStrictEqual(yield* stored, { count: 2 })
+    }))
+
   it.effect("has an empty session when that has ended meanwhile, and can't begin another one", () =>
     Effect.gen(function*() {
       const { cookie, server } = yield* started()

@@ -51,10 +51,16 @@ const add = HttpRouter.add(
 
 const logout = HttpRouter.add("POST", "/logout", Effect.as(Session.logout, HttpServerResponse.redirect("/")))
 
+const forget = HttpRouter.add(
+  "POST",
+  "/forget",
+  Effect.as(Session.clearSiteData(["cookies"]), HttpServerResponse.empty())
+)
+
 /** Does not use the session. */
 const about = HttpRouter.add("GET", "/about", HttpServerResponse.text("About us"))
 
-const routes = Layer.mergeAll(show, loginForm, login, add, logout, about).pipe(
+const routes = Layer.mergeAll(show, loginForm, login, add, logout, forget, about).pipe(
   Layer.provide(Csrf.layer),
   Layer.provide(SessionMiddleware.layer)
 )

@@ -223,6 +223,15 @@ describe("a client", () => {
       assert.isFalse((yield* gone.session).exists)
     }).pipe(inProcess))
 
+  it.effect("forgets its cookies where the application asks for that by Clear-Site-Data", () =>
+    Effect.gen(function*() {
+      const client = yield* SessionTest.client()
+      yield* client.modifySession(Session.put(UserId, 1))
+      yield* client.post("/forget")
+      assert.deepStrictEqual(yield* client.cookies, [])
+      assert.isFalse((yield* client.session).exists)
+    }).pipe(inProcess))
+
   it.effect("shows its cookies with all that the application says of them", () =>
     Effect.gen(function*() {
       const client = yield* SessionTest.client()

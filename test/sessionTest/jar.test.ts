@@ -58,6 +58,25 @@ describe("a cookie that a browser refuses", () => {
 })
 
 describe("a cookie that a client has", () => {
+  it.each([
+    [`"cookies"`, ["b"]],
+    [`"cache", "cookies"`, ["b"]],
+    [`"*"`, ["b"]],
+    [`"cache", "storage"`, ["a", "x", "b"]],
+    ["cookies", ["a", "x", "b"]],
+    [undefined, ["a", "x", "b"]]
+  ])("goes with all of its site if Clear-Site-Data is %s", (header, names) => {
+    const jar = [
+      ...received("https://a.example/", "a=1"),
+      ...received("https://x.a.example/", "x=1"),
+      ...received("https://b.example/", "b=1")
+    ]
+    const left = (address: string) => Jar.withoutSiteData(jar, at(address), header).map(({ name }) => name)
+    assert.deepStrictEqual(left("https://a.example/"), names)
+    // Browsers do not heed it there.
+    assert.deepStrictEqual(left("http://a.example/"), ["a", "x", "b"])
+  })
+
   it("is sent as long as it lives: Max-Age before Expires, and with neither until the browser is closed", () => {
     const jar = received(
       "https://a.example/",

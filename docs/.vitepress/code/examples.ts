@@ -2,8 +2,8 @@
  * The examples of the documentation, as a compiler sees them: each is a module of its own in one program. To open them one
  * by one would take a second each, as the types of Effect would be checked anew every time.
  */
-import { globSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { globSync, readFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
 import ts from "typescript"
 
 const root = resolve(import.meta.dirname, "../../..")
@@ -77,12 +77,16 @@ export const open = (codes: ReadonlyArray<string>): Examples => {
 }
 
 /**
- * In the package, where "effect-session" leads to src, and two folders down, as most pages are. What imports something beside
- * it is an example of docs/production/runtimes.md: these are files of that folder, and import each other.
+ * A file of `examples` is compiled where it is, as it may import its neighbors, and so is what else imports a neighbor: that is an
+ * example of docs/production/runtimes.md. All others are two folders down, as most pages are.
  */
-const folderOf = (code: string): string => / from "\.\//.test(code) ? runtimes : "test/docs"
+const folderOf = (code: string): string =>
+  foldersOfExamples.get(code) ?? (/ from "\.\//.test(code) ? "examples/runtimes" : "test/docs")
 
-const runtimes = "examples/runtimes"
+const foldersOfExamples = new Map(
+  globSync("examples/**/*.ts", { cwd: root })
+    .map((path) => [readFileSync(join(root, path), "utf8").trimEnd(), dirname(path)])
+)
 
 const identifiersIn = (node: ts.Node): ReadonlyArray<ts.Identifier> =>
   ts.isIdentifier(node) ? [node] : ts.isImportDeclaration(node) ? [] : node.getChildren().flatMap(identifiersIn)
@@ -92,7 +96,7 @@ const hostOf = (files: ReadonlyMap<string, string>): ts.LanguageServiceHost => {
   const options = compilerOptions()
   return {
     getCompilationSettings: () => options,
-    getScriptFileNames: () => [...files.keys(), join(root, runtimes, "globals.d.ts")],
+    getScriptFileNames: () => [...files.keys(), join(root, "examples/runtimes/globals.d.ts")],
     getScriptVersion: () => "1",
     getScriptSnapshot: (path) => {
       const text = readFile(path)

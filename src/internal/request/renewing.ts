@@ -87,7 +87,7 @@ const placeOf = <A>(places: WeakMap<object, Map<string, A>>, place: object): Map
 
 const nameOf = ({ loaded }: RequestSession, field: string): string => `${State.storedKeyOf(loaded) ?? ""} ${field}`
 
-/** Another request renews it. What it fails with is an error of its own. */
+/** Another request renews it. What it fails with is an error of that request, unless the session is gone for both. */
 const following = (
   session: RequestSession,
   from: string,
@@ -98,7 +98,7 @@ const following = (
     onFailure: (cause): Renewed<never> => {
       const error = Cause.squash(cause)
       return Effect.fail(
-        error instanceof SessionRenewError
+        error instanceof SessionRenewError || error instanceof SessionGoneError
           ? error
           : new SessionRenewError({ key: renewal.key, reason: "failed", cause: error })
       )

@@ -34,6 +34,12 @@ export const toSend = (
   return Cookies.toRequestCookieHeader(sent, addressOf(url).href, now)
 }
 
+/** What `Clear-Site-Data` leaves: where it says so, no cookie of the site (W3C Clear Site Data). */
+export const withoutSiteData = (jar: Jar, url: URL, header: string | undefined): Jar =>
+  header !== undefined && /"(?:cookies|\*)"/.test(header) && isTrustworthy(url)
+    ? jar.filter(({ options }) => domainOf(options!.domain!) !== domainOf(url.hostname))
+    : jar
+
 /** What closing the browser leaves. */
 export const withoutSessionCookies = (jar: Jar): Jar => jar.filter(({ options }) => options?.expires !== undefined)
 
@@ -46,10 +52,10 @@ export const alive = (jar: Jar, now: number): Jar => jar.filter((cookie) => !has
  */
 export const siteOf = (from: URL, to: URL): "same-origin" | "same-site" | "cross-site" => {
   if (from.origin === to.origin) return "same-origin"
-  return from.protocol === to.protocol && domainOf(from) === domainOf(to) ? "same-site" : "cross-site"
+  return from.protocol === to.protocol && domainOf(from.hostname) === domainOf(to.hostname) ? "same-site" : "cross-site"
 }
 
-const domainOf = ({ hostname }: URL): string =>
+const domainOf = (hostname: string): string =>
   /^[\d.]+$|^\[/.test(hostname) ? hostname : hostname.split(".").slice(-2).join(".")
 
 /** Whether browsers trust the connection to it: https, and this machine (W3C Secure Contexts). */
