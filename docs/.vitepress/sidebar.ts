@@ -21,17 +21,28 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
   section("Start", [
     page("Quick start: pages", "/start/pages"),
     page("Quick start: HttpApi", "/start/api"),
-    page("Quick start: RPC", "/start/rpc")
+    page("Quick start: RPC", "/start/rpc"),
+    page("The example shop", "/start/shop")
   ]),
   section("Guide", [
+    page("Keys and schemas", "/guide/keys"),
+    page("Reading and changing", "/guide/reading-and-changing"),
+    page("Flash messages", "/guide/flash"),
     page("Login and logout", "/guide/login"),
+    page("Keep me logged in", "/guide/remember-me"),
+    page("Guards", "/guide/guards"),
     page("Owners and devices", "/guide/devices"),
     page("Expiring values and one-time codes", "/guide/expiring-values"),
     page("Forms and CSRF", "/guide/csrf"),
     page("Sessions without cookies", "/guide/transports"),
+    page("Servers and middleware", "/guide/servers"),
     page("RPC", "/guide/rpc"),
     page("WebSockets and streams", "/guide/sockets"),
-    page("Testing", "/guide/testing")
+    page("Outside a request", "/guide/outside-a-request"),
+    page("Events", "/guide/events"),
+    page("Testing", "/guide/testing"),
+    page("Errors", "/guide/errors"),
+    page("Choosing a driver", "/guide/drivers")
   ]),
   section("In production", [
     page("Checklist", "/production/checklist"),
