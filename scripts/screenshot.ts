@@ -28,7 +28,7 @@ const logIn = async (browser: Browser, baseURL: string, device: typeof phone) =>
 
 const takePicture = Effect.gen(function*() {
   const { url } = yield* startExample("examples/shop/main.ts", { NODE_ENV: "production" })
-  const browser = yield* startChromium
+  const browser = yield* startChromium()
   yield* Effect.promise(async () => {
     for (const device of [phone, tablet]) await logIn(browser, url, device)
     const page = await logIn(browser, url, computer)
