@@ -1,8 +1,9 @@
 /**
- * What becomes of the session when there is a response: committed or rolled back, with the cookie, once.
+ * Decides what happens to the session when there is a response: it is committed or rolled back once, and the cookie is
+ * set.
  *
- * The response that leaves the middleware decides. What is further out, such as a log of requests, sees what the client
- * gets. Only where an error leaves the middleware, the response that it becomes decides.
+ * The response that leaves the middleware decides, so everything further out, such as an access log, sees what the
+ * client gets. If an error leaves the middleware, the response that it becomes decides.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -19,7 +20,7 @@ import * as Upgrade from "./upgrade.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/** The first response that there is decides what becomes of the session. */
+/** The first response decides what happens to the session. */
 export const answer = (exchange: Exchange, made: Response): Effect.Effect<Response> => {
   if (exchange.isAnswered) return Effect.succeed(made)
   if (exchange.ongoing !== undefined) return Effect.andThen(savingOngoing(exchange), () => answer(exchange, made))
@@ -28,13 +29,13 @@ export const answer = (exchange: Exchange, made: Response): Effect.Effect<Respon
   exchange.isTooLateForCookie = session.phase === "late"
   const isNeeded = session.phase === "late" ? Upgrade.isSaved(session) : mayCommit(session)
   exchange.isAnswered = true
-  // A change that a forked fiber makes from here on would miss the commit.
+  // A later change by a forked fiber would miss the commit.
   session.phase = "closed"
   const answered = decided(exchange, made, isNeeded)
   return session.indexed === undefined ? answered : Effect.tap(answered, () => Indexing.withdraw(session))
 }
 
-/** What a stream has done before its first element goes out with the headers. */
+/** Changes of a stream before its first element are sent with the headers. */
 const savingOngoing = (exchange: Exchange): Effect.Effect<void> => {
   const all = [...exchange.ongoing!]
   exchange.ongoing = undefined
@@ -49,8 +50,8 @@ const decided = (exchange: Exchange, made: Response, isNeeded: boolean): Effect.
 }
 
 /**
- * Just before the headers go out: for an error that became a response outside of the middleware, and for a response that
- * another one has replaced there. It never fails: without a response the client would wait for ever.
+ * Runs just before the headers are sent: for an error that became a response outside the middleware, and for a response
+ * that was replaced there. It never fails, because without a response the client would wait forever.
  */
 export const beforeSending = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
   RequestScope.end(exchange.scope)
@@ -60,23 +61,26 @@ export const beforeSending = (exchange: Exchange, response: Response): Effect.Ef
 
 const answeredWith = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
   if (!exchange.isAnswered) return answer(exchange, response)
-  // Mostly it is the one that has left the middleware.
+  // Usually it is the response that left the middleware.
   return exchange.answer?.value === response ? exchange.answer : GiveToken.withMissingToken(exchange, response)
 }
 
 const savingLate = (exchange: Exchange, answered: Effect.Effect<Response>): Effect.Effect<Response> =>
   Effect.flatMapEager(answered, (response) => Late.savingLate(exchange, response))
 
-/** The status decides, not the exit of the handler: a failure may be a redirect. 499 is a client that has gone. */
+/**
+ * The status decides, not the exit of the handler, because a failure may be a redirect. 499 means that the client has
+ * disconnected.
+ */
 const rollsBack = (status: number): boolean => status >= 500 || status === 499
 
-/** Where nobody has used the session, it is only loaded for what is not put off. */
+/** An unused session is loaded only for work that can't wait. */
 const mayCommit = (session: RequestSession): boolean => {
   const { isInitiated, settings: { rolling, saveUninitialized } } = session
   return isInitiated || rolling === "always" && !session.extensionWaits || saveUninitialized && !session.cookieWaits
 }
 
-/** An interruption does not cut it in half, and neither its failure nor its cookie is lost. */
+/** It is not interrupted halfway, and neither its failure nor its cookie is lost. */
 const committing = (exchange: Exchange, response: Response): Effect.Effect<Response> => {
   const { clock, session } = exchange
   const committed = session.isInitiated
@@ -110,7 +114,7 @@ const following = (
       )
   })
 
-/** While the body is being streamed, the session takes changes that need no other cookie. */
+/** While the body is streamed, the session accepts changes that need no new cookie. */
 const staysLate = (session: RequestSession, response: Response): Response => {
   if (response.body._tag === "Stream") session.phase = "late"
   return response

@@ -1,19 +1,19 @@
 /**
- * What caches between the server and its clients may keep, so that nobody gets what was made for somebody else (RFC 9111;
- * OWASP ASVS 5.0, V14.2.2 and V14.3.2).
+ * What caches between the server and its clients may store, so that no client gets a response made for another (RFC
+ * 9111; OWASP ASVS 5.0, V14.2.2 and V14.3.2).
  */
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Headers from "./headers.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/** Says that the response was made with a look at these headers, beside what it depends on by the application's word. */
+/** Adds these headers to the `Vary` of the response. */
 export const varying = (response: Response, headers: ReadonlyArray<string>): Response => {
   const vary = varyOf(response, headers)
   return vary === Headers.valueOf(response, "vary") ? response : Headers.draftWith(response, "vary", vary)
 }
 
-/** What Vary has to say then. */
+/** The resulting value of Vary. */
 export const varyOf = (response: Response, headers: ReadonlyArray<string>): string => {
   const vary = Headers.valueOf(response, "vary")
   if (vary === undefined || vary.trim() === "") return headers.join(", ")
@@ -24,8 +24,8 @@ export const varyOf = (response: Response, headers: ReadonlyArray<string>): stri
 }
 
 /**
- * Whether the application lets shared caches keep the response. What has to be validated before each use, and is not called
- * public, is no such response, although a cache may store it.
+ * Whether the application lets shared caches reuse the response. A response that must be validated before each use and
+ * is not `public` does not count, although a cache may store it.
  */
 export const isShared = (response: Response, now: number): boolean => {
   if (targetedIn(response).length > 0) return true
@@ -39,15 +39,15 @@ export const isShared = (response: Response, now: number): boolean => {
   return expiryOf(response) > now
 }
 
-/** What is no date, such as 0, has expired (RFC 9111, section 5.3). */
+/** An invalid date, such as 0, means expired (RFC 9111, section 5.3). */
 const expiryOf = (response: Response): number => {
   const expires = Headers.valueOf(response, "expires") ?? ""
   return expires.includes(":") ? Date.parse(expires) : Number.NaN
 }
 
 /**
- * A copy of the response that only the client that it is for may keep, as it has a cookie: what the application says
- * otherwise stays.
+ * A copy of the response that only its client may store, because it sets a cookie. The application's other directives
+ * stay.
  */
 export const forOneClient = (response: Response): Headers.Draft => {
   const draft = Headers.draftWith(response, "cache-control", privately(response))
@@ -55,7 +55,7 @@ export const forOneClient = (response: Response): Headers.Draft => {
   return draft
 }
 
-/** What Cache-Control has to say. */
+/** The resulting value of Cache-Control. */
 const privately = (response: Response): string => {
   const said = Headers.valueOf(response, "cache-control")
   if (said === undefined) return Headers.valueOf(response, "expires") === undefined ? "no-store" : "private"
@@ -65,7 +65,7 @@ const privately = (response: Response): string => {
   return [...kept, "private"].join(", ")
 }
 
-// `private` with the names of fields counts as one without for some caches, and for others only for those fields.
+// Some caches treat `private` with field names like one without, others apply it only to those fields.
 const forShared = new Set(["public", "s-maxage", "private", "must-understand", "proxy-revalidate"])
 
 // -----------------------------------------------------------------------------
@@ -105,13 +105,13 @@ const isForOneClient = (directives: ReadonlyArray<Directive>): boolean =>
 
 const accelExpires = "x-accel-expires"
 
-/** Those that let such caches store the response. */
+/** The headers that let such caches store the response. */
 const targetedIn = (response: Response): ReadonlyArray<string> => {
   const names = Headers.namesIn(response, isTargeted)
   return names.length === 0 ? names : names.filter((name) => letsStore(name, Headers.valueOf(response, name)!))
 }
 
-/** `CDN-Cache-Control`, those of vendors, and what there was before RFC 9213. */
+/** `CDN-Cache-Control`, vendor headers, and headers from before RFC 9213. */
 const isTargeted = (name: string): boolean =>
   name.endsWith("-cache-control") || name === "surrogate-control" || name === "edge-control" || name === accelExpires
 

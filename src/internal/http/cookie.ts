@@ -1,5 +1,5 @@
 /**
- * The cookie: finding it in a request, and making Set-Cookie. How much fits into one is in token/capacity.ts.
+ * Finds the cookie in a request, and creates Set-Cookie headers. The capacity of a cookie is in token/capacity.ts.
  *
  * The rules are those of RFC 6265bis: name and value together take at most 4,096 bytes, an attribute at most 1,024, and
  * a cookie lives for at most 400 days.
@@ -24,15 +24,15 @@ export interface SessionCookie {
     expiresAt: number,
     now: number,
     header: string | undefined,
-    /** As the configuration says, if it is not there. */
+    /** Defaults to the configuration. */
     persistence?: Persistence
   ) => ReadonlyArray<Cookies.Cookie>
   readonly clear: (header: string | undefined) => ReadonlyArray<Cookies.Cookie>
-  /** The header of a client that holds every cookie that a session can take. */
+  /** The Cookie header of a client with the maximum number of session cookies. */
   readonly all: string
 }
 
-/** What the client gets: the cookies to set, and those to clear. */
+/** The cookies to set and to clear. */
 export const toClient = (
   cookie: SessionCookie,
   outgoing: Outgoing,
@@ -59,14 +59,14 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
   }
   const expired: Attributes = { ...attributes, maxAge: 0, expires: new Date(0) }
 
-  // Most cookies live as long as the one before, so they have their attributes in common.
+  // Most cookies live as long as the previous one, so their attributes are reused.
   let latest = attributes
   let latestSeconds: number | undefined
 
   const lifetime = (expiresAt: number, now: number, persistence: Persistence): Attributes => {
     if (persistence === "browser") return attributes
     const milliseconds = expiresAt === endOfTime ? maximumAge : Math.min(expiresAt - now, maximumAge)
-    // Rounded up to whole seconds: rounded down, most cookies would live a second less than their sessions.
+    // Rounded up to whole seconds: rounded down, most cookies would expire a second before their sessions.
     const seconds = Math.max(0, Math.ceil(milliseconds / 1000))
     if (seconds !== latestSeconds) {
       latest = { ...attributes, maxAge: Duration.seconds(seconds) }
@@ -77,7 +77,7 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
 
   const expire = (name: string) => Cookies.makeCookieUnsafe(name, "", expired)
 
-  // Chunks of a longer token that the browser still holds would never be overwritten.
+  // Otherwise, chunks of an earlier, longer token would stay in the browser.
   const expireFrom = (index: number, header: string | undefined): ReadonlyArray<Cookies.Cookie> =>
     index === names.length
       ? []
@@ -91,10 +91,10 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
         if (value === undefined) break
         if (value === contradictory) return duplicate
         token += value
-        // Only a full cookie is continued by the next one, so no count comes from the client.
+        // Only a full cookie is continued by the next one, so the client does not control the count.
         if (value.length < roomIn(name)) break
       }
-      // One character more than can be, and no decoder has to look at the rest of a megabyte.
+      // One character more than the maximum, so that no decoder has to read the rest of a megabyte.
       return token === "" ? nothing : { _tag: "Token", token: token.slice(0, largest + 1) }
     },
     write: (token, expiresAt, now, header, persistence = settings.persistence) => {
@@ -119,14 +119,14 @@ export const make = (settings: Settings["cookie"]): SessionCookie => {
 const nothing: Presented = { _tag: "None" }
 const duplicate: Presented = { _tag: "Duplicate" }
 
-/** The bytes that the value of a cookie of this name may take. */
+/** The maximum size of the value of a cookie with this name, in bytes. */
 const roomIn = (name: string): number => Capacity.ofCookie - name.length
 
 type Attributes = NonNullable<Cookies.Cookie["options"]>
 
 /**
- * As `Cookies.makeCookieUnsafe`, which spends 650 of its 770 bytes on encoding a token that stays as it is. The settings
- * have been checked.
+ * Like `Cookies.makeCookieUnsafe`, which allocates 650 of its 770 bytes to encode a token that needs no encoding. The
+ * settings have already been checked.
  */
 const cookieOf = (name: string, value: string, options: Attributes): Cookies.Cookie => {
   if (!isPlain.test(value)) return Cookies.makeCookieUnsafe(name, value, options)
@@ -140,12 +140,12 @@ const cookieOf = (name: string, value: string, options: Attributes): Cookies.Coo
 
 const prototype: object = Object.getPrototypeOf(Cookies.makeCookieUnsafe("name", "value"))
 
-/** What no encoding changes, as all tokens of this library are. */
+/** Characters that need no encoding; all tokens of this library consist of them. */
 const isPlain = /^[\w.~-]*$/
 
 /**
- * The value that a Cookie header has for a name, or that it has several. `Cookies.parseHeader` keeps the first of two
- * values, so nobody would see that a name came twice, and it takes 1.6 times as long for three cookies.
+ * The value of a name in a Cookie header, or the fact that there are several. `Cookies.parseHeader` keeps the first of
+ * two values, which would hide duplicates, and takes 1.6 times as long for three cookies.
  */
 const valueOf = (header: string | undefined, name: string): string | typeof contradictory | undefined => {
   let found: string | undefined

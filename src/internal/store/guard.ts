@@ -22,13 +22,13 @@ type AnyOperation = StoreOperation | OwnerOperation
 
 const repeatable: ReadonlySet<AnyOperation> = new Set(["load", "touch", "destroy"])
 
-/** The others are several: each of those may keep the time limit while all together do not. */
+/** The others consist of several steps, each of which may keep the time limit while all together exceed it. */
 const ofOneStep: ReadonlySet<AnyOperation> = new Set(["load", "create", "update", "touch"])
 
 export interface Options {
-  /** Whether the operations of one step do. */
+  /** Whether single-step operations keep the time limit themselves. */
   readonly keepsTimeLimit?: boolean
-  /** Whether regenerating is one of them. */
+  /** Whether regenerating is a single step. */
   readonly regeneratesInOneStep?: boolean
 }
 
@@ -47,7 +47,7 @@ const guardOf = (
     const timedOut = () => failed(TimeLimit.noAnswer(timeLimit))
     const onCause = (cause: Cause.Cause<unknown>) => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-      // A driver that throws has failed as well.
+      // An exception in a driver is a failure too.
       const error = Cause.squash(cause)
       const isOurs = error instanceof SessionStoreError || error instanceof SessionTooLargeError
       return Effect.fail(isOurs ? withoutValues(error) : failed(error))
@@ -70,7 +70,7 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
   const regenerate = guard("regenerate")
   const destroy = guard("destroy")
   const { look } = store
-  // What a cookie holds has a limit of its own.
+  // Cookies have their own size limit.
   const refused = (fields: Fields, before?: Fields): Effect.Effect<never, SessionTooLargeError> | undefined => {
     const refusal = store.stateless ? undefined : SizeLimit.refusal(store.driver, sizeLimit, fields, before)
     return refusal && Effect.fail(refusal)
@@ -94,14 +94,14 @@ const guarded = (store: Operations, guard: Guard, { sizeLimit }: Settings): Sess
   }
 }
 
-/** That the index has a new entry of the session's makes it no larger. */
+/** A new entry in the index does not make the session larger. */
 const putsNothing = ({ set }: Change): boolean => set.size === 0 || set.size === 1 && set.has(Meta.owner)
 
-// Nothing is too large to be loaded or destroyed.
+// A session of any size can be loaded and destroyed.
 const onlyStoreError = <A>(effect: Effect.Effect<A, SessionStoreError | SessionTooLargeError>) =>
   effect as Effect.Effect<A, SessionStoreError>
 
-/** What is asked about owners, which takes several steps. */
+/** The operations on owners, which consist of several steps. */
 export const ofOwners = (
   driver: string,
   settings: Settings

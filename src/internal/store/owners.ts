@@ -1,9 +1,9 @@
 /**
  * The sessions of each owner, from the index that a back end keeps.
  *
- * A session is in the index before it is written, so ending all sessions of an owner finds also those that are about to be.
- * They can't come any more: what is ended leaves a mark under its key, whether it was there or not. And what is in the index
- * without being a session, as a request has failed in between, goes when somebody looks.
+ * A session is added to the index before it is written, so ending all sessions of an owner also finds those that are
+ * about to be written. Ending a session leaves a mark under its key even if the session does not exist yet, so it can't
+ * be created later. Entries without a session, left by failed requests, are removed when the index is read.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -19,20 +19,20 @@ import * as Identifier from "../token/identifier.ts"
 import * as Peek from "./peek.ts"
 import * as Successor from "./successor.ts"
 
-/** So many sessions are looked at together. */
+/** How many sessions are checked together. */
 const pageSize = 100
 
-/** Within that time, most requests that log in have written their session. */
+/** Most logins have written their session within this time. */
 const justNow = 30_000
 
-/** Nobody ends sessions for ever while others keep logging in. */
+/** Limits the passes, so that ending sessions stops even if new logins keep coming. */
 const passes = 100
 
 type Asked = (
   operation: OwnerOperation
 ) => <A>(effect: Effect.Effect<A, unknown>) => Effect.Effect<A, SessionStoreError>
 
-/** Of sessions that are not there, nothing is stored; if they were ended for good, there is a mark without a successor. */
+/** Nothing is stored for a missing session. A permanently ended one leaves a mark without a successor. */
 export const isBuried = (stored: SessionRecord | SupersededRecord | undefined): boolean =>
   stored !== undefined && "successor" in stored && stored.successor === ""
 
@@ -54,7 +54,7 @@ export const make = (
 
   const peek = Peek.of(backend)
 
-  /** What each of the entries stands for. */
+  /** Classifies each entry. */
   const look = Effect.fnUntraced(function*(
     owner: string,
     entries: ReadonlyArray<OwnerEntry>,
@@ -67,18 +67,18 @@ export const make = (
       const found = stored.get(entry.key)
       const age = now - entry.at
       if (found === undefined) return { entry, is: age < justNow ? "coming" : age < Owner.grace ? "late" : "over" }
-      // Not by the settings: those of another server may let it live longer.
+      // Not by the settings, because another server's settings may let it live longer.
       if ("successor" in found || found.expiresAt <= now - Owner.grace) return { entry, is: "over" }
       const whose = Owner.of(found.fields)
       if (whose === undefined) return { entry, is: age < Owner.grace ? "late" : "over" }
       if (whose.id !== owner) return { entry, is: "over" }
-      // It has another entry, a later one, as its life was extended.
+      // It has a later entry, because its life was extended.
       if (entry.at < whose.at || expiry.isExpired(found, now)) return { entry, is: "late" }
       return { entry, is: "there", record: found }
     })
   })
 
-  /** A page of entries with what they stand for. The index forgets those that are over. */
+  /** A page of classified entries. Expired ones are removed from the index. */
   const page = Effect.fnUntraced(function*(
     owner: string,
     size: number,
@@ -93,7 +93,7 @@ export const make = (
     return { seen, next: entries.length < size ? undefined : entries.at(-1) }
   })
 
-  /** All entries that are not over. */
+  /** All entries that have not expired. */
   const all = Effect.fnUntraced(function*(owner: string) {
     const found: Array<Seen> = []
     let after: OwnerEntry | undefined
@@ -105,7 +105,7 @@ export const make = (
     return withoutDuplicates(found)
   })
 
-  /** The first entry that is meant, with what it stands for. */
+  /** The first matching entry, classified. */
   const findOne = Effect.fnUntraced(
     function*(owner: string, isMeant: (one: Seen) => boolean, asked: ReturnType<Asked>) {
       let after: OwnerEntry | undefined
@@ -131,7 +131,7 @@ export const make = (
       yield* index.remove(Identifier.hash(owner), entries)
     })
 
-  /** These keys, and those of the same sessions by now, if requests have given them other ids meanwhile. */
+  /** These keys, and the current keys of the same sessions, if requests have regenerated them in the meantime. */
   const withSuccessors = Effect.fnUntraced(function*(keys: ReadonlySet<string>) {
     const all = new Set(keys)
     let latest = [...keys]
@@ -146,19 +146,19 @@ export const make = (
     return all
   })
 
-  /** One pass over all of them: the keys of the sessions it has ended, and whether there was anything to end. */
+  /** One pass over all entries: the keys of the ended sessions, and whether there was anything to end. */
   const endOnce = Effect.fnUntraced(function*(owner: string, except: ReadonlySet<string>) {
     const ended: Array<string> = []
     let hasFound = false
     let after: OwnerEntry | undefined
     do {
       const { next, seen } = yield* ending(page(owner, pageSize, after))
-      // After the look: what was there by then and has taken the place of such a session has left its mark.
+      // Read afterwards: by then, the successor of such a session has left its mark.
       const spared = except.size === 0 ? except : yield* ending(withSuccessors(except))
       const meant = seen.filter(({ entry }) => !spared.has(entry.key))
       const toBury = meant.filter(({ is }) => is !== "over")
       if (toBury.length > 0) yield* ending(bury(owner, toBury.map(({ entry }) => entry)))
-      // Also what is over: it may have become another one since the index was asked.
+      // Includes expired ones, which may have been regenerated since the index was read.
       hasFound ||= meant.length > 0
       ended.push(...toBury.filter(({ is }) => is === "there").map(({ entry }) => entry.key))
       after = next
@@ -166,7 +166,8 @@ export const make = (
     return { ended, hasFound }
   })
 
-  // What has been regenerated meanwhile is in the index under its new key: so there are passes until one finds nothing.
+  // Sessions regenerated in the meantime are in the index under their new keys, so passes repeat until one finds
+  // nothing.
   const endAll = Effect.fnUntraced(function*(owner: string, except: ReadonlySet<string>) {
     const ended = new Set<string>()
     for (let pass = 0; pass < passes; pass++) {
@@ -177,7 +178,7 @@ export const make = (
     return [...ended]
   })
 
-  /** The session of a handle. If a request is just giving it another id, it ends under that one. */
+  /** Ends the session of a handle. If a request is regenerating it at that moment, it ends under the new id. */
   const endOne = Effect.fnUntraced(function*(owner: string, handle: string) {
     let isMeant = (key: string) => key.startsWith(handle)
     for (;;) {
@@ -196,7 +197,7 @@ export const make = (
   // the limit
   // -----------------------------------------------------------------------------
 
-  /** There may be too many, of which some may be over. */
+  /** There may be too many entries, some of which may have expired. */
   const makeRoom = Effect.fnUntraced(function*(owner: string, entry: OwnerEntry, replaces: string | undefined) {
     const others = (yield* indexing(all(owner))).filter(({ entry: { key }, is }) =>
       key !== entry.key && key !== replaces && is !== "late"
@@ -204,7 +205,7 @@ export const make = (
     const excess = others.length + 1 - limit
     if (excess <= 0) return added
     if (policy === "refuse") return yield* new SessionLimitError({ limit })
-    // Of logins at the same time, the later one ends the earlier one, and not both each other.
+    // Of simultaneous logins, the later one ends the earlier one, and they do not end each other.
     const mayGo = others.filter((other) => other.is === "there" || isEarlier(other.entry, entry))
     const unused = mayGo.toSorted((one, other) => lastUse(one) - lastUse(other)).slice(0, excess)
     yield* ending(bury(owner, unused.map(({ entry }) => entry)))
@@ -222,7 +223,7 @@ export const make = (
         indexing(Effect.suspend(() => index.add(Identifier.hash(owner), entry, login && asLimit))),
         (isOver) =>
           isOver && login
-            // A login that came to nothing takes no place of the next one.
+            // A login that was never written does not count against the limit.
             ? Effect.onError(makeRoom(owner, entry, login.replaces), () => Effect.ignore(remove(owner, entry)))
             : Effect.succeed(added)
       ),
@@ -251,14 +252,14 @@ export const make = (
 const added: Added = { ended: [] }
 
 /**
- * An entry of the index, and what it stands for: a session of the owner; one that a request is probably about to write; one
- * that may still come, has just expired, or has another entry; or nothing.
+ * A classified entry of the index: a session of the owner; one that a request is probably about to write; one that may
+ * still come, has just expired, or has another entry; or nothing.
  */
 type Seen =
   | { readonly entry: OwnerEntry; readonly is: "there"; readonly record: SessionRecord }
   | { readonly entry: OwnerEntry; readonly is: "coming" | "late" | "over" }
 
-/** Of several entries of one session, the latest, which comes first. */
+/** The latest of several entries of one session, which comes first. */
 const withoutDuplicates = (seen: ReadonlyArray<Seen>): ReadonlyArray<Seen> => {
   const latest = new Map<string, Seen>()
   for (const one of seen) if (!latest.has(one.entry.key)) latest.set(one.entry.key, one)

@@ -1,5 +1,5 @@
 /**
- * The store of a back end: from the token to the key, expiry, and regeneration.
+ * The store of a back end: tokens and keys, expiry, and regeneration.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -61,7 +61,7 @@ const makeProtection = Effect.fnUntraced(function*(settings: Settings) {
     yield* requireSecret(settings, `id.protection ${JSON.stringify(id.protection)}`)
   }
   const keys = KeyRing.make(secret, id.protection === "signed" ? "sign-id" : "seal-id")
-  // Without a secret the sessions are switched off, and no token is ever looked at.
+  // Without a secret, sessions are turned off, and no token is ever read.
   if (keys === undefined) return Protection.none
   return id.protection === "signed" ? Protection.signed(keys, cookie.name) : Protection.encrypted(keys, cookie.name)
 })
@@ -117,7 +117,7 @@ const operations = (
       )
     })
 
-  /** Several steps, where the guard expects one that keeps the time limit by itself. */
+  /** Several steps, although the guard expects a single one that keeps the time limit. */
   const inTime = <A>(steps: Effect.Effect<A, unknown>) => within(steps, () => TimeLimit.noAnswer(settings.timeLimit))
 
   const replaced: Regenerate = (...parameters) =>
@@ -130,14 +130,15 @@ const operations = (
       yield* backend.destroy(newKey)
       return old ?? false
     }
-    // Another request has extended it further.
+    // Another request has extended the session further.
     if (old.expiresAt > record.expiresAt) yield* Effect.retry(backend.touch(newKey, old), { times: 2 })
     return true
   })
 
   /**
-   * Something is under the key of an id that should be new. If the owner has ended the session in advance, it is a mark. If the
-   * answer to a first try was lost, it is this very session: another one would be in the owner's list beside it.
+   * Something is stored under the key of a new id. It is a mark if the owner's sessions were ended in advance. It is
+   * this very session if the answer to a first attempt was lost: another id would appear next to it in the owner's
+   * list.
    */
   const notNew = Effect.fnUntraced(function*(
     id: Id,
@@ -153,13 +154,16 @@ const operations = (
     return (yield* backend.update(key, all, record)) === true ? tokenOf(id) : gone
   })
 
-  /** Loading may lag behind, if the driver is told so: then the mark would not be seen, and the session come under another id. */
+  /**
+   * If the driver allows inconsistent loads, the mark could be missed, and the session would be created under another
+   * id.
+   */
   const seeNow = (key: string) =>
     backend.peek === undefined
       ? backend.load(key)
       : Effect.map(backend.peek([key], [Meta.owner]), (found) => found.get(key))
 
-  /** The new id is in use. It may be this very session: the answer to a first try was lost. */
+  /** The new id is in use. It may be this very session, if the answer to a first attempt was lost. */
   const regenerateAgain = Effect.fnUntraced(function*(
     old: string,
     newId: Id,
@@ -168,12 +172,12 @@ const operations = (
   ): Effect.fn.Return<Written | Gone | Taken | Conflict, unknown> {
     const key = newId.key
     const mark = yield* backend.load(old)
-    // What may have been ended in advance is that id, and not the owner's session: it can have another one.
+    // Only that id may have been ended in advance, not the owner's session, which can get another one.
     if (mark !== undefined && "fields" in mark && isSameOwner(mark, record)) return taken
     if (mark === undefined || !("successor" in mark) || Successor.decode(mark.successor)?.key !== key) {
       return yield* notNew(newId, record)
     }
-    // Which leaves the mark, and confirms it: a back end that waits for that may have given up.
+    // This leaves the mark and confirms it, since a back end that waits for replicas may have given up.
     yield* backend.destroy(old)
     const stored = yield* backend.load(key)
     if (stored === undefined || "successor" in stored) return gone
@@ -183,7 +187,10 @@ const operations = (
     return updated === true ? tokenOf(newId) : updated === false ? gone : updated
   })
 
-  /** A driver that throws has failed as well. `Effect.suspend` would catch it too, at 130 bytes for each commit. */
+  /**
+   * An exception in a driver is a failure too. `Effect.suspend` would catch it as well, but allocates 130 bytes per
+   * commit.
+   */
   const tryToUpdate: Backend["update"] = (key, change, times) => {
     try {
       return backend.update(key, change, times)
@@ -203,7 +210,7 @@ const operations = (
           : Effect.succeed(isSuccessor ? { ...answer, successor: key } : answer)
     )
 
-  /** What has come of a session that is not under its key any more. */
+  /** Finds out what happened to a session that is no longer under its key. */
   const findSuccessor = (
     key: string,
     overwritten: Change.Overwritten = [],

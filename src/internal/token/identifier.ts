@@ -1,20 +1,20 @@
 /**
- * The id of a session, and the names that are derived from it.
+ * The id of a session, and the names derived from it.
  */
 import * as Crypto from "node:crypto"
 
 /** 256 bits from the operating system's generator, base64url: 43 characters. */
 export const random = (): string => drawBytes(32).toString("base64url")
 
-/** What an id looks like: base64url, at least 128 bits. Anything else is never looked up. */
+/** The form of an id: base64url, at least 128 bits. Anything else is never looked up. */
 export const isWellFormed = (id: string): boolean => pattern.test(id)
 
 const pattern = /^[A-Za-z0-9_-]{22,128}$/
 
-/** What the store knows the session by: at rest there is a hash, from which nobody gets the id back. */
+/** The session's name for the store: only a hash is stored, from which the id can't be recovered. */
 export const hash = (id: string): string => Crypto.hash("sha256", id, "base64url")
 
-/** Whether it looks like the hash of an id: what was read from a store may have been damaged. */
+/** Whether it has the form of an id's hash: stored data may be damaged. */
 export const isHash = (text: string): boolean => hashPattern.test(text)
 
 const hashPattern = /^[A-Za-z0-9_-]{43}$/
@@ -25,12 +25,12 @@ export const handle = (id: string): string => hash(id).slice(0, handleLength)
 export const handleLength = 16
 
 /**
- * Random bytes, drawn in bulk: `randomBytes(12)` takes 2 to 6 µs, twelve bytes of the pool 0.3 µs. Each byte is handed out
- * once, and erased from the pool.
+ * Random bytes from a pool: `randomBytes(12)` takes 2 to 6 µs, twelve bytes of the pool 0.3 µs. Each byte is used once
+ * and erased from the pool.
  */
 export const drawBytes = (count: number): Buffer => drawInto(Buffer.allocUnsafe(count))
 
-/** Fills a buffer with them. */
+/** Fills a buffer with random bytes. */
 export const drawInto = (bytes: Buffer): Buffer => {
   const count = bytes.length
   if (offset + count > pool.length) {

@@ -1,12 +1,12 @@
 /**
- * The keys made from the secrets: one per secret and purpose, by HKDF (RFC 5869), so that no key serves two purposes.
- * The first secret writes, all of them read.
+ * The keys derived from the secrets with HKDF (RFC 5869): one per secret and purpose, so that no key serves two
+ * purposes. The first secret writes, and all of them read.
  */
 import * as Redacted from "effect/Redacted"
 import * as Crypto from "node:crypto"
 
 export interface Key {
-  /** Four bytes that name the key and tell nothing of it. */
+  /** Four bytes that name the key and reveal nothing about it. */
   readonly id: Buffer
   readonly key: Crypto.KeyObject
 }
@@ -23,7 +23,7 @@ export const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>, purpose:
 
 const deriveKey = (secret: string, purpose: Purpose): Key => ({
   id: derive(secret, `${purpose} key-id`, 4),
-  // A KeyObject, as a cipher that is given raw bytes costs five times as much to set up.
+  // A KeyObject, because setting up a cipher with raw bytes costs five times as much.
   key: Crypto.createSecretKey(derive(secret, purpose, 32))
 })
 

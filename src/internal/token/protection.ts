@@ -1,6 +1,6 @@
 /**
- * From the id of a session to the token in its cookie and back. A token that was not made here is recognized without a
- * question to the store.
+ * Converts the id of a session to the token in its cookie and back. A foreign token is recognized without asking the
+ * store.
  */
 import * as Crypto from "node:crypto"
 import * as Hmac from "./hmac.ts"
@@ -42,7 +42,7 @@ export const signed = (keys: KeyRing, cookieName: string): Protection => {
   }
 }
 
-/** Takes the same time wherever they differ, so that nobody finds a signature byte by byte. */
+/** Takes the same time wherever they differ, so that a signature can't be guessed byte by byte. */
 const isSame = (signature: string, other: string): boolean => {
   ours.write(signature, "latin1")
   theirs.write(other, "latin1")

@@ -5,7 +5,7 @@
  * bytes, the purpose and the name of the cookie are authenticated as well, so a value opens only where it was meant to.
  * Which algorithm and which key are used follows from the key ring alone: the client names neither.
  *
- * With random nonces one key is good for 2^32 values; who sets more cookies than that in a secret's life rotates it.
+ * With random nonces, one key is safe for 2^32 values. If you set more cookies than that, rotate the secret earlier.
  */
 import * as Crypto from "node:crypto"
 import * as Base64url from "./base64url.ts"
@@ -27,7 +27,7 @@ export interface Seal {
 
 export interface Opened {
   readonly plaintext: string
-  /** Sealed with a key that is no longer the first: it should be sealed anew. */
+  /** Whether it was sealed with a key that is no longer the first, and should be sealed again. */
   readonly outdated: boolean
 }
 
@@ -69,20 +69,20 @@ const encrypt = ({ associatedData, header, key }: Entry, plaintext: ReadonlyArra
   for (const text of plaintext) end += bytes.write(text, end)
   const cipher = Crypto.createCipheriv("aes-256-gcm", key, nonce)
   cipher.setAAD(associatedData)
-  // GCM is a stream cipher: `final` has nothing to add but the tag.
+  // GCM is a stream cipher, so `final` adds nothing but the tag.
   bytes.set(cipher.update(bytes.subarray(nonceEnd, end)), nonceEnd)
   cipher.final()
   bytes.set(cipher.getAuthTag(), end)
   return bytes.toString("base64url", 0, end + tagLength)
 }
 
-/** In UTF-8, one unit of UTF-16 takes three bytes at most; they are counted only where that would not fit. */
+/** A UTF-16 unit takes at most three bytes in UTF-8, so bytes are counted only if that estimate would not fit. */
 const bytesAtMost = (texts: ReadonlyArray<string>): number => {
   const most = texts.reduce((sum, { length }) => sum + 3 * length, 0)
   return overhead + most <= commonSize ? most : texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
 }
 
-/** Opens what is in the space, so many bytes. */
+/** Opens this many bytes of the shared buffer. */
 const decrypt = ({ associatedData, key }: Entry, { bytes, nonce, tag }: Space, size: number): string | undefined => {
   const end = size - tagLength
   const decipher = Crypto.createDecipheriv("aes-256-gcm", key, nonce, lengths)
@@ -91,7 +91,7 @@ const decrypt = ({ associatedData, key }: Entry, { bytes, nonce, tag }: Space, s
   decipher.setAuthTag(tag)
   const plaintext = decipher.update(bytes.subarray(nonceEnd, end))
   try {
-    // It has nothing to add, but checks the tag.
+    // Adds nothing, but checks the tag.
     decipher.final()
   } catch {
     return undefined
@@ -117,7 +117,7 @@ const makeSpace = (size: number): Space => {
   return { bytes, nonce: bytes.subarray(headerLength, nonceEnd), tag: Buffer.alloc(tagLength) }
 }
 
-// A cookie of four chunks, with three bytes for each unit. What is larger is refused, and not held on to.
+// Four chunks with three bytes per unit. Larger values are rejected, and not kept in memory.
 const commonSize = 65_536
 const common = makeSpace(commonSize)
 

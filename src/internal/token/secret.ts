@@ -1,7 +1,7 @@
 /**
- * The id of a session, and the token that a client presents for it. Either one gives access to the session, so printing,
- * encoding or inspecting them shows nothing. `Redacted` does the same with an entry of a WeakMap for each, which takes
- * three times the memory, and every request that uses its session has two of them.
+ * The id of a session, and the token that a client presents for it. Both give access to the session, so printing,
+ * encoding or inspecting them reveals nothing. `Redacted` would need a WeakMap entry for each, which takes three times
+ * the memory, and every request that uses its session has two of them.
  */
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
@@ -42,7 +42,7 @@ abstract class Secret {
   }
 }
 
-/** What the cookie of a session holds: its id in the form that `id.protection` asks for, or the session itself. */
+/** The value of a session's cookie: its id, protected according to `id.protection`, or the session itself. */
 export class Token extends Secret {
   get _tag(): "Token" {
     return "Token"
@@ -53,7 +53,7 @@ export class Token extends Secret {
 export class Id extends Secret {
   #key: string | undefined
 
-  /** An id of which only the key is known: enough for a session that is found by its handle. */
+  /** An id of which only the key is known, which is enough for a session that is found by its handle. */
   static ofKey(key: string): Id {
     const id = new Id("")
     id.#key = key
@@ -71,12 +71,12 @@ export class Id extends Secret {
     return text
   }
 
-  /** The name that a back end knows the session by: the SHA-256 of the id, which is no secret. */
+  /** The session's name for back ends: the SHA-256 hash of the id, which is not a secret. */
   get key(): string {
     return this.#key ??= Identifier.hash(this.text)
   }
 
-  /** A short name for logs and lists, and no secret either. */
+  /** A short name for logs and lists, which is not a secret either. */
   get handle(): string {
     return this.key.slice(0, Identifier.handleLength)
   }

@@ -647,7 +647,7 @@ describe.each(refusing)("a server on $database does not start", ({ database, new
             yield* server().query(`GRANT INSERT, UPDATE, DELETE ON ${schema}.${table} TO clerk`)
           }
           yield* server().query(`REVOKE ${right} ON ${schema}.${table} FROM clerk`)
-          assert.include(yield* mistake, `refuses ${right}: ${denied(right, table)}. ${explanation}`)
+          assert.include(yield* mistake, `rejects ${right}: ${denied(right, table)}. ${explanation}`)
         }
       }
     }))

@@ -1,6 +1,6 @@
 /**
- * How exact the clocks of several servers are.
+ * How accurate the clocks of several servers are.
  */
 
-/** They may differ by so much, in milliseconds: for so long, more is remembered than would be needed with one clock. */
+/** The maximum difference, in milliseconds: entries are remembered for this much longer than one clock would need. */
 export const clockSkew = 5 * 60_000

@@ -1,13 +1,13 @@
 /**
- * Ending the sessions of an owner that are out in cookies, which nobody knows: a place that all servers share says for each
- * owner since which moment logins count.
+ * Ends the sessions of an owner, which are in cookies and can't be listed: a shared place records for each owner which
+ * logins still count.
  *
- * A login notes what it finds there, and the cookie keeps that as the mark of the login. Ending all sessions puts something new
- * there, and marks that say something else count no more: also those of logins and requests under way, and of cookies that
- * somebody has copied. Nothing has to be read and written in one step for that.
+ * A login reads the current value there, and the cookie keeps it as the mark of the login. Ending all sessions writes a
+ * new value, and marks with any other value no longer count, including those of running logins and requests and of
+ * copied cookies. No atomic read and write is needed.
  *
- * There are two such moments for each owner: that of `destroyAll`, and that of `destroyOthers`, which a session can be
- * excepted from. In one place, the second could take the place of the first, and bring the excepted session back to life.
+ * There are two such values for each owner: that of `destroyAll`, and that of `destroyOthers`, which can spare a
+ * session. In one place, the second could overwrite the first, and revive the spared session.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -24,32 +24,35 @@ import * as Identifier from "../../token/identifier.ts"
 import { Id } from "../../token/secret.ts"
 import { clockSkew } from "./clocks.ts"
 
-/** When sessions of an owner were ended: a random text, as clocks differ. And the login that goes on, if one does. */
+/** An end of an owner's sessions: a random text, because clocks differ, and the login that is spared, if any. */
 export interface Ending {
   readonly ending: string
   readonly except?: string
 }
 
 export interface Endings {
-  /** The latest `destroyAll`, if anything that it ended can still be around. */
+  /** The latest `destroyAll`, if any session that it ended could still be accepted. */
   readonly all: Ending | undefined
   readonly others: Ending | undefined
 }
 
-/** What a login was marked with: a name of its own, and what it has found. */
+/** The mark of a login: its own name, and the values that it has found. */
 interface Mark {
   readonly login: string
   readonly all: string
   readonly others: string
 }
 
-/** Where the endings of an owner are: no session has such a key. */
+/** The keys of an owner's endings. No session has such a key. */
 export const keysOf = (owner: string): [all: string, others: string] => {
   const hash = Identifier.hash(owner)
   return [`${hash}.all`, `${hash}.others`]
 }
 
-/** Whether the sessions of that login have been ended. What is not there ends nothing: it is kept as long as it matters. */
+/**
+ * Whether the sessions of that login have been ended. A missing ending ends nothing: endings are kept as long as they
+ * matter.
+ */
 export const isEnded = (mark: string | undefined, { all, others }: Endings): boolean => {
   const own = decode(mark)
   return all !== undefined && all.ending !== own.all || isEndedWithOthers(own, others)
@@ -71,7 +74,7 @@ export const make = (settings: Settings, store: Persistence.BackingPersistenceSt
   const indexing = asked("index")
   const ending = asked("end")
 
-  // As long as any cookie of before can be accepted, also that of a login under way.
+  // As long as any earlier cookie can be accepted, including that of a running login.
   const put = (key: string, except: string | undefined) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const until = expiry.latest(now, now) + Owner.patience + clockSkew
@@ -79,7 +82,7 @@ export const make = (settings: Settings, store: Persistence.BackingPersistenceSt
       return store.set(key, value, until >= endOfTime ? undefined : Duration.millis(until - now))
     })
 
-  /** Who was ended a moment ago does not come back by ending others. */
+  /** A session that was just ended does not come back by ending others. */
   const endOthers = (key: string, own: Mark) =>
     Effect.flatMap(
       store.get(key) as Effect.Effect<Ending | undefined, Persistence.PersistenceError>,

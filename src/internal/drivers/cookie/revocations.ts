@@ -1,6 +1,6 @@
 /**
- * Which sessions were destroyed or regenerated, for the store whose records are out in cookies: a cookie can't be taken
- * back, so its id is remembered until the cookie would have expired anyway.
+ * Remembers destroyed and regenerated sessions for the cookie store: a cookie can't be revoked, so its id is remembered
+ * until the cookie would have expired.
  */
 import { isArrayNonEmpty } from "effect/Array"
 import * as Clock from "effect/Clock"
@@ -15,18 +15,18 @@ import { endOfTime, type Fields } from "../../record/record.ts"
 import * as Owners from "./owners.ts"
 
 export interface Revocation {
-  /** Until then the session counts as regenerated a moment ago. */
+  /** Until then, the session counts as recently regenerated. */
   readonly supersededUntil: number
-  /** The key of the session under its new id, if it was regenerated: who destroys the old one means this one. */
+  /** The key of the session under its new id, if it was regenerated: destroying the old one destroys this one. */
   readonly successor?: string | undefined
 }
 
-/** Keys are hashes of ids, moments are milliseconds since the epoch. */
+/** Keys are hashes of ids, and times are milliseconds since the epoch. */
 export interface Revocations {
   readonly find: (key: string) => Effect.Effect<Revocation | undefined, unknown>
-  /** That of a session with these fields, which also ends when all sessions of its owner do. */
+  /** The revocation of a session with these fields, including the end of all its owner's sessions. */
   readonly findFor: (key: string, fields: Fields) => Effect.Effect<Revocation | undefined, unknown>
-  /** Those of several sessions. */
+  /** The revocations of several sessions. */
   readonly findAll: (
     sessions: ReadonlyArray<Watched>
   ) => Effect.Effect<ReadonlyArray<Revocation | undefined>, unknown>
@@ -38,7 +38,7 @@ interface Entry extends Revocation {
 }
 
 /**
- * In the memory of this process. When it is full, adding fails: to forget one would let a copied cookie log in again.
+ * In the memory of this process. When it is full, adding fails: forgetting one would let a copied cookie log in again.
  */
 export const inMemory = Effect.fnUntraced(function*(capacity: number) {
   const entries = new Map<string, Entry>()
@@ -71,7 +71,7 @@ export const inMemory = Effect.fnUntraced(function*(capacity: number) {
   return revocations
 })
 
-/** For nearly every session. */
+/** The result for nearly every session. */
 const notRevoked = Effect.succeed(undefined)
 
 /** In a store that several processes share. */
@@ -91,7 +91,7 @@ export const shared = (store: Persistence.BackingPersistenceStore): Revocations 
     )
 })
 
-/** With one question. */
+/** With one lookup. */
 const findMany = (store: Persistence.BackingPersistenceStore, sessions: ReadonlyArray<Watched>) => {
   const asked = sessions.map(({ key, owner: text }) => {
     const owner = text === undefined ? undefined : Owner.decode(text)
@@ -109,5 +109,5 @@ const findMany = (store: Persistence.BackingPersistenceStore, sessions: Readonly
     : Effect.succeed([])
 }
 
-/** There is nothing that takes the place of a session that was ended with all of its owner. */
+/** A session that ended with all others of its owner has no successor. */
 const withItsOwner: Revocation = { supersededUntil: 0 }

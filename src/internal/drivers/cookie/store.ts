@@ -1,5 +1,5 @@
 /**
- * The store whose records are out in cookies: every write answers with the token that holds all of the session.
+ * The cookie store: every write returns the token that contains the whole session.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -25,10 +25,10 @@ export const make = (settings: Settings, revocations: Revocations, owners?: Sess
   const limit = settings.cookie.chunks * Capacity.ofCookie
   const supersededFor = Duration.toMillis(settings.supersededFor)
   const keys = KeyRing.make(settings.secret, "seal-session")
-  // Without a secret the sessions are switched off, and nothing is ever sealed or opened.
+  // Without a secret, sessions are turned off, and nothing is ever sealed or opened.
   const codec = keys === undefined ? undefined : Seal.make(keys, `session ${settings.cookie.name}`)
 
-  // In the parts of which `Record.encode` would make one text first.
+  // In parts, which `Record.encode` would first join into one text.
   const tokenOf = (id: Id, record: Record.SessionRecord) =>
     codec!.seal(id.text, "\n", Record.encodeTimes(record), linesOf(record.fields))
 
@@ -68,7 +68,7 @@ export const make = (settings: Settings, revocations: Revocations, owners?: Sess
 
   const update = (id: Id, record: Record.SessionRecord) => unlessRevoked(id, record.fields, () => seal(id, record))
 
-  // As long as any cookie of the session can be accepted, also by a server whose clock is behind.
+  // As long as any cookie of the session can be accepted, even by a server whose clock is behind.
   const remember = (key: string, record: Record.SessionRecord, revocation: Revocation) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const until = Math.max(record.expiresAt, expiry.latest(record.createdAt, now)) + clockSkew
@@ -114,7 +114,7 @@ export const make = (settings: Settings, revocations: Revocations, owners?: Sess
     renewed: outdated ? new Token(tokenOf(id, record)) : undefined
   })
 
-  /** Whether a session has expired, only its cookie knows. */
+  /** Only the cookie shows whether a session has expired. */
   const look = Effect.fnUntraced(function*(sessions: ReadonlyArray<Watched>) {
     const found = yield* revocations.findAll(sessions)
     const now = yield* Clock.currentTimeMillis
@@ -148,7 +148,7 @@ export const make = (settings: Settings, revocations: Revocations, owners?: Sess
   }
 }
 
-/** What a cookie holds. */
+/** The contents of a cookie. */
 interface Session {
   readonly id: Id
   readonly record: Record.SessionRecord

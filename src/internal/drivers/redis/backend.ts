@@ -1,5 +1,5 @@
 /**
- * The back end on Redis: one hash for each session, and scripts that change one only if it exists.
+ * The back end on Redis: one hash per session, and scripts that change a session only if it exists.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -20,20 +20,23 @@ export type Command = readonly [name: string, ...parameters: ReadonlyArray<strin
 /** The command that runs a script by its hash (`EVALSHA`), at a certain time. */
 export type Call = (now: number) => Command
 
-/** All that the driver needs of a client. Its operations are made once, and then asked for with little more than a key. */
+/**
+ * Everything that the driver needs from a client. Its operations are created once and then called with little more than
+ * a key.
+ */
 export interface Client extends Pick<Redis["Service"], "send"> {
-  /** Reads the hash of a key, unless it has something else. */
+  /** Reads the hash of a key, unless the key holds something else. */
   readonly load: <A>(read: (hash: Hash) => A) => (key: string) => Effect.Effect<A | undefined, RedisError>
-  /** Runs a script, also one that Redis does not know (any more). */
+  /** Runs a script, even if Redis does not have it cached. */
   readonly script: <Answer, A>(
     script: Script,
     read: (answer: Answer) => A
   ) => (call: Call) => Effect.Effect<A, RedisError>
-  /** Whether each of them ends within the time limit. */
+  /** Whether each operation ends within the time limit. */
   readonly keepsTimeLimit: boolean
 }
 
-/** Runs a script as a client does, and answers when replicas have confirmed it, or when it has waited long enough. */
+/** Runs a script like a client, and returns when replicas have confirmed it, or when it has waited long enough. */
 export type Confirm = <Answer>(script: Script) => (call: Call) => Effect.Effect<Confirmed<Answer>, RedisError>
 
 export interface Confirmed<Answer> {
@@ -43,8 +46,8 @@ export interface Confirmed<Answer> {
 }
 
 /**
- * The `Redis` service. Scripts are not for `Redis.eval`, which loads one that is missing into one node of a Cluster, and
- * then asks another one for it; EVAL goes to the node that has the key.
+ * The `Redis` service. Scripts can't use `Redis.eval`, which loads a missing script into one node of a Cluster and then
+ * runs it on another; EVAL goes to the node that has the key.
  */
 export const fromService = (redis: Pick<Redis["Service"], "send">, onReadOnly: () => void): Client => ({
   keepsTimeLimit: false,
@@ -65,26 +68,26 @@ export const fromService = (redis: Pick<Redis["Service"], "send">, onReadOnly: (
     })
 })
 
-/** Something else is stored under the key: it is not ours, and no session. */
+/** The key holds something else, which is not ours and not a session. */
 export const isOfAnotherType = (cause: unknown): boolean => String(cause).includes("WRONGTYPE")
 
 const unlessOfAnotherType = <A>(answer: Effect.Effect<A, RedisError>): Effect.Effect<A | undefined, RedisError> =>
   Effect.catchIf(answer, ({ cause }) => isOfAnotherType(cause), () => Effect.undefined)
 
-/** As the client sends a command; `undefined` if the key has something else. */
+/** Sends a command through the client; `undefined` if the key holds something else. */
 export type Ask = <A>(...command: Command) => Effect.Effect<A | undefined, RedisError>
 
-/** Whether that is why a script has failed. */
+/** Whether a script failed for that reason. */
 export const isUnknownScript = (cause: unknown): boolean => String(cause).includes("NOSCRIPT")
 
-/** The same command for a Redis that does not know the script. */
+/** The same command for a Redis that does not have the script cached. */
 export const withText = ({ text }: Script, [, , ...keysAndParameters]: Command): Command => [
   "EVAL",
   text,
   ...keysAndParameters
 ]
 
-/** How many replicas must confirm what must not come back, and how they are asked. */
+/** How many replicas must confirm that a session has ended, and how to ask them. */
 export interface Confirmation {
   readonly confirm: Confirm
   readonly waitForReplicas: number
@@ -101,7 +104,7 @@ export const make = (
   client: Client,
   { confirmation, ofTwoKeys, prefix }: Options
 ): Backend & { readonly owners: OwnerIndex } => {
-  /** As `client.script`, confirmed by as many replicas as are asked for, unless the script has written nothing. */
+  /** Like `client.script`, confirmed by the required number of replicas, unless the script has written nothing. */
   const forGood = <Answer, A>(
     script: Script,
     hasWritten: (answer: Answer) => boolean,
@@ -128,7 +131,7 @@ export const make = (
   const owners = Owners.make({
     prefix,
     ask,
-    // Where all keys are in one place, a replica that lacks the entry lacks the session as well, which is written after it.
+    // If all keys are on one node, a replica that lacks the entry also lacks the session, which is written after it.
     add: ofTwoKeys ? client.script(Scripts.addEntry, isOne) : forGood(Scripts.addEntry, () => true, isOne),
     bury: forGood(Scripts.bury, () => true, () => {})
   })
@@ -149,7 +152,7 @@ export const make = (
       const names = [...namesOfOwn, ...fields.map(toName)]
       const each = (key: string) =>
         Effect.map(ask<Values>("HMGET", prefix + key, ...names), (values = []) => fromHash(toHash(names, values)))
-      // Sent one after the other without waiting, so that it takes one round trip, on a Cluster one to each of its nodes.
+      // Pipelined, so that it takes one round trip, or on a Cluster one to each of its nodes.
       return Effect.map(
         Effect.forEach(keys, each, { concurrency: "unbounded" }),
         (found) => new Map(keys.flatMap((key, index) => found[index] === undefined ? [] : [[key, found[index]]]))
@@ -172,17 +175,17 @@ const withNow = <A, E, R>(f: (now: number) => Effect.Effect<A, E, R>): Effect.Ef
 // records
 // -----------------------------------------------------------------------------
 
-/** As the client gives it: names and values in turn, or an object, or a Map. */
+/** As returned by the client: alternating names and values, an object, or a Map. */
 export type Hash = ReadonlyArray<string> | { readonly [field: string]: string } | ReadonlyMap<string, string>
 
-/** Names and values in turn. */
+/** Alternating names and values. */
 const flat = (hash: Hash): ReadonlyArray<string> =>
   Array.isArray(hash) ? hash : [...hash instanceof Map ? hash : Object.entries(hash)].flat()
 
 /** The fields that are not the session's. */
 const namesOfOwn = ["~times", "~supersededUntil", "~successor"] as const
 
-/** Of fields that were asked for; `null` for those that are not there. */
+/** The requested fields; `null` for missing ones. */
 type Values = ReadonlyArray<string | null>
 
 const toHash = (names: ReadonlyArray<string>, values: Values): Hash =>
@@ -200,7 +203,7 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
     const name = stored[index]!
     const value = stored[index + 1]!
     switch (isReserved(name) ? name : "") {
-      // One field for all three, as each costs a client some 200 bytes, and `split` as many again.
+      // One field for all three times, because each field costs a client about 200 bytes, and `split` as much again.
       case "~times": {
         const first = value.indexOf(" ")
         const second = value.indexOf(" ", first + 1)
@@ -216,13 +219,13 @@ const fromHash = (hash: Hash): SessionRecord | SupersededRecord | undefined => {
       case "~successor":
         successor = value
         break
-      // Fields may be reserved as well: flash messages, and what a session's own keys with a tilde become.
+      // Reserved fields belong to a session too: flash messages, and session keys that begin with a tilde.
       default:
         fields.set(toField(name), value)
     }
   }
   if (!Number.isNaN(supersededUntil)) return { supersededUntil, successor }
-  // Without its times, which somebody must have damaged, it is no session.
+  // Without its times, the hash is damaged and not a session.
   return Number.isNaN(createdAt + touchedAt + expiresAt) ? undefined : { createdAt, touchedAt, expiresAt, fields }
 }
 
@@ -330,7 +333,7 @@ const toRegenerate = (
 
 type MutableCommand = [name: string, ...parameters: Array<string>]
 
-// A step's parameters go to the command, and the answer is its letter.
+// Adds a step's parameters to the command, and returns the step's letter.
 
 const { letters } = Scripts
 

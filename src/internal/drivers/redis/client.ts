@@ -1,6 +1,5 @@
 /**
- * A client that answers with promises, ioredis or node-redis, as the Redis driver uses it: every command ends within the
- * time limit.
+ * A promise-based client, ioredis or node-redis, for the Redis driver: every command ends within the time limit.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -22,12 +21,12 @@ import * as Replica from "./replica.ts"
 import type { Script } from "./scripts.ts"
 import * as TryOut from "./tryOut.ts"
 
-/** What the driver uses of a client of ioredis. */
+/** The part of an ioredis client that the driver uses. */
 export interface IoRedis {
   readonly call: (command: string, ...parameters: ReadonlyArray<string>) => Promise<unknown>
 }
 
-/** What the driver uses of a client of node-redis. */
+/** The part of a node-redis client that the driver uses. */
 export interface NodeRedis {
   readonly sendCommand: (
     commandAndParameters: ReadonlyArray<string>,
@@ -73,13 +72,13 @@ export const make = (
     }
   })
 
-/** Hashes as arrays of names and values, which takes less than objects: `%` is the type of a map in RESP3. */
+/** Returns hashes as arrays of names and values, which cost less than objects: `%` is the type of a map in RESP3. */
 const withArrays = { typeMapping: { ["%".charCodeAt(0)]: Array } }
 
-/** Whether the client has refused a command as it has no connection yet, and may have one in a moment. */
+/** Whether the client rejected a command only because it is still connecting. */
 export const isConnecting = (error: unknown): boolean => TryOut.reasonOf(error).includes("enableOfflineQueue")
 
-/** What a client of ioredis said last, as long as the scope: a command that it refuses does not say why. */
+/** The last error of an ioredis client, until the scope closes: a rejected command does not contain the reason. */
 export const lastErrorOf = (client: object): Effect.Effect<() => unknown, never, Scope.Scope> => {
   const emitter = client as Partial<Record<"on" | "off", (event: "error", listener: (error: unknown) => void) => void>>
   let last: unknown

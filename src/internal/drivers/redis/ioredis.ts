@@ -1,6 +1,5 @@
 /**
- * ioredis as the client of the Redis driver: connected when the Layer is built, and connected again whatever becomes of the
- * server.
+ * ioredis as the client of the Redis driver: connects when the Layer is built, and reconnects after any outage.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -34,7 +33,7 @@ export interface Tls {
   readonly serverName?: string
 }
 
-/** Where certificates come from the environment, a line may end with the two characters `\\n`. */
+/** In certificates from the environment, a line may end with the two characters `\\n`. */
 const toPem = (text: string): string => text.replaceAll("\\n", "\n")
 
 const toSecureContext = ({ ca, cert, key }: Tls) => ({
@@ -53,18 +52,18 @@ export const mistakeIn = (tls: Tls): string | undefined => {
   }
 }
 
-/** The options of a connection to a host. Node.js tells a server by itself neither the name nor that it is meant. */
+/** The options of a connection to a host. Node.js does not send the server name on its own. */
 const toTls = (tls: true | Tls, host: string | undefined): NodeTls.ConnectionOptions => {
   const own = tls === true ? {} : tls
   const servername = own.serverName ?? host
   return {
     ...toSecureContext(own),
-    // An address is no name: there is nothing to tell.
+    // An IP address is not a name, so none is sent.
     ...(servername !== undefined && Net.isIP(servername) === 0 && { servername })
   }
 }
 
-// With `catch` on the import itself, bundlers know that the package may be missing.
+// `catch` directly on the import tells bundlers that the package may be missing.
 const load = Effect.flatMap(
   Effect.promise(() => import("ioredis").catch(() => undefined)),
   (module) => module === undefined ? Effect.fail(missing()) : Effect.succeed(module)
@@ -75,15 +74,15 @@ const missing = () =>
     mistakes: [Setting.mistake(["store", "type"], "redis", "The Redis driver needs ioredis: run `npm install ioredis`")]
   })
 
-/** A client for as long as the scope, which has been tried out, and whether a script may have two keys there. */
+/** A tested client that lives until the scope closes, and whether a script may use two keys there. */
 export const connect = Effect.fnUntraced(function*(
   connection: Connection,
   timeLimit: Duration.Duration,
   { isQuiet = false, prefix, waits }: {
     readonly prefix: string
-    /** Whether `WAIT` is needed as well. */
+    /** Whether `WAIT` is needed too. */
     readonly waits: boolean
-    /** Where another client tells of outages already. */
+    /** Whether another client already reports outages. */
     readonly isQuiet?: boolean
   }
 ) {
@@ -93,8 +92,8 @@ export const connect = Effect.fnUntraced(function*(
   let status: "starting" | "up" | "down" | "over" = "starting"
   const hasStarted = () => status === "up" || status === "down"
   let readySince = Infinity
-  // While it starts, one try is enough: a wrong setting is told at once. A connection that is lost is replaced at once, unless
-  // it was lost as soon as it was there.
+  // At startup, one attempt is enough, so that a wrong setting is reported immediately. A lost connection is replaced
+  // at once, unless it was lost as soon as it was made.
   const retry = (times: number): number | null => {
     if (!hasStarted()) return null
     return times === 1 && performance.now() - readySince > 1000 ? 0 : Math.min(1000, 50 * 2 ** times)
@@ -111,7 +110,7 @@ export const connect = Effect.fnUntraced(function*(
   const warn = (message: string) => log(Effect.logWarning(message))
   if (client instanceof ioredis.Redis) listen(client, warn)
   else client.on("+node", (node: IoRedisModule.Redis) => listen(node, warn))
-  // Without a listener ioredis prints them all; each reason is told once in an outage.
+  // Without a listener, ioredis prints all errors. Here each reason is logged once per outage.
   client.on("error", (error: unknown) => {
     const isNew = TryOut.reasonOf(error) !== TryOut.reasonOf(lastError)
     lastError = withoutValues(error)
@@ -132,7 +131,7 @@ export const connect = Effect.fnUntraced(function*(
   const attempt = <A>(promise: () => Promise<A>) => Effect.tryPromise({ try: promise, catch: (error) => error })
   const ofTwoKeys = yield* attempt(async () => {
     await client.connect()
-    // Where there is no such database, ioredis says so in an event, and goes on with the first one.
+    // If the database does not exist, ioredis reports that in an event, and continues with the first one.
     if (client instanceof ioredis.Redis && client.options.db) await client.call("SELECT", `${client.options.db}`)
   }).pipe(
     Effect.andThen(TryOut.tryOut((...command) => attempt(() => client.call(...command)), `${prefix}none`, waits)),
@@ -147,7 +146,7 @@ export const connect = Effect.fnUntraced(function*(
   return { client, ofTwoKeys }
 })
 
-/** ioredis prints some warnings itself, past any logger: these are ours, before it sees the reason. */
+/** ioredis prints some warnings itself, bypassing any logger. These checks log them before it does. */
 const listen = (client: IoRedisModule.Redis, warn: (message: string) => void): void => {
   const inner = client as unknown as Record<
     "auth" | "hello" | "info",
@@ -166,7 +165,7 @@ const listen = (client: IoRedisModule.Redis, warn: (message: string) => void): v
     })
   inner.auth = (...parameters) => unlessNeedless(auth.apply(client, parameters))
   inner.hello = (...parameters) => unlessNeedless(hello.apply(client, parameters))
-  // ioredis asks with a callback, and takes an empty answer for a server that has loaded all.
+  // ioredis uses a callback, and treats an empty answer as a server that has finished loading.
   inner.info = (callback, ...others) =>
     typeof callback !== "function" ?
       info.call(client, callback, ...others) :
@@ -191,9 +190,9 @@ const makeClient = (
 ) => {
   const { cluster, db, password, sentinelName, sentinelPassword, sentinels, url, username } = connection
   const tls = connection.tls === false && url?.startsWith("rediss:") ? true : connection.tls
-  // What Node.js takes for a timer; "never" is left to ioredis.
+  // A valid duration for a timer of Node.js; ioredis handles "never".
   const limit = Duration.isFinite(timeLimit) ? Math.min(Duration.toMillis(timeLimit), 2 ** 31 - 1) : undefined
-  // Of several addresses, some that do not answer leave time for the others.
+  // With several addresses, those that do not answer leave time for the others.
   const limitOfEach = limit && Math.ceil(limit / (1 + Math.min(3, (cluster ?? sentinels ?? []).length)))
   const options = {
     ...(username !== undefined && { username }),
@@ -203,15 +202,15 @@ const makeClient = (
     lazyConnect: true,
     ...(limit !== undefined && {
       connectTimeout: (sentinels && limitOfEach) ?? limit,
-      // A connection that has fallen silent gives way to a new one: nobody may ever close it.
+      // Replaces a silent connection, which might otherwise never be closed.
       socketTimeout: limit
     }),
-    // While there is no server, a command fails at once: the client is told, and nothing is written behind its back.
+    // Without a connection, a command fails at once, so that nothing is written after the client has got an error.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     retryStrategy: retry,
-    // A master that has become a replica: the address may lead to the new one by now.
+    // The master has become a replica: the address may lead to the new master by now.
     reconnectOnError: reconnectAtTimes()
   }
   if (cluster !== undefined) {
@@ -221,9 +220,9 @@ const makeClient = (
       enableOfflineQueue,
       ...(limitOfEach !== undefined && { slotsRefreshTimeout: limitOfEach }),
       clusterRetryStrategy: retry,
-      // Without it, commands that were on their way when a connection broke would be sent again, and done twice.
+      // Otherwise, commands that were in flight when a connection broke would be repeated, and applied twice.
       clusterNodeRetryStrategy: (times: number) => times <= 3 ? retry(times) : null,
-      // Names are for the connections to resolve: one that is wrong leaves the others, and certificates are for names.
+      // Each connection resolves its own name: a wrong name does not affect the others, and certificates are for names.
       dnsLookup: (name, resolved) => resolved(null, name),
       redisOptions
     })
@@ -250,7 +249,7 @@ const makeClient = (
   return new Redis(url.replace(/^unix:\/\//, ""), options)
 }
 
-/** If the server stays a replica, connecting again at each refusal would keep interrupting requests that only read. */
+/** If the server stays a replica, reconnecting after each rejected command would keep interrupting reads. */
 const reconnectAtTimes = () => {
   let last = -Infinity
   let pause = 0
@@ -268,21 +267,23 @@ const parseAddress = (address: string): { readonly host: string; readonly port: 
   return { host: withoutBrackets(address.slice(0, colon)), port: Number(address.slice(colon + 1)) }
 }
 
-/** An address of IPv6 is in brackets where a port follows, and for those who always write it so. */
+/** Removes the brackets of an IPv6 address, which are required before a port and allowed without one. */
 const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, "$1")
 
-/** The host may have the port with it. */
+/** The host may include the port. */
 const parseHost = ({ host = "localhost", port }: Connection): { readonly host: string; readonly port: number } =>
   port === undefined && hasPort(host) ? parseAddress(host) : { host: withoutBrackets(host), port: port ?? 6379 }
 
-/** The one host that connections go to; those of a Cluster, of Sentinels and of their masters are known one by one. */
+/**
+ * The single host of all connections. Those of a Cluster, of Sentinels and of their masters are known per connection.
+ */
 const hostOf = (connection: Connection): string | undefined => {
   const { cluster, sentinels, url } = connection
   if (cluster !== undefined || sentinels !== undefined || url?.startsWith("unix:")) return undefined
   return url === undefined ? parseHost(connection).host : withoutBrackets(new URL(url).hostname)
 }
 
-/** ioredis has one set of options for TLS to all Sentinels, and another one for TLS to all masters. */
+/** ioredis has one set of TLS options for all Sentinels, and another one for all masters. */
 const connectorByName = (
   SentinelConnector: typeof IoRedisModule.SentinelConnector,
   tlsOf: (host: string) => NodeTls.ConnectionOptions
@@ -313,7 +314,7 @@ interface Endpoint {
 
 export const hasPort = (host: string): boolean => /^(?:\[.*\]|[^:]*):\d{1,5}$/.test(host)
 
-/** Which setting to look at when the first connection fails. */
+/** Which setting to report when the first connection fails. */
 const explain = (
   connection: Connection,
   error: unknown,

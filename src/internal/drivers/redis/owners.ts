@@ -1,6 +1,6 @@
 /**
- * The sessions of an owner: a sorted set, which a list reads backwards. No command needs it together with a session, so a Cluster may
- * have them in different places.
+ * The sessions of an owner: a sorted set, which a list reads backwards. No command uses it together with a session, so
+ * a Cluster may have them on different nodes.
  */
 import * as Effect from "effect/Effect"
 import type { OwnerEntry, OwnerIndex, SupersededRecord } from "../../../SessionStore.ts"
@@ -15,11 +15,11 @@ export interface Options {
 }
 
 export const make = ({ add, ask, bury, prefix }: Options): OwnerIndex => {
-  // Those of sessions have only the 43 characters of a hash after the prefix.
+  // The keys of sessions have only the 43 characters of a hash after the prefix.
   const keyOf = (owner: string) => `${prefix}owner:${owner}`
 
-  // From the first one of the same time on, as `after` may be gone. Few are of the same millisecond, so one more than are
-  // wanted is nearly always enough.
+  // Starts at the first entry of the same time, because `after` may be gone. Few entries share a millisecond, so one
+  // extra entry is nearly always enough.
   const list = (
     owner: string,
     limit: number,
@@ -58,9 +58,9 @@ export const make = ({ add, ask, bury, prefix }: Options): OwnerIndex => {
 // -----------------------------------------------------------------------------
 
 /**
- * The key first, as Redis has those of the same score in the order of their bytes, and then all of the entry, so that removing
- * one as it was listed leaves one that has taken its place. With the times in base 36 it has at most 64 bytes, and Redis keeps
- * 128 such members in a compact form.
+ * The key comes first, because Redis orders members of the same score by their bytes. The whole entry follows, so that
+ * removing a listed entry does not remove its replacement. With times in base 36 a member has at most 64 bytes, and
+ * Redis keeps 128 such members in a compact form.
  */
 const toMember = ({ at, key, until }: OwnerEntry): string => `${key} ${at.toString(36)} ${until.toString(36)}`
 
@@ -69,7 +69,7 @@ const fromMember = (member: string): OwnerEntry | undefined => {
   return key && at && until ? { key, at: Number.parseInt(at, 36), until: Number.parseInt(until, 36) } : undefined
 }
 
-/** Those that follow; what is no entry, as somebody has put it there, is left out. */
+/** The following entries. Invalid members are skipped. */
 const toEntries = (
   members: ReadonlyArray<string>,
   after: OwnerEntry | undefined
@@ -86,8 +86,9 @@ const toEntries = (
 // -----------------------------------------------------------------------------
 
 /**
- * The clocks of servers differ: for so long, what is over for one of them may not be so for another. That goes for the whole set,
- * too: a server whose clock is ahead takes the time that is left for shorter than it is, and others go on with the session.
+ * Servers' clocks differ: for this long, a session that has expired for one server may be alive for another. This
+ * applies to the whole set too: a server whose clock is ahead underestimates the remaining time, while others still use
+ * the session.
  */
 const longestDifference = 3_600_000
 

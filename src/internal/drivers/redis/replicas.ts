@@ -1,6 +1,6 @@
 /**
- * What must not come back after a failover waits for replicas. `WAIT` goes by the writes of its own connection, and holds up
- * all that comes after it there: so it follows its script on a connection that nothing else uses.
+ * Waits for replicas, so that an ended session does not come back after a failover. `WAIT` covers the writes of its own
+ * connection and blocks all later commands there, so it follows its script on a dedicated connection.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -22,7 +22,7 @@ export interface Wait {
 }
 
 const toParameters = ({ waitAtMost, waitForReplicas }: Wait) => {
-  // 0 is for ever.
+  // 0 means forever.
   const milliseconds = Duration.isFinite(waitAtMost) ? Math.max(1, Math.round(Duration.toMillis(waitAtMost))) : 0
   return [`${waitForReplicas}`, `${milliseconds}`] as const
 }
@@ -32,7 +32,7 @@ const toAnswer = <Answer>(answer: Answer, confirmed: unknown): Confirmed<Answer>
   replicas: Number(confirmed)
 })
 
-/** On a client of its own. */
+/** On a separate client. */
 export const make = (
   client: IoRedis | NodeRedis,
   timeLimit: Duration.Duration,
@@ -44,7 +44,7 @@ export const make = (
     const both = (
       "call" in client
         ? async (command: Command) => {
-          // Also on a Cluster, a pipeline goes through one connection: to the node that has the key.
+          // Even on a Cluster, a pipeline uses one connection, to the node that has the key.
           const answers = await (client as IoRedis & WithPipeline).pipeline([["call", ...command], [
             "call",
             ...waiting
@@ -71,7 +71,7 @@ export const make = (
         again: (cause, call, clock) => {
           const command = withText(script, call(clock.currentTimeMillisUnsafe()))
           if (isUnknownScript(cause)) return both(command)
-          // A pipeline does not follow the key to where it has moved, but a single command does, and the client learns it.
+          // A pipeline does not follow a moved key, but a single command does, and the client learns the new node.
           if (!("call" in client) || !/MOVED|ASK/.test(String(cause))) return undefined
           return client.call("EXISTS", command[3]!).then(() => both(command))
         }
@@ -106,13 +106,13 @@ export const fromService = (
     return toAnswer(answer, yield* connection.send("WAIT", ...toParameters(wait)))
   }))
 
-/** A second client like the caller's, connected, for as long as the scope. */
+/** A connected copy of the caller's client, until the scope closes. */
 export const duplicate = (client: IoRedis | NodeRedis): Effect.Effect<IoRedis | NodeRedis, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const original = client as unknown as Inner
     if (typeof original.duplicate !== "function") return yield* Effect.fail(new Error("the client can't be duplicated"))
     const copy = yield* Effect.acquireRelease(
-      // The caller's own tells what there is to tell.
+      // The caller's client already reports errors.
       Effect.sync(() => original.duplicate().on("error", () => {})),
       (copy) => Effect.sync(() => "call" in copy ? copy.disconnect() : copy.isOpen && copy.destroy())
     )

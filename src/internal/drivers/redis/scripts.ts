@@ -1,7 +1,7 @@
 /**
- * The scripts that Redis runs, all but one on one key, so that a Cluster runs them as well.
+ * The Redis scripts. All but one use a single key, so that a Cluster can run them too.
  *
- * Their numbers come as one text: a client makes some 130 bytes of each parameter.
+ * Their numbers are passed as one string, because a client allocates about 130 bytes per parameter.
  */
 import * as Crypto from "node:crypto"
 
@@ -12,14 +12,14 @@ export interface Script {
 
 const script = (text: string): Script => ({ text, sha: Crypto.createHash("sha1").update(text).digest("hex") })
 
-/** Takes the numbers from the first parameter, in this order. */
+/** Reads the numbers from the first parameter, in this order. */
 const numbers = (...names: ReadonlyArray<string>) => `
 local ${names.join(", ")} = string.match(ARGV[1], "${names.map(() => "(%S*)").join(" ")}")
 `
 
 /**
- * How long Redis keeps what holds until then, a while longer: a length of time, as its clock is not ours. What is over
- * already stays for that while, too.
+ * How long Redis keeps a key that is needed until then, plus a margin. A duration, because its clock may differ from
+ * ours. An already expired key is kept for the margin too.
  */
 export const keepFor = (until: number, now: number): number => Math.max(0, until - now) + 60_000
 
@@ -36,15 +36,15 @@ return 1
 /** The steps of a change. */
 export const letters = { has: "h", lacks: "l", clear: "c", remove: "r", set: "s", increment: "i" } as const
 
-// A session has ~times; the mark of a superseded one has not.
+// A session has ~times; the mark of a superseded one does not.
 const readTimes = `
 local stored = redis.call("HGET", KEYS[1], "~times")
 local wasCreatedAt, wasTouchedAt, expiredAt = string.match(stored or "", "^(%S+) (%S+) (%S+)$")
 if not tonumber(wasCreatedAt) or not tonumber(wasTouchedAt) or not tonumber(expiredAt) then return 0 end
 `
 
-// What is to be done stands behind the numbers, a letter for each step, and what the steps need follows from some
-// parameter on. What must be there comes first, so that nothing is written if it is not.
+// The steps follow the numbers, with a letter for each, and their arguments start at a given parameter. Expectations
+// come first, so that nothing is written if one is not met.
 const carryOut = (first: number) => `
 local index = ${first}
 local function take()
@@ -81,20 +81,21 @@ local function carryOut()
 end
 `
 
-// Beside the times.
+// Besides the times.
 const isSame = `
 local hash = redis.call("HGETALL", KEYS[1])
 local _, expected = string.gsub(steps, "${letters.has}", "")
 local isSame = #hash / 2 == expected + 1 and carryOut()
 `
 
-// The key stays for as long as any server wants it, also one whose clock is behind those of the others.
+// The key stays for as long as any server needs it, even one whose clock is behind.
 const keep = `
 if tonumber(keepFor) > redis.call("PTTL", KEYS[1]) then redis.call("PEXPIRE", KEYS[1], keepFor) end
 `
 
-// PEXPIRE before HSET: a server without memory left refuses a script whose first write could take some, and a request
-// that only reads must not fail because of it. For the same reason, times move last where there is more to write.
+// PEXPIRE comes before HSET: a server without free memory rejects a script whose first write may need some, and a
+// request that only reads must not fail because of that. For the same reason, times are written last if there is more
+// to write.
 const moveTimes = `
 if tonumber(keepFor) > 0 then ${keep} end
 if tonumber(touchedAt) < tonumber(wasTouchedAt) then touchedAt = wasTouchedAt end
@@ -152,8 +153,8 @@ redis.call("UNLINK", KEYS[1])
 return {}
 `)
 
-// WAIT waits for what its connection has written last, and with nothing written it answers at once. So something is written in
-// any case, also if the session has gone already: the script may be tried again, as replicas have not confirmed it in time.
+// WAIT waits for the last write of its connection, and returns at once if there is none. So this always writes
+// something, even if the session is already gone: the script may be a retry after replicas did not confirm in time.
 export const destroyForGood = script(`${readMark}
 if mark[1] then
   redis.pcall("HSET", KEYS[1], "~successor", mark[2] or "")
@@ -166,16 +167,16 @@ end
 return {}
 `)
 
-// UNLINK first: a server without memory left carries out a script that has begun with freeing some.
+// UNLINK comes first: a server without free memory runs a script that begins by freeing some.
 export const bury = script(`${numbers("supersededUntil", "keepMarkFor")}
 redis.call("UNLINK", KEYS[1])
 ${mark}
 return 1
 `)
 
-// Each time that an entry is added, so many are looked at, and those that are over go. What is over may be anywhere, as not all
-// sessions live equally long, so where the look begins goes by the clock. On average there are no more of them left than one
-// for ten others.
+// Each time an entry is added, this many are checked, and expired ones are removed. Expired entries may be anywhere,
+// because sessions have different lifetimes, so the clock determines where the check starts. On average, at most one
+// expired entry is left for ten others.
 const lookedAt = 10
 
 export const addEntry = script(`${numbers("score", "keepFor", "now", "overSince", "limit")}
@@ -192,12 +193,15 @@ end
 return limit ~= "" and count > tonumber(limit) and 1 or 0
 `)
 
-/** What the scripts call, besides what requests do themselves. */
+/** The commands that the scripts call, besides those that requests send directly. */
 export const commands: ReadonlyArray<string> =
   "exists hset pexpire pttl hget hmget hkeys hexists hdel type zadd zcard zrange zrem del unlink rename"
     .split(" ")
 
-/** Calls each command and answers with those that fail, and why. With two keys, it shows whether a script may have two. */
+/**
+ * Calls each command and returns those that fail, with the reason. With two keys, it shows whether a script may use
+ * two.
+ */
 export const tryOut = script(`
 local failures = {}
 local function try(...)
