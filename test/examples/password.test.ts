@@ -14,7 +14,7 @@ import { setTimeOfDay } from "../support/clock.ts"
 import { shared } from "../support/redisServer.ts"
 import { serveLayer, type ServerLayer } from "../support/server.ts"
 
-const browser = shared(startChromium)
+const browser = shared(startChromium())
 
 const shop = Effect.gen(function*() {
   yield* setTimeOfDay

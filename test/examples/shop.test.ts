@@ -59,7 +59,7 @@ const isOver = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || 
 // the browser
 // -----------------------------------------------------------------------------
 
-const browser = shared(startChromium)
+const browser = shared(startChromium())
 
 // -----------------------------------------------------------------------------
 // what a customer does and sees

@@ -14,7 +14,7 @@ import { type Place, startLine } from "../support/line.ts"
 import { shared, startRedis } from "../support/redisServer.ts"
 import { serve, type StoreLayer } from "../support/server.ts"
 
-const browser = shared(startChromium)
+const browser = shared(startChromium())
 
 // -----------------------------------------------------------------------------
 // the site
@@ -48,7 +48,21 @@ const siteOf = (inHandler: (path: string) => Effect.Effect<void>) =>
       "/login",
       page(`<form method="post"><input name="name"><button>Log in</button></form>${draft}`)
     ),
-    HttpRouter.add("GET", "/", page(`<form method="post" action="/logout"><button>Log out</button></form>`)),
+    HttpRouter.add(
+      "GET",
+      "/",
+      page(`<form method="post" action="/logout"><button>Log out</button></form>
+        <form method="post" action="/add"><button>Add</button></form>`)
+    ),
+    HttpRouter.add(
+      "POST",
+      "/add",
+      Effect.gen(function*() {
+        yield* Session.modify(Basket, (basket) => `${Option.getOrElse(basket, () => "")}+`)
+        yield* inHandler("/add")
+        return seeOther("/")
+      })
+    ),
     HttpRouter.add(
       "POST",
       "/login",
@@ -388,6 +402,43 @@ describe.each(drivers)("a browser, with the $driver", ({ stateless = false, stor
       await logIn(tab, "grace")
       assert.strictEqual(await shown(tab), "grace")
       assert.strictEqual(await seenWith(ofAda), "")
+    })
+  })
+
+  describe("has two tabs", () => {
+    /** Another tab, whose form has changed the basket but has no response yet. */
+    const addInOther = async () => {
+      const other = await newTab("/")
+      const adding = hold("handler", "/add")
+      await press(other, "Add")
+      await adding.reached
+      const added = async () => {
+        const loaded = other.waitForEvent("load")
+        adding.release()
+        await loaded
+      }
+      return { added, other }
+    }
+
+    it(`that change the same value at once: ${stateless ? "one change is lost" : "both changes stay"}`, async () => {
+      const [first, second] = [await addInOther(), await addInOther()]
+      await second.added()
+      assert.strictEqual(await shown(second.other), "tea+")
+      await first.added()
+      const both = stateless ? "tea+" : "tea++"
+      assert.strictEqual(await shown(first.other), both)
+      await second.other.reload()
+      assert.strictEqual(await shown(second.other), both)
+    })
+
+    const change = stateless ? "the change is lost, the login is not" : "both stay"
+    it(`one of which logs in while the other changes a value: ${change}`, async () => {
+      const { added, other } = await addInOther()
+      await logIn(tab)
+      const ofAda = await sessionCookie()
+      await added()
+      assert.deepStrictEqual(await sessionCookie(), ofAda)
+      assert.strictEqual(await shown(other), stateless ? "ada tea" : "ada tea+")
     })
   })
 

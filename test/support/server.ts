@@ -15,8 +15,10 @@ import {
 } from "effect-session"
 import { HttpRouter, HttpServer, type HttpServerError } from "effect/http"
 import * as Http from "node:http"
+import * as Https from "node:https"
 import type { AddressInfo } from "node:net"
 import { CookieJar } from "tough-cookie"
+import type { Certificate } from "./certificate.ts"
 import { secret } from "./config.ts"
 
 export type StoreLayer = Layer.Layer<
@@ -41,6 +43,8 @@ export interface Options {
   /** Whether requests are logged, as they are by default in an application. */
   readonly logger?: boolean
   readonly node?: Http.ServerOptions
+  /** The certificate of a server with TLS. Its clients are browsers: those of this file speak plain HTTP. */
+  readonly tls?: Certificate
 }
 
 /** Whatever a router, the middleware and a store provide, if it knows the owners of its sessions. */
@@ -104,7 +108,9 @@ export type ServerLayer = Layer.Layer<
 /** Serves whatever a Layer serves. */
 export const serveLayer = Effect.fnUntraced(function*(app: ServerLayer, options: Options = {}) {
   const aborts = yield* Queue.unbounded<void>()
-  const node = Http.createServer(options.node ?? {})
+  const node = options.tls === undefined
+    ? Http.createServer(options.node ?? {})
+    : Https.createServer({ ...options.node, ...options.tls })
   node.on("request", (_, response) => {
     response.on("close", () => {
       if (!response.writableEnded) Queue.offerUnsafe(aborts, undefined)
@@ -117,7 +123,9 @@ export const serveLayer = Effect.fnUntraced(function*(app: ServerLayer, options:
       Layer.provideMerge(NodeHttpServer.layer(() => node, { port: 0, host: "127.0.0.1" }))
     )
   )
-  const url = `http://127.0.0.1:${(node.address() as AddressInfo).port}`
+  // Browsers open connections ahead of requests, and the server would wait for those.
+  if (options.tls !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
+  const url = `${options.tls === undefined ? "http" : "https"}://127.0.0.1:${(node.address() as AddressInfo).port}`
   const server: Server = {
     ...makeClient(url, noCookies),
     url,

@@ -5,11 +5,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted } from "effect"
 import { RedisLayer, SessionConfig, SessionDriver } from "effect-session"
 import { Redis } from "ioredis"
-import { execFileSync } from "node:child_process"
-import { readFileSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import * as Net from "node:net"
 import { join } from "node:path"
 import * as Tls from "node:tls"
+import { type Certificate, makeCertificate } from "../../support/certificate.ts"
 import { errorIn, secret } from "../../support/config.ts"
 import { observe } from "../../support/observe.ts"
 import {
@@ -25,21 +25,10 @@ import {
 import { basicRoutes } from "../../support/routes.ts"
 import { serve, type StoreLayer } from "../../support/server.ts"
 
-/** A certificate for "localhost" that has signed itself, and its key. */
-const makeCertificate = Effect.map(temporaryFolder, (folder) => {
-  const [keyFile, file] = [join(folder, "key.pem"), join(folder, "certificate.pem")]
-  const options =
-    "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext"
-  execFileSync("openssl", [...options.split(" "), "subjectAltName=DNS:localhost", "-keyout", keyFile, "-out", file], {
-    stdio: "ignore"
-  })
-  return { cert: readFileSync(file, "utf8"), key: readFileSync(keyFile, "utf8") }
-})
-
 /** Leads to the Redis at the port whoever names "localhost" and, if it is asked for, shows the certificate. */
 const startRouter = Effect.fnUntraced(function*(
   target: () => number,
-  { cert, key, requestCert = false }: { readonly cert: string; readonly key: string; readonly requestCert?: boolean }
+  { cert, key, requestCert = false }: Certificate & { readonly requestCert?: boolean }
 ) {
   const port = yield* freePort
   const names: Array<unknown> = []
@@ -67,7 +56,7 @@ const startRouter = Effect.fnUntraced(function*(
 })
 
 const servers = shared(Effect.gen(function*() {
-  const certificate = yield* makeCertificate
+  const certificate = yield* makeCertificate(["localhost"])
   const redis = yield* startRedis()
   return {
     ...certificate,
