@@ -21,7 +21,8 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
   section("Start", [
     page("Quick start: pages", "/start/pages"),
     page("Quick start: HttpApi", "/start/api"),
-    page("Quick start: RPC", "/start/rpc")
+    page("Quick start: RPC", "/start/rpc"),
+    page("The example shop", "/start/shop")
   ]),
   section("Guide", [
     page("Keys and schemas", "/guide/keys"),
@@ -32,11 +33,11 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Guards", "/guide/guards"),
     page("Owners and devices", "/guide/devices"),
     page("Expiring values and one-time codes", "/guide/expiring-values"),
-    page("Forms and CSRF", "/guide/csrf"),
-    page("Sessions without cookies", "/guide/transports"),
+    page("CSRF protection", "/guide/csrf"),
+    page("Bearer tokens", "/guide/transports"),
     page("Servers and middleware", "/guide/servers"),
     page("RPC", "/guide/rpc"),
-    page("WebSockets and streams", "/guide/sockets"),
+    page("WebSockets and server-sent events", "/guide/sockets"),
     page("Outside a request", "/guide/outside-a-request"),
     page("Events", "/guide/events"),
     page("Testing", "/guide/testing"),
@@ -44,15 +45,25 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Choosing a driver", "/guide/drivers")
   ]),
   section("In production", [
+    page("Checklist", "/production/checklist"),
     page("Secrets", "/production/secrets"),
     page("Cookies behind proxies", "/production/proxies"),
+    page("Caching", "/production/caching"),
     page("Timeouts", "/production/timeouts"),
-    page("Observability", "/production/observability"),
-    page("Runtimes", "/production/runtimes")
+    page("Outages", "/production/outages"),
+    page("Smallest rights", "/production/rights"),
+    page("Redis", "/production/redis"),
+    page("SQL databases", "/production/sql"),
+    page("DynamoDB", "/production/dynamodb"),
+    page("Serverless and edge", "/production/serverless"),
+    page("Runtimes", "/production/runtimes"),
+    page("Observability", "/production/observability")
   ]),
   section("How it works", [
+    page("The life of a request", "/how-it-works/request"),
     page("Races", "/how-it-works/races"),
     page("Requests that overlap", "/how-it-works/overlaps"),
+    page("Security", "/how-it-works/security"),
     page("The cookie, byte by byte", "/how-it-works/cookie"),
     page("Writing a driver", "/how-it-works/driver"),
     page("Architecture", "/how-it-works/architecture")
