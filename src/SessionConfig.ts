@@ -298,8 +298,8 @@ export interface Options {
 
   readonly cookie?: {
     /**
-     * The name of the cookie. If all of a host is served by `https`, `"__Host-session"` is better: browsers let no other host set
-     * it.
+     * The name of the cookie. If all of a host is served by `https`, `"__Host-Http-session"` is better: browsers let no other host
+     * and no script set it.
      */
     readonly name?: string
 
