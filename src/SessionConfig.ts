@@ -1,6 +1,6 @@
 /**
  * The settings of sessions: their schema, their defaults, and the Layers that provide them from code, from a JSON
- * document or from any ConfigProvider.
+ * document or from any ConfigProvider. docs/reference/settings.md lists all of them.
  *
  * Mistakes are found when the Layer is built, so a server with an invalid configuration does not start. The error lists
  * every mistake: the setting, the value found, and how to fix it.
@@ -297,8 +297,8 @@ export interface Options {
 
   readonly cookie?: {
     /**
-     * The name of the cookie. If the whole host is served over HTTPS, prefer `"__Host-session"`: browsers do not let
-     * any other host set it.
+     * The name of the cookie. If the whole host is served over HTTPS, prefer `"__Host-Http-session"`: browsers let no
+     * other host and no script set it.
      */
     readonly name?: string
 
