@@ -59,4 +59,4 @@ const hostOf = (headers: Headers, forwarded: boolean): string | undefined =>
 const firstOf = (list: string | undefined): string | undefined => list?.split(",", 1)[0]!.trim() || undefined
 
 /** Whether browsers treat it as they do TLS (W3C Secure Contexts). */
-const isLocal = (host: string): boolean => /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(host)
+export const isLocal = (host: string): boolean => /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(host)
