@@ -3,6 +3,7 @@
  * drops the cookie without a word. The server sees only new clients.
  */
 import type { Settings } from "../../SessionConfig.ts"
+import { isProduction } from "../config/production.ts"
 import { isLocal } from "../csrf/site.ts"
 
 interface Headers {
@@ -21,15 +22,6 @@ export const make = ({ cookie }: Settings): Notice | undefined => {
 
 export const message = "The browser drops the session's cookie: it is Secure, and the page is on plain http. " +
   "Set cookie.secure (SESSION_COOKIE_SECURE) to false in development, or serve the page over https"
-
-const isProduction = (): boolean => {
-  try {
-    return typeof process === "undefined" || process.env["NODE_ENV"] === "production"
-  } catch {
-    // Deno asks for a permission to read the environment.
-    return true
-  }
-}
 
 /**
  * Browsers send `Sec-Fetch-Site` to https and to localhost only, and these are the pages whose `Secure` cookies they keep. Safari
