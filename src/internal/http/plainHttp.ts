@@ -3,8 +3,8 @@
  * drops the cookie without a word. The server sees only new clients.
  */
 import type { Settings } from "../../SessionConfig.ts"
-import { isProduction } from "../config/production.ts"
-import { isLocal } from "../csrf/site.ts"
+import { isProduction } from "../request/production.ts"
+import { isLocal } from "./localhost.ts"
 
 interface Headers {
   readonly [name: string]: string | undefined

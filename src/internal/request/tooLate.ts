@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import type { SessionClosedError } from "../../SessionError.ts"
-import { isProduction } from "../config/production.ts"
 import type { Environment } from "./environment.ts"
 import * as Observability from "./observability.ts"
+import { isProduction } from "./production.ts"
 import type { RequestSession } from "./requestSession.ts"
 
 /** Fails with the error; the first time, and only once the request is over, the log has it too. */
