@@ -229,7 +229,7 @@ describe("the log", () => {
 
   const cases: ReadonlyArray<readonly [heading: string, said: Effect.Effect<string, unknown>]> = [
     [
-      "The browser drops the session's cookie",
+      "It is Secure, and the page is on plain http",
       logOf(basicRoutes, (server) => server.post("/count", { headers: browser }))
     ],
     [
