@@ -95,12 +95,12 @@ const mistyped: ReadonlyArray<readonly [mistake: string, heading: string, code: 
   ["the configuration before the store", noConfig, launching("Routes", "Server", "Config", "Store")],
   [
     "a key without yield*",
-    "Operator '+' cannot be applied to types 'SessionKey<…>' and 'number'",
+    "`Operator '+' cannot be applied to types 'SessionKey<…>' and 'number'`",
     `${program}export const total = Visits + 1`
   ],
   [
     "a key without a default",
-    "Property '…' does not exist on type 'Option<string>'",
+    "`Property '…' does not exist on type 'Option<string>'`",
     `${program}export const loud = Effect.map(Name, (name) => name.toUpperCase())`
   ],
   [
@@ -115,7 +115,7 @@ const mistyped: ReadonlyArray<readonly [mistake: string, heading: string, code: 
   ],
   [
     "a Map for a Record",
-    "Argument of type 'Map<string, number>' is not assignable",
+    "`Argument of type 'Map<string, number>' is not assignable`",
     `${program}Session.put(Prices, new Map([["tea", 4]]))`
   ]
 ]
