@@ -170,7 +170,7 @@ describe("a server that does not start", () => {
     ["secret (SESSION_SECRET): found a text of 5 characters", messageOf(fromCode({ secret: "short" }))],
     ["A bare number does not say its unit", messageOf(fromEnvironment({ SESSION_AGE: "3600" }))],
     ["There is no such setting", messageOf(fromEnvironment({ SESSION_SERCET: secret }))],
-    ["No Redis answers there", starting(RedisLayer.layer({ url: "redis://127.0.0.1:1" }))],
+    ["Redis does not answer there", starting(RedisLayer.layer({ url: "redis://127.0.0.1:1" }))],
     [
       "There is no such folder",
       starting(Layer.provide(FileLayer.layer({ location: "/nowhere/sessions" }), NodeServices.layer))
