@@ -1,6 +1,6 @@
 /**
  * The settings of sessions: their schema, their defaults, and the Layers that provide them, from code, from a JSON
- * document or from any ConfigProvider. README has the table of all settings.
+ * document or from any ConfigProvider. docs/reference/settings.md lists all of them.
  *
  * Every mistake is found when the Layer is built, so a server with a wrong configuration does not start: it says which
  * setting, what was found, and what to write.
@@ -184,7 +184,7 @@ const Written = Schema.Struct({
 export type Rolling = "onUse" | "always" | "never"
 
 /**
- * The settings, decoded. README's table has the meaning of each.
+ * The settings, decoded. {@link Options} has the meaning of each.
  *
  * @since 0.1.0
  * @category models
@@ -298,8 +298,8 @@ export interface Options {
 
   readonly cookie?: {
     /**
-     * The name of the cookie. If all of a host is served by `https`, `"__Host-session"` is better: browsers let no other host set
-     * it.
+     * The name of the cookie. If all of a host is served by `https`, `"__Host-Http-session"` is better: browsers let no other host
+     * and no script set it.
      */
     readonly name?: string
 

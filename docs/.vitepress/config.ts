@@ -34,8 +34,8 @@ export default defineConfig({
     nav: [
       { text: "Start", link: "/start/pages", activeMatch: "^/start/" },
       { text: "Guide", link: "/guide/keys", activeMatch: "^/guide/" },
-      { text: "In production", link: "/production/secrets", activeMatch: "^/production/" },
-      { text: "How it works", link: "/how-it-works/races", activeMatch: "^/how-it-works/" },
+      { text: "In production", link: "/production/checklist", activeMatch: "^/production/" },
+      { text: "How it works", link: "/how-it-works/request", activeMatch: "^/how-it-works/" },
       { text: "Reference", link: "/reference/settings", activeMatch: "^/reference/" }
     ],
     sidebar,

@@ -1,99 +1,42 @@
+/**
+ * README.md is short, and leads to what it names. Its quick start is run in test/package.
+ */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
-import { SessionConfig } from "effect-session"
-import { readFileSync } from "node:fs"
-import { environmentName } from "../../src/internal/config/settings.ts"
+import { globSync, readFileSync } from "node:fs"
+import { join, relative, resolve } from "node:path"
+import { pagesIn } from "../../docs/.vitepress/code/examples.ts"
 
-const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8")
+const root = resolve(import.meta.dirname, "../..")
+const read = (file: string) => readFileSync(join(root, file), "utf8")
+const readme = read("README.md")
 
-interface Row {
-  readonly path: ReadonlyArray<string>
-  readonly environment: string
-  /** The default as it stands in the table, without the ticks. */
-  readonly standard: string
-}
-
-const rows: ReadonlyArray<Row> = [
-  ...readme.matchAll(/^\| `([\w.]+)` +\| `(SESSION_\w+)` +\| *(.*?) *\|/gm)
-].map(([, path, environment, standard]) => ({
-  path: path!.split("."),
-  environment: environment!,
-  standard: standard!.replace(/^`(.*)`$/, "$1")
-}))
-
-const at = (document: unknown, path: ReadonlyArray<string>): unknown =>
-  path.reduce<unknown>((value, key) => (value as Record<string, unknown>)?.[key], document)
-
-const nested = ([key, ...rest]: ReadonlyArray<string>, value: unknown): object => ({
-  [key!]: rest.length === 0 ? value : nested(rest, value)
-})
-
-const followsFromOthers = new Set(["maximumAge", "maximumAbsoluteAge", "touchEvery"])
-
-const leaves = (value: unknown, path: ReadonlyArray<string> = []): ReadonlyArray<string> =>
-  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
-    ? Object.entries(value).flatMap(([key, value]) => leaves(value, [...path, key]))
-    : [path.join(".")]
-
-const defaults = Effect.runSync(SessionConfig.decode({}))
-
-describe("the README's table of settings", () => {
-  it("has every setting there is", () => {
-    const names = rows.map(({ path }) => path.join("."))
-    const settings = leaves({ ...defaults, store: { type: defaults.store.type } })
-    assert.includeMembers(names, [...settings, "cookie.domain"])
+describe("README.md", () => {
+  it("fits on a screen and a half", () => {
+    assert.isBelow(readme.split("\n").length, 130)
   })
 
-  for (const { environment, path, standard } of rows) {
-    const name = path.join(".")
-
-    it(`${name}: the environment variable is ${environment}`, () => {
-      assert.strictEqual(environmentName(path), environment)
-    })
-
-    // The settings of the drivers are decoded by the drivers, and some follow from others.
-    if ((path[0] === "store" && name !== "store.type") || followsFromOthers.has(name)) continue
-
-    it(`V7.1.1 ${name}: the default is ${standard || "absent"}`, () => {
-      if (standard === "") {
-        const value = at(defaults, path)
-        assert.isTrue(value === undefined || Array.isArray(value) && value.length === 0)
-        return
-      }
-      const document = nested(path, JSON.parse(standard))
-      const decoded = Effect.runSync(SessionConfig.decode(document))
-      assert.deepStrictEqual(at(decoded, path), at(defaults, path))
-    })
-  }
-
-  it("has the drivers that can be chosen", () => {
-    const driverRow = readme.split("\n").find((line) =>
-      line.includes("`SESSION_DRIVER`") && line.includes("`store.type`")
-    )!
-    for (const driver of SessionConfig.drivers) assert.include(driverRow, `\`"${driver}"\``)
-  })
-
-  it("keeps a secret to itself when it is decoded", () => {
-    const secret = "a secret of the readme, of 32 characters or more"
-    const decoded = Effect.runSync(SessionConfig.decode({ secret }))
-    assert.strictEqual(Redacted.value(decoded.secret[0]!), secret)
-    assert.notInclude(JSON.stringify(decoded), secret)
+  it("has a line for each driver", () => {
+    const named = Array.from(readme.matchAll(/^\| `(\w+Layer)` /gm), ([, name]) => name!)
+    assert.sameMembers(named, globSync("*Layer.ts", { cwd: join(root, "src") }).map((file) => file.slice(0, -3)))
   })
 })
 
 describe("an example that serves routes", () => {
   const files = [
     "README.md",
-    "docs/how-it-works/overlaps.md",
-    "examples/shop/main.ts",
-    "src/SessionMiddleware.ts",
-    "src/SessionDriver.ts"
+    "AGENTS.md",
+    ...pagesIn(join(root, "docs")).map((page) => relative(root, page)),
+    ...globSync(["examples/**/*.ts", "src/*.ts"], { cwd: root })
   ]
-  const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), "utf8")
-  const served = files.flatMap((file) => [...read(file).matchAll(/HttpRouter\.serve\([^|]*?Layer\.provide\((\w+)/g)])
+  const served = files.flatMap((file) =>
+    Array.from(read(file).matchAll(/HttpRouter\.serve\([^|]*?Layer\.provide\((\w+)/g), ([, first]) => ({ file, first }))
+  )
 
-  it("provides the HTTP server first, so that the store is up when the port opens", () => {
-    assert.isAtLeast(served.length, 2)
-    for (const [, layer] of served) assert.match(layer!, /Server$/)
+  it("is found", () => {
+    assert.isAtLeast(served.length, 10)
+  })
+
+  it.each(served)("$file provides the HTTP server first, so that the store is up when the port opens", ({ first }) => {
+    assert.match(first!, /Server$/)
   })
 })

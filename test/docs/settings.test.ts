@@ -39,8 +39,8 @@ describe("docs/reference/settings.md", () => {
   })
 
   it("is right about the names in the environment", () => {
-    const pairs = [...page.matchAll(/`([a-z][\w.]+)`(?:<br>|,?\s(?:which )?is )`(SESSION_\w+)`/g)]
-    assert.isAtLeast(pairs.length, readSettings().length + 2)
+    const pairs = [...page.matchAll(/`([a-z][\w.]+)`(?:<br>| +\| |,?\s(?:which )?is )`(SESSION_\w+)`/g)]
+    assert.isAtLeast(pairs.length, readSettings().length + 30)
     for (const [, name, environment] of pairs) assert.strictEqual(environmentName(name!.split(".")), environment)
   })
 })
