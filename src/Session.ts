@@ -43,6 +43,7 @@ import * as Operation from "./internal/request/operations.ts"
 import * as Renewing from "./internal/request/renewing.ts"
 import { type Client, RequestSession } from "./internal/request/requestSession.ts"
 import * as State from "./internal/request/state.ts"
+import * as TooLate from "./internal/request/tooLate.ts"
 import * as Identifier from "./internal/token/identifier.ts"
 import type { Token } from "./internal/token/secret.ts"
 import * as SessionConfig from "./SessionConfig.ts"
@@ -123,7 +124,8 @@ const changing = <A = void, E = never, R = never>(
     if (session.isReadonly) return Effect.fail(new SessionReadonlyError({ operation }))
     const change = (): Effect.Effect<A, E | SessionReadonlyError | SessionClosedError, R> => {
       const refusal = session.refusal(operation)
-      return refusal === undefined ? f(session, fiber.getRef(Clock.Clock)) : Effect.fail(refusal)
+      if (refusal === undefined) return f(session, fiber.getRef(Clock.Clock))
+      return refusal._tag === "SessionClosedError" ? TooLate.failing(session, refusal) : Effect.fail(refusal)
     }
     return session.isReady ? change() : Effect.flatMapEager(session.readyIn(fiber), change)
   })

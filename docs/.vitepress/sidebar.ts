@@ -42,7 +42,8 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Events", "/guide/events"),
     page("Testing", "/guide/testing"),
     page("Errors", "/guide/errors"),
-    page("Choosing a driver", "/guide/drivers")
+    page("Choosing a driver", "/guide/drivers"),
+    page("When something is wrong", "/guide/troubleshooting")
   ]),
   section("In production", [
     page("Checklist", "/production/checklist"),

@@ -3,6 +3,7 @@
  * can set either of them.
  */
 import type { Settings } from "../../SessionConfig.ts"
+import { isLocal } from "../http/localhost.ts"
 
 /** Why a request is refused; nothing, if it may pass; or that the browser does not say. */
 export type Verdict = "cross-site" | "same-site" | "origin" | undefined | "unknown"
@@ -57,6 +58,3 @@ const hostOf = (headers: Headers, forwarded: boolean): string | undefined =>
 
 /** The one that the first of several proxies has seen. */
 const firstOf = (list: string | undefined): string | undefined => list?.split(",", 1)[0]!.trim() || undefined
-
-/** Whether browsers treat it as they do TLS (W3C Secure Contexts). */
-const isLocal = (host: string): boolean => /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(host)

@@ -11,6 +11,7 @@ import * as Caching from "./caching.ts"
 import * as Cookie from "./cookie.ts"
 import type { Exchange } from "./exchange.ts"
 import * as Log from "./log.ts"
+import * as PlainHttp from "./plainHttp.ts"
 import * as Replacement from "./replacement.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
@@ -68,10 +69,14 @@ const forOneClient = (
   if (exchange.isTokenUsed) guarded.headers["vary"] = Caching.varyOf(response, transports.vary)
   if (cookies.length > 0) guarded.cookies = cookies.reduce(setCookie, response.cookies)
   if (header !== undefined) guarded.headers[transports.header] = header
+  const answered = exchange.answerWith(guarded)
+  if (cookies.length > 0 && transports.plainHttp?.(request.headers)) {
+    return Effect.andThen(Log.warning(PlainHttp.message, request), answered)
+  }
   const isContradicted = Caching.isShared(response, clock.currentTimeMillisUnsafe())
-  if (!isContradicted || hasWarned.has(environment)) return exchange.answerWith(guarded)
+  if (!isContradicted || hasWarned.has(environment)) return answered
   hasWarned.add(environment)
-  return Effect.andThen(Log.warning(contradiction, request), exchange.answerWith(guarded))
+  return Effect.andThen(Log.warning(contradiction, request), answered)
 }
 
 /** Once for each middleware that is built: an application says it at each request. */

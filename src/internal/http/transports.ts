@@ -6,6 +6,7 @@ import type { Settings, Transport } from "../../SessionConfig.ts"
 import type { Presented } from "../request/requestSession.ts"
 import * as Capacity from "../token/capacity.ts"
 import * as Cookie from "./cookie.ts"
+import * as PlainHttp from "./plainHttp.ts"
 
 interface Headers {
   readonly [name: string]: string | undefined
@@ -29,6 +30,8 @@ export interface Transports {
   readonly header: string
   /** How a client that has shown nothing gets its token. */
   readonly first: Transport
+  /** Looks, in development, whether the browser will drop the cookie. */
+  readonly plainHttp: PlainHttp.Notice | undefined
 }
 
 type Read = (headers: Headers) => Presented
@@ -58,7 +61,8 @@ export const make = (settings: Settings): Transports => {
     vary: transports.map((transport) => ({ cookie: "Cookie", bearer: "Authorization", header })[transport]),
     areSeveral: transports.some((transport) => transport !== "cookie"),
     header,
-    first: transports.includes("cookie") ? "cookie" : transports[0]!
+    first: transports.includes("cookie") ? "cookie" : transports[0]!,
+    plainHttp: PlainHttp.make(settings)
   }
 }
 
