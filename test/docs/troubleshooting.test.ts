@@ -168,7 +168,7 @@ describe("a server that does not start", () => {
   const cases: ReadonlyArray<readonly [heading: string, said: Effect.Effect<string>]> = [
     ["secret (SESSION_SECRET): found nothing", starting(CookieLayer.layer(), {})],
     ["secret (SESSION_SECRET): found a text of 5 characters", messageOf(fromCode({ secret: "short" }))],
-    ["A bare number does not say its unit", messageOf(fromEnvironment({ SESSION_AGE: "3600" }))],
+    ["A bare number has no unit", messageOf(fromEnvironment({ SESSION_AGE: "3600" }))],
     ["There is no such setting", messageOf(fromEnvironment({ SESSION_SERCET: secret }))],
     ["Redis does not answer there", starting(RedisLayer.layer({ url: "redis://127.0.0.1:1" }))],
     [

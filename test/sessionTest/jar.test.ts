@@ -32,15 +32,15 @@ describe("a cookie that a browser refuses", () => {
     ["https://a.example/", "__Host-Http-a=1; Secure; Path=/", /needs HttpOnly/],
     ["https://a.example/", "a=1; Domain=b.example", /Domain b.example does not match a.example/],
     ["https://a.example/", "a=1; Domain=x.a.example", /Domain/],
-    ["https://a.example/", "=1", /no name/],
-    ["https://a.example/", "gibberish", /no name/]
+    ["https://a.example/", "=1", /no valid cookie name/],
+    ["https://a.example/", "gibberish", /no valid cookie name/]
   ])("of %s: %s", (address, setCookie, why) => {
     assert.match(refusal(address, setCookie), why)
   })
 
   it("is one over plain http of a name that is Secure already", () => {
     const jar = received("https://a.example/", "a=1; Secure; Path=/")
-    assert.match(refusal("http://a.example/", "a=2; Path=/", jar), /there is a Secure cookie/)
+    assert.match(refusal("http://a.example/", "a=2; Path=/", jar), /a Secure cookie of the same name exists/)
     assert.strictEqual(refusal("https://a.example/", "a=2; Path=/", jar), "taken")
     assert.strictEqual(refusal("http://b.example/", "a=2; Path=/", jar), "taken")
   })

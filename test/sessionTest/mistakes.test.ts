@@ -134,7 +134,7 @@ describe("a cookie of the session that no browser would keep", () => {
     Effect.gen(function*() {
       assert.match(
         yield* messageOf(begun),
-        /refuses the cookie session of http:\/\/shop\.example: it is Secure, .*cookie: { secure: false }/
+        /rejects the cookie session of http:\/\/shop\.example: it is Secure, .*cookie: { secure: false }/
       )
     }).pipe(at("http://shop.example", {})))
 
@@ -150,7 +150,7 @@ describe("a client", () => {
   it.effect("that nobody has told where the application is", () =>
     Effect.gen(function*() {
       const message = yield* messageOf(SessionTest.client())
-      assert.match(message, /not known where the application is\. Provide SessionTest\.layer\(\)/)
+      assert.match(message, /address of the application is unknown\. Provide SessionTest\.layer\(\)/)
     }).pipe(Effect.provide(FetchHttpClient.layer), store))
 
   it.effect("whose application takes no cookies", () =>
@@ -158,7 +158,7 @@ describe("a client", () => {
       const message = yield* messageOf(SessionTest.client())
       assert.match(
         message,
-        /transports has no "cookie", and a client is a browser\. Begin a session with Sessions\.create/
+        /transports has no "cookie", which a client, like a browser, needs\. Create a session with Sessions\.create/
       )
     }).pipe(apart(servers["in process"], {}, { transports: ["bearer"] })))
 

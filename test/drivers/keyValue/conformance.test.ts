@@ -230,7 +230,7 @@ describe("the settings", () => {
       assert.lengthOf(mistakes, 3)
       const text = mistakes.join("\n")
       assert.include(text, "Write a string of at most 128 characters, such as \"session:\"")
-      assert.include(text, "A bare number does not say its unit")
+      assert.include(text, "A bare number has no unit")
       assert.include(text, "Did you mean store.prefix (SESSION_STORE_PREFIX)?")
     }))
 
