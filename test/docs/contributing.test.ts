@@ -51,12 +51,24 @@ describe("the workflows", () => {
   })
 
   it.each(workflows)("%s pins each action to a commit, and says which version that is", (workflow) => {
-    const uses = matches(read(workflow), /uses: (.+)/g)
+    const uses = matches(read(workflow), /uses: (?!\.\/)(.+)/g)
     assert.isNotEmpty(uses)
     for (const action of uses) assert.match(action, /^[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/)
   })
 
   it.each(workflows)("%s gives no more rights than it says", (workflow) => {
     assert.match(read(workflow), /^permissions:/m)
+  })
+
+  it("publish only what has been tested", () => {
+    assert.match(
+      read(".github/workflows/release.yml"),
+      /ci:\n {4}uses: \.\/\.github\/workflows\/ci\.yml\n[^]* {4}needs: ci\n/
+    )
+  })
+
+  it("publish nothing before the first release", () => {
+    const isReleased = !/\(unreleased\)/.test(read("CHANGELOG.md"))
+    assert.isTrue(isReleased || existsSync(join(root, ".changeset/first-release.md")))
   })
 })
