@@ -4,7 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { DynamoLayer, RedisLayer } from "effect-session"
-import { rmSync } from "node:fs"
+import { closeSync, openSync, rmSync, writeSync } from "node:fs"
+import { join } from "node:path"
 import { canMount, disk, remountReadonly } from "../support/disk.ts"
 import { startDynamo } from "../support/dynamoServer.ts"
 import { fileStore, temporaryFolder } from "../support/fileStore.ts"
@@ -45,6 +46,23 @@ const readOnlyDisk: Start = Effect.map(disk("size=1m"), (location) => ({
   fail: remountReadonly(location)
 }))
 
+const fullDisk: Start = Effect.map(disk("size=64k"), (location) => ({
+  store: fileStore(location),
+  fail: Effect.sync(() => fill(location))
+}))
+
+/** Writes until nothing more fits. */
+const fill = (location: string): void => {
+  const file = openSync(join(location, "filling"), "w")
+  try {
+    while (writeSync(file, Buffer.alloc(4096)) > 0);
+  } catch (error) {
+    assert.strictEqual((error as NodeJS.ErrnoException).code, "ENOSPC")
+  } finally {
+    closeSync(file)
+  }
+}
+
 const folderIsGone: Start = Effect.map(temporaryFolder, (location) => ({
   store: fileStore(location),
   fail: Effect.sync(() => rmSync(location, { recursive: true }))
@@ -71,6 +89,7 @@ const situations: Readonly<Record<string, Start>> = {
   "DynamoDB throttles": dynamo((server) =>
     Effect.sync(() => server.breaks({ code: "ProvisionedThroughputExceededException" }))
   ),
+  "The disk is full": fullDisk,
   "The disk is read-only": readOnlyDisk,
   "The folder was deleted": folderIsGone
 }
@@ -89,16 +108,18 @@ const cellsOf = Effect.fnUntraced(function*(start: Start) {
     const server = yield* serve(basicRoutes, { store, config, logger: false })
     const cookie = cookieOf(yield* server.post("/count"))
     yield* fail
-    const answers = [
-      yield* server.get("/", { cookie }),
-      yield* server.post("/count", { cookie }),
-      yield* server.post("/logout", { cookie }),
-      yield* server.post("/count"),
-      yield* server.get("/untouched", { cookie })
-    ]
+    const read = yield* server.get("/", { cookie })
+    const changed = yield* server.post("/count", { cookie })
+    // Before the logout, which makes room.
+    const visited = yield* server.post("/count")
+    const loggedOut = yield* server.post("/logout", { cookie })
+    const untouched = yield* server.get("/untouched", { cookie })
+    const answers = [read, changed, loggedOut, visited, untouched]
     for (const { body, status } of answers) assert.strictEqual(body === "Service Unavailable", status === 503)
     const refused = Object.keys(observed.storeTimes()).filter((name) => name.endsWith("SessionStoreError"))
     assert.strictEqual(refused.length > 0, answers.some(({ status }) => status === 503))
+    const isOnlyRead = read.status === 200 && read.setCookies.length === 0 && changed.status === 503
+    assert.strictEqual((observed.counters()["failed_touches"] ?? 0) > 0, isOnlyRead)
     const messages = observed.logs
       .filter(({ level, message }) => (level === "Error" || level === "Warn") && isLasting(message))
       .map(({ message }) => `\`${message}\``)
@@ -114,7 +135,7 @@ describe("docs/production/outages.md", () => {
   })
 
   for (const [what, ...cells] of rows) {
-    it.live.skipIf(what === "The disk is read-only" && !canMount)(
+    it.live.skipIf(what!.startsWith("The disk") && !canMount)(
       what!,
       () => Effect.map(cellsOf(situations[what!]!), (found) => assert.deepStrictEqual(found, cells))
     )

@@ -185,6 +185,28 @@ describe.each(applications)("a bundle with the $layer", ({ kilobytes, layer, nam
   })
 })
 
+// What these need to run is not installed; the tests of the drivers run them.
+describe.each([
+  { layer: "FileLayer", folder: "file", kilobytes: 122 },
+  { layer: "SqlLayer", folder: "sql", kilobytes: 130 },
+  { layer: "DynamoLayer", folder: "dynamodb", kilobytes: 130 },
+  { layer: "KeyValueLayer", folder: "keyValue", kilobytes: 116 }
+])("a bundle with the $layer that is only built", ({ folder, kilobytes, layer }) => {
+  it(`carries no other driver, and at most ${kilobytes} kB of ours, minified, as the documentation says`, async () => {
+    const app = `apps/${folder}.ts`
+    await writeFile(
+      join(plain, app),
+      `import * as Driver from "effect-session/${layer}"\nimport { start } from "./app.ts"\nstart(Driver.layer({}))\n`
+    )
+    const { files, sizes, warnings } = await bundle(plain, app)
+    expect(warnings).toEqual([])
+    expect(modulesOf(files)).toContain(layer)
+    expect(foreign(modulesOf(files), layer, folder)).toEqual([])
+    expectAtMost(kilobytes, sizes)
+    expect(rowsBehind("production/serverless.md", "bundles")).toContainEqual([layer, `${kilobytes} kB`])
+  })
+})
+
 const expectAtMost = (kilobytes: number, sizes: Bundle["sizes"]) => {
   const bytes = sizes.reduce((sum, [, size]) => sum + size, 0)
   const list = sizes.map(([module, size]) => `${size} ${module}`).join("\n")
