@@ -376,8 +376,7 @@ describe("a server does not start", () => {
     }))
 
   const howToWriteKey =
-    "Its key must be the partition key \"id\" and the sort key \"sort\", both strings, and no table's " +
-    "key can be changed: write the name of a new table, and create it with `DynamoLayer.createTable`."
+    "Its key must be the partition key \"id\" and the sort key \"sort\", both strings, and the key of a table can't be changed: write the name of a new table, and create it with `DynamoLayer.createTable`."
 
   it.effect.each([
     { key: "other names", names: ["sid", "time"] },
@@ -428,7 +427,7 @@ describe("a server does not start", () => {
     Effect.gen(function*() {
       dynamo().disturbs("GetItem", { code: "UnrecognizedClientException", message: keys.accessKeyId })
       assert.deepStrictEqual(yield* started({}), [
-        "store.aws.accessKeyId (SESSION_STORE_AWS_ACCESS_KEY_ID): found a text of 20 characters. AWS does not accept the " +
+        "store.aws.accessKeyId (SESSION_STORE_AWS_ACCESS_KEY_ID): found a text of 20 characters. AWS rejects the " +
         "credentials (UnrecognizedClientException). Write the keys of a user with access to the table"
       ])
     }))
