@@ -32,9 +32,11 @@ export default defineConfig({
   },
   themeConfig: {
     nav: [
-      { text: "Guide", link: "/guide/login" },
-      { text: "How it works", link: "/how-it-works/cookie" },
-      { text: "Reference", link: "/reference/modules/" }
+      { text: "Start", link: "/start/pages", activeMatch: "^/start/" },
+      { text: "Guide", link: "/guide/keys", activeMatch: "^/guide/" },
+      { text: "In production", link: "/production/secrets", activeMatch: "^/production/" },
+      { text: "How it works", link: "/how-it-works/races", activeMatch: "^/how-it-works/" },
+      { text: "Reference", link: "/reference/settings", activeMatch: "^/reference/" }
     ],
     sidebar,
     outline: { level: [2, 3] },

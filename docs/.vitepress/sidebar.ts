@@ -21,7 +21,8 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
   section("Start", [
     page("Quick start: pages", "/start/pages"),
     page("Quick start: HttpApi", "/start/api"),
-    page("Quick start: RPC", "/start/rpc")
+    page("Quick start: RPC", "/start/rpc"),
+    page("The example shop", "/start/shop")
   ]),
   section("Guide", [
     page("Keys and schemas", "/guide/keys"),

@@ -14,6 +14,7 @@ const examplesIn = (path: string) =>
 
 const examples = [
   join(root, "README.md"),
+  join(root, "AGENTS.md"),
   ...Examples.pagesIn(join(root, "docs")),
   ...readdirSync(join(root, "src")).filter((file) => file.endsWith(".ts")).map((file) => join(root, "src", file))
 ].flatMap(examplesIn)

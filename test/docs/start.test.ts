@@ -23,3 +23,24 @@ describe("docs/start", () => {
     assert.include(read(`docs/start/${pageOf(file)}.md`), `\`\`\`ts\n${read(`examples/start/${file}`)}\`\`\`\n`)
   })
 })
+
+describe("docs/start/shop.md", () => {
+  const blocks = [...read("docs/start/shop.md").matchAll(/^```ts no-twoslash\n\/\/ (\S+)\n\n(.*?)^```$/gms)]
+  const excerpts = blocks.flatMap(([, file, code]) =>
+    code!.trimEnd().split(/\n\n(?=\S)/).map((excerpt) => ({ file: file!, excerpt, begin: excerpt.split("\n", 1)[0] }))
+  )
+
+  it("has excerpts of each file that it is about", () => {
+    assert.sameMembers(
+      [...new Set(excerpts.map(({ file }) => file))],
+      ["keys.ts", "cart.ts", "account.ts", "live.ts", "routes.ts", "pages.ts", "main.ts"]
+    )
+  })
+
+  it.each(excerpts)("$file: $begin", ({ excerpt, file }) => {
+    assert.include(`${withoutComments(read(`examples/shop/${file}`))}\n`, `\n${excerpt}\n`)
+  })
+})
+
+const withoutComments = (code: string) =>
+  code.replaceAll(/^ *\/\*\*[^]*?\*\/\n/gm, "").replaceAll(/^ *\/\/.*\n/gm, "").replaceAll(/ +\/\/ .*$/gm, "")

@@ -16,6 +16,6 @@ export const assertWritten = (path: string, content: string, essence = (text: st
   assert.strictEqual(
     essence(readFileSync(file, "utf8")),
     essence(content),
-    `${path} is out of date: npm run docs:observability writes it anew`
+    `${path} is out of date: run this test with UPDATE_DOCS=1`
   )
 }

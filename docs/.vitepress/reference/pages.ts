@@ -1,6 +1,6 @@
 /**
- * The pages of the reference, made from the doc comments: one for each public module, one with its source, one that lists all
- * modules, and the tables of the settings.
+ * The pages of the reference, made from the doc comments: one for each public module, one with its source, and one that lists all
+ * modules; and the settings, for docs/reference/settings.md.
  */
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
@@ -12,7 +12,6 @@ const modules = readModules()
 export const makePages = (): ReadonlyMap<string, string> =>
   new Map([
     ["reference/modules/index.md", listOf(modules)],
-    [".vitepress/generated/settings.md", settings()],
     ...modules.flatMap((module): ReadonlyArray<[string, string]> => [
       [`reference/modules/${module.name}.md`, pageOf(module)],
       [`reference/modules/source/${module.name}.md`, sourceOf(module)]
@@ -120,7 +119,8 @@ const missing = (path: string, { name }: Module): never => {
 
 const drivers = ["CookieLayer", "MemoryLayer", "FileLayer", "RedisLayer", "DynamoLayer", "SqlLayer", "KeyValueLayer"]
 
-const settings = (): string =>
+/** The table of the settings, and what the drivers add to it. */
+export const makeSettings = (): string =>
   paragraphs(
     [
       "| setting | default | meaning |",
