@@ -45,15 +45,25 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Choosing a driver", "/guide/drivers")
   ]),
   section("In production", [
+    page("Checklist", "/production/checklist"),
     page("Secrets", "/production/secrets"),
     page("Cookies behind proxies", "/production/proxies"),
+    page("Caching", "/production/caching"),
     page("Timeouts", "/production/timeouts"),
-    page("Observability", "/production/observability"),
-    page("Runtimes", "/production/runtimes")
+    page("Outages", "/production/outages"),
+    page("Smallest rights", "/production/rights"),
+    page("Redis", "/production/redis"),
+    page("SQL databases", "/production/sql"),
+    page("DynamoDB", "/production/dynamodb"),
+    page("Serverless and edge", "/production/serverless"),
+    page("Runtimes", "/production/runtimes"),
+    page("Observability", "/production/observability")
   ]),
   section("How it works", [
+    page("The life of a request", "/how-it-works/request"),
     page("Races", "/how-it-works/races"),
     page("Requests that overlap", "/how-it-works/overlaps"),
+    page("Security", "/how-it-works/security"),
     page("The cookie, byte by byte", "/how-it-works/cookie"),
     page("Writing a driver", "/how-it-works/driver"),
     page("Architecture", "/how-it-works/architecture")

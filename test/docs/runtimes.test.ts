@@ -9,9 +9,9 @@ const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta
 
 const cellsOf = (row: string) => row.split("|").slice(1, -1).map((cell) => cell.trim())
 
-describe("README's table of runtimes", () => {
+describe("the table of runtimes", () => {
   it("names the versions and the drivers that are tried", () => {
-    const [, table = ""] = read("README.md").split(/<!-- runtimes(?::end)? -->/)
+    const [, table = ""] = read("docs/production/runtimes.md").split(/<!-- runtimes(?::end)? -->/)
     const [heading, , ...rows] = table.trim().split("\n").map(cellsOf)
     const runtimes = [onBun, onDeno, onWorkerd]
     assert.deepStrictEqual(heading, ["", ...runtimes.map(({ runtime }) => runtime)])
