@@ -14,6 +14,15 @@ const isSource = (page: string): boolean => page.startsWith("reference/modules/s
 /** Code is found by what is written there: without its colors, and without the types that show under the pointer. */
 const plain = (markdown: MarkdownRenderer): MarkdownRenderer => markdown.set({ highlight: null })
 
+/**
+ * A word as it is written and without its ending, so that "rotate" finds "rotation" and "rotating" too. The source of this
+ * function is what browsers get, so it uses nothing from outside.
+ */
+const withStem = (word: string): Array<string> => {
+  const term = word.toLowerCase()
+  return [...new Set([term, term.replace(/(?<=[a-z]{4})(?:ions?|ings?|e[ds]?|s)$/, "")])]
+}
+
 export default defineConfig({
   title: "effect-session",
   description: "Sessions for Effect HTTP servers: typed keys, commits that merge, and drivers that are Layers",
@@ -43,6 +52,7 @@ export default defineConfig({
     search: {
       provider: "local",
       options: {
+        miniSearch: { options: { processTerm: withStem } },
         _render: (text, env, markdown) => isSource(env.relativePath) ? "" : plain(markdown).render(text, env)
       }
     }

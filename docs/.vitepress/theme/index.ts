@@ -8,6 +8,7 @@ import "./style.css"
 export default {
   extends: DefaultTheme,
   enhanceApp: ({ app }) => {
-    app.use(TwoslashFloatingVue)
+    // At the bottom of the window, a type shows above its name. Below, there would be no room for it.
+    app.use(TwoslashFloatingVue, { themes: { twoslash: { flip: true } } })
   }
 } satisfies Theme
