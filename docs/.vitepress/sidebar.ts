@@ -27,6 +27,7 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
   section("Guide", [
     page("Keys and schemas", "/guide/keys"),
     page("Reading and changing", "/guide/reading-and-changing"),
+    page("Choosing a driver", "/guide/drivers"),
     page("Flash messages", "/guide/flash"),
     page("Login and logout", "/guide/login"),
     page("Keep me logged in", "/guide/remember-me"),
@@ -42,7 +43,6 @@ export const sidebar: Array<DefaultTheme.SidebarItem> = [
     page("Events", "/guide/events"),
     page("Testing", "/guide/testing"),
     page("Errors", "/guide/errors"),
-    page("Choosing a driver", "/guide/drivers"),
     page("When something is wrong", "/guide/troubleshooting")
   ]),
   section("In production", [

@@ -113,7 +113,7 @@ for (const name of ["__Host-session", "__Host-Http-session"]) {
   })
 }
 
-it.live("a cookie with a plain name loses to one that another host of the site has set before", () =>
+it.live("two cookies of a plain name, one set by another host of the site, are no session", () =>
   Effect.gen(function*() {
     const { context, sites, tab } = yield* visit()
     yield* Effect.promise(async () => {
