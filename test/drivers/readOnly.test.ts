@@ -199,7 +199,7 @@ const routes = Layer.mergeAll(
 describe.each(situations)("$what", ({ says, start }) => {
   it.effect("lets sessions be read, also when it is time to extend them, and refuses changes", () => {
     const observed = observe()
-    const warnings = () => observed.logs.filter(({ message }) => /read, but not extended/.test(message))
+    const warnings = () => observed.logs.filter(({ message }) => /read but not extended/.test(message))
     return Effect.gen(function*() {
       yield* setTimeOfDay
       const { lock, store, unlock } = yield* TestClock.withLive(start)
