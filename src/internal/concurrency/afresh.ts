@@ -1,6 +1,6 @@
 /**
- * Whether what is read must be what is stored by now. A commit needs that: it asks what others have done meanwhile. The first
- * read of a request may come from a snapshot, as if the request had come a moment earlier.
+ * Whether a read must return the latest stored state. A commit needs that, to find out what others have done in the meantime. The
+ * first read of a request may come from a snapshot, as if the request had arrived a moment earlier.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,19 +1,19 @@
 /**
- * One at a time for each key, within this process. An `RcMap` of semaphores does the same in twice the time, and
+ * Runs one effect at a time for each key, within this process. An `RcMap` of semaphores takes twice as long, and
  * `PartitionedSemaphore` shares its permits among all keys.
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { TimeLimit } from "./timeLimit.ts"
 
-/** With patience, whoever has waited that long goes on without a turn. */
+/** With `patience`, an effect that has waited that long runs without its turn. */
 export type KeyLock = (
   key: string,
   patience?: TimeLimit
 ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 interface Door {
-  /** What the others wait for, if there have been others: almost always, somebody comes alone, and pays for none. */
+  /** What others wait for. It is created only if there are others, which is rare. */
   queue: Semaphore.Semaphore | undefined
   users: number
 }
@@ -34,7 +34,7 @@ export const make = (): KeyLock => {
         doors.set(key, used = { queue: undefined, users: 1 })
         return effect
       })
-      // It comes around `enter`, so that an interruption can't get in between.
+      // It wraps `enter`, so that an interruption can't happen in between.
       return Effect.onExitPrimitive(enter, () => {
         if (used === undefined) return undefined
         if (--used.users === 0) doors.delete(key)

@@ -1,6 +1,6 @@
 /**
- * A time limit that holds everywhere: also where the caller can't be interrupted, as while a response is being sent, and
- * also when what it waits for can't be. `Effect.timeout` waits for ever in both cases.
+ * A time limit that always holds, even if the caller can't be interrupted (as while a response is being sent), or if the effect
+ * can't. `Effect.timeout` waits forever in both cases.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -19,24 +19,24 @@ export const make = (limit: Duration.Duration): TimeLimit => {
   if (!Duration.isFinite(limit)) return (self) => self
   const watches = new Watches(limit)
   return <A, E, E2, R>(self: Effect.Effect<A, E, R>, onTimeout: () => E2) =>
-    // All in one step, as the caller may be interrupted between two.
+    // All in one step, because the caller may be interrupted between two.
     Effect.callback<A, E | E2, R>((resume) => {
       const parent = caller()
-      // A fiber of its own, which can be interrupted even if the caller can't.
+      // A separate fiber, which can be interrupted even if the caller can't.
       const fiber = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>)
       const exit = fiber.pollUnsafe()
       if (exit !== undefined) return resume(exit)
       const watch = watches.of(parent)
       const waiting = new Hanging(() => {
-        // Before the interruption, whose exit would otherwise be the answer.
+        // Before the interruption, or its exit would be the answer.
         resume(Effect.fail(onTimeout()))
-        // Not awaited: what hangs may not let itself be interrupted either.
+        // Not awaited: an effect that hangs may ignore the interruption too.
         fiber.interruptUnsafe()
       })
       watch.begin(parent, waiting)
       const end = () => {
         watch.end(waiting)
-        // With nobody to watch over, it would only keep the process from ending.
+        // With nothing to watch, it would only keep the process alive.
         watch.stopIfIdle()
       }
       fiber.addObserver((exit) => {
@@ -50,7 +50,7 @@ export const make = (limit: Duration.Duration): TimeLimit => {
     })
 }
 
-/** The fiber that runs this. `Effect.withFiber` would be one step more around each call. */
+/** The current fiber. `Effect.withFiber` would add a step to each call. */
 const caller = () => Fiber.getCurrent()!
 
 class Hanging extends Waiting {
@@ -62,24 +62,24 @@ class Hanging extends Waiting {
   }
 }
 
-/** How something is asked that answers with a promise, and what becomes of the answer. */
+/** How to make a call that returns a promise, and how to handle its result. */
 export interface Calls<Question, Answer, A, E> {
   readonly ask: (question: Question, clock: Clock.Clock) => Promise<Answer>
   readonly read: (answer: Answer) => A
   readonly failed: (cause: unknown) => Exit.Exit<A, E>
   readonly timedOut: () => E
-  /** After a failure, something else to try within the same limit. */
+  /** What to try after a failure, within the same limit. */
   readonly again?: (cause: unknown, question: Question, clock: Clock.Clock) => Promise<Answer> | undefined
 }
 
-/** Made once for each kind of call, so that a call itself is its question and little else. */
+/** Created once for each kind of call, so that a call allocates little. */
 export type LimitCalls = <Question, Answer, A, E>(
   calls: Calls<Question, Answer, A, E>
 ) => (question: Question) => Effect.Effect<A, E>
 
 /**
- * For promises, which takes no fiber for each. The watch stays for a while when nobody waits any more, but not after the
- * scope.
+ * For promises: it needs no fiber for each call. The watch continues for a while after the last call, but not after the
+ * scope is closed.
  */
 export const makeForPromises = (limit: Duration.Duration) =>
   Effect.map(
@@ -97,7 +97,7 @@ export const makeForPromises = (limit: Duration.Duration) =>
       })
   )
 
-/** One object, where closures would be six: it is made for each command that a store sends. */
+/** One object instead of six closures, because it is created for each command of a store. */
 class Call<Question, Answer, A, E> extends Waiting {
   readonly #calls: Calls<Question, Answer, A, E>
   readonly #question: Question
@@ -164,5 +164,5 @@ class Call<Question, Answer, A, E> extends Waiting {
   }
 }
 
-/** Why a call has failed that took longer. */
+/** Why a call failed that took too long. */
 export const noAnswer = (limit: Duration.Duration): Error => new Error(`No answer within ${Duration.format(limit)}`)

@@ -1,6 +1,6 @@
 /**
- * The calls that wait, and their deadlines. `Effect.timeout` makes a fiber and a timer for each call: 9 µs on top of a promise,
- * where one watch for all calls takes 0.7 µs.
+ * The pending calls and their deadlines. `Effect.timeout` creates a fiber and a timer for each call, which adds 9 µs to a promise;
+ * one watch for all calls adds 0.7 µs.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -11,10 +11,10 @@ import * as Scheduler from "effect/Scheduler"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** In Cloudflare's Workers a timer ends with the request that has set it, so no other request can rely on it. */
+/** In Cloudflare Workers a timer ends with the request that has set it, so other requests can't rely on it. */
 const timersEndWithRequest = globalThis.navigator?.userAgent === "Cloudflare-Workers"
 
-/** The watch for each clock: but for tests, there is one. */
+/** The watch for each clock. Outside of tests, there is one. */
 export class Watches {
   readonly #nanos: number | undefined
   #latest: Watch | undefined
@@ -27,7 +27,7 @@ export class Watches {
     const clock = fiber.getRef(Clock.Clock)
     if (timersEndWithRequest) return new Watch(this.#nanos, clock)
     const latest = this.#latest
-    // The one of another clock goes on as long as somebody waits there.
+    // The watch of another clock continues as long as it has pending calls.
     return latest?.clock === clock ? latest : this.#latest = new Watch(this.#nanos, clock)
   }
 
@@ -37,14 +37,14 @@ export class Watches {
 }
 
 /**
- * All that share a limit also share a fiber that watches over them: a timer for each would take longer than most of what
- * it is for.
+ * All calls with the same limit share a fiber that watches over them. A timer for each would take longer than most of the
+ * calls.
  */
 export class Watch {
   readonly clock: Clock.Clock
   readonly #nanos: number | undefined
-  // In the order in which they began, so that the first one has waited longest. A list, and not a Set: what a Set has
-  // copied when it grew still holds on to what was in it, request and all, until the next full garbage collection.
+  // In the order in which they began, so the first has waited longest. A list and not a Set: when a Set grows, its old copy
+  // keeps what was in it, requests included, until the next full garbage collection.
   #first: Waiting | undefined
   #last: Waiting | undefined
   #watcher: Fiber.Fiber<void> | undefined
@@ -63,13 +63,13 @@ export class Watch {
     if (last === undefined) this.#first = waiting
     else last.next = waiting
     this.#last = waiting
-    // Not with all of the fiber's context: that is a request's, which would be held as long as there are others.
+    // Without the rest of the fiber's context, which belongs to a request and would be kept as long as there are others.
     this.#watcher ??= Effect.runForkWith(
       Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, fiber.getRef(Scheduler.Scheduler)))
     )(this.#watch)
   }
 
-  /** It need not wait any more. */
+  /** Stops watching it. */
   end(waiting: Waiting): void {
     const { next, previous } = waiting
     if (this.#first === waiting) this.#first = next
@@ -80,7 +80,7 @@ export class Watch {
     waiting.next = undefined
   }
 
-  /** Whoever waits is watched over to the end. */
+  /** Each call is watched until it ends. */
   stopIfIdle(): void {
     if (this.#first !== undefined) return
     this.#watcher?.interruptUnsafe()
@@ -101,12 +101,12 @@ export class Watch {
   })
 }
 
-/** Whoever waits is a link of the list itself. */
+/** A pending call is a node of the list. */
 export abstract class Waiting {
-  /** In nanoseconds, by a clock that is never set back. A number: each bigint is an object of its own. */
+  /** In nanoseconds, by a monotonic clock. A number, because each bigint is an object. */
   until = 0
   previous: Waiting | undefined = undefined
   next: Waiting | undefined = undefined
-  /** What to do when it has waited long enough. */
+  /** Runs at the deadline. */
   abstract expire(): void
 }

@@ -1,5 +1,5 @@
 /**
- * When the owner of a session was authenticated, and how: what the field `~authenticated` holds.
+ * The field `~authenticated`: when the owner of a session was authenticated, and by which methods.
  */
 import { parse } from "./record.ts"
 
@@ -9,7 +9,7 @@ export interface Authentication {
   readonly methods: Methods
 }
 
-/** The names that an application has for its methods. */
+/** Names that the application chooses. */
 export type Methods = readonly [string, ...ReadonlyArray<string>]
 
 export const isMethods = (methods: unknown): methods is Methods =>
@@ -22,7 +22,7 @@ export const howToNameMethods = "at least one method, each a name of 1 to 64 cha
 export const encode = ({ at, methods }: Authentication): string =>
   JSON.stringify({ at, methods: [...new Set(methods)] })
 
-/** Nothing, if the field is not there or somebody has damaged it. */
+/** `undefined` if the field is missing or damaged. */
 export const decode = (text: string | undefined, now: number): Authentication | undefined => {
   const value = text === undefined ? undefined : parse(text)
   if (!isAuthentication(value) || value.at > now + differenceOfClocks) return undefined
@@ -34,11 +34,11 @@ const isAuthentication = (value: unknown): value is Authentication => {
   return Number.isSafeInteger(at) && at! >= 0 && isMethods(methods)
 }
 
-// What another server has written can be ahead by this much. More than that is a clock that was wrong: counted as now, it
-// would stay recent until the time it says.
+// The clock of another server can be ahead by this much. A time further ahead comes from a wrong clock: if it counted as
+// now, it would stay recent until that time has passed.
 const differenceOfClocks = 600_000
 
-/** Whether it is no older than `maxAge`, and by one of the methods, if it matters which. */
+/** Whether it is at most `maxAge` old, and used one of the methods, if any are asked for. */
 export const isRecent = (
   { at, methods }: Authentication,
   now: number,

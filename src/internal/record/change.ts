@@ -1,37 +1,37 @@
 /**
- * What one request did to a session, as data, and the one pure function that merges it into what is stored now.
- * Drivers whose back end can't merge by itself call {@link merge}.
+ * What one request did to a session, as data, and the pure function that merges it into what is stored now. Drivers whose
+ * back end can't merge call {@link merge}.
  */
 import { type Fields, parse, type SessionRecord, type Times } from "./record.ts"
 
-/** Add `by` to a number; where there is none, begin at `initial`. */
+/** Add `by` to a number, or to `initial` if there is no number yet. */
 export interface Increment {
   readonly by: number
   readonly initial: number
 }
 
 export interface Change {
-  /** Remove every field there is, before anything else. */
+  /** Remove all fields before anything else. */
   readonly clear: boolean
   readonly set: Fields
   readonly remove: ReadonlySet<string>
   readonly increment: ReadonlyMap<string, Increment>
   /** Whether the record's times move forward to those of the request. */
   readonly touch: boolean
-  /** What must be stored for anything to be written. */
+  /** Nothing is written unless this is stored. */
   readonly expect: Expected
 }
 
-/** The fields that must hold a certain text, or nothing, before the change. */
+/** The fields that must hold this text before the change, or be missing. */
 export type Expected = ReadonlyMap<string, string | undefined>
 
 /**
- * What a request wrote over without regard to what was there: the names of fields, or all of them; `"ended"` where it has
- * ended the session, and what goes on under the new id is another one.
+ * What a request overwrote without looking at it: the names of fields, or everything. `"ended"` if it ended the session, and
+ * the one under the new id is a different session.
  */
 export type Overwritten = "everything" | "ended" | ReadonlyArray<string>
 
-/** What one of them wrote over, or the other one. */
+/** What either of them overwrote. */
 export const both = (one: Overwritten, other: Overwritten): Overwritten =>
   typeof one === "string" ? one : typeof other === "string" ? other : [...one, ...other]
 
@@ -79,17 +79,17 @@ export const expect = (change: Change, field: string, text: string | undefined):
   expect: new Map(change.expect).set(field, text)
 })
 
-/** Whether the fields hold what a change expects of them. */
+/** Whether the fields hold what a change expects. */
 export const isExpected = (fields: Fields, expected: Expected): boolean => {
   let isExpected = true
-  // Without an array for each field, as an iteration has it.
+  // `forEach`, because iterating allocates an array for each field.
   expected.forEach((text, field) => {
     isExpected &&= fields.get(field) === text
   })
   return isExpected
 }
 
-/** Whether the fields are just these. */
+/** Whether these are exactly the fields. */
 export const isSame = (fields: Fields, others: Fields): boolean =>
   fields.size === others.size && isExpected(fields, others)
 
@@ -108,7 +108,7 @@ export const apply = (fields: Fields, change: Change): Fields => {
 
 /**
  * What is stored after a commit: the change applied to what is `stored` now. Times only ever move forward, so that a
- * slow request can't shorten what a faster one has extended.
+ * slow request can't shorten a life that a faster one has extended.
  */
 export const merge = (stored: SessionRecord, change: Change, times: Times): SessionRecord => ({
   createdAt: stored.createdAt,
@@ -117,7 +117,7 @@ export const merge = (stored: SessionRecord, change: Change, times: Times): Sess
   fields: apply(stored.fields, change)
 })
 
-/** The change of just those fields in which `after` differs, from what they hold before. */
+/** The change that turns `before` into `after`: only the fields that differ. */
 export const difference = (before: Fields, after: Fields): Change => {
   const set = new Map([...after].filter(([field, text]) => before.get(field) !== text))
   const remove = new Set([...before.keys()].filter((field) => !after.has(field)))
@@ -129,7 +129,7 @@ export const difference = (before: Fields, after: Fields): Change => {
   }
 }
 
-/** The text of the sum; what is no number counts as none. */
+/** The text of the sum. Anything but a number counts as missing. */
 export const addTo = (value: string | undefined, { by, initial }: Increment): string => {
   const number = value === undefined ? initial : parse(value)
   return JSON.stringify((typeof number === "number" ? number : initial) + by)

@@ -1,6 +1,6 @@
 /**
- * Between the values of a key and the JSON text that is stored, by the key's schema. An error says where and what was
- * expected, never the value.
+ * Converts between the values of a key and the stored JSON text, with the key's schema. An error says where the problem is and
+ * what was expected, and never contains the value.
  */
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
@@ -43,17 +43,17 @@ export const make = <A>(key: string, schema: Schema.Codec<A, unknown>): Codec<A>
 
 const tooDeep: unique symbol = Symbol("too deep")
 
-/** What can be written must be readable later, wherever on the stack that is. */
+/** A value that can be written must be readable later, even with less of the stack left. */
 const toText = (encoded: unknown): string | undefined | typeof tooDeep => {
   const text = JSON.stringify(encoded) as string | undefined
-  // A short text can't have that many brackets.
+  // A short text can't hold that many brackets.
   return text !== undefined && text.length > 2 * deepest && isTooDeep(encoded) ? tooDeep : text
 }
 
 const howToWriteSchema =
   "Expected a schema that encodes to JSON and decodes from it, synchronously and without throwing"
 
-/** Nothing, if it throws: as for a schema that does not decode at once, or a value that is no JSON. */
+/** `undefined` if it throws, for example because the schema decodes asynchronously or the value is not JSON. */
 const attempt = <A, B>(f: (value: A) => B, value: A): B | undefined => {
   try {
     return f(value)
@@ -62,7 +62,7 @@ const attempt = <A, B>(f: (value: A) => B, value: A): B | undefined => {
   }
 }
 
-// Issues carry no input unless the parser is told to report it.
+// Issues contain the input only if the parser is asked to report it.
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
 const mismatch = (key: string, operation: "decode" | "encode", { issue }: Schema.SchemaError): SessionValueError => {

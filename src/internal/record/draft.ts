@@ -1,8 +1,8 @@
 /**
- * What a request has done to its session and the store has not been told: an edit for each field. It becomes a
- * {@link Change} when it is committed.
+ * What a request has done to its session and not yet committed: one edit per field. The commit turns it into a
+ * {@link Change}.
  *
- * Some edits are functions of what was there. They are done again where the store turns out to hold something else.
+ * Some edits are functions of the previous value. They run again if the store turns out to hold another one.
  */
 import * as Exit from "effect/Exit"
 import type { SessionConflictError, SessionValueError } from "../../SessionError.ts"
@@ -15,10 +15,10 @@ import type { Fields } from "./record.ts"
 import * as Scope from "./scope.ts"
 
 export interface Draft {
-  /** What of all that is stored goes first: what has this scope, or one before it. With "device" that is all. */
+  /** Removes the stored fields up to this scope first. `"device"` removes all of them. */
   readonly clears: Scope.Scope | undefined
   readonly edits: Edits.Edits<Edit> | undefined
-  /** What the last clear has undone. It writes nothing, but what its functions have taken must still be there. */
+  /** What the last clear has undone. It writes nothing, but the values that its functions have taken must still be stored. */
   readonly undone: Draft | undefined
 }
 
@@ -33,25 +33,25 @@ interface Removal {
   readonly _tag: "Removal"
 }
 
-/** Added by the store itself, to whatever it has. */
+/** Added by the store to its current value. */
 interface Addition {
   readonly _tag: "Addition"
   readonly increment: Change.Increment
 }
 
-/** Flash messages, encoded only once all of them are there. */
+/** Flash messages, encoded once all of them are known. */
 interface Flashing {
   readonly _tag: "Flashing"
   readonly messages: Flash.Messages
 }
 
-/** What functions have made of what was there. */
+/** The result of functions of the previous value. */
 interface Rewritten {
   readonly _tag: "Rewritten"
   readonly seen: string | undefined
   readonly rewrites: Rewrites
   readonly text: string | undefined
-  /** Whether the text is the same whatever was there. */
+  /** Whether the text does not depend on the previous value. */
   readonly isFixed: boolean
 }
 
@@ -60,7 +60,7 @@ interface Rewrites {
   readonly before: Rewrites | undefined
 }
 
-/** What becomes of a field, by what is there. */
+/** Computes the new text of a field from the previous one. */
 export type Rewrite = (text: string | undefined) => Rewriting<string | undefined>
 
 export type Rewriting<A, E = never> = Exit.Exit<A, E | SessionValueError | SessionConflictError>
@@ -75,7 +75,7 @@ export const isEmpty = ({ clears, edits }: Draft): boolean => clears === undefin
 
 const editOf = ({ edits }: Draft, field: string): Edit | undefined => Edits.get(edits, field)
 
-/** What a field holds for the request, where `base` is what was there before. */
+/** What a field holds as this request sees it; `base` is what was loaded. */
 export const seen = (draft: Draft, base: Fields, field: string): string | undefined => {
   const edit = editOf(draft, field)
   if (edit !== undefined) return textOf(edit, base.get(field))
@@ -96,15 +96,15 @@ const textOf = (edit: Edit, before: string | undefined): string | undefined => {
   }
 }
 
-/** Whether the request has done anything to a field. */
+/** Whether the request has edited a field. */
 export const isEdited = (draft: Draft, field: string): boolean =>
   editOf(draft, field) !== undefined || Scope.ends(draft.clears, field)
 
-/** Whether a field is to hold something else than it does. */
+/** Whether the request gives a field another text. */
 export const changes = (draft: Draft, base: Fields, field: string): boolean =>
   (draft.clears !== undefined || editOf(draft, field) !== undefined) && seen(draft, base, field) !== base.get(field)
 
-/** All that the request sees. */
+/** All fields as the request sees them. */
 export const fieldsOf = (draft: Draft, base: Fields): Fields =>
   isEmpty(draft) ? base : new SeenFields(draft, base instanceof SeenFields ? base.all : base)
 
@@ -136,7 +136,7 @@ class SeenFields extends LazyFields {
 
   override get lines(): string {
     const { clears, edits } = this.#draft
-    // Each of them copies the text.
+    // Each edit copies the text.
     if (!Edits.areAtMost(edits, 4) || clears !== undefined && clears !== "device") return super.lines
     let lines = clears === undefined ? linesOf(this.#base) : ""
     Edits.forEach(edits, (edit, field) => {
@@ -156,11 +156,11 @@ class SeenFields extends LazyFields {
   }
 }
 
-// Messages that are not encoded yet have no fewer units apart than together.
+// Messages are at least as long one by one as encoded together.
 const lengthAtMostOf = (edit: Edit, before: string | undefined): number =>
   edit._tag === "Flashing" ? Flash.lengthAtMost(edit.messages) : textOf(edit, before)?.length ?? 0
 
-/** Whether the request sees anything. */
+/** Whether the request sees any field. */
 export const hasFields = (draft: Draft, base: Fields): boolean => {
   let isAdded = false
   Edits.forEach(draft.edits, (edit) => {
@@ -184,7 +184,7 @@ export const put = (draft: Draft, field: string, text: string): Draft => {
   return edited(
     draft,
     field,
-    // What a function has taken must still be there, whatever is put in its place.
+    // A value that a function has taken must still be stored, whatever replaces it.
     before?._tag === "Rewritten" ? then(before, () => Exit.succeed(text), text, true) : { _tag: "Put", text }
   )
 }
@@ -228,7 +228,7 @@ export const add = (draft: Draft, field: string, increment: Change.Increment): D
     : put(draft, field, text)
 }
 
-/** Puts what a function has made of what the request sees: `text`, or nothing. */
+/** Applies a function; `text` is its result on what the request sees, `undefined` to remove the field. */
 export const rewrite = (
   draft: Draft,
   base: Fields,
@@ -239,7 +239,7 @@ export const rewrite = (
   const before = editOf(draft, field)
   if (before?._tag === "Rewritten") return edited(draft, field, then(before, rewrite, text))
   if (before === undefined ? Scope.ends(draft.clears, field) : before._tag !== "Addition") {
-    // The function has seen what this request itself has put there.
+    // The function saw a value that this request has put itself.
     return text === undefined ? remove(draft, field) : put(draft, field, text)
   }
   const seen = base.get(field)
@@ -258,13 +258,13 @@ const adding = (increment: Change.Increment): Rewrite => (text) => Exit.succeed(
 export const flash = (draft: Draft, field: string, messages: Flash.Messages): Draft =>
   edited(draft, field, { _tag: "Flashing", messages })
 
-/** Leaves no messages, after all. */
+/** Takes back all messages. */
 export const unflash = (draft: Draft, base: Fields, field: string): Draft =>
   base.has(field) ? remove(draft, field) : without(draft, (one) => one === field)
 
 /**
- * Removes all fields but those that are `kept`: they stay as they are, also if another request is just changing them. In a
- * session that takes the place of one that has ended, there is nothing to keep but what the request itself has put.
+ * Removes all fields except those that are `kept`: these stay as stored, even if another request is just changing them. A
+ * session that replaces an ended one has nothing to keep but what the request itself has put.
  */
 export const clear = (draft: Draft, base: Fields = nowhere, kept: ReadonlyArray<string> = []): Draft =>
   kept.reduce<Draft>(
@@ -272,7 +272,7 @@ export const clear = (draft: Draft, base: Fields = nowhere, kept: ReadonlyArray<
     end(draft, "device", kept)
   )
 
-/** Removes what has this scope, or one before it, also if another request is just putting it. */
+/** Removes the fields up to this scope, including those that another request is just putting. */
 export const end = (draft: Draft, reach: Scope.Scope, kept: ReadonlyArray<string> = []): Draft => ({
   clears: Scope.further(draft.clears, reach),
   edits: Edits.filterMap(draft.edits, (edit, field) => Scope.ends(reach, field) ? undefined : edit),
@@ -306,7 +306,7 @@ const isRewritten = (edit: Edit): edit is Rewritten => edit._tag === "Rewritten"
 // committing
 // -----------------------------------------------------------------------------
 
-/** The change that the store is asked for, where `base` is what was there before. */
+/** The change to ask the store for; `base` is what was loaded. */
 export const changeOf = (draft: Draft, touch: boolean, base: Fields = nowhere): Change.Change => {
   let set: Map<string, string> | undefined
   let remove = endedIn(draft, base)
@@ -333,7 +333,7 @@ export const changeOf = (draft: Draft, touch: boolean, base: Fields = nowhere): 
   }
 }
 
-/** The fields that go by their scope, where not all go. */
+/** The fields that are removed because of their scope, if not all of them are. */
 const endedIn = ({ clears, edits }: Draft, base: Fields): Set<string> | undefined =>
   clears === undefined || clears === "device"
     ? undefined
@@ -347,7 +347,7 @@ const expectedBy = (draft: Draft): Map<string, string | undefined> => {
   return expected
 }
 
-/** The same draft where something else is there: its functions are done again. */
+/** The same draft on top of other fields: its functions run again. */
 export const rebase = (draft: Draft, base: Fields): Rewriting<Draft> => {
   const failures: Array<Rewriting<never>> = []
   const edits = Edits.filterMap(draft.edits, (edit, field): Edit => {
@@ -375,7 +375,7 @@ const rewriteAgain = (edit: Rewritten, seen: string | undefined): Rewriting<Rewr
   return Exit.succeed({ ...edit, seen, text })
 }
 
-/** What is written over, without regard to what is there. */
+/** What is overwritten without looking at it. */
 export const overwrittenBy = (draft: Draft): Change.Overwritten => {
   if (draft.clears === "device") return "everything"
   const fields = draft.clears === undefined ? [] : [Scope.asField(draft.clears)]
@@ -389,9 +389,9 @@ const isFixed = (edit: Edit): boolean =>
   edit._tag === "Put" || edit._tag === "Removal" || isRewritten(edit) && edit.isFixed
 
 /**
- * What a request commits to the successor of a session that was regenerated meanwhile: as if it had come first. So it leaves
- * alone what the regenerating request wrote over, and of the other fields that have changed since, it changes only those that
- * it has functions for.
+ * What a request commits to the successor of a session that was regenerated in the meantime, as if the request had come
+ * first: it leaves alone what the regenerating request overwrote. Of the other fields that have changed since, it changes only
+ * those that it has functions for.
  */
 export const ontoSuccessor = (
   draft: Draft,

@@ -1,6 +1,6 @@
 /**
- * What a request has done to each field, in a persistent list with the last edit first. After every few edits there is an
- * index of all that came before, so that finding one costs the same however many there are; most requests need none.
+ * What a request has done to each field, as a persistent list with the last edit first. Every few edits there is an index of
+ * all previous ones, so finding one costs the same however many there are. Most requests need no index.
  */
 import * as HashMap from "effect/HashMap"
 
@@ -8,13 +8,13 @@ export interface Edits<A> {
   readonly field: string
   readonly edit: A
   readonly before: Edits<A> | undefined
-  /** How many edits there are since the last index. */
+  /** The number of edits since the last index. */
   readonly unindexed: number
   /** All edits up to this one, if it has an index. */
   readonly index: HashMap.HashMap<string, A> | undefined
 }
 
-/** With 8 to 32, a request of one edit and one of thousands both allocate the least. */
+/** With 8 to 32, both a request with one edit and one with thousands allocate the least. */
 const few = 16
 
 export const get = <A>(edits: Edits<A> | undefined, field: string): A | undefined => {
@@ -28,7 +28,7 @@ export const get = <A>(edits: Edits<A> | undefined, field: string): A | undefine
   return undefined
 }
 
-/** One more edit, which takes the place of an earlier one of the same field. */
+/** Adds an edit, which replaces an earlier one of the same field. */
 export const add = <A>(before: Edits<A> | undefined, field: string, edit: A): Edits<A> => {
   const unindexed = before === undefined || before.index !== undefined ? 1 : before.unindexed + 1
   const added = { field, edit, before, unindexed, index: undefined }
@@ -44,7 +44,7 @@ const indexOf = <A>(edits: Edits<A>): HashMap.HashMap<string, A> => {
   })
 }
 
-/** Whether there are no more than so many, with those that others have taken the place of. */
+/** Whether there are at most this many, including replaced ones. */
 export const areAtMost = <A>(edits: Edits<A> | undefined, most: number): boolean => {
   let one = edits
   for (let left = most; left > 0 && one !== undefined; left--) one = one.before
@@ -64,7 +64,7 @@ export const forEach = <A>(edits: Edits<A> | undefined, f: (edit: A, field: stri
   byField.forEach(f)
 }
 
-/** The same edits, each as `f` makes it; without those for which it makes nothing. */
+/** Maps each edit, and drops those for which `f` returns `undefined`. */
 export const filterMap = <A, B>(
   edits: Edits<A> | undefined,
   f: (edit: A, field: string) => B | undefined

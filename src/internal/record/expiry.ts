@@ -1,13 +1,12 @@
 /**
- * The two clocks of a session, and the only place that knows what expired means.
+ * The two clocks of a session, and the only place that decides whether it has expired.
  *
- * The idle timeout (`age`) counts from the last touch, the absolute one (`absoluteAge`) from the creation, and nothing
- * extends that. The record carries its own deadline; the settings of today count as well, so that a shortened `age`
- * holds for sessions that are already out. A session may have a lifetime of its own (lifetime.ts), within the maximum of
- * today's settings.
+ * The idle timeout (`age`) counts from the last touch. The absolute one (`absoluteAge`) counts from the creation, and
+ * nothing extends it. The record has a deadline, but the current settings count too, so a shortened `age` applies to
+ * existing sessions. A session may have its own lifetime (lifetime.ts), within the maximum of the current settings.
  *
- * Back ends move the stored deadline only forward, so a session whose life was shortened ends before it: whoever wants to
- * know when a session ends asks here, not the record.
+ * Back ends only move the stored deadline forward, so a session whose life was shortened ends before it. To find out when a
+ * session ends, ask this module, not the record.
  */
 import * as Duration from "effect/Duration"
 import type { Settings } from "../../SessionConfig.ts"
@@ -16,21 +15,21 @@ import { endOfTime, type Fields, type SessionRecord, type Times } from "./record
 
 export interface Expiry {
   readonly start: (now: number, fields: Fields) => Times
-  /** The times of a session that is used now, and has these fields from now on. */
+  /** The times of a session that is used now, with these fields. */
   readonly touch: (times: Times, fields: Fields, now: number) => Times
-  /** The times of a session that these fields give another lifetime. */
+  /** The times of a session whose lifetime these fields change. */
   readonly adjust: (times: Times, fields: Fields, now: number) => Times
   readonly isTouchDue: (record: SessionRecord, now: number) => boolean
-  /** When the session ends, if nobody uses it any more. */
+  /** When the session ends if it is not used again. */
   readonly end: (record: SessionRecord) => number
-  /** When it ends, however much it is used. */
+  /** When it ends however much it is used. */
   readonly absoluteEnd: (record: SessionRecord) => number
   readonly isExpired: (record: SessionRecord, now: number) => boolean
   /** The latest moment at which a session created then, and touched now, can still be alive, whatever its lifetime. */
   readonly latest: (createdAt: number, now: number) => number
-  /** When it would end if it was touched once more, just before its end. */
+  /** When it would end if it were touched once more, just before its end. */
   readonly horizon: (times: Times, fields: Fields) => number
-  /** What a session gets of a lifetime that somebody asks for. */
+  /** What the configuration grants of a requested lifetime. */
   readonly grant: (asked: Lifetime.Lifetime) => Lifetime.Lifetime
 }
 
@@ -62,7 +61,7 @@ export const make = (
   const end = ({ createdAt, expiresAt, fields, touchedAt }: SessionRecord) =>
     Math.min(expiresAt, latest(createdAt, touchedAt, Lifetime.of(fields)))
 
-  /** A shorter age needs more touches, or the session would expire while it is used. */
+  /** A shorter age needs more frequent touches, or the session would expire while in use. */
   const touchEveryOf = (own: Lifetime.Lifetime | undefined) =>
     own?.age === undefined ? touchEvery : Math.min(touchEvery, idleOf(own) / 10)
 
@@ -90,10 +89,10 @@ export const make = (
   }
 }
 
-/** Whether a session got less of a lifetime than somebody has asked for. */
+/** Whether less was granted than requested. */
 export const isCut = (asked: Lifetime.Lifetime, granted: Lifetime.Lifetime): boolean =>
   asked.absoluteAge !== granted.absoluteAge ||
-  // That it ends no later than the absolute timeout of the same call is what was asked for.
+  // An age that is cut by the absolute timeout of the same call is as requested.
   asked.age !== undefined && granted.age! < Math.min(asked.age, asked.absoluteAge ?? Infinity)
 
 const moment = (time: number): number => Math.floor(Math.min(time, endOfTime))

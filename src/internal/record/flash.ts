@@ -1,39 +1,39 @@
 /**
  * Flash messages: what one request leaves for the next.
  *
- * All that one request flashes is one field with a name of its own. The request that finds such fields removes exactly
- * those, so messages that another request leaves meanwhile are not lost.
+ * Each request flashes into one field with a unique name. The request that finds such fields removes exactly those, so
+ * messages that another request leaves in the meantime are not lost.
  */
 import type { Json, JsonObject } from "effect/Schema"
 import { mayHave } from "./lazyFields.ts"
 import { type Fields, isTooDeep, parse } from "./record.ts"
 
-// Encoded as JSON text, it is the same.
+// Its JSON encoding is identical.
 const prefix = "~flash:"
 
-/** A field name that sorts by time and that no other request draws. */
+/** A unique field name that sorts by time. */
 export const fieldName = (now: number): string =>
   `${prefix}${now.toString(36).padStart(9, "0")}${Math.random().toString(36).slice(2, 8)}`
 
-/** The fields that hold messages, by time. Mostly there are none, and every request that uses its session looks. */
+/** The fields that hold messages, by time. Usually there are none, and every request that uses its session looks. */
 export const fieldsOf = (fields: Fields): ReadonlyArray<string> =>
   mayHave(fields, prefix) ? [...fields.keys()].filter((field) => field.startsWith(prefix)).toSorted() : none
 
 const none: ReadonlyArray<string> = []
 
-/** The messages that are in these fields, later ones over earlier ones. */
+/** The messages in these fields; later ones override earlier ones. */
 export const messagesIn = (fields: Fields, names: ReadonlyArray<string>): JsonObject =>
   merge(names.map((name) => fields.get(name) ?? "{}"))
 
-// What somebody else has damaged is no message.
+// Damaged fields are not messages.
 const isObject = (value: Json | undefined): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** All that one request flashes, the last first. */
+/** Everything that one request flashes, last first. */
 export interface Messages {
   /** An object of messages by name, as JSON text. */
   readonly text: string
-  /** Whether they are the fields of a form, of which some may be left out. */
+  /** Whether these are the fields of a form, some of which may be left out. */
   readonly isForm?: boolean
   readonly before: Messages | undefined
 }
@@ -42,19 +42,19 @@ export const encode = (messages: Messages): string => {
   if (messages.before === undefined) return messages.text
   const texts: Array<string> = []
   for (let one: Messages | undefined = messages; one !== undefined; one = one.before) texts.push(one.text)
-  // A Map, as an object of a thousand names costs more for each of them than one of a hundred.
+  // A Map, because the cost per name of a plain object grows with its size.
   const values = new Map(texts.toReversed().flatMap(entriesOf))
   return `{${Array.from(values, ([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(",")}}`
 }
 
-/** No fewer units of UTF-16 than the encoded messages have. */
+/** At least the length of the encoded messages, in UTF-16 units. */
 export const lengthAtMost = (messages: Messages): number => {
   let length = 0
   for (let one: Messages | undefined = messages; one !== undefined; one = one.before) length += one.text.length
   return length
 }
 
-// Unlike an assignment, this takes a name such as `__proto__` for one like any other.
+// Unlike an assignment, this treats `__proto__` like any other name.
 const merge = (texts: ReadonlyArray<string>): JsonObject => Object.fromEntries(texts.flatMap(entriesOf))
 
 const entriesOf = (text: string): ReadonlyArray<readonly [name: string, value: Json]> => {
@@ -68,7 +68,7 @@ export const only = (messages: JsonObject, names: ReadonlyArray<string>): JsonOb
 export const except = (messages: JsonObject, names: ReadonlyArray<string>): JsonObject =>
   Object.fromEntries(Object.entries(messages).filter(([name]) => !names.includes(name)))
 
-/** The value at a path such as `errors.title` or `items.0.name`; a key that has the whole path as its name comes first. */
+/** The value at a path such as `errors.title` or `items.0.name`. A key whose name is the whole path comes first. */
 export const at = (messages: Json, path: string): Json | undefined => {
   if (typeof messages !== "object" || messages === null) return undefined
   if (Object.hasOwn(messages, path)) return (messages as JsonObject)[path]
@@ -83,14 +83,14 @@ export const at = (messages: Json, path: string): Json | undefined => {
 }
 
 // -----------------------------------------------------------------------------
-// forms, which may be as large as a client makes them
+// forms, which can be as large as a client makes them
 // -----------------------------------------------------------------------------
 
-/** The fields that fit alone: neither too large nor too deep. */
+/** The fields that are neither too large nor too deep. */
 export const eligible = (form: JsonObject, limit: number): JsonObject =>
   Object.fromEntries(Object.entries(form).filter((field) => !isTooDeep(field[1]) && sizeOf(field) <= limit))
 
-/** The fields that fit into so many bytes of JSON, if the longest are left out first. */
+/** The fields that fit into this many bytes of JSON, leaving out the longest first. */
 export const fitting = (form: JsonObject, limit: number): JsonObject => {
   const fields = Object.entries(form).map((field) => ({ field, size: sizeOf(field) }))
   let size = 1 + fields.reduce((sum, { size }) => sum + size, 0)
@@ -104,11 +104,11 @@ export const fitting = (form: JsonObject, limit: number): JsonObject => {
   return Object.fromEntries(Object.entries(form).filter(([name]) => !isLeftOut.has(name)))
 }
 
-/** The bytes of a field in an object, as JSON text with its comma. */
+/** The size of a field in a JSON object in bytes, with its comma. */
 const sizeOf = ([name, value]: readonly [string, Json]): number =>
   Buffer.byteLength(JSON.stringify(name)) + Buffer.byteLength(JSON.stringify(value) ?? "") + 2
 
-/** So many bytes less, or more than that, of the last form that still has fields; the same messages if none has. */
+/** Removes at least this many bytes from the last form that has fields. Returns the same messages if no form has any. */
 export const lighter = (messages: Messages, bytes: number): Messages => {
   const kept: Array<Messages> = []
   for (let one: Messages | undefined = messages; one !== undefined; one = one.before) {
@@ -123,7 +123,7 @@ export const lighter = (messages: Messages, bytes: number): Messages => {
 }
 
 /**
- * Leaves out, at any depth, the fields whose name has one of these words in it, such as `newPassword` or `csrf_token` for
+ * Removes, at any depth, the fields whose names contain one of these words, such as `newPassword` or `csrf_token` for
  * "password" and "token".
  */
 export const withoutNamed = (value: JsonObject, words: ReadonlyArray<string>): JsonObject => {
@@ -139,7 +139,7 @@ export const withoutNamed = (value: JsonObject, words: ReadonlyArray<string>): J
   return strip(value) as JsonObject
 }
 
-/** The words of a name, in whatever way it joins them, and each pair of neighbours as one word (`pass_word`). */
+/** The words of a name, however they are joined, and each two neighbors as one word (`pass_word`). */
 const wordsOf = (name: string): ReadonlyArray<string> => {
   const words = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase().split(/[^a-z0-9]+/)
   return [...words, ...words.slice(1).map((word, index) => words[index] + word)]

@@ -1,5 +1,5 @@
 /**
- * Fields that are put together only when somebody wants all of them. Most requests want one, which is looked up where it is.
+ * Fields that are collected only when all of them are needed. Most requests need one, which is looked up directly.
  */
 import * as Lines from "./lines.ts"
 import type { Fields } from "./record.ts"
@@ -7,26 +7,26 @@ import type { Fields } from "./record.ts"
 export abstract class LazyFields implements Fields {
   #all: Fields | undefined
 
-  /** What a single field holds. */
+  /** The text of a single field. */
   protected abstract find(field: string): string | undefined
 
-  /** All of them. */
+  /** All fields. */
   protected abstract collect(): Fields
 
-  /** No fewer units of UTF-16 than all names and values together have. */
+  /** At least the length of all names and values together, in UTF-16 units. */
   abstract get lengthAtMost(): number
 
-  /** Whether there may be a field whose name begins like that, as far as that is known without looking at all of them. */
+  /** Whether there may be a field whose name starts with this, as far as is known without collecting them. */
   mayHave(_prefix: string): boolean {
     return true
   }
 
-  /** All of them as lines of text. */
+  /** All fields as lines of text. */
   get lines(): string {
     return Lines.encode(this.all)
   }
 
-  /** Whatever compares by kind and content, such as the assertions of a test, takes it for the Map that it stands for. */
+  /** Makes comparisons by kind and content, such as test assertions, treat it as the Map that it represents. */
   get [Symbol.toStringTag](): string {
     return "Map"
   }
@@ -68,18 +68,18 @@ export abstract class LazyFields implements Fields {
   }
 }
 
-/** No fewer units of UTF-16 than all names and values together have. */
+/** At least the length of all names and values together, in UTF-16 units. */
 export const lengthAtMost = (fields: Fields): number => {
   if (fields instanceof LazyFields) return fields.lengthAtMost
   let length = 0
-  // Without an array for each field, as an iteration has it.
+  // `forEach`, because iterating allocates an array for each field.
   fields.forEach((text, field) => {
     length += field.length + text.length
   })
   return length
 }
 
-/** Whether there may be a field whose name begins like that. */
+/** Whether there may be a field whose name starts with this. */
 export const mayHave = (fields: Fields, prefix: string): boolean => {
   if (fields instanceof LazyFields) return fields.mayHave(prefix)
   for (const name of fields.keys()) if (name.startsWith(prefix)) return true

@@ -1,10 +1,10 @@
 /**
- * Who may renew a value, and until when: a field beside that of the value.
+ * Who may renew a value, and until when: a field next to that of the value.
  */
 import { parse } from "./record.ts"
 
 export interface Lease {
-  /** Random, so that nobody takes another one's for its own. */
+  /** Random, so that nobody mistakes another lease for their own. */
   readonly owner: string
   /** Milliseconds since the epoch. */
   readonly until: number
@@ -14,7 +14,7 @@ export const fieldOf = (field: string): string => `~lease:${field}`
 
 export const encode = (lease: Lease): string => JSON.stringify(lease)
 
-/** What somebody has damaged is none. */
+/** `undefined` if it is damaged. */
 export const decode = (text: string | undefined): Lease | undefined => {
   const value = text === undefined ? undefined : parse(text)
   const { owner, until } = (value ?? {}) as Partial<Lease>

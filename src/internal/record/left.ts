@@ -1,24 +1,24 @@
 /**
- * Whose the values of scope "visitor" are that a logout has left in a session: what the field `~left` holds. If somebody else
- * logs in, they go; what a visitor has put after the logout does not.
+ * The field `~left`: which values of scope "visitor" a logout has left in a session, and whose they are. They are removed if
+ * another user logs in. What a visitor has put after the logout stays.
  */
 import * as Meta from "./meta.ts"
 import { type Fields, parse } from "./record.ts"
 import * as Scope from "./scope.ts"
 
 export interface Left {
-  /** A hash: after a logout, the session says nobody's name. */
+  /** A hash: after a logout, the session does not name anyone. */
   readonly by: string
   readonly fields: ReadonlyArray<string>
 }
 
-/** The text of the field; nothing if nothing was left. */
+/** The text of the field, `undefined` if nothing was left. */
 export const encode = (by: string, fields: Fields): string | undefined => {
   const left = [...fields.keys()].filter((field) => Scope.of(field) === "visitor")
   return left.length === 0 ? undefined : JSON.stringify({ by, fields: left } satisfies Left)
 }
 
-/** Nothing, if the field is not there; if somebody has damaged it, all of them are somebody else's. */
+/** `undefined` if the field is missing. If it is damaged, all values of that scope count as another user's. */
 export const of = (fields: Fields): Left | undefined => {
   const text = fields.get(Meta.left)
   if (text === undefined) return undefined

@@ -1,30 +1,30 @@
 /**
- * Values with a life of their own: until when they are there, and how often they may be tried. Text around the value says so,
- * in the same field, so that both are always written together; the name of the field says that there is such a text.
+ * Values that expire, or that can be tried a limited number of times. The field holds an envelope with the value and its limits,
+ * so that both are always written together. The name of the field tells that it holds an envelope.
  */
 import type { Json } from "effect/Schema"
 import { parse } from "./record.ts"
 
-/** What a key says of its values. */
+/** The limits that a key sets for its values. */
 export interface Rules {
-  /** Milliseconds from a put on. */
+  /** Milliseconds from when the value is put. */
   readonly age?: number | undefined
-  /** How often each may be tried. */
+  /** How often each value may be tried. */
   readonly attempts?: number | undefined
 }
 
-/** What a field holds. */
+/** The envelope in a field. */
 interface Lived {
-  /** It is not there any more once it has been tried as often as it may. */
+  /** Missing after the last try. */
   readonly value?: Json
   /** Milliseconds since the epoch. */
   readonly until?: number
   readonly tried?: number
-  /** Tells one put from another: of a value that is tried. */
+  /** Distinguishes one put from another, for values that are tried. */
   readonly put?: string
 }
 
-/** Nothing, if its time is over, or if somebody has damaged the text. */
+/** `undefined` if the value has expired or the text is damaged. */
 const decode = (text: string | undefined, now: number): Lived | undefined => {
   if (text === undefined) return undefined
   const lived = parse(text)
@@ -33,13 +33,13 @@ const decode = (text: string | undefined, now: number): Lived | undefined => {
   return until === undefined || now < until ? lived as Lived : undefined
 }
 
-/** The text of the value, if it is there. */
+/** The text of the value, if there is one. */
 export const valueIn = (text: string | undefined, now: number): string | undefined => {
   const value = decode(text, now)?.value
   return value === undefined ? undefined : JSON.stringify(value)
 }
 
-/** The text of a value that is put now. */
+/** The envelope of a value that is put now. */
 export const begun = ({ age, attempts }: Rules, value: string, now: number): string =>
   JSON.stringify(
     {
@@ -49,13 +49,13 @@ export const begun = ({ age, attempts }: Rules, value: string, now: number): str
     } satisfies Lived
   )
 
-/** The text of a value that takes the place of another one: it ends when that one would have, and has been tried as often. */
+/** The envelope of a value computed from a previous one: it expires at the same time, and keeps the count of tries. */
 export const goneOn = (rules: Rules, before: string | undefined, value: string, now: number): string => {
   const lived = decode(before, now)
   return lived?.value === undefined ? begun(rules, value, now) : JSON.stringify({ ...lived, value: parse(value)! })
 }
 
-/** What has become of a value that is to be tried. */
+/** The outcome of starting a try. */
 export type Trying =
   | { readonly _tag: "Absent" | "Exhausted" }
   | {
@@ -64,11 +64,11 @@ export type Trying =
     readonly value: string
     readonly put: string | undefined
     readonly isLast: boolean
-    /** The text from now on: after the last try, there is no value in it. */
+    /** The new envelope: without the value after the last try. */
     readonly text: string
   }
 
-/** Counts, before somebody tries. */
+/** Counts a try before it runs. */
 export const tried = (text: string | undefined, attempts: number, now: number): Trying => {
   const lived = decode(text, now)
   if (lived === undefined) return { _tag: "Absent" }
@@ -80,7 +80,7 @@ export const tried = (text: string | undefined, attempts: number, now: number): 
   return { _tag: "Begun", value: JSON.stringify(value), put: lived.put, isLast, text: JSON.stringify(next) }
 }
 
-/** Whether a value of this put is still there for somebody who has tried it and was right. */
+/** Whether the field still holds the put that was tried. */
 export const isOf = (text: string | undefined, put: string | undefined, now: number): boolean => {
   const lived = decode(text, now)
   return lived !== undefined && lived.put === put

@@ -1,6 +1,6 @@
 /**
- * How long a single session lives, where that is not what the configuration says: its own field holds it, so it goes where
- * the session goes. What the configuration allows of it is decided in expiry.ts, anew each time.
+ * The lifetime of a single session, if it differs from the configuration. It is stored in a field of the session. expiry.ts
+ * decides each time how much of it the configuration allows.
  */
 import type { Settings } from "../../SessionConfig.ts"
 import { LazyFields } from "./lazyFields.ts"
@@ -9,28 +9,28 @@ import { type Fields, parse } from "./record.ts"
 
 export type Persistence = Settings["cookie"]["persistence"]
 
-/** In milliseconds, `Infinity` for "never". What is not there is as the configuration says. */
+/** In milliseconds, `Infinity` for "never". Missing properties are as configured. */
 export interface Lifetime {
   readonly age?: number
   readonly absoluteAge?: number
   readonly persistence?: Persistence
 }
 
-/** The text of the field; nothing if all is as the configuration says. */
+/** The text of the field, `undefined` if everything is as configured. */
 export const encode = ({ absoluteAge, age, persistence }: Lifetime): string | undefined => {
   const text = JSON.stringify({ age, absoluteAge, persistence })
   return text === "{}" ? undefined : text
 }
 
-/** The session's own lifetime, if it has one. */
+/** The session's own lifetime, if any. */
 export const of = (fields: Fields): Lifetime | undefined => {
-  // Hardly any session has one, and each request asks: a look at the whole text is cheaper than a search of its lines.
+  // Few sessions have one and every request asks: searching the whole text is cheaper than searching its lines.
   if (fields instanceof LazyFields && !fields.mayHave(Meta.lifetime)) return undefined
   const text = fields.get(Meta.lifetime)
   return text === undefined ? undefined : decode(text)
 }
 
-/** What somebody has damaged is as the configuration says. */
+/** Damaged parts are as configured. */
 const decode = (text: string): Lifetime | undefined => {
   const value = parse(text)
   if (typeof value !== "object" || value === null) return undefined
@@ -42,10 +42,10 @@ const decode = (text: string): Lifetime | undefined => {
   }
 }
 
-/** JSON writes infinity as null. */
+/** JSON encodes infinity as null. */
 const isAge = (value: unknown): value is number | null => value === null || typeof value === "number" && value > 0
 
-/** Whether the session's cookie stays when the browser is closed; `byDefault`: by the configuration. */
+/** Whether the session's cookie stays when the browser is closed; `byDefault` is as configured. */
 export const isPersistent = (fields: Fields, byDefault: boolean): boolean => {
   const persistence = of(fields)?.persistence
   return persistence === undefined ? byDefault : persistence === "persistent"

@@ -1,26 +1,26 @@
 /**
- * Fields as text: for each a line feed and its name, then a line feed and its value. JSON text has no line feeds in it. Here
- * they are found and changed in place, by the string alone: what is not asked for is decoded by nobody.
+ * Fields as text: for each, a line feed and its name, then a line feed and its value. JSON text contains no line feeds. These
+ * functions find and change fields in the string, without decoding the others.
  *
- * The functions that take a `start` work on a longer text, whose fields begin there.
+ * Functions with a `start` work on a longer text whose fields begin there.
  */
 import type { Fields } from "./record.ts"
 
 const lineFeed = "\n"
 
-/** Names that need no quotes to be told from those that have them, and no escapes. */
+/** Names that need neither quotes nor escapes. */
 const isPlain = /^[\w.~-]+$/
 
-/** The line of a field's name, which has no other. */
+/** The line of a field's name. Each name has exactly one. */
 const toLine = (name: string): string => isPlain.test(name) ? name : JSON.stringify(name)
 
 const fromLine = (line: string): string => line.startsWith("\"") ? JSON.parse(line) : line
 
 export const encode = (fields: Fields): string => {
   const lines = [""]
-  // Without an array for each field, as an iteration has it.
+  // `forEach`, because iterating allocates an array for each field.
   fields.forEach((value, name) => void lines.push(toLine(name), value))
-  // Joined, it is one string. With "+=" it would be a tree of many, which takes three times the memory while it is kept.
+  // `join` makes a flat string. `+=` makes a tree of strings, which takes three times the memory while it is kept.
   return lines.join(lineFeed)
 }
 
@@ -57,13 +57,13 @@ export const put = (lines: string, name: string, value: string): string => {
 export const remove = (lines: string, name: string): string => {
   const line = toLine(name)
   const at = find(lines, line, 0)
-  // With the line feeds before the name and before the value.
+  // Including the line feeds before the name and the value.
   return at === -1 ? lines : lines.slice(0, at - line.length - 2) + lines.slice(endOfLine(lines, at))
 }
 
-/** Where the value of the field with this name line begins; -1 if there is no such field. */
+/** Where the value of the field with this name line begins, -1 if there is no such field. */
 const find = (text: string, line: string, start: number): number => {
-  // Names and values take turns, so a value that looks like the name is stepped over.
+  // Names and values alternate, so a value that looks like the name is skipped.
   for (let before = start; before < text.length;) {
     const end = endOfLine(text, before + 1)
     if (end - before - 1 === line.length && text.startsWith(line, before + 1)) return end + 1
@@ -72,7 +72,7 @@ const find = (text: string, line: string, start: number): number => {
   return -1
 }
 
-/** Where the line is over that `at` is in: at a line feed, or at the text's end. */
+/** The end of the line that contains `at`: a line feed, or the end of the text. */
 export const endOfLine = (text: string, at: number): number => {
   const end = text.indexOf(lineFeed, at)
   return end === -1 ? text.length : end

@@ -1,19 +1,19 @@
 /**
- * The fields that a session has beside the application's own: whose it is, how long it lives, when its owner has logged in.
- * Being fields, they go where the session goes: through regenerations, conflicts and every driver.
+ * The library's own fields in a session: its owner, its lifetime, when the owner logged in. Because they are fields, they follow the
+ * session through regenerations, conflicts and every driver.
  */
 
-/** Whose it is, see owner.ts. */
+/** The owner, see owner.ts. */
 export const owner = "~owner"
 
-/** How long this session lives, where it is not as long as the configuration says. */
+/** The session's own lifetime, if it differs from the configuration. */
 export const lifetime = "~lifetime"
 
-/** When its owner was authenticated, and how. */
+/** When the owner was authenticated, and how. */
 export const authenticated = "~authenticated"
 
-/** Who has logged out of it last, and what of that owner's is still there, see left.ts. */
+/** Who logged out last, and which of their values are still here, see left.ts. */
 export const left = "~left"
 
-/** They stay when the session is cleared: that is about what the application has put. */
+/** These stay when the session is cleared, because that concerns the application's values. */
 export const all: ReadonlyArray<string> = [owner, lifetime, authenticated]

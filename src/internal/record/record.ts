@@ -1,8 +1,8 @@
 /**
  * What is stored of one session: three times and the fields.
  *
- * A field's value is JSON text, not a parsed value: it is immutable, can't be shared by accident, is what most stores
- * hold anyway, and is parsed only when somebody reads the key.
+ * A field's value is JSON text and not a parsed value: text is immutable, is what most stores hold anyway, and is parsed only
+ * when the key is read.
  */
 import type { Json } from "effect/Schema"
 import { linesOf } from "./lazyFields.ts"
@@ -14,7 +14,7 @@ export interface Times {
   readonly createdAt: number
   /** The last time a request extended the session's life. */
   readonly touchedAt: number
-  /** From this moment on the session is gone. */
+  /** From this moment on, the session has expired. */
   readonly expiresAt: number
 }
 
@@ -28,7 +28,7 @@ export interface SessionRecord extends Times {
 /** The last moment that a `Date` can hold: what "never" means in a record. */
 export const endOfTime = 8_640_000_000_000_000
 
-// Names that begin with a tilde are the library's own, so a session key that does so gets a second one.
+// Names that begin with a tilde are reserved for the library, so a key whose name does gets a second tilde.
 
 export const isReserved = (name: string): boolean => name.charCodeAt(0) === tilde
 const tilde = 126
@@ -38,7 +38,7 @@ export const fieldOfKey = (name: string): string => isReserved(name) ? `~${name}
 export const keyOfField = (field: string): string | undefined =>
   !isReserved(field) ? field : field.charCodeAt(1) === tilde ? field.slice(1) : undefined
 
-/** The value of a field's text; nothing if that is not JSON, as somebody has damaged it. */
+/** The value of a field's text, `undefined` if the text is damaged. */
 export const parse = (text: string): Json | undefined => {
   try {
     return JSON.parse(text) as Json
@@ -47,17 +47,17 @@ export const parse = (text: string): Json | undefined => {
   }
 }
 
-/** More levels of lists and objects than this are not stored: whatever works on values goes down by recursion. */
+/** The maximum depth of lists and objects, because functions on values are recursive. */
 export const deepest = 500
 
-/** Whether a value has more levels; so has one that contains itself. */
+/** Whether a value is deeper than that, as a circular one is. */
 export const isTooDeep = (value: unknown, left: number = deepest): boolean =>
   typeof value === "object" && value !== null &&
   (left === 0 || Object.values(value).some((part) => isTooDeep(part, left - 1)))
 
 export const howDeep = `Expected at most ${deepest} levels of lists and objects`
 
-/** One line for the times, and then those of the fields; as one string, even where the lines are a tree of several. */
+/** One line for the times, then the lines of the fields, as a flat string. */
 export const encode = (record: SessionRecord): string => [encodeTimes(record), linesOf(record.fields)].join("")
 
 export const encodeTimes = ({ createdAt, expiresAt, touchedAt }: Times): string =>
@@ -76,13 +76,13 @@ export const decode = (text: string): SessionRecord => {
   }
 }
 
-/** When the record of a text ends, and nothing else of it. */
+/** Reads only when the record expires. */
 export const decodeExpiry = (text: string): number => {
   const end = endOfLine(text, 0)
   return numberAt(text, text.lastIndexOf(" ", end) + 1, end)
 }
 
-/** Whole numbers digit by digit, as a sweep goes through a million of them: a slice of each would be garbage. */
+/** Reads whole numbers digit by digit: a sweep reads a million of them, and slices would be garbage. */
 const numberAt = (text: string, start: number, end: number): number => {
   let number = 0
   for (let at = start; at < end; at++) {

@@ -1,8 +1,7 @@
 /**
- * Fields that stay the text in which they are stored. A request that reads one field has only that one taken out; whoever asks
- * for many, or for all, gets them from a Map.
+ * Fields that remain in their stored text. Reading one field extracts only that one; reading many, or all, builds a Map.
  *
- * Of a session of seven fields and 300 bytes, a Map takes 1,200 bytes to make, and this takes 50.
+ * For a session of seven fields and 300 bytes, a Map takes 1,200 bytes, and this takes 50.
  */
 import { LazyFields } from "./lazyFields.ts"
 import * as Lines from "./lines.ts"
@@ -20,7 +19,7 @@ export class TextFields extends LazyFields {
   }
 
   protected find(name: string): string | undefined {
-    // A search goes through the whole text: so many are worth a Map, and there are never more, however large the session is.
+    // A search scans the whole text. From this many on, a Map is cheaper, so there are never more searches than this.
     return ++this.#searches > 8 ? this.all.get(name) : Lines.get(this.#text, name, this.#start)
   }
 

@@ -1,13 +1,13 @@
 /**
- * Reading base64url (RFC 4648, section 5) strictly: of all spellings that the decoder of Node.js takes for the same bytes,
- * only the one that it writes itself. Effect's `Base64Url` ignores spare bits too, and takes ten times as long.
+ * Reads base64url (RFC 4648, section 5) strictly: of all spellings that Node.js decodes to the same bytes, only the one that it
+ * encodes to. Effect's `Base64Url` also ignores spare bits, and takes ten times as long.
  */
 
-/** Writes the bytes of a text to the beginning of a buffer, and says how many; nothing, if the text is not their spelling. */
+/** Writes the bytes to the beginning of a buffer and returns their number, `undefined` if the text is not their spelling. */
 export const decodeInto = (bytes: Buffer, text: string): number | undefined => {
-  // To compare the text with one that is made of the bytes would allocate it once more, and a pattern takes as long as the
-  // decoder again. That one skips what is no base64, so there are fewer bytes, but it takes the other alphabet as well, and
-  // characters beyond ASCII for some within.
+  // Encoding the bytes again to compare would allocate the text once more, and a pattern takes as long as the decoder. The
+  // decoder skips invalid characters, which yields fewer bytes, but it also accepts the other alphabet and maps some
+  // characters beyond ASCII into it.
   if (hasSpareBits(text) || text.includes("+") || text.includes("/") || !isAscii(text)) return undefined
   const size = bytes.write(text, 0, "base64url")
   return size === sizeOf(text) ? size : undefined
@@ -15,10 +15,10 @@ export const decodeInto = (bytes: Buffer, text: string): number | undefined => {
 
 const isAscii = (text: string): boolean => Buffer.byteLength(text) === text.length
 
-/** How many bytes a text stands for. */
+/** The number of bytes that a text encodes. */
 export const sizeOf = (text: string): number => Math.floor(text.length * 3 / 4)
 
-/** Whether bits of the last character belong to no byte and say something. */
+/** Whether unused bits of the last character are set. */
 const hasSpareBits = (text: string): boolean => {
   switch (text.length % 4) {
     case 0:
