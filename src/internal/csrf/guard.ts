@@ -1,5 +1,5 @@
 /**
- * What the settings make of it: the tokens, and the cookie that a client is bound to as long as it has no session.
+ * CSRF protection according to the settings: the tokens, and the cookie that a client without a session is bound to.
  */
 import * as Crypto from "node:crypto"
 import type { Settings } from "../../SessionConfig.ts"
@@ -10,11 +10,11 @@ import * as Token from "./token.ts"
 export interface Guard {
   readonly tokens: Token.Tokens
   readonly cookie: Cookie.SessionCookie
-  /** What a client without a session is bound to, if to anything. */
+  /** What a client without a session is bound to, if anything. */
   readonly bindingIn: (header: string | undefined) => string | undefined
 }
 
-/** Made once for the settings. */
+/** Created once for the settings. */
 export const guardOf = (settings: Settings): Guard => {
   const known = guards.get(settings)
   if (known !== undefined) return known
@@ -28,7 +28,7 @@ const guards = new WeakMap<Settings, Guard>()
 const make = (settings: Settings): Guard => {
   const cookie = Cookie.make(cookieSettings(settings.cookie))
   return {
-    // Without a secret no middleware starts, but in a test of a handler there may be none.
+    // No middleware starts without a secret, but a test of a handler may have none.
     tokens: Token.make(KeyRing.make(settings.secret, "csrf") ?? randomKeys()),
     cookie,
     bindingIn: (header) => {
@@ -42,7 +42,7 @@ const randomKeys = (): KeyRing.KeyRing => [
   { id: Buffer.alloc(4), key: Crypto.createSecretKey(Crypto.randomBytes(32)) }
 ]
 
-/** The session's, but no other host can set it where that can be had, no script reads it, and it ends with the browser. */
+/** Like the session's cookie, but with a `__Host-` prefix where possible, always HttpOnly, and until the browser closes. */
 const cookieSettings = ({ domain: _, ...cookie }: Settings["cookie"]): Settings["cookie"] => ({
   ...cookie,
   name: `${cookie.secure ? "__Host-" : ""}${cookie.name.replace(/^__(?:host-http|host|secure|http)-/i, "")}-csrf`,

@@ -1,9 +1,9 @@
 /**
- * Tokens for forms: the HMAC of what a client is bound to, masked anew each time, so that nobody finds one by what a
- * compressed page has in common with a guess (BREACH).
+ * Tokens for forms: the HMAC of what a client is bound to, with a new mask each time, so that an attacker can't guess it from the
+ * size of compressed pages (BREACH).
  *
- * A client is bound to the id of its session, or, as long as it has none, to a cookie. A page that is made before there is
- * a session may begin one, so its token holds for both.
+ * A client is bound to the id of its session or, while it has none, to a cookie. A page that is rendered before there is a
+ * session may create one, so its token is valid for both.
  */
 import * as Crypto from "node:crypto"
 import * as Base64url from "../token/base64url.ts"
@@ -12,13 +12,13 @@ import * as Identifier from "../token/identifier.ts"
 import type { KeyRing } from "../token/keyRing.ts"
 
 export interface Tokens {
-  /** A token for a client that will be bound to one of these, one or two. */
+  /** A token for a client that will be bound to one of these one or two values. */
   readonly make: (bindings: ReadonlyArray<string>) => string
-  /** Whether the text is a token for a client that is bound to this. */
+  /** Whether the text is a token for a client bound to this value. */
   readonly isValid: (text: string, binding: string) => boolean
 }
 
-/** What a client with this session is bound to. It tells nothing of the id, as it may be in another cookie. */
+/** What a client with this session is bound to. It reveals nothing about the id, because another cookie may contain it. */
 export const bindingOf = (id: string): string => Identifier.hash(`csrf ${id}`)
 
 export const isBinding = Identifier.isHash
@@ -32,7 +32,7 @@ export const make = (keys: KeyRing): Tokens => {
     make: (bindings) => mask(Buffer.concat(bindings.map(codes[0]!))),
     isValid: (text, binding) => {
       const parts = unmask(text)
-      // None is skipped, so the time says nothing.
+      // All are compared, so the time reveals nothing.
       return codes.map((code) => code(binding)).flatMap((expected) =>
         parts.filter((part) => Crypto.timingSafeEqual(part, expected))
       ).length > 0
@@ -47,7 +47,7 @@ const mask = (codes: Buffer): string => {
   return Buffer.concat([pad, xor(codes, pad)]).toString("base64url")
 }
 
-/** The one or two codes in it; none, if it is no token. */
+/** The one or two codes in it, none if it is not a token. */
 const unmask = (text: string): ReadonlyArray<Buffer> => {
   const bytes = Buffer.alloc(4 * codeSize)
   const size = text.length > longest ? undefined : Base64url.decodeInto(bytes, text)

@@ -1,5 +1,5 @@
 /**
- * The errors of sessions as an `HttpApi` declares them: a status without a body, as the client learns nothing of the store.
+ * Session errors as an `HttpApi` declares them: a status without a body, so that the client learns nothing about the store.
  */
 import * as HttpApiError from "effect/http-api/HttpApiError"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
@@ -20,7 +20,7 @@ export const all = [
   SessionStoreError.pipe(HttpApiSchema.asNoContent({
     decode: () => new SessionStoreError({ driver: "remote", operation: "load", cause: undefined })
   })),
-  // A client can't tell these from each other, nor from any other failure of the server.
+  // A client can't distinguish these from each other or from other failures of the server.
   Schema.Union([
     SessionValueError,
     SessionReadonlyError,

@@ -1,12 +1,12 @@
 /**
- * The connection of a client, as far as Effect's sockets do not see it: what waits there to be sent. A client that does not read
- * must not fill the memory of the server.
+ * The part of a client's connection that Effect's sockets don't expose: the data waiting to be sent. A client that does not read
+ * must not fill the server's memory.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 
-/** What is asked of the socket below a request of Node.js. */
+/** The part of a Node.js socket that is used here. */
 interface TcpSocket {
   readonly writableNeedDrain: boolean
   readonly destroyed: boolean
@@ -17,17 +17,17 @@ interface TcpSocket {
 }
 
 export interface Connection {
-  /** Whether it is over. */
+  /** Whether it is closed. */
   readonly isGone: () => boolean
-  /** Waits until the client has taken what was sent to it; if it does not within this time, the connection is broken off. */
+  /** Waits until the client has received what was sent. If it doesn't within this time, the connection is closed. */
   readonly drained: (limit: Duration.Duration) => Effect.Effect<void>
-  /** Breaks it off, without a word. */
+  /** Closes it abruptly. */
   readonly breakOff: Effect.Effect<void>
-  /** Has the operating system find out that a client is gone which says nothing, such as one that has lost its network. */
+  /** Lets the operating system detect clients that vanish silently, such as one that has lost its network. */
   readonly keepAlive: Effect.Effect<void>
 }
 
-/** Where there is no such socket, as on other servers than that of Node.js, nothing waits here. */
+/** Without such a socket, as on servers other than Node.js's, nothing waits here. */
 export const of = ({ source }: HttpServerRequest): Connection => {
   const { socket } = source as { readonly socket?: TcpSocket }
   return typeof socket?.writableNeedDrain === "boolean" ? ofNode(socket) : unknown

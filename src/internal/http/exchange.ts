@@ -1,5 +1,5 @@
 /**
- * A request and its session, from the moment at which the middleware is entered.
+ * A request and its session, from the moment the middleware is entered.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -27,37 +27,37 @@ export type ErrorStatus = 409 | 500 | 503
 /** That response. */
 export type ErrorResponse = (status: ErrorStatus) => HttpServerResponse.HttpServerResponse
 
-/** Something that goes on after the headers are out. */
+/** Something that continues after the headers are sent. */
 export interface Ongoing {
-  /** Saves what it has done so far. If that fails, it is for itself to say so. */
+  /** Saves what it has done so far. It reports its own failures. */
   readonly saveSoFar: (clock: Clock.Clock) => Effect.Effect<unknown>
 }
 
-/** A request and its session, with what it takes to answer it. */
+/** A request and its session, with everything needed to answer it. */
 export class Exchange implements Client {
   readonly transports: Transports
   readonly errorResponse: ErrorResponse
   readonly context: Context.Context<RequestServices>
   readonly clock: Clock.Clock
   readonly session: RequestSession
-  /** Whether it is decided what becomes of the session. */
+  /** Whether the session has been committed or rolled back. */
   isAnswered = false
-  /** Whether a cookie can't be set any more. */
+  /** Whether it is too late to set a cookie. */
   isTooLateForCookie = false
-  /** Whether the client gets its token in the body, and nowhere else. */
+  /** Whether the client gets its token in the body only. */
   isIssued = false
-  /** What the request presents, if anybody has looked at it. */
+  /** What the request presents, once it has been read. */
   #shown: Shown | undefined = undefined
-  /** Whether that was before there was a response, so that it may depend on it. */
+  /** Whether it was read before the response was made, so that the response may depend on it. */
   isTokenUsed = false
   #response: HttpServerResponse.HttpServerResponse | undefined = undefined
-  /** The response that leaves the middleware, when there is one. */
+  /** The response that leaves the middleware, once there is one. */
   answer: Exit.Success<HttpServerResponse.HttpServerResponse> | undefined = undefined
-  /** What will go on in the body of the response. */
+  /** What continues in the body of the response. */
   ongoing: Set<Ongoing> | undefined = undefined
-  /** The one that the same request has begun before, if any. */
+  /** The previous exchange of the same request, if any. */
   previous: Exchange | undefined = undefined
-  /** The one that this one is inside of: with another cookie, if any. */
+  /** The enclosing exchange, which has another cookie, if any. */
   around: Exchange | undefined = undefined
 
   constructor(
@@ -81,12 +81,12 @@ export class Exchange implements Client {
     return Context.get(this.context, Scope.Scope)
   }
 
-  /** Whether the request has become a WebSocket, which goes on. */
+  /** Whether the request has become a WebSocket. */
   get isUpgraded(): boolean {
     return !this.isAnswered && !this.isIssued && this.session.phase === "late"
   }
 
-  /** Whether the response is just being decided. */
+  /** Whether the response is being decided. */
   get isAnswering(): boolean {
     return this.isAnswered && this.answer === undefined
   }
@@ -108,25 +108,25 @@ export class Exchange implements Client {
     return this.shown.presented
   }
 
-  /** The handler has the token for the body. From here on, nothing can be done that takes another one. */
+  /** The handler has the token for the body. From now on, changes that need another token fail. */
   issue(): void {
     this.isIssued = true
     this.isTooLateForCookie = true
     this.session.phase = "late"
   }
 
-  /** The application has made this response. */
+  /** Records the application's response. */
   hasMade(response: HttpServerResponse.HttpServerResponse): void {
     this.isTokenUsed = this.#shown !== undefined
     this.#response = response
   }
 
-  /** This response leaves the middleware. */
+  /** Records the response that leaves the middleware. */
   answerWith(response: HttpServerResponse.HttpServerResponse): Effect.Effect<HttpServerResponse.HttpServerResponse> {
     return this.answer = Exit.succeed(response) as Exit.Success<HttpServerResponse.HttpServerResponse>
   }
 
-  /** The response, as caches must take it. */
+  /** The response with the headers for caches. */
   varying(response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse {
     return this.isTokenUsed ? Caching.varying(response, this.transports.vary) : response
   }
@@ -140,7 +140,7 @@ export class Exchange implements Client {
     return Prefetch.messagesFor(this.request)
   }
 
-  // From the request as the handler has it: a router may have replaced it, and a body is read only once.
+  // From the handler's request: a router may have replaced the request, and a body can be read only once.
   get input(): Effect.Effect<JsonObject> {
     return Effect.withFiber((fiber) => {
       const current = Context.add(Context.merge(this.context, fiber.context), Scope.Scope, this.scope)

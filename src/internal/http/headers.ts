@@ -7,25 +7,25 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/** A response that nobody else has yet: it can still be changed, where a copy for each change costs some 200 bytes each. */
+/** A response that nobody else has yet, so it can be changed. A copy for each change would cost some 200 bytes. */
 export interface Draft extends Response {
   readonly headers: Headers.Headers & Record<string, string>
   cookies: Cookies.Cookies
 }
 
-/** A copy of the response, with a header. */
+/** A copy of the response with a header. */
 export const draftWith = (response: Response, name: string, value: string): Draft =>
   HttpServerResponse.setHeader(response, name, value) as Draft
 
-/** Another body would bring back its headers, over those that the application has set. */
+/** Setting another body would replace headers that the application has set. */
 export const withItsHeaders = (response: Response, changed: Response): Response =>
   HttpServerResponse.setHeaders(changed, response.headers)
 
-/** What the client will read there. */
+/** The value that the client will read. */
 export const valueOf = (response: Response, name: string): string | undefined =>
   response.headers[name] ?? nativeOf(response)?.headers.get(name) ?? undefined
 
-/** Which headers of such a name the client will get. Mostly there are none, and then nothing is allocated. */
+/** The headers with such a name that the client will get. Usually there are none, and then nothing is allocated. */
 export const namesIn = (response: Response, isWanted: (name: string) => boolean): ReadonlyArray<string> => {
   let names = none
   for (const name in response.headers) if (isWanted(name)) names = [...names, name]
@@ -38,17 +38,17 @@ const none: ReadonlyArray<string> = []
 /** The status that the client will read. */
 export const statusOf = (response: Response): number => {
   const native = nativeOf(response)
-  // One that has no body comes before that of the response inside.
+  // A status without a body takes precedence over that of the inner response.
   return native === undefined || withoutBody.has(response.status) ? response.status : native.status
 }
 
 const withoutBody = new Set([204, 205, 304])
 
-/** A response of the web platform inside the application's, which has a status and headers of its own. */
+/** A web `Response` inside the application's response, with its own status and headers. */
 const nativeOf = ({ body }: Response): globalThis.Response | undefined =>
   body._tag === "Raw" && body.body instanceof globalThis.Response ? body.body : undefined
 
-/** Gives an error what others have said in the response that it replaces, apart from what was about its content. */
+/** Copies headers to an error from the response that it replaces, except those about the content. */
 export const withHeadersOf = (replaced: Response, error: Response): Response => {
   const native = new globalThis.Headers(nativeOf(replaced)?.headers)
   const cookies = Cookies.merge(Cookies.fromSetCookie(native.getSetCookie()), replaced.cookies)
@@ -61,7 +61,7 @@ export const withHeadersOf = (replaced: Response, error: Response): Response => 
 const isKept = (name: string): boolean => !aboutTheContent.has(name) && !name.endsWith("cache-control")
 
 const aboutTheContent = new Set([
-  // What the content is, and what of it is sent (RFC 9110, sections 8 and 14; RFC 6266 for the disposition).
+  // The content, and which part of it is sent (RFC 9110, sections 8 and 14; RFC 6266 for the disposition).
   "content-type",
   "content-length",
   "content-encoding",
@@ -70,26 +70,26 @@ const aboutTheContent = new Set([
   "content-range",
   "content-disposition",
   "accept-ranges",
-  // Its version: a 503 that has the validators of the page would be taken for the page (RFC 9110, section 8.8).
+  // Its version: a 503 with the validators of the page would be mistaken for the page (RFC 9110, section 8.8).
   "etag",
   "last-modified",
-  // Its checksum (RFC 9530, and what was there before).
+  // Its checksum (RFC 9530 and its predecessors).
   "content-digest",
   "repr-digest",
   "digest",
   "content-md5",
-  // How it is transferred, and which fields follow it (RFC 9110, section 6.6.2; RFC 9112, section 6.1).
+  // How it is transferred, and its trailers (RFC 9110, section 6.6.2; RFC 9112, section 6.1).
   "transfer-encoding",
   "trailer",
-  // How long it may be kept (RFC 9111, sections 5.1 to 5.4). Cache-Control, of whatever cache (RFC 9213), is replaced.
+  // How long it may be stored (RFC 9111, sections 5.1 to 5.4). Cache-Control, for whatever cache (RFC 9213), is replaced.
   "expires",
   "age",
   "pragma",
   "surrogate-control",
   "edge-control",
   "x-accel-expires",
-  // Where the client or the proxy finds something else instead: a redirect that does not happen (RFC 9110, section
-  // 10.2.2), a file that a proxy would send in the place of the error.
+  // Where the client or a proxy finds something else: a redirect that does not happen (RFC 9110, section 10.2.2), a file
+  // that a proxy would send instead of the error.
   "location",
   "refresh",
   "x-accel-redirect",

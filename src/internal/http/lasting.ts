@@ -1,7 +1,7 @@
 /**
- * A session that lasts longer than its request: that of a WebSocket, or of a body that goes on being streamed. What holds it
- * open may do what its cookie may do, and no more: each piece of work loads the session of that cookie anew, and once the cookie
- * is worth nothing, all is over. So nobody gets into a session that was given another id, as by a login.
+ * A session that lasts longer than its request: that of a WebSocket, or of a body that is still being streamed. It may do what the
+ * request's cookie may do, and no more. Each piece of work loads the session of that cookie again, and once the cookie is no longer
+ * valid, it is over. So a session that got a new id, for example by a login, can't be entered this way.
  */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -23,19 +23,19 @@ import * as Watching from "../request/watching.ts"
 
 export type { End } from "../request/watching.ts"
 
-/** What a piece of work can fail with, beside its own errors. */
+/** What a piece of work can fail with, besides its own errors. */
 export type WorkFailure = CommitFailure | SessionGoneError | SessionClosedError
 
-/** However short the life of a session is, it is extended no more often. */
+/** A session is not extended more often than this, however short its life is. */
 const leastEvery = Duration.toMillis("1 second")
 
-/** The session of the request, to go on with; there has to be one. */
+/** Continues with the session of the request. Fails if there is none. */
 export const of = Effect.fnUntraced(function*(
   session: RequestSession
 ): Effect.fn.Return<LastingSession, SessionStoreError | SessionUnauthenticatedError> {
   yield* session.ready
   const { state } = session
-  // Without a store, as where sessions are switched off, there is nothing to go on with.
+  // Without a store, as when sessions are turned off, there is nothing to continue with.
   if (session.environment.store === undefined || state._tag !== "Existing") {
     return yield* new SessionUnauthenticatedError()
   }
@@ -60,14 +60,14 @@ export class LastingSession {
     const { environment, expiry, isStateless } = this.#session
     const { record } = this.#state
     const watched = Watching.untilOver(environment, Watching.watchedOf(this.#state), {
-      // What other responses extend is in a cookie that is not known here.
+      // With a stateless store, other responses extend the session in a cookie that is unknown here.
       until: isStateless ? expiry.end(record) : expiry.latest(record.createdAt, endOfTime),
       follows: false
     })
     return Effect.raceFirst(Deferred.await(this.#over), watched)
   }
 
-  /** The session as it was found, for reading only. */
+  /** The session as it was loaded, read-only. */
   get snapshot(): RequestSession {
     const session = this.#anew(false, { readonly: true })
     session.beginWith(this.#state.id, this.#state.record)
@@ -75,8 +75,8 @@ export class LastingSession {
   }
 
   /**
-   * Does some work with the session as it is now, and writes what that has changed, if it needs no cookie. `isUse` says whether
-   * that extends the session's life.
+   * Does some work with the current session, and writes its changes if they need no cookie. `isUse` is whether that extends the
+   * session's life.
    */
   work<A, E, R>(
     isUse: boolean,
@@ -100,7 +100,7 @@ export class LastingSession {
     return Effect.andThen(this.#found(state._tag === "Lost" ? "renewed" : "ended"), new SessionGoneError({}))
   }
 
-  /** A commit finds that it has ended. */
+  /** A commit has found that the session has ended. */
   #afterwards({ state }: RequestSession): Effect.Effect<void> {
     return state._tag === "Lost" ? this.#found("ended") : Exit.void
   }
@@ -109,7 +109,7 @@ export class LastingSession {
     return Effect.asVoid(Deferred.succeed(this.#over, end))
   }
 
-  /** Whether the session is still there: to be asked once {@link over} is waited for, as it may have ended before. */
+  /** Whether the session still exists. Ask once {@link over} is being waited for, because it may have ended before. */
   get check(): Effect.Effect<void, SessionStoreError | SessionUnauthenticatedError> {
     return Effect.catchTag(
       Effect.suspend(() => {
@@ -121,28 +121,28 @@ export class LastingSession {
     )
   }
 
-  /** What extends the session's life for as long as it runs, if that is wanted; an error, if each time takes a cookie. */
+  /** Extends the session's life while it runs, if asked for. Fails if each extension would need a cookie. */
   extension(isWanted: boolean): Effect.Effect<Effect.Effect<never>, SessionClosedError> {
     const { expiry, isPersistent, isStateless, settings: { rolling, touchEvery } } = this.#session
     if (!isWanted) return Effect.succeed(Effect.never)
     if (isStateless || isPersistent) return Effect.fail(new SessionClosedError({ operation: "touch" }))
     if (rolling === "never") return Effect.succeed(Effect.never)
     const { record } = this.#state
-    // As with requests: often enough for a lifetime of its own.
+    // As with requests, often enough for the session's own lifetime.
     const every = Math.min(Duration.toMillis(touchEvery), (expiry.end(record) - record.touchedAt) / 2)
     const touch = this.work(true, (session) => session.update(Operation.touched))
-    // A store that fails may work the next time.
+    // A failing store may work next time.
     return Effect.succeed(
       Effect.forever(Effect.andThen(Effect.ignore(touch), Effect.sleep(Math.max(leastEvery, every))))
     )
   }
 
-  /** Whether it was found to be over. */
+  /** Whether it is known to be over. */
   get isOver(): boolean {
     return Deferred.isDoneUnsafe(this.#over)
   }
 
-  /** Nothing is done with it any more. */
+  /** Stops using it. */
   close(): void {
     this.#isClosed = true
   }

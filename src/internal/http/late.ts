@@ -1,5 +1,5 @@
 /**
- * While a body is being streamed, what needs no other cookie can still be saved, when the request's scope closes.
+ * While a body is being streamed, changes that need no cookie can still be saved: when the request's scope closes.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +11,7 @@ import type { Exchange } from "./exchange.ts"
 import * as Headers from "./headers.ts"
 import * as Log from "./log.ts"
 
-/** Sees to it that the changes are saved in the end, unless the body breaks off. */
+/** Saves the changes at the end, unless the body fails. */
 export const savingLate = (
   exchange: Exchange,
   response: HttpServerResponse.HttpServerResponse
@@ -25,7 +25,7 @@ export const savingLate = (
     if (Exit.isFailure(exit) || isBroken || session.isStateless) return Effect.void
     return Effect.catchCause(session.commit(clock), (cause) => Log.failedCommit(cause))
   })
-  // The scope's exit alone does not tell: where requests are logged, it is a success even if the body has failed.
+  // The scope's exit is not enough: if requests are logged, it is a success even if the body has failed.
   const watched = whenOver(response, (exit) => void (isBroken = Exit.isFailure(exit)))
   return Effect.as(close, watched)
 }
@@ -35,7 +35,7 @@ const whenOver = (
   f: (exit: Exit.Exit<unknown, unknown>) => void
 ): HttpServerResponse.HttpServerResponse => {
   const { body } = response
-  // Further out, another response may have taken the place of the one that is streamed.
+  // Other middleware may have replaced the response that is streamed.
   if (body._tag !== "Stream") return response
   const stream = Stream.onExit(body.stream, (exit) => Effect.sync(() => f(exit)))
   const streamed = HttpServerResponse.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))

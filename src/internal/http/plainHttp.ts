@@ -1,6 +1,6 @@
 /**
- * In development, the mistake that nothing else shows: the cookie is `Secure`, the page is on plain http, and so the browser
- * drops the cookie without a word. The server sees only new clients.
+ * Detects, in development, a mistake that nothing else shows: the cookie is `Secure`, the page is on plain http, and the browser
+ * silently drops the cookie. The server sees only new clients.
  */
 import type { Settings } from "../../SessionConfig.ts"
 import { isProduction } from "../request/production.ts"
@@ -10,10 +10,10 @@ interface Headers {
   readonly [name: string]: string | undefined
 }
 
-/** Says of one request, and no other after it, that its browser drops the cookie. */
+/** Returns `true` once, for the first request whose browser drops the cookie. */
 export type Notice = (headers: Headers) => boolean
 
-/** There is nothing to notice in production, nor without `Secure`. */
+/** `undefined` in production, or if the cookie is not `Secure`. */
 export const make = ({ cookie }: Settings): Notice | undefined => {
   if (!cookie.secure || isProduction()) return undefined
   let hasNoticed = false
@@ -24,12 +24,12 @@ export const message = "The browser drops the session's cookie: it is Secure, an
   "Set cookie.secure (SESSION_COOKIE_SECURE) to false in development, or serve the page over https"
 
 /**
- * Browsers send `Sec-Fetch-Site` to https and to localhost only, and these are the pages whose `Secure` cookies they keep. Safari
- * sends it from localhost, but drops the cookie: there, only a page that says its address tells that it is not on https.
+ * Browsers send `Sec-Fetch-Site` only to https and localhost, the same pages whose `Secure` cookies they keep. Safari sends it from
+ * localhost but drops the cookie. There, only `Origin` or `Referer` show that the page is not on https.
  */
 const isDropped = (headers: Headers): boolean => {
   const { host = "", "user-agent": agent = "" } = headers
-  // Behind a proxy, the server can't know what the browser talks.
+  // Behind a proxy, the server can't know whether the browser uses https.
   if (!agent.startsWith("Mozilla/") || proxied.some((name) => headers[name] !== undefined)) return false
   if (headers["sec-fetch-site"] === undefined && !isLocal(host.replace(/:\d+$/, ""))) return true
   return isSafari(agent) && (headers["origin"] ?? headers["referer"] ?? "").startsWith(`http://${host}`)
@@ -37,5 +37,5 @@ const isDropped = (headers: Headers): boolean => {
 
 const proxied = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "via"]
 
-/** Others name Safari, too. */
+/** Other browsers name Safari too. */
 const isSafari = (agent: string): boolean => agent.includes("Safari/") && !/Chrom(?:e|ium)\//.test(agent)

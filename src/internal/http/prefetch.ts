@@ -1,15 +1,15 @@
 /**
- * Requests whose response nobody may ever see, or that show no page: they must not use up what is shown once.
+ * Requests whose response may never be seen, or that show no page. They must not consume flash messages.
  */
 import type { Headers } from "effect/http/Headers"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { Messages } from "../request/requestSession.ts"
 
-/** What becomes of the flash messages that are waiting. */
+/** What happens to pending flash messages. */
 export const messagesFor = ({ headers, method }: HttpServerRequest): Messages =>
   isPrefetch(headers) ? "wait" : method === "HEAD" || isForScript(headers) ? "stay" : "leave"
 
-/** A WebSocket, or the events of an `EventSource`, which a script of a page opens. */
+/** A WebSocket or an `EventSource`, which a script on a page opens. */
 const isForScript = (headers: Headers): boolean =>
   headers["upgrade"] !== undefined || headers["accept"] === "text/event-stream"
 
@@ -21,8 +21,8 @@ const isPrefetch = (headers: Headers): boolean => {
   return false
 }
 
-/** Browsers send the first; before that they sent one of the next three; scripts, which can't set it, send the last. */
+/** Browsers send the first, and formerly one of the next three. Scripts can't set those, and send the last. */
 const saysPrefetch = ["sec-purpose", "purpose", "x-moz", "x-purpose", "x-sec-purpose"]
 
-// Not where it is used: V8 would make it anew each time.
+// Not inline, because V8 would create it each time.
 const prefetch = /prefetch|prerender|preview/i

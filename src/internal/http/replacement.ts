@@ -1,5 +1,5 @@
 /**
- * The response that takes the place of the application's when a commit fails.
+ * The response that replaces the application's when a commit fails.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import type { ErrorStatus, Exchange } from "./exchange.ts"
 import * as Headers from "./headers.ts"
 import * as Log from "./log.ts"
 
-/** What went wrong is for the log, not for the client. */
+/** The cause goes to the log, not to the client. */
 export const replace = (
   { errorResponse }: Exchange,
   response: HttpServerResponse.HttpServerResponse,
@@ -20,7 +20,7 @@ export const replace = (
     try {
       return Headers.withHeadersOf(response, error)
     } catch {
-      // Headers that no client could get are no reason to leave this one without a response.
+      // Invalid headers must not leave the client without a response.
       return error
     }
   })

@@ -1,6 +1,6 @@
 /**
- * The fields of a request's body, for flashing a form: whatever can't be read as a form or a JSON object has none. Effect
- * reads each kind of body; a handler usually knows which kind to expect; only this code has to find out.
+ * The fields of a request's body, for flashing a form. A body that is neither a form nor a JSON object has none. Effect reads each
+ * kind of body, but a handler knows which kind to expect, and this code has to find out.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -21,11 +21,11 @@ export const fieldsOf = (request: HttpServerRequest, context: Context.Context<ne
     : type.startsWith("multipart/form-data")
     ? multipartFields(request, context)
     : Effect.succeed({})
-  // A body that does not parse is for the handler to complain about.
+  // The handler reports a body that does not parse.
   return Effect.catchCause(fields, () => Effect.succeed({}))
 }
 
-/** The text fields of a multipart form, where the server provides what it takes to read one. */
+/** The text fields of a multipart form, if the server provides the services to read one. */
 const multipartFields = (request: HttpServerRequest, context: Context.Context<never>) => {
   const services = context as Context.Context<FileSystem.FileSystem | Path.Path | Scope.Scope>
   const hasServices = [FileSystem.FileSystem, Path.Path, Scope.Scope].every((service) =>

@@ -1,12 +1,12 @@
 /**
- * Where the middleware finds the session that the request already has.
+ * Finds the session that a request already has.
  */
 import type * as Scope from "effect/Scope"
 import type { RequestSession } from "../request/requestSession.ts"
 import { Exchange } from "./exchange.ts"
 
-// The exchanges of a request, the newest first, are on its scope until it is answered. V8 may allocate scopes in its old
-// generation, where one would keep its whole request alive until the next full garbage collection, as a WeakMap would: that
+// The exchanges of a request, newest first, are stored on its scope until it is answered. V8 may allocate scopes in its old
+// generation, where a scope, like a WeakMap, would keep its whole request alive until the next full garbage collection. That
 // costs ten times as much as everything else for an untouched session.
 const newest: unique symbol = Symbol("effect-session/exchanges")
 
@@ -17,8 +17,8 @@ export interface RequestScope extends Scope.Scope {
 const answered = "answered"
 
 /**
- * A request has one session for each cookie: where the middleware stands twice, as for a router and for one of its
- * routes, the inner one takes the outer one's, which stays in the hands of the outer one.
+ * A request has one session per cookie. If the middleware is applied twice, for example to a router and to one of its routes, the
+ * inner one uses the outer one's session, and the outer one commits it.
  */
 export const sessionAround = (
   scope: RequestScope,
@@ -28,15 +28,15 @@ export const sessionAround = (
   const own = exchangeOf(scope, outer)
   let exchange = own
   while (exchange !== undefined && exchange.cookieName !== cookieName) exchange = exchange.around
-  // The outer one may be that of an atomic part of the handler.
+  // The outer one may belong to an atomic part of the handler.
   return exchange === undefined ? undefined : exchange === own ? outer : exchange.session
 }
 
-/** A session in the context that the server was built in is not one of the request. */
+/** A session from the context in which the server was built is not the request's. */
 const exchangeOf = (scope: RequestScope, session: RequestSession | undefined): Exchange | undefined =>
   session?.client instanceof Exchange && session.client.scope === scope ? session.client : undefined
 
-/** Where the middleware runs again, as in a retry, what has come before without a response does not count. */
+/** If the middleware runs again, as in a retry, exchanges without a response don't count. */
 export const begin = (scope: RequestScope, exchange: Exchange, outer: RequestSession | undefined): void => {
   const exchanges = scope[newest]
   if (exchanges === answered) return tooLate(exchange)
@@ -53,13 +53,13 @@ const abandon = (exchange: Exchange): void => {
   exchange.session.abandon()
 }
 
-/** In a body that is being streamed, only a session that the request had before can still be saved. */
+/** While a body is streamed, only a session that the request already had can be saved. */
 const tooLate = (exchange: Exchange): void => {
   exchange.isAnswered = true
   exchange.session.phase = "closed"
 }
 
-/** The exchanges of a request that is not answered yet, the newest first. */
+/** The exchanges of an unanswered request, newest first. */
 export const exchangesOf = (scope: RequestScope): ReadonlyArray<Exchange> => {
   const exchanges: Array<Exchange> = []
   const first = scope[newest]
@@ -68,7 +68,7 @@ export const exchangesOf = (scope: RequestScope): ReadonlyArray<Exchange> => {
   return exchanges
 }
 
-/** The request is answered: what comes now is too late for a session of its own. */
+/** Marks the request as answered: it is too late for another session. */
 export const end = (scope: RequestScope): void => {
   scope[newest] = answered
 }

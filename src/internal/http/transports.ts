@@ -1,6 +1,6 @@
 /**
- * How a request can present its session, in the order of the settings, and where the client gets another token: in the
- * cookie, or in a header.
+ * How a request presents its session, in the order of the settings, and where the client gets a new token: in the cookie or in a
+ * header.
  */
 import type { Settings, Transport } from "../../SessionConfig.ts"
 import type { Presented } from "../request/requestSession.ts"
@@ -12,31 +12,31 @@ interface Headers {
   readonly [name: string]: string | undefined
 }
 
-/** What a request presents, and how: nothing that contradicts itself. */
+/** What a request presents, and how. Contradicting tokens count as duplicate. */
 export interface Shown {
   readonly presented: Presented
-  /** The first one that it is presented by. */
+  /** The first transport that presents it. */
   readonly transport: Transport | undefined
 }
 
 export interface Transports {
   readonly cookie: Cookie.SessionCookie
   readonly read: (headers: Headers) => Shown
-  /** The headers that what is shown depends on. */
+  /** The headers that the session depends on. */
   readonly vary: ReadonlyArray<string>
-  /** Whether clients that are no browsers are expected. */
+  /** Whether clients other than browsers are expected. */
   readonly areSeveral: boolean
-  /** The header that another token goes out in. */
+  /** The response header for a new token. */
   readonly header: string
-  /** How a client that has shown nothing gets its token. */
+  /** The transport for a client that has presented nothing. */
   readonly first: Transport
-  /** Looks, in development, whether the browser will drop the cookie. */
+  /** Detects, in development, that the browser will drop the cookie. */
   readonly plainHttp: PlainHttp.Notice | undefined
 }
 
 type Read = (headers: Headers) => Presented
 
-/** Made once for the settings. */
+/** Created once for the settings. */
 export const make = (settings: Settings): Transports => {
   const { header: { name: header }, transports } = settings
   const cookie = Cookie.make(settings.cookie)
@@ -70,11 +70,11 @@ const none: Presented = { _tag: "None" }
 const nothing: Shown = { presented: none, transport: undefined }
 const duplicate: Presented = { _tag: "Duplicate" }
 
-// One character more than can be, and no decoder has to look at the rest of a megabyte.
+// One character more than the maximum, so that no decoder has to read the rest of a megabyte.
 const presenting = (text: string | undefined, longest: number): Presented =>
   text === undefined || text === "" ? none : { _tag: "Token", token: text.slice(0, longest + 1) }
 
-/** What another scheme has in it, such as Basic, is for somebody else (RFC 9110, section 11.4; RFC 6750, section 2.1). */
+/** Ignores other schemes, such as Basic (RFC 9110, section 11.4; RFC 6750, section 2.1). */
 const credentialsIn = (authorization: string | undefined): string | undefined =>
   authorization !== undefined && scheme.test(authorization) ? authorization.slice("bearer ".length).trim() : undefined
 

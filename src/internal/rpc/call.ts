@@ -1,10 +1,9 @@
 /**
  * The session of one call of a procedure.
  *
- * Over HTTP it is a part of the session of the request, which counts as a whole: several calls may have come with the request,
- * and each succeeds or fails by itself. Where answers are framed, the headers go out with the first of them, and a call that
- * goes on can save only what needs no cookie. In a WebSocket, where they have been out since the handshake, each call loads the session
- * anew.
+ * Over HTTP it is an atomic part of the request's session, because a request may contain several calls, and each succeeds or fails
+ * separately. If answers are framed, the headers are sent with the first of them, and a call that is still running can then save
+ * only changes that need no cookie. On a WebSocket the headers were sent with the handshake, so each call loads the session again.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -22,7 +21,7 @@ import { RequestSession, type Step } from "../request/requestSession.ts"
 import * as State from "../request/state.ts"
 import * as Errors from "./errors.ts"
 
-/** The session of a call, in whose context that of its request is. None, if that is of something else than the request. */
+/** The session of a call, from the request's session in its context. `undefined` if that session is not the request's. */
 export const begin = (
   session: RequestSession,
   context: Context.Context<never>,
@@ -31,7 +30,7 @@ export const begin = (
   const { client } = session
   const request = Context.getOrUndefined(context as Context.Context<HttpServerRequest>, HttpServerRequest)
   if (!(client instanceof Exchange)) return request === undefined ? new CallSession(session) : undefined
-  // A session in the context that the server was built in is not one of the request.
+  // A session from the context in which the server was built is not the request's.
   if (client.request.source !== request?.source) return undefined
   if (client.isUpgraded) return new CallSession(loadedAnew(client))
   const call = new CallSession(session)
@@ -39,7 +38,7 @@ export const begin = (
   return call
 }
 
-/** That of the cookie of the handshake, as it is now. Nobody is shown a page. */
+/** The current session of the handshake's cookie. No page is shown, so flash messages stay. */
 const loadedAnew = (exchange: Exchange): RequestSession => {
   const session = new RequestSession(exchange.session.environment, {
     present: () => exchange.present(),
@@ -64,7 +63,7 @@ export class CallSession extends AtomicSession implements Ongoing {
     return this.#isOver ? "closed" : this.#phaseOfRequest
   }
 
-  /** While it is being decided what the headers are, as if they were out. */
+  /** While the headers are being decided, as if they had been sent. */
   get #phaseOfRequest(): State.Phase {
     const { client, phase } = this.#request
     return phase === "closed" && client instanceof Exchange && client.isAnswering ? "late" : phase
@@ -74,7 +73,7 @@ export class CallSession extends AtomicSession implements Ongoing {
     return steps.length === 0 ? steps : [...steps, (session) => this.#inTime(session)]
   }
 
-  /** What was changed before the headers went out may need a cookie. */
+  /** Changes made before the headers are sent may need a cookie. */
   #inTime({ isStateless, state }: RequestSession): Exit.Exit<void, SessionClosedError> {
     const phase = this.#phaseOfRequest
     const isInTime = State.canChange(state, phase, isStateless) &&
@@ -82,12 +81,12 @@ export class CallSession extends AtomicSession implements Ongoing {
     return isInTime ? Exit.void : Exit.fail(new SessionClosedError({ operation: "commit" }))
   }
 
-  /** If it fails, the call tries again when it ends. */
+  /** If it fails, the call retries when it ends. */
   saveSoFar(clock: Clock.Clock): Effect.Effect<unknown> {
     return this.#isOver ? Exit.void : Effect.exit(this.#committed(clock))
   }
 
-  /** An answer of the application commits, before it goes out; an error of the session, a defect and an interruption do not. */
+  /** An answer of the application is committed before it is sent. A session error, a defect or an interruption is not. */
   ended<A, E>(exit: Exit.Exit<A, E>, clock: Clock.Clock): Effect.Effect<A, E | Failure> {
     this.#isOver = true
     if (Exit.isFailure(exit) && !isAnswer(exit.cause)) return exit
@@ -99,7 +98,7 @@ export class CallSession extends AtomicSession implements Ongoing {
     )
   }
 
-  // The client is not told why it failed, so the log is.
+  // The client does not learn why it failed, so log it.
   #committed(clock: Clock.Clock): Effect.Effect<Committed, CommitFailure | SessionClosedError> {
     return Effect.tapCause(this.commit(clock), Log.failedCommit)
   }

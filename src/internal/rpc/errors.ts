@@ -1,6 +1,6 @@
 /**
- * The errors of sessions as procedures declare them. A client gets the tag, and nothing that tells of the store, of keys, or of
- * how the server is set up.
+ * Session errors as procedures declare them. A client gets the tag, and nothing that reveals the store, keys or the server's
+ * configuration.
  */
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
@@ -17,7 +17,7 @@ import {
   SessionValueError
 } from "../../SessionError.ts"
 
-/** An error of which only these fields are sent: `decode` makes the client's of them. */
+/** An error of which only these fields are sent. `decode` creates the client's error from them. */
 const partly = <E extends Schema.Top, const Tag extends string, Fields extends Schema.Struct.Fields>(
   error: E,
   tag: Tag,
@@ -28,7 +28,7 @@ const partly = <E extends Schema.Top, const Tag extends string, Fields extends S
   return sent.pipe(
     Schema.decodeTo(
       Schema.toType(error),
-      // An error has the fields that are sent, and others.
+      // The error has more fields than are sent.
       SchemaTransformation.transform({
         decode: decode as never,
         encode: pick([...Object.keys(fields), "_tag"]) as never
@@ -75,7 +75,7 @@ export const all = Schema.Union([
   SessionLimitError
 ])
 
-/** What a procedure may fail with where the middleware is, without declaring it. */
+/** What a procedure behind the middleware may fail with without declaring it. */
 export type SessionFailure = typeof all.Type
 
 export const isOne: (error: unknown) => error is SessionFailure = Schema.is(all)

@@ -1,5 +1,5 @@
 /**
- * What a store answers, made once.
+ * Answers of a store, created once.
  */
 import type { Conflict, Gone, Loaded, NotFoundReason, Taken, Written } from "../../SessionStore.ts"
 import type { SessionRecord } from "../record/record.ts"

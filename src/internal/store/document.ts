@@ -19,7 +19,7 @@ export const fromMark = ({ successor, supersededUntil }: SupersededRecord): Docu
   successor
 })
 
-/** What somebody else has damaged is no session. */
+/** A damaged document is not a session. */
 export const toRecord = (document: unknown): SessionRecord | SupersededRecord | undefined => {
   if (isMark(document)) {
     return { supersededUntil: Date.parse(document.supersededUntil), successor: document.successor }

@@ -1,5 +1,5 @@
 /**
- * A back end made of the four functions read, write, destroy and touch: it merges by reading and writing, one at a time
+ * A back end made of the four functions read, write, destroy and touch. It merges by reading and writing, one request at a time
  * for each key.
  */
 import * as Clock from "effect/Clock"
@@ -23,7 +23,7 @@ export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): 
     Effect.map(driver.read(key), (document) => document == null ? undefined : Document.toRecord(document))
   const write = (key: string, record: SessionRecord) => driver.write(key, Document.fromRecord(record), record.expiresAt)
 
-  /** Does what `f` does with the record, if there is one that is as expected; the answer is the record that was there. */
+  /** Applies `f` to the record if it is as expected, and returns the record as it was. */
   const modify = (
     key: string,
     isExpected: (fields: Fields) => boolean,
@@ -75,7 +75,7 @@ export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): 
             ? Effect.succeed(stored)
             : Effect.as(driver.destroy(key), undefined))
       ),
-    // In turn, as a store may show a value while it is being written.
+    // In turn, because a store may return a value while it is being written.
     peek: Peek.oneByOne((key) => locked(key)(load(key))),
     owners: {
       ...ownerIndex(driver, locked),
@@ -84,7 +84,7 @@ export const make = (driver: Driver, locked: KeyLock.KeyLock = KeyLock.make()): 
   }
 }
 
-/** One document for each owner, which is read and written like that of a session, one at a time. */
+/** One document for each owner, read and written one request at a time, like that of a session. */
 const ownerIndex = (driver: Driver, locked: KeyLock.KeyLock): Omit<OwnerIndex, "bury"> => {
   const read = (owner: string) =>
     Effect.map(driver.read(OwnerDocument.keyOf(owner)), (document) => OwnerDocument.toEntries(document))
@@ -98,7 +98,7 @@ const ownerIndex = (driver: Driver, locked: KeyLock.KeyLock): Omit<OwnerIndex, "
 
   const inTurn = (owner: string) => locked(OwnerDocument.keyOf(owner))
 
-  /** Writes what `f` makes of the entries, but for those that are over for everybody, and answers with them. */
+  /** Writes the result of `f` on the entries, without those that have expired for every server, and returns it. */
   const modify = (owner: string, f: (entries: ReadonlyArray<OwnerEntry>) => ReadonlyArray<OwnerEntry>) =>
     inTurn(owner)(
       Effect.flatMap(Effect.zip(read(owner), Clock.currentTimeMillis), ([entries, now]) => {
@@ -120,6 +120,6 @@ const ownerIndex = (driver: Driver, locked: KeyLock.KeyLock): Omit<OwnerIndex, "
   }
 }
 
-/** One of the same session that was added meanwhile is another one. */
+/** An entry of the same session that was added in the meantime is a different one. */
 const isSame = (one: OwnerEntry, other: OwnerEntry): boolean =>
   one.key === other.key && one.at === other.at && one.until === other.until

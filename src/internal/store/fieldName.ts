@@ -1,6 +1,6 @@
 /**
- * The names of fields, for back ends and clients that can't do with every text: DynamoDB has no empty names, neither it nor
- * Redis knows halves of characters, PostgreSQL has no NUL, and a client that makes an object of them loses "__proto__".
+ * Encodes the names of fields for back ends and clients with restrictions: DynamoDB allows no empty names, neither DynamoDB nor
+ * Redis allows lone surrogates, PostgreSQL has no NUL, and a client that turns them into an object loses "__proto__".
  */
 import { parse } from "../record/record.ts"
 
@@ -11,5 +11,5 @@ export const toField = (name: string): string => name.startsWith(escaped) ? Stri
 const isName = (field: string): boolean =>
   field !== "" && field !== "__proto__" && !field.startsWith(escaped) && !field.includes("\0") && field.isWellFormed()
 
-// No other field begins like that.
+// No other field starts like this.
 const escaped = "~\""

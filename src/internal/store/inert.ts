@@ -1,5 +1,5 @@
 /**
- * Where sessions are switched off (`enabled: false`), nothing asks the store, so none is connected.
+ * If sessions are turned off (`enabled: false`), the store is never used, so it is not connected.
  */
 import * as Effect from "effect/Effect"
 import * as SessionOwners from "../../SessionOwners.ts"

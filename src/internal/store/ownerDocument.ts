@@ -7,7 +7,7 @@ import { endOfTime } from "../record/record.ts"
 import * as Identifier from "../token/identifier.ts"
 import type { Document } from "./document.ts"
 
-/** Where it is: no session has a key of that length. */
+/** Its key. No session has a key of this length. */
 export const keyOf = (owner: string): string => `${prefix}${owner}`
 
 export const isKey = (key: string): boolean => key.startsWith(prefix) && Identifier.isHash(key.slice(prefix.length))
@@ -18,7 +18,7 @@ export const fromEntries = (entries: ReadonlyArray<OwnerEntry>): Document => ({
   sessions: Object.fromEntries(entries.map(({ at, key, until }) => [key, { at: toIso(at), until: toIso(until) }]))
 })
 
-/** What somebody has damaged is no entry. */
+/** Damaged entries are dropped. */
 export const toEntries = (document: unknown): ReadonlyArray<OwnerEntry> => {
   if (!isDocument(document)) return []
   return Object.entries(document.sessions).flatMap(([key, times]) => {
@@ -28,14 +28,14 @@ export const toEntries = (document: unknown): ReadonlyArray<OwnerEntry> => {
   })
 }
 
-/** When the last of them is over, for every server. */
+/** When the last of them has expired for every server. */
 export const expiryOf = (entries: ReadonlyArray<OwnerEntry>): number =>
   entries.reduce((latest, entry) => Math.max(latest, forEverybody(entry)), 0)
 
-/** Whether an entry is over, for every server. */
+/** Whether an entry has expired for every server. */
 export const isOver = (entry: OwnerEntry, now: number): boolean => forEverybody(entry) <= now
 
-/** The clocks of servers may differ by an hour: for one that is behind, the session may still be alive. */
+/** Servers' clocks may differ by an hour: the session may still be alive for one that is behind. */
 const forEverybody = ({ until }: OwnerEntry): number => Math.min(until + 3_600_000, endOfTime)
 
 const toIso = (moment: number): string => new Date(moment).toISOString()

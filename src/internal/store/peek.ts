@@ -1,5 +1,5 @@
 /**
- * A look at several sessions at once, also for a back end that reads them one by one.
+ * Looks at several sessions at once, even if a back end reads them one by one.
  */
 import * as Effect from "effect/Effect"
 import type { Backend, SupersededRecord } from "../../SessionStore.ts"
@@ -24,7 +24,7 @@ export const oneByOne = (
     (found) => new Map(found.flat())
   )
 
-/** A session with no more than some of its fields. */
+/** A session with only some of its fields. */
 export const only = <A extends Stored>(stored: A, names: ReadonlyArray<string>): A =>
   "successor" in stored ? stored : {
     ...stored,

@@ -1,21 +1,21 @@
 /**
- * The most that a session on a server may hold (`sizeLimit`), the same for every driver.
+ * The maximum size of a session on a server (`sizeLimit`), the same for every driver.
  *
- * What counts is the session as the request sees it, so that the store is asked nothing more. Requests at the same time may
- * exceed the limit together, each within it; then only what puts nothing into the session is written until it is smaller.
+ * The size is that of the session as the request sees it, so it costs no store call. Simultaneous requests may exceed the limit
+ * together, each within it. Until the session is smaller, only changes that add nothing are written then.
  */
 import { SessionTooLargeError } from "../../SessionError.ts"
 import { lengthAtMost } from "../record/lazyFields.ts"
 import type { Fields } from "../record/record.ts"
 
-/** Why a session with these fields can't be stored, if it can't: it is too large, and not just as large as `before`. */
+/** Fails if a session with these fields is too large, and larger than `before`. */
 export const refusal = (
   driver: string,
   limit: number,
   fields: Fields,
   before?: Fields
 ): SessionTooLargeError | undefined => {
-  // A unit of UTF-16 takes three bytes of UTF-8 at most, so small sessions need no counting.
+  // A UTF-16 unit takes at most three bytes in UTF-8, so small sessions need no counting.
   if (lengthAtMost(fields) * 3 <= limit) return undefined
   const size = sizeOf(fields)
   if (size <= limit || before !== undefined && size <= sizeOf(before)) return undefined

@@ -1,6 +1,6 @@
 /**
- * What the mark of a superseded session says of the session under its new id, as one text: back ends keep it and know nothing
- * of it.
+ * What the mark of a superseded session contains about the session under its new id: one text that is opaque to back
+ * ends.
  */
 import type { Overwritten } from "../record/change.ts"
 import { parse } from "../record/record.ts"
@@ -8,14 +8,14 @@ import * as Identifier from "../token/identifier.ts"
 
 export interface Successor {
   readonly key: string
-  /** What the request that regenerated the session wrote over. */
+  /** What the regenerating request overwrote. */
   readonly overwritten: Overwritten
 }
 
 export const encode = ({ key, overwritten }: Successor): string =>
   overwritten.length === 0 ? key : `${key} ${JSON.stringify(overwritten)}`
 
-/** Nothing if somebody has damaged it. */
+/** `undefined` if it is damaged. */
 export const decode = (text: string): Successor | undefined => {
   const [key = ""] = text.split(" ", 1)
   if (!Identifier.isHash(key)) return undefined
@@ -23,7 +23,7 @@ export const decode = (text: string): Successor | undefined => {
   return isOverwritten(overwritten) ? { key, overwritten } : undefined
 }
 
-/** The same, if it is still that session: not where a request has ended it. */
+/** The same, if it is still the same session: not if a request has ended it. */
 export const goingOn = (text: string): Successor | undefined => {
   const successor = decode(text)
   return successor?.overwritten === "ended" ? undefined : successor

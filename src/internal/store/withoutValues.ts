@@ -1,6 +1,6 @@
 /**
- * What back ends hang on their errors beside the message: whole rows, statements with their parameters, commands. Databases also
- * put a value into the message itself. All of that may hold what users have in their sessions, and errors end in logs.
+ * Removes values from the errors of back ends. Besides a message, they have whole rows, statements with parameters, and commands, and
+ * databases quote values in the message. All of these may contain what users have in their sessions, and errors end up in logs.
  */
 
 const withValues = [
@@ -34,15 +34,15 @@ const valuesInMessages = [
   /(?<=\bvalue )".*"(?= is out of range)/s
 ]
 
-// Those of a Cause as well.
+// Including those of a Cause.
 const within = ["cause", "reason", "errors", "driverError", "lastNodeError", "reasons", "error", "defect"]
 
-/** Takes it out of an error, and out of those that have led to it. */
+/** Removes them from an error and its causes. */
 export const withoutValues = <E>(error: E): E => {
   try {
     strip(error, 0)
   } catch {
-    // It does not let itself be looked at, by loggers as little as here.
+    // It can't be inspected, neither here nor by loggers.
   }
   return error
 }
