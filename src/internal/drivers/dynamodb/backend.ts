@@ -33,7 +33,7 @@ export const make = (dynamo: Dynamo, settings: Items.Table): Backend & { readonl
       }
     )
 
-  /** What was there when a condition was not met. A stand-in for development may not say, and is asked. */
+  /** The item that did not meet a condition. Stand-ins for development may not return it, and are asked. */
   const whatIsThere = (key: string, { item }: DynamoError) => item === undefined ? read(key) : Effect.succeed(item)
 
   const create = (key: string, record: SessionRecord): Effect.Effect<boolean, unknown> =>
@@ -42,7 +42,7 @@ export const make = (dynamo: Dynamo, settings: Items.Table): Backend & { readonl
       return put(toItem(key, record, commit), Expressions.ifNothingIsThere).pipe(
         Effect.as(true),
         Effect.catchIf(isRefused, (error) =>
-          // Where the SDK has tried again, it may be what the first try has stored.
+          // If the SDK has retried, this may be what the first try stored.
           error.attempts === 1
             ? Effect.succeed(false)
             : Effect.map(whatIsThere(key, error), (item) => Items.isOf(item, commit)))
@@ -59,7 +59,7 @@ export const make = (dynamo: Dynamo, settings: Items.Table): Backend & { readonl
         Effect.catch((error): Effect.Effect<boolean | Conflict, unknown> =>
           isRefused(error)
             ? refused(key, change, times, commit, error)
-            // It adds to what is no number, or beyond the numbers that DynamoDB has; or the item gets too large.
+            // It adds to something that is not a number, exceeds DynamoDB's numbers, or makes the item too large.
             : isInvalid(error)
             ? merge(key, change, times, commit)
             : Effect.fail(error)
@@ -80,13 +80,13 @@ export const make = (dynamo: Dynamo, settings: Items.Table): Backend & { readonl
     return Effect.flatMap(whatIsThere(key, error), (item) => {
       const stored = Items.fromItem(item)
       if (!Items.isRecord(stored)) return Effect.succeed(false)
-      // The SDK has tried again what had been carried out.
+      // The SDK has repeated a request that had been carried out.
       if (Items.isOf(item, commit)) return Effect.succeed(true)
       if (!Change.isExpected(stored.fields, change.expect)) return Effect.succeed(conflict(stored))
       const isLate = change.touch && (stored.touchedAt > times.touchedAt || stored.expiresAt > times.expiresAt)
       if (!isLate) {
-        // Without expectations nothing but the commit itself can have been in the way. With them, numbers may have: to
-        // DynamoDB they differ in digits that are lost when they are loaded.
+        // Without expectations only the commit itself can be in the way. With them, numbers can be too: DynamoDB compares digits
+        // that are lost when they are loaded.
         return expectsNothing ? Effect.succeed(true) : merge(key, change, times, commit)
       }
       // Another request has extended the session further than this one.
@@ -97,7 +97,7 @@ export const make = (dynamo: Dynamo, settings: Items.Table): Backend & { readonl
     })
   }
 
-  /** What no expression can do: by reading and writing, again for as long as others come in between. */
+  /** Reads and writes what no expression can do, and retries while others come in between. */
   const merge = (key: string, change: Change.Change, times: Times, commit: string) => {
     const attempt: Effect.Effect<boolean | Conflict, unknown> = Effect.flatMap(read(key), (item) => {
       const stored = Items.fromItem(item)
@@ -148,7 +148,7 @@ export const make = (dynamo: Dynamo, settings: Items.Table): Backend & { readonl
           ? replace(key, mark, fields)
           : Effect.succeed(conflict(stored))
       }
-      // Where the SDK has tried again, the record may have been in the answer that was lost.
+      // If the SDK has retried, the record may have been in the lost answer.
       return error.attempts === 1 ? Effect.undefined : Effect.fail(error)
     })
   }
@@ -160,7 +160,7 @@ export const make = (dynamo: Dynamo, settings: Items.Table): Backend & { readonl
     ): Effect.Effect<SessionRecord | Conflict | undefined, unknown> =>
       Effect.flatMap(read(key), (item) => {
         const stored = Items.fromItem(item)
-        // The SDK has tried again what had been carried out.
+        // The SDK has repeated a request that had been carried out.
         if (stored !== undefined && "successor" in stored && stored.successor === mark.successor) {
           return Effect.succeed(before)
         }

@@ -1,18 +1,18 @@
 /**
- * Requests for many items at once, of which DynamoDB takes so many, and may leave some undone.
+ * Requests for many items. DynamoDB limits their number, and may leave some unprocessed.
  */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import { DynamoError } from "./client.ts"
 
-/** What one request has come to. */
+/** The result of one request. */
 export interface Outcome<A, B> {
   readonly answers: ReadonlyArray<B>
-  /** What it has left undone: it is too busy, or the answer is too large. */
+  /** What is unprocessed, because DynamoDB is too busy or the answer is too large. */
   readonly unprocessed: ReadonlyArray<A>
 }
 
-/** The answers of all, in any order. Where there is nothing to ask for, nothing is sent. */
+/** The answers to all, in any order. Without items, nothing is sent. */
 export const run = <A, B>(
   all: ReadonlyArray<A>,
   most: number,
@@ -23,7 +23,7 @@ export const run = <A, B>(
     (answers) => answers.flat()
   )
 
-/** The SDK only tries again what has failed as a whole. */
+/** The SDK retries only requests that failed as a whole. */
 const untilDone = <A, B>(
   batch: ReadonlyArray<A>,
   send: (batch: ReadonlyArray<A>) => Effect.Effect<Outcome<A, B>, DynamoError>,
@@ -41,7 +41,7 @@ const untilDone = <A, B>(
 
 const firstDelay = 50
 
-/** With them, it takes 6.4 seconds: the time limit of a store is over before, if it is not longer than usual. */
+/** Together they take 6.4 seconds, longer than a store's default time limit. */
 const retries = 7
 
 const stillBusy = `DynamoDB is throttling requests: a part was left unprocessed ${retries + 1} times`

@@ -1,6 +1,6 @@
 /**
- * The AWS SDK as the client of the DynamoDB driver: loaded when the Layer is built, and with errors that say what is wrong
- * without the keys that the SDK's own may quote.
+ * The AWS SDK as the client of the DynamoDB driver. It is loaded when the Layer is built. Errors say what is wrong without the
+ * keys that the SDK's messages may quote.
  */
 import type * as Aws from "@aws-sdk/client-dynamodb"
 import * as Duration from "effect/Duration"
@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import { SessionConfigError } from "../../../SessionError.ts"
 import * as Setting from "../../config/settings.ts"
 
-/** What the driver uses of a client of the AWS SDK. */
+/** The part of the AWS SDK's client that the driver uses. */
 export interface AwsClient {
   readonly send: (command: never, options?: { readonly abortSignal?: AbortSignal }) => Promise<unknown>
 }
@@ -18,7 +18,7 @@ export interface AwsClient {
 export interface Connection {
   readonly table: string
   readonly endpoint: string | undefined
-  /** `undefined`: wherever the SDK, or the caller's client, goes. */
+  /** `undefined` if the SDK or the caller's client decides. */
   readonly region: string | undefined
   readonly credentials: Credentials | undefined
   readonly maxAttempts: number | undefined
@@ -34,7 +34,7 @@ export interface Credentials {
 // requests
 // -----------------------------------------------------------------------------
 
-/** A value of DynamoDB, of the types that the driver knows. */
+/** A DynamoDB value of the types that the driver uses. */
 export interface Value {
   readonly S?: string
   readonly N?: string
@@ -76,17 +76,17 @@ export interface Answer {
   readonly TimeToLiveDescription?: { readonly TimeToLiveStatus?: string; readonly AttributeName?: string }
 }
 
-/** All that the driver needs of a client. */
+/** What the driver needs from a client. */
 export interface Dynamo {
-  /** An interruption breaks the request off. */
+  /** An interruption aborts the request. */
   readonly send: (operation: Operation, input: object) => Effect.Effect<Answer, DynamoError>
 }
 
-/** Why a request failed. `code` is the name that AWS gives it, or the one of Node.js. */
+/** Why a request failed. `code` is the name given by AWS or Node.js. */
 export class DynamoError extends Error {
   override readonly name = "DynamoError"
   readonly code: string
-  /** How often the SDK has tried: more than once, and the first try may have been carried out. */
+  /** How often the SDK tried. If more than once, the first try may have been carried out. */
   readonly attempts: number
   readonly #item: Item | undefined
   constructor(code: string, message: string, attempts: number, item?: Item) {
@@ -95,13 +95,13 @@ export class DynamoError extends Error {
     this.attempts = attempts
     this.#item = item
   }
-  /** What is there instead of what a condition asks for. Whoever logs the error does not log a session with it. */
+  /** The item that did not meet the condition. Logging the error does not log it. */
   get item(): Item | undefined {
     return this.#item
   }
 }
 
-/** The requests of a client that the caller has made. */
+/** Requests through the caller's client. */
 export const fromClient = (client: AwsClient, table: string): Effect.Effect<Dynamo, SessionConfigError> =>
   Effect.map(loadSdk, (sdk) => makeDynamo(sdk, client, table))
 
@@ -118,7 +118,7 @@ type Command = new(input: object) => never
 
 type Sdk = Pick<typeof Aws, "DynamoDBClient" | `${Operation}Command`>
 
-// With `catch` on the import itself, bundlers know that the package may be missing.
+// `catch` on the import itself tells bundlers that the package may be missing.
 const loadSdk: Effect.Effect<Sdk, SessionConfigError> = Effect.flatMap(
   Effect.promise(() => import("@aws-sdk/client-dynamodb").catch(() => undefined)),
   (sdk) => sdk === undefined ? Effect.fail(missing()) : Effect.succeed(sdk)
@@ -147,7 +147,7 @@ const toDynamoError = (operation: Operation, table: string, error: unknown): Dyn
     readonly Item?: Item
     readonly $metadata?: { readonly attempts?: number }
   }
-  // What Node.js says of a connection has its code beside the name "Error".
+  // Node.js names its connection errors "Error" and puts the reason into `code`.
   const reason = code ?? name ?? "Error"
   return new DynamoError(reason, describe(reason, operation, table, message ?? reason), $metadata?.attempts ?? 1, Item)
 }
@@ -182,7 +182,7 @@ const refusals: ReadonlySet<string> = new Set([
   "UnrecognizedClientException"
 ])
 
-/** It has answered, and may do better soon. */
+/** It has answered, and may recover soon. */
 export const isPassing = (code: string): boolean =>
   isThrottling(code) || code === "InternalServerError" || code.startsWith("ServiceUnavailable")
 
@@ -190,7 +190,7 @@ export const isPassing = (code: string): boolean =>
 // connecting
 // -----------------------------------------------------------------------------
 
-/** Requests of a client of our own, which is closed with the scope; and where they go. */
+/** Requests through our own client, which is closed with the scope, and their target. */
 export const connect: (
   connection: Connection,
   timeLimit: Duration.Duration
@@ -213,7 +213,7 @@ const makeClient = (
   { credentials, endpoint, maxAttempts, region }: Connection,
   timeLimit: Duration.Duration
 ) => {
-  // Half of the time that there is, so that a connection that died unnoticed leaves enough for another one.
+  // Half of the time limit, so that a connection that died unnoticed leaves enough time for another one.
   const timeout = Duration.isFinite(timeLimit) ? Math.ceil(Duration.toMillis(timeLimit) / 2) : 0
   return new DynamoDBClient({
     ...(region !== undefined && { region }),
@@ -230,7 +230,7 @@ const makeClient = (
   })
 }
 
-/** The region that the environment or the profile names. */
+/** The region from the environment or the profile. */
 const findRegion = ({ DynamoDBClient }: Sdk): Effect.Effect<string, SessionConfigError> =>
   Effect.acquireUseRelease(
     Effect.sync(() => new DynamoDBClient({})),

@@ -1,5 +1,5 @@
 /**
- * What is written in the language of DynamoDB: conditions, updates in place, and which attributes are read.
+ * DynamoDB's expressions: conditions, updates, and projections.
  */
 import * as Change from "../../record/change.ts"
 import type { Fields, Times } from "../../record/record.ts"
@@ -20,7 +20,7 @@ export const unlessSuperseded = {
   ExpressionAttributeNames: { "#until": "supersededUntil" }
 }
 
-/** Nothing if it is too much for an expression. A session has a last commit; the mark of a superseded one has not. */
+/** `undefined` if it exceeds an expression. A session has a last commit, and the mark of a superseded one doesn't. */
 export const ifItHolds = (fields: Fields) => {
   const substitutes = makeSubstitutes()
   const { nameOfData, valueFor } = substitutes
@@ -38,7 +38,7 @@ export const ifStillAt = (commit: Value) => ({
   ExpressionAttributeValues: { ":before": commit }
 })
 
-// DynamoDB takes 4,096 bytes and 300 operators; an increment has two, and so has an expectation.
+// DynamoDB allows 4,096 bytes and 300 operators. An increment has two, and so has an expectation.
 const expressionLimit = 4096
 const fieldLimit = 120
 
@@ -47,7 +47,7 @@ const unlessTooLong = <A extends { readonly [expression: string]: string | objec
     ? undefined
     : expressions
 
-/** No name and no value is in an expression itself. */
+/** Expressions contain placeholders instead of names and values. */
 const makeSubstitutes = (values: Record<string, Value> = {}) => {
   const names: Record<string, string> = { "#commit": "lastCommit" }
   let count = 0
@@ -68,7 +68,7 @@ const makeSubstitutes = (values: Record<string, Value> = {}) => {
     valueFor,
     nameOfData,
     pathOf: (field: string) => `${nameOfData()}.${nameFor(toName(field))}`,
-    // DynamoDB takes no empty list of values.
+    // DynamoDB rejects an empty list of values.
     attributes: () => ({
       ExpressionAttributeNames: names,
       ...(Object.keys(values).length > 0 && { ExpressionAttributeValues: values })
@@ -85,7 +85,7 @@ const toConditions = (expected: Change.Expected, { pathOf, valueFor }: Substitut
       text === undefined ? `attribute_not_exists(${pathOf(field)})` : `${pathOf(field)}=${valueFor(toValue(text))}`
   )
 
-/** The change as an update in place; nothing if it is too much for one. */
+/** The change as an update expression, `undefined` if it exceeds one. */
 export const toExpressions = (change: Change.Change, times: Times, commit: string, ttlAttribute: string) => {
   const fields = change.set.size + change.remove.size + change.increment.size
   if (fields > fieldLimit || change.expect.size > fieldLimit) return undefined
@@ -122,11 +122,11 @@ export const toExpressions = (change: Change.Change, times: Times, commit: strin
   })
 }
 
-/** Of a session: its times and these fields; of a mark, all of it. */
+/** The times and these fields of a session, or a whole mark. */
 export const onlyTimesAnd = (fields: ReadonlyArray<string>) => {
   const { attributes, nameFor, pathOf } = makeSubstitutes()
   const names = ["id", "createdAt", "touchedAt", "expiresAt", "supersededUntil", "successor"].map(nameFor)
-  // DynamoDB refuses a path that comes twice.
+  // DynamoDB rejects duplicate paths.
   const paths = Array.from(new Set(fields), pathOf)
   return {
     ProjectionExpression: ["#commit", ...names, ...paths].join(","),
@@ -134,7 +134,7 @@ export const onlyTimesAnd = (fields: ReadonlyArray<string>) => {
   }
 }
 
-/** All in a partition, or only what comes before one of these sort keys. */
+/** A whole partition, or only what comes before a sort key. */
 export const inPartition = (id: Value, before?: Value) =>
   before === undefined
     ? { KeyConditionExpression: "id = :id", ExpressionAttributeValues: { ":id": id } }

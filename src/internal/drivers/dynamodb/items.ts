@@ -7,7 +7,7 @@ import { toField, toName } from "../../store/fieldName.ts"
 import * as Identifier from "../../token/identifier.ts"
 import type { Item, Value } from "./client.ts"
 
-/** What the settings say of the table. */
+/** The table, according to the settings. */
 export interface Table {
   readonly table: string
   readonly prefix: string
@@ -15,10 +15,10 @@ export interface Table {
   readonly consistentRead: boolean
 }
 
-/** The attributes that are the key of the table: its partition key and its sort key. */
+/** The attributes of the table's key: partition key and sort key. */
 export const keySchema = ["id", "sort"] as const
 
-/** The attributes of an item; the one for the table's TTL has a name of the user's choice. */
+/** The attributes of an item. The name of the one for the table's TTL is configurable. */
 export const attributes: ReadonlyArray<string> = [
   ...keySchema,
   "createdAt",
@@ -35,7 +35,7 @@ export const forTable = ({ prefix, ttlAttribute }: Pick<Table, "prefix" | "ttlAt
   /** The key of a session's item. */
   const keyOf = (key: string): Item => ({ id: { S: prefix + key }, sort: ofSession })
 
-  // No key of a session has a colon.
+  // Keys of sessions contain no colon.
   const partitionOf = (owner: string): Value => ({ S: `${prefix}owner:${owner}` })
 
   /** The key of an entry's item. */
@@ -45,7 +45,7 @@ export const forTable = ({ prefix, ttlAttribute }: Pick<Table, "prefix" | "ttlAt
     keyOf,
     partitionOf,
     keyOfEntry,
-    /** The key of a session that its item is of. */
+    /** The session's key, from its item. */
     toKey: (item: Item): string => (item["id"]?.S ?? "").slice(prefix.length),
     toItem: (key: string, record: SessionRecord, commit: string): Item => ({
       ...keyOf(key),
@@ -72,14 +72,14 @@ export const forTable = ({ prefix, ttlAttribute }: Pick<Table, "prefix" | "ttlAt
 
 const ofSession: Value = { S: "session" }
 
-/** A key under which nothing ever is. */
+/** A key that is never used. */
 export const neverThere = (prefix: string): Item => ({ id: { S: `${prefix}~` }, sort: ofSession })
 
 // -----------------------------------------------------------------------------
 // sessions
 // -----------------------------------------------------------------------------
 
-/** Names a commit, so that one that the SDK sends twice is carried out once. */
+/** Identifies a commit, so that it is carried out once even if the SDK sends it twice. */
 export const newCommit = (): string => Identifier.drawBytes(12).toString("base64url")
 
 export const isOf = (item: Item | undefined, commit: string): boolean => item?.["lastCommit"]?.S === commit
@@ -94,13 +94,13 @@ export const fromItem = (item: Item | undefined): SessionRecord | SupersededReco
   if (!Number.isNaN(supersededUntil)) return { supersededUntil, successor: item["successor"]?.S ?? "" }
   const times = { createdAt: number("createdAt"), touchedAt: number("touchedAt"), expiresAt: number("expiresAt") }
   const map = item["data"]?.M
-  // What somebody must have damaged is no session.
+  // A damaged item is not a session.
   if (map === undefined || item["lastCommit"] === undefined) return undefined
   if (Number.isNaN(times.createdAt + times.touchedAt + times.expiresAt)) return undefined
   return { ...times, fields: new Map(Object.entries(map).map(([name, value]) => [toField(name), toText(value)])) }
 }
 
-/** A session's item of which only some fields were read: without them, there is no map either. */
+/** A session's item of which only some fields were read. Without any, the map is missing too. */
 export const fromPart = (item: Item): SessionRecord | SupersededRecord | undefined =>
   fromItem({ data: { M: {} }, ...item })
 
@@ -108,25 +108,25 @@ export const toMap = (fields: Fields): Value => ({
   M: Object.fromEntries([...fields].map(([field, text]) => [toName(field), toValue(text)]))
 })
 
-/** Numbers are stored as such, as only those can be added to in place. */
+/** Numbers are stored as numbers, because only those can be incremented in place. */
 export const toValue = (text: string): Value => isNumber(Number(text), text) ? { N: text } : { S: text }
 
-/** Text without a value is no JSON, and the key says so when it is read. */
+/** A missing value becomes text that is not JSON, which the key reports when it is read. */
 const toText = ({ N, S }: Value): string => N === undefined ? S ?? "" : JSON.stringify(Number(N))
 
-/** Whether DynamoDB has the number, and the same text comes out. */
+/** Whether DynamoDB can store the number and return the same text. */
 const isNumber = (number: number, text: string): boolean =>
   JSON.stringify(number) === text && Number.isFinite(number) &&
   (number === 0 || Math.abs(number) >= 1e-130 && Math.abs(number) < 1e126)
 
 export const toNumber = (value: number): Value => ({ N: JSON.stringify(value) })
 
-/** In seconds, and an hour later, as DynamoDB compares it with its own clock, which is not ours. */
+/** In seconds, and an hour later, because DynamoDB compares it with its own clock. */
 export const toTtl = (expiresAt: number): Value => toNumber(Math.ceil(expiresAt / 1000) + 3600)
 
 export const itemLimit = 409_600
 
-/** As DynamoDB counts, more or less: names and values in UTF-8, some bytes for a map, half a byte for a digit. */
+/** Roughly as DynamoDB counts: names and values in UTF-8, some bytes for a map, half a byte per digit. */
 export const sizeOf = (item: Item): number =>
   Object.entries(item).reduce((size, [name, value]) => size + Buffer.byteLength(name) + sizeOfValue(value), 0)
 
@@ -141,7 +141,7 @@ const sizeOfValue = ({ M, N, S }: Value): number =>
 // entries
 // -----------------------------------------------------------------------------
 
-/** In the order of a list, which is read backwards: of their times, and of their keys. */
+/** Sorts by time, then by key. A list is read backwards. */
 const toSort = ({ at, key }: OwnerEntry): Value => ({ S: `${String(at).padStart(digits, "0")}.${key}` })
 
 const digits = String(endOfTime).length

@@ -1,8 +1,9 @@
 /**
- * The index of owners: an item for each entry, all of one owner in a partition of the same table, which a list reads backwards.
+ * The index of owners: one item per entry, with all entries of an owner in one partition of the same table. Lists read it
+ * backwards.
  *
- * A global secondary index on the sessions would need no items of its own, but it can't be read consistently: ending all
- * sessions of an owner could miss the login of a moment ago.
+ * A global secondary index would need no extra items, but can't be read consistently: ending all sessions of an owner could miss
+ * a login that has just happened.
  */
 import * as Effect from "effect/Effect"
 import type { OwnerIndex } from "../../../SessionStore.ts"
@@ -17,7 +18,7 @@ export const make = (dynamo: Dynamo, settings: Items.Table): OwnerIndex => {
 
   const put = (Item: Item) => dynamo.send("PutItem", { TableName, Item })
 
-  /** As many as there are, up to the limit: an answer of DynamoDB's has a megabyte at most, some 7,000 entries. */
+  /** All entries up to the limit, in several requests: an answer has at most a megabyte, some 7,000 entries. */
   const query = (input: object, limit: number, ExclusiveStartKey?: Item): Effect.Effect<Found, DynamoError> =>
     Effect.flatMap(
       dynamo.send("Query", { TableName, ConsistentRead: true, ...input, Limit: limit, ExclusiveStartKey }),
@@ -60,7 +61,7 @@ export const make = (dynamo: Dynamo, settings: Items.Table): OwnerIndex => {
       )
     },
     remove: (owner, entries) => {
-      // DynamoDB refuses a key that comes twice.
+      // DynamoDB rejects duplicate keys.
       const keys = new Map(entries.map((entry) => keyOfEntry(owner, entry)).map((key) => [key["sort"]!.S, key]))
       return Effect.asVoid(Batches.run([...keys.values()], 25, remove))
     },

@@ -1,5 +1,5 @@
 /**
- * The table: making it, and finding out at the start whether it is as it should be and the role may do what it has to.
+ * Creates the table, and checks at the start whether it is correct and the role has all permissions.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -25,8 +25,8 @@ import * as Items from "./items.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * Tries all that the driver does on an item that is never there, on the condition that it is: that changes nothing, and tells
- * whether the table and its key are as they should be, and whether the role may do it.
+ * Tries all requests of the driver on an item that never exists, on the condition that it exists. That changes nothing, and shows
+ * whether the table and its key are correct and the role has the permissions.
  */
 export const tryOut = (
   dynamo: Dynamo,
@@ -62,7 +62,7 @@ export const tryOut = (
     attempt("DeleteItem", { TableName, Key: key, ...isThere }),
     attempt("Query", { TableName, ConsistentRead: true, ...Expressions.inPartition(key["id"]!), Limit: 1 }),
     attempt("BatchGetItem", { RequestItems: { [TableName]: { ConsistentRead: true, Keys: [key] } } }),
-    // It takes no condition, but removes only what is there.
+    // It has no condition, but removes only existing items.
     attempt("BatchWriteItem", { RequestItems: { [TableName]: [{ DeleteRequest: { Key: key } }] } })
   ], { concurrency: "unbounded" })
   return ask("GetItem", { TableName, Key: key, ConsistentRead: true }).pipe(
@@ -81,7 +81,7 @@ export const tryOut = (
   )
 }
 
-/** One error for all that are not permitted. */
+/** One error for all missing permissions. */
 const denialOf = (operations: ReadonlyArray<Operation>, { message }: DynamoError): DynamoError => {
   const names = operations.map((operation) => `dynamodb:${operation}`).join(", ")
   return new DynamoError(denial, message.replace(`dynamodb:${operations[0]}`, names), 1)
@@ -90,7 +90,7 @@ const denialOf = (operations: ReadonlyArray<Operation>, { message }: DynamoError
 const failedWith = (connection: Connection, error: DynamoError): Effect.Effect<never, SessionConfigError> =>
   Effect.fail(new SessionConfigError({ mistakes: [explain(connection, error)] }))
 
-/** Which setting to look at. */
+/** The setting to blame. */
 const explain = (
   { credentials, endpoint, region, table }: Connection,
   { code, message }: DynamoError
@@ -131,7 +131,7 @@ const explain = (
 // making it
 // -----------------------------------------------------------------------------
 
-/** Makes the table and waits for it; switches its TTL on. What is there already stays. */
+/** Creates the table if needed, waits for it, and enables its TTL. */
 export const createTable = (
   dynamo: Dynamo,
   connection: Connection,
@@ -150,7 +150,7 @@ export const createTable = (
   })
   const describe = dynamo.send("DescribeTable", { TableName }).pipe(
     Effect.map(({ Table }) => Table),
-    // A table that was made a moment ago need not be known everywhere.
+    // A new table may not be visible everywhere yet.
     Effect.catchIf(({ code }) => code === "ResourceNotFoundException", () => Effect.undefined)
   )
   const switchOn = dynamo.send("UpdateTimeToLive", {
@@ -176,7 +176,7 @@ export const createTable = (
     const isOn = ttl?.TimeToLiveStatus?.startsWith("ENABL") && ttl.AttributeName === ttlAttribute
     if (!isOn) yield* switchOn
   }).pipe(
-    // Stand-ins for development, which have no TTL.
+    // Stand-ins for development have no TTL.
     Effect.catchIf(
       ({ code }) => code === "UnknownOperationException",
       () => Effect.logWarning(`The table "${TableName}" exists, but this DynamoDB does not support time to live`)

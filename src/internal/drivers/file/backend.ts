@@ -6,18 +6,17 @@
  *     <key>/<version>.json
  *     <key>/<version>.touched-<touchedAt>.expires-<expiresAt>
  *
- * A change writes the next version beside the present one and then renames the pointer; extending a session's life is
- * nothing but renaming the pointer; ending a session begins with renaming it to something that is no pointer. No version ever
- * comes twice, and its times only move forward, so of all that go on from the same pointer only one can do that; the others
- * look again. There is no lock that a crashed process could leave behind, no reader ever sees half a file, and as nothing
- * but creating makes a pointer, what is gone can't come back.
+ * A change writes the next version next to the current one and then renames the pointer. Extending a session's life only renames
+ * the pointer. Ending a session first renames it to something that is not a pointer. Versions are unique and times only move
+ * forward, so only one of several changes to the same pointer can succeed, and the others look again. A crashed process leaves
+ * no lock behind, no reader sees half a file, and because only creating a session makes a pointer, an ended one can't come back.
  *
- * When an owner ends a session, the mark of that becomes its next version. If there is no session, or it is just coming or
- * going, a file takes the place of the folder: nobody can make that folder then, and nobody takes the file for one, as
- * folders are moved away by a name that ends with a separator.
+ * If an owner ends a session, a mark becomes its next version. If the session doesn't exist, or is just being created or ended, a
+ * file replaces its folder: then nobody can create that folder. Folders are moved away by a name that ends with a separator, so
+ * the file is not mistaken for one.
  *
- * For the same reasons, a change needs not read again what a request has loaded: if the pointer can be renamed, that is what
- * is stored. A load takes 9 system calls, and a commit after it 8, of which one waits for the disk.
+ * For the same reasons, a change doesn't need to read again what a request has loaded: if the pointer can be renamed, that is
+ * what is stored. A load takes 9 system calls, and a commit after it 8, one of which waits for the disk.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -38,13 +37,13 @@ import * as FileIndex from "./ownerIndex.ts"
 export interface FileBackend extends Backend {
   readonly owners: OwnerIndex
 
-  /** Fails if nothing can be written. Rights alone do not tell: the disk may be read-only, and root may do anything. */
+  /** Fails if nothing can be written. Permissions are not enough: the disk may be read-only, and root may do anything. */
   readonly tryOut: Effect.Effect<void, PlatformError>
 
-  /** The same for the folder of the owners, if there is one: another user may have made it. */
+  /** The same for the folder of the owners, if it exists: another user may have created it. */
   readonly tryOutOwners: Effect.Effect<void, PlatformError>
 
-  /** Removes what has expired, and what a crashed process has left behind. What it can't remove doesn't stop it. */
+  /** Removes expired sessions and leftovers of crashed processes. It skips what it can't remove. */
   readonly sweep: (now: number) => Effect.Effect<void, PlatformError>
 }
 
@@ -54,17 +53,17 @@ interface Present<Record = SessionRecord | SupersededRecord> {
   readonly record: Record
 }
 
-/** The times of a session, or of what is left of it. */
+/** The times of a session, or of its mark. */
 type Lifetime = Pick<SessionRecord, "touchedAt" | "expiresAt">
 
-// Sessions that requests have loaded and not changed yet. More of them at the same time only read twice.
+// Sessions that requests have loaded and not changed yet. Beyond the limit, a session is only read twice.
 const mostLoaded = 100
 
 export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: string, sync: boolean): FileBackend => {
-  // Within a process there is no need to collide.
+  // Requests of one process need not collide.
   const locked = KeyLock.make()
   const loaded = new Map<string, Present<SessionRecord>>()
-  // By hand, as `path.join` allocates 0.6 kB for each path.
+  // Not `path.join`, which allocates 0.6 kB per path.
   const inLocation = (name: string) => location + path.sep + name
   const folderOf = (key: string) => location + path.sep + key + path.sep
   const inFolder = (key: string, name: string) => location + path.sep + key + path.sep + name
@@ -76,7 +75,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   // reading
   // ---------------------------------------------------------------------------
 
-  /** What is in the folder of a session, or the mark that is in its place. */
+  /** What the folder of a session contains, or the mark in its place. */
   const look = (key: string): Effect.Effect<ReadonlyArray<string> | SupersededRecord | undefined, PlatformError> =>
     Effect.catchIf(
       fs.readDirectory(inLocation(key)),
@@ -105,7 +104,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       })
     })
 
-  /** Another process may just be moving the pointer. One that stays, without a file or not there at all, is no session. */
+  /** Another process may be moving the pointer. If it stays missing, or without its file, there is no session. */
   const readAgain = (key: string, name: string, seen: string | undefined) =>
     name === seen ? Effect.undefined : read(key, name)
 
@@ -133,7 +132,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   }
 
   // ---------------------------------------------------------------------------
-  // writing; none of it is interrupted halfway, as it has to know what became of each step
+  // writing; uninterruptible, because each step must know what happened to the previous one
   // ---------------------------------------------------------------------------
 
   const write = (file: string, content: string) =>
@@ -146,13 +145,13 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
 
   let mode = 0o700
 
-  /** Somebody has removed the folder of the sessions under way: a script that deploys, or one that clears up. */
+  /** The folder of the sessions was deleted at run time, for example by a script that deploys or cleans up. */
   const makeAgain = locked("")(
     Effect.flatMap(
       fs.exists(location),
       (exists) =>
         exists ? Effect.void : fs.makeDirectory(location, { recursive: true, mode }).pipe(
-          // With the rights that it had, whatever the process takes away from those of new folders.
+          // With its previous permissions, whatever the umask is.
           Effect.andThen(fs.chmod(location, mode)),
           Effect.andThen(
             Effect.annotateLogs(
@@ -199,7 +198,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   const movePointer = (key: string, { name }: Pointer, version: string, lifetime: Lifetime) =>
     fs.rename(inFolder(key, name), inFolder(key, pointerTo(version, lifetime)))
 
-  /** Puts the next version in the place of one. Nobody reads it before the pointer says that it counts. */
+  /** Replaces a version by the next one. Nobody reads it before the pointer names it. */
   const follow = (key: string, present: Pointer, document: Document.Document, lifetime: Lifetime) => {
     const content = Document.encode(document)
     const version = newVersion(content)
@@ -229,7 +228,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   type IsExpected = (fields: Fields) => boolean
   type Next = (record: SessionRecord) => SessionRecord | SupersededRecord
 
-  /** Puts something in the place of a record that is as expected; the answer is the record that was there. */
+  /** Replaces a record if it is as expected, and returns the record as it was. */
   const replace = (key: string, isExpected: IsExpected, next: Next): Replaced =>
     locked(key)(Effect.suspend(() => {
       const present = loaded.get(key)
@@ -251,7 +250,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     Effect.catchIf(
       Effect.as(put(key, present, next(present.record)), present.record),
       Files.isGone,
-      // One of those that collide has always won, so this comes to an end.
+      // Whenever changes collide, one of them wins, so this terminates.
       () => replaceStored(key, isExpected, next)
     )
 
@@ -266,7 +265,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
     )
 
   /**
-   * Takes the pointer away, so that nobody can follow any more, and then the rest; fails if another process was faster.
+   * Removes the pointer, so that no change can follow, and then the rest. Fails if another process was faster.
    */
   const end = (key: string, { name }: Pointer) =>
     Effect.uninterruptible(
@@ -284,7 +283,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       return Effect.catchIf(Effect.as(end(key, pointer), undefined), Files.isGone, () => destroy(key))
     })
 
-  // One of those that collide has always won, so these two come to an end.
+  // Whenever changes collide, one of them wins, so these two terminate.
 
   const bury = (key: string, mark: SupersededRecord): Effect.Effect<void, PlatformError> =>
     Effect.flatMap(read(key), (present) =>
@@ -304,7 +303,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       )
   }
 
-  /** A folder that holds nothing: of a session that another process is just creating or ending, or was. */
+  /** An empty folder: another process is creating or ending the session, or crashed doing so. */
   const moveRemains = (key: string) =>
     Effect.flatMap(
       read(key),
@@ -322,13 +321,13 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
       }
       const pointer = pointerIn(names)
       if (pointer === undefined) return removeIfOld(now, inLocation(key), Effect.ignore(moveAway(key)))
-      // If the pointer has moved meanwhile, a request has extended the session's life.
+      // If the pointer has moved in the meantime, a request has extended the session's life.
       if (pointer.expiresAt <= now) return Files.unlessGone(end(key, pointer))
       const others = names.filter((name) => name !== pointer.name && name !== fileOf(pointer.version))
       return Effect.forEach(others, (name) => removeIfOld(now, inFolder(key, name)), { discard: true })
     })
 
-  /** What is younger may belong to a process that is just at work. */
+  /** Younger files may belong to a process that is still working. */
   const removeIfOld = (now: number, file: string, removal = remove(file)) =>
     Effect.flatMap(
       Files.unlessGone(fs.stat(file)),
@@ -340,7 +339,7 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
   const sweepSessions = (now: number) =>
     Effect.flatMap(names, (names) =>
       Files.forEach(
-        // What somebody else has put there stays.
+        // Foreign files stay.
         names.filter((name) => Identifier.isHash(name) || isTemporary(name)),
         (name) => Identifier.isHash(name) ? sweepSession(name, now) : removeIfOld(now, inLocation(name))
       ))
@@ -393,13 +392,13 @@ export const make = (fs: FileSystem.FileSystem, path: Path.Path, location: strin
 // names
 // -----------------------------------------------------------------------------
 
-/** Which version of a session counts, and its times. */
+/** The current version of a session, and its times. */
 interface Pointer extends Lifetime {
   readonly name: string
   readonly version: string
 }
 
-/** Never the same twice, and with the checksum of the content at its end. */
+/** Unique, with the checksum of the content at its end. */
 const newVersion = (content: string): string => `${Crypto.randomUUID()}-${Document.checksum(content)}`
 
 const checksumOf = (version: string): string => version.slice(-8)

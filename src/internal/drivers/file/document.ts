@@ -1,5 +1,5 @@
 /**
- * What the file of a session holds: JSON that a person can read, with a line for each field:
+ * The file of a session: JSON that a person can read, with one line per field:
  *
  *     {
  *       "createdAt": "2026-07-01T12:00:00.000Z",
@@ -9,16 +9,15 @@
  *       }
  *     }
  *
- * As JSON text has no line breaks, a field's text is the rest of its line. If the checksum says that the file is as it was
- * written, it is taken from there without being parsed: 0.8 kB and 2 µs for six fields of 300 bytes, where parsing the file and
- * writing its values again take 2.3 kB and 5 µs; 0.9 kB and 30 µs instead of 215 kB and 650 µs with 65 kB more. What somebody
- * has edited is parsed.
+ * JSON text has no line breaks, so a field's text is the rest of its line. If the checksum shows that the file is unchanged, the text
+ * is used without parsing: 0.8 kB and 2 µs for six fields of 300 bytes, instead of 2.3 kB and 5 µs for parsing the file and
+ * encoding its values again; with 65 kB more, 0.9 kB and 30 µs instead of 215 kB and 650 µs. Edited files are parsed.
  */
 import { crc32 } from "node:zlib"
 import type { SupersededRecord } from "../../../SessionStore.ts"
 import { parse, type SessionRecord } from "../../record/record.ts"
 
-/** What is in a file; how long it lives is written elsewhere. */
+/** The content of a file. How long it lives is written elsewhere. */
 export type Document = Pick<SessionRecord, "createdAt" | "fields"> | { readonly successor: string }
 
 export const encode = (document: Document): string => {
@@ -38,14 +37,14 @@ const afterName = "\": "
 const end = "}\n}\n"
 const afterFields = `\n  ${end}`
 
-/** What tells an edited file from one that is as it was written; eight digits. */
+/** Detects edited files: eight digits. */
 export const checksum = (text: string): string => crc32(text).toString(16).padStart(8, "0")
 
-/** The document of a file that had this checksum when it was written. Nothing, where somebody has damaged it. */
+/** The document of a file that had this checksum when it was written, `undefined` if it is damaged. */
 export const decode = (text: string, written: string): Document | undefined =>
   (checksum(text) === written ? fromLines(text) : undefined) ?? fromJson(parse(text))
 
-/** Nothing, where there is no field, or a name has escapes. */
+/** `undefined` if there is no field, or if a name has escapes. */
 const fromLines = (text: string): Document | undefined => {
   if (!text.endsWith(afterFields)) return undefined
   const fields = new Map<string, string>()
@@ -73,7 +72,7 @@ const fromJson = (json: unknown): Document | undefined => {
     : undefined
 }
 
-/** What is in the place of a session that was ended before it came. */
+/** The mark of a session that was ended before it was created. */
 export const encodeMark = ({ successor, supersededUntil }: SupersededRecord): string =>
   `{\n  "endedUntil": ${JSON.stringify(new Date(supersededUntil))},\n  "successor": ${JSON.stringify(successor)}\n}\n`
 

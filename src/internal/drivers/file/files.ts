@@ -1,5 +1,5 @@
 /**
- * What has become of a file when an operation on it fails.
+ * What the failure of a file operation means.
  */
 import * as Effect from "effect/Effect"
 import type { PlatformError } from "effect/PlatformError"
@@ -8,10 +8,10 @@ export const isMissing = (error: PlatformError): boolean => error.reason._tag ==
 
 export const isTaken = (error: PlatformError): boolean => error.reason._tag === "AlreadyExists"
 
-/** It is not there, or what should be its folder is not a folder. */
+/** It doesn't exist, or its folder is not a folder. */
 export const isGone = (error: PlatformError): boolean => isMissing(error) || codeOf(error) === "ENOTDIR"
 
-/** A file can't take the place of a folder. */
+/** A file can't replace a folder. */
 export const isFolder = (error: PlatformError): boolean => codeOf(error) === "EISDIR"
 
 const codeOf = ({ reason: { cause } }: PlatformError): unknown =>
@@ -21,7 +21,7 @@ export const unlessGone = <A, R>(
   effect: Effect.Effect<A, PlatformError, R>
 ): Effect.Effect<A | undefined, PlatformError, R> => Effect.catchIf(effect, isGone, () => Effect.succeed(undefined))
 
-/** One after the other, all of them; what fails does not stop the rest, and the first failure is told. */
+/** Runs all, one after the other, even if some fail, and then fails with the first failure. */
 export const forEach = <A>(
   all: ReadonlyArray<A>,
   f: (one: A) => Effect.Effect<void, PlatformError>

@@ -1,13 +1,13 @@
 /**
- * Which sessions an owner has. An entry is an empty file whose name says all:
+ * The sessions of each owner. An entry is an empty file whose name contains everything:
  *
  *     owners/<first two of the owner>/<owner>.<key>.at-<at>.until-<until>
  *
- * So to add one or to remove one is one step in the file system, which no other process can divide, and a list is one look
- * into a folder. The owners share 4,096 folders, which stay when they are empty: a folder of each owner's own would take 4 kB
- * where an entry takes 0.2 kB, and could not be removed without the risk of taking an entry along that was just added.
+ * Adding or removing an entry is one atomic step in the file system, and a list reads one folder. The owners share 4,096 folders,
+ * which stay when they are empty. A folder per owner would take 4 kB instead of the 0.2 kB of an entry, and could not be removed
+ * without the risk of removing an entry that was just added.
  *
- * Nothing is synchronized to the disk: an entry is made before its session, and a file system with a journal keeps that order
+ * Nothing is synchronized to the disk: an entry is created before its session, and a journaling file system keeps that order
  * after a power failure.
  */
 import * as Effect from "effect/Effect"
@@ -19,10 +19,10 @@ import * as Entries from "../../store/ownerEntries.ts"
 import * as Files from "./files.ts"
 
 export interface FileIndex extends Omit<OwnerIndex, "bury"> {
-  /** Fails if there is a folder that nothing can be written to. */
+  /** Fails if the folder exists but is not writable. */
   readonly tryOut: Effect.Effect<void, PlatformError>
 
-  /** Removes the entries that are over. What it can't remove doesn't stop it. */
+  /** Removes expired entries. It skips what it can't remove. */
   readonly sweep: (now: number) => Effect.Effect<void, PlatformError>
 }
 
@@ -83,7 +83,7 @@ export const make = (
     sweep: (now) =>
       Effect.flatMap(namesIn(root), (names) =>
         Files.forEach(
-          // What somebody else has put there stays.
+          // Foreign files stay.
           names.filter((name) => /^[A-Za-z0-9_-]{2}$/.test(name)).map((name) => path.join(root, name)),
           sweepShard(now)
         ))

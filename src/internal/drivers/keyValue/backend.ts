@@ -32,7 +32,7 @@ export const make = (store: KeyValueStore, prefix: string): KeyValueBackend => {
 
   return {
     ...backend,
-    // A store may show a value while it is being written, and half of it is no session.
+    // A store may return a half-written value, which is not a session.
     load: (key) => locked(key)(backend.load(key)),
     sweep: (now) =>
       Effect.flatMap(store.keys, (keys) =>
@@ -40,23 +40,23 @@ export const make = (store: KeyValueStore, prefix: string): KeyValueBackend => {
           keys.flatMap((key) =>
             key.startsWith(prefix) && isOurs(key.slice(prefix.length)) ? [key.slice(prefix.length)] : []
           ),
-          // A store in memory answers at once: requests are served in between.
+          // A store in memory answers immediately, so this lets requests run in between.
           (key) => Effect.andThen(Effect.yieldNow, sweepDocument(key, now)),
           { discard: true }
         ))
   }
 }
 
-// What somebody else has put there stays.
+// Foreign entries stay.
 const isOurs = (key: string): boolean => Identifier.isHash(key) || OwnerDocument.isKey(key)
 
-/** What somebody has damaged is no session, but there is something. */
+/** A damaged document is not a session, but the key is in use. */
 const toDocument = (text: string): Document.Document => {
   const value = parse(text)
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Document.Document : {}
 }
 
-/** What holds neither a session nor an owner's has no time to live any more either. */
+/** A document that is neither a session nor an owner's is expired. */
 const expiryOf = (key: string, document: Document.Document | undefined): number => {
   if (document === undefined) return Number.POSITIVE_INFINITY
   if (OwnerDocument.isKey(key)) return OwnerDocument.expiryOf(OwnerDocument.toEntries(document))

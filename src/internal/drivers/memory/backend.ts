@@ -1,5 +1,5 @@
 /**
- * The back end in memory: one text for each session.
+ * The back end in memory: one string per session.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -12,8 +12,8 @@ import * as Peek from "../../store/peek.ts"
 import * as MemoryIndex from "./ownerIndex.ts"
 import * as SmallMaps from "./smallMaps.ts"
 
-// A record is its text and nothing else, which holds its times too: an object around it would be a fifth on top of what a
-// session of 300 bytes takes, and a Map of the fields several times that.
+// A record is just its text, which includes the times. An object around it would add a fifth to a session of 300 bytes, and a
+// Map of the fields several times that.
 type Entry = string | SupersededRecord
 
 const isRecord = (entry: Entry | undefined): entry is string => typeof entry === "string"

@@ -8,11 +8,11 @@ import * as Entries from "../../store/ownerEntries.ts"
 import * as SmallMaps from "./smallMaps.ts"
 
 export interface MemoryIndex extends Omit<OwnerIndex, "bury"> {
-  /** Removes what is over. */
+  /** Removes expired entries. */
   readonly sweep: Effect.Effect<void>
 }
 
-/** Of as many owners as there may be sessions, more or less. */
+/** Roughly as many owners as sessions. */
 export const make = (capacity: number): MemoryIndex => {
   const owners = SmallMaps.make<Map<string, OwnerEntry>>(capacity)
   const remove = (owner: string, { at, key }: OwnerEntry) => {

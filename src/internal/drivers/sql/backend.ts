@@ -1,5 +1,5 @@
 /**
- * The back end on a SQL database: one row for each session, and one for each entry of an owner.
+ * The back end on a SQL database: one row per session, and one per entry of an owner.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -17,18 +17,18 @@ import { fromRow, roundedUp, type Row, type Stored, toMark, toSession, toText } 
 export interface SqlBackend extends Backend {
   readonly owners: OwnerIndex
 
-  /** Fails if one of the tables is not there, or not with these columns. No row is touched. */
+  /** Fails if a table is missing or lacks columns. It touches no row. */
   readonly tryOut: Effect.Effect<Findings, SqlError>
 
-  /** Removes what has expired before that moment. */
+  /** Removes what expired before this moment. */
   readonly sweep: (before: number) => Effect.Effect<void, SqlError>
 }
 
-/** What is wrong with tables that can be read. */
+/** What is wrong with tables that are readable. */
 export interface Findings {
-  /** The type of the column `fields`, if it is another one than `expected`. */
+  /** The type of the column `fields`, if it is not the `expected` one. */
   readonly wrongType: { readonly found: string; readonly expected: string } | undefined
-  /** What is refused, as the role lacks a right, or as the database takes no changes. */
+  /** What is refused because the role lacks a right or the database is read-only. */
   readonly refusals: ReadonlyArray<Refusal>
 }
 
@@ -61,7 +61,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
   const sweepOf = (table: string) => `DELETE FROM ${table} WHERE expires_at <= ${parameter(1)}`
   const sweeps = [sweepOf(ownersTable), sweepOf(table)]
 
-  // Each is put together once, and goes past what a client does to the names of the application.
+  // Each is built once, and bypasses the client's name transformations.
   const send: Send = {
     rows: <A extends object>(text: string, parameters: ReadonlyArray<unknown>) =>
       sql.unsafe<A>(text, parameters).withoutTransform,
@@ -91,12 +91,12 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
   }
 
   // -----------------------------------------------------------------------------
-  // what may be in their way
+  // transactions and locks
   // -----------------------------------------------------------------------------
 
   /**
-   * Past a transaction of the caller's: what a session has committed stays, even if that one is rolled back. Where there
-   * is no connection beside the caller's, waiting for one would never end.
+   * Outside of the caller's transaction: what a session has committed stays even if that is rolled back. If there is no other
+   * connection, it fails, because waiting for one would never end.
    */
   const apart = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Error> =>
     Effect.withFiber(({ context }): Effect.Effect<A, E | Error> =>
@@ -111,9 +111,9 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     )
 
   /**
-   * In the caller's transaction, if there is one, as a second connection may not be there. In a savepoint, so that a failure
-   * does not take the caller's transaction down: it may be in the wrong role or schema, or be given up already. On MySQL it may
-   * have ended without a word, and the savepoint with it, which is a defect.
+   * In the caller's transaction, if any, because there may be no second connection. In a savepoint, so that a failure does not abort
+   * the caller's transaction, which may have the wrong role or schema, or have failed already. On MySQL it may have ended silently,
+   * and the savepoint with it, which is a defect.
    */
   const inside = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, unknown> =>
     Effect.withFiber((fiber) =>
@@ -128,13 +128,13 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
 
   const write = <A>(effect: Effect.Effect<A, SqlError>) => apart(whenFree(untilUndisturbed(effect)))
 
-  // Waiting for its turn here takes no connection of the pool; waiting for the lock of a row does. So whatever may have to
-  // wait for a row goes through it, and a row that somebody else has locked takes one connection of each server.
+  // Waiting for a turn here takes no connection of the pool, and waiting for the lock of a row does. So all statements that
+  // may wait for a row go through it, and a locked row takes only one connection of each server.
   const locked = KeyLock.make()
 
   const writeTo = <A>(key: string, effect: Effect.Effect<A, SqlError>) => locked(key)(write(effect))
 
-  /** As things are now, which a transaction of the caller's may not show. */
+  /** Reads the latest state, which the caller's transaction may not see. */
   const readNow = dialect.hasOneConnection ? whenFree : write
 
   // -----------------------------------------------------------------------------
@@ -172,7 +172,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     touch: (key, { expiresAt, touchedAt }) =>
       writeTo(
         key,
-        // Where nothing has moved, some clients of MySQL say that there was no row.
+        // If nothing changes, some MySQL clients report that there was no row.
         Effect.flatMap(
           changes(touch, [touchedAt, expiresAt, key]),
           (isTouched) => isTouched ? Effect.succeed(true) : Effect.map(row(key), (row) => toSession(row) !== undefined)
@@ -190,7 +190,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlBackend
     peek: (keys, names) => keys.length === 0 ? Effect.succeed(new Map()) : readNow(peek(keys, names)),
     owners: {
       add: (owner, entry, limit) =>
-        // Counted afterwards, and not by the same statement: of two that come at once, one has to see the other.
+        // Counted afterwards in a separate statement: of two simultaneous logins, one must see the other.
         Effect.flatMap(write(owners.add(owner, entry)), () =>
           limit === undefined
             ? Effect.succeed(false)
@@ -230,7 +230,7 @@ const entryOf = <A>(key: string, stored: A | undefined): ReadonlyArray<[string, 
 
 type Trial = readonly [statement: string, text: string]
 
-/** What is done to a table, to none of its rows. */
+/** Tries a statement on none of a table's rows. */
 const trialsOf = (
   table: string,
   key: readonly [first: string, ...more: ReadonlyArray<string>],

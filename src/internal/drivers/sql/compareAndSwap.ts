@@ -1,6 +1,6 @@
 /**
- * Commits for a database that can't change one field among others to the letter. A change is made to what has been read, and
- * written only if the row still holds that: if another commit has come in between, it is made to what that one has left.
+ * Commits for a database that can't change single fields exactly. A change is applied to the row as it was read, and written only if
+ * the row is still the same. If another commit came in between, it is applied again to the result of that.
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
@@ -18,12 +18,12 @@ export const make = (table: Table, { greatest, key: keyColumn }: Pick<Dialect, "
     `SET touched_at = ${greatest}(touched_at, ?), expires_at = ${greatest}(expires_at, ?), fields = ? ` +
     `WHERE ${keyColumn} = ? AND fields = ?`
 
-  // Also the time, as whoever supersedes a session has to know when it would have ended. As a sum it has no index: MySQL would
-  // take that one, and lock out new sessions that end at about the same time for as long as this statement waits.
+  // Compares the time too, because superseding a session needs its expiry. As a sum, so that no index applies: MySQL would use
+  // that, and lock out new sessions with a similar expiry for as long as this statement waits.
   const mark = `UPDATE ${table.name} SET superseded_until = ?, expires_at = ?, fields = ? ` +
     `WHERE ${keyColumn} = ? AND fields = ? AND expires_at + 0 = ?`
 
-  /** Takes a step that says whether it was taken, until it was; the answer is the session that was there. */
+  /** Repeats a step until it succeeds, and returns the session as it was. */
   const swap = (
     key: string,
     isExpected: (fields: Fields) => boolean,
@@ -42,7 +42,7 @@ export const make = (table: Table, { greatest, key: keyColumn }: Pick<Dialect, "
   const writing = (key: string, change: Change.Change, times: Times): Step<boolean> => (row, session) => {
     const { expiresAt, fields, touchedAt } = Change.merge(session, change, times)
     const text = toText(fields)
-    // A statement that changes nothing is, for some clients, one that has found no row.
+    // Some clients report no row for a statement that changes nothing.
     const isThere = text === row.fields && touchedAt === session.touchedAt && expiresAt === session.expiresAt
     return isThere ? Effect.succeed(true) : table.changes(write, [touchedAt, expiresAt, text, key, row.fields])
   }

@@ -1,5 +1,5 @@
 /**
- * In what the databases differ: the table, and how a session in it is changed.
+ * The differences between databases: the table, and how a session in it is changed.
  */
 import type * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
@@ -8,50 +8,50 @@ import type { Backend } from "../../../SessionStore.ts"
 import type { Row } from "./rows.ts"
 
 export interface Dialect {
-  /** The column `key`, which is a word of the language in some of them. */
+  /** The column `key`, a reserved word in some of them. */
   readonly key: string
-  /** The column `fields`, read as a text. */
+  /** The column `fields`, as text. */
   readonly fields: string
-  /** The function that gives the greater one of two numbers. */
+  /** The function that returns the greater of two numbers. */
   readonly greatest: string
-  /** What stands for a parameter, the first of which is 1. */
+  /** The placeholder of a parameter, counting from 1. */
   readonly parameter: (index: number) => string
-  /** What an INSERT has at its end to leave a row that is there alone; without it, the INSERT fails. */
+  /** The end of an INSERT that keeps an existing row. Without it, the INSERT fails. */
   readonly orNothing: string
-  /** What an INSERT has at its end to write these columns over those of the row that has the same key. */
+  /** The end of an INSERT that overwrites these columns of an existing row. */
   readonly orReplace: (key: string, columns: ReadonlyArray<string>) => string
   /**
-   * The column `fields`, as a text, without others than these, if leaving them out is faster than sending them. The parameters are
-   * the first ones of the statement. What is no object stays as it is.
+   * The column `fields` as text, reduced to these fields if that is faster than sending all. The parameters are the first of the
+   * statement. A value that is not an object stays as it is.
    */
   readonly picked: (names: ReadonlyArray<string>) => { readonly text: string; readonly parameters: Parameters }
-  /** Runs a statement that changes rows, and says whether there was one. */
+  /** Runs a statement and returns whether it changed a row. */
   readonly changes: (send: Send, text: string, parameters: Parameters) => Effect.Effect<boolean, SqlError>
   readonly commits: (table: Table) => Commits
-  /** The type of the column `fields`, and a query that answers with what it is; where any text will do, nothing. */
+  /** The type of the column `fields` and a query for it, `undefined` if any text type will do. */
   readonly type: { readonly expected: string; readonly query: (table: string) => string } | undefined
-  /** Whether a client has only one connection. */
+  /** Whether a client has a single connection. */
   readonly hasOneConnection: boolean
-  /** Whether a process that writes locks the others out. */
+  /** Whether a writing process locks out the others. */
   readonly isLockedAsAWhole: boolean
-  /** Whether a statement that makes a table ends the transaction that it is in. */
+  /** Whether creating a table ends the transaction. */
   readonly endsTransactions: boolean
-  /** The statements that make the table and the one of the owners, if they are not there. */
+  /** The statements that create both tables, if they don't exist. */
   readonly create: (sql: Constructor, table: string) => ReadonlyArray<Statement<object>>
 }
 
 export type Parameters = ReadonlyArray<unknown>
 
-/** What sends statements to the database. */
+/** Sends statements to the database. */
 export interface Send {
   readonly rows: <A extends object>(text: string, parameters: Parameters) => Effect.Effect<ReadonlyArray<A>, SqlError>
-  /** The answer is what the client itself has got. */
+  /** Returns the client's raw result. */
   readonly raw: (text: string, parameters: Parameters) => Effect.Effect<unknown, SqlError>
 }
 
-/** The table, for statements of a dialect's own. */
+/** The table, for statements of a dialect. */
 export interface Table {
-  /** Its name, in quotes. */
+  /** The quoted name. */
   readonly name: string
   readonly rows: Send["rows"]
   readonly changes: (text: string, parameters: Parameters) => Effect.Effect<boolean, SqlError>
@@ -59,7 +59,7 @@ export interface Table {
   readonly row: (key: string) => Effect.Effect<Row | undefined, SqlError>
 }
 
-/** The operations that look at the fields of a session before they write. */
+/** The operations that read the fields of a session before they write. */
 export interface Commits {
   readonly update: Sent<Backend["update"]>
   readonly supersede: Sent<Backend["supersede"]>
@@ -74,7 +74,7 @@ type Sent<Operation> = Operation extends (...parameters: infer P) => Effect.Effe
 // names
 // -----------------------------------------------------------------------------
 
-// The word before comes first, as PostgreSQL cuts off what is too long, and it must not be the table's name then.
+// The prefix comes first: PostgreSQL truncates long names, and the result must differ from the table's name.
 export const indexOf = (table: string): string => `idx_${withoutSchema(table)}_expires_at`
 
 export const ownersOf = (table: string): string => `${schemaOf(table)}owners_of_${withoutSchema(table)}`
@@ -83,6 +83,6 @@ export const schemaOf = (table: string): string => table.slice(0, table.lastInde
 
 export const withoutSchema = (table: string): string => table.slice(table.lastIndexOf(".") + 1)
 
-/** As PostgreSQL and SQLite say it. */
+/** The syntax of PostgreSQL and SQLite. */
 export const onConflict: Dialect["orReplace"] = (key, columns) =>
   ` ON CONFLICT (${key}) DO UPDATE SET ${columns.map((column) => `${column} = excluded.${column}`).join(", ")}`

@@ -1,10 +1,10 @@
 /**
- * What an error of a database says of the statement that it has refused.
+ * What a database's error means for the statement.
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 
-/** There is a row with this key. */
+/** A row with this key exists. */
 export const isTaken = ({ reason }: SqlError): boolean => reason._tag === "UniqueViolation"
 
 const isDisturbed = ({ reason }: SqlError): boolean =>
@@ -12,16 +12,16 @@ const isDisturbed = ({ reason }: SqlError): boolean =>
 
 const isLocked = ({ reason }: SqlError): boolean =>
   reason._tag === "LockTimeoutError" ||
-  // Where a client does not tell one error of SQLite from another.
+  // For clients that do not distinguish the errors of SQLite.
   reason.cause instanceof Error && /database (table )?is locked/.test(reason.cause.message)
 
-/** What the database has undone, as others were in its way, has not happened: once more. One of them always gets through. */
+/** The database has undone the statement because of others, so it can be repeated. One of them always succeeds. */
 export const untilUndisturbed = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
   Effect.catchIf(effect, isDisturbed, () => untilUndisturbed(effect))
 
 /**
- * Another process has locked all of a SQLite file. Its own `busy_timeout` would wait too, but stop everything else in this
- * process meanwhile; here other requests go on. The time limit ends it.
+ * Another process has locked the SQLite file. Its `busy_timeout` would wait too, but block this process. This way other requests
+ * continue. The time limit ends it.
  */
 export const untilFree = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
   Effect.catchIf(effect, isLocked, () => Effect.delay(untilFree(effect), "10 millis"))

@@ -1,6 +1,6 @@
 /**
- * The index of owners: a table beside that of the sessions, with a row for each entry. A list is its primary key read
- * backwards, so that a page of it is a range: of 10,000 entries, no more than the page is read, and nothing is sorted.
+ * The index of owners: a table with a row per entry. A list reads its primary key backwards, so that a page is a range: of 10,000
+ * entries, only the page is read, and nothing is sorted.
  */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -22,7 +22,7 @@ export interface Owners {
 
 interface EntryRow {
   readonly key: string
-  // As in the row of a session.
+  // As in a session's row.
   readonly entered_at: unknown
   readonly expires_at: unknown
 }
@@ -36,10 +36,10 @@ export const make = (table: string, { key, orReplace, parameter }: Dialect, { ro
   const first = `SELECT ${key}, entered_at, expires_at FROM ${table} ${isOf}`
   const next = `${first} AND entered_at <= ${parameter(2)} ` +
     `AND (entered_at < ${parameter(3)} OR ${key} < ${parameter(4)})`
-  // In the text, as MySQL takes no limit that comes as a floating-point number, which is what its clients send.
+  // Inline, because MySQL's clients send numbers as floating-point, which LIMIT rejects.
   const page = (limit: number) => ` ORDER BY entered_at DESC, ${key} DESC LIMIT ${limit}`
 
-  // The owner in each of them, or SQLite goes through all rows of the owner: 65 ms instead of 0.5 for 100 entries of 10,000.
+  // Repeats the owner in each condition, or SQLite scans all of the owner's rows: 65 ms instead of 0.5 for 100 of 10,000.
   const isEntry = (before: number) =>
     `(owner = ${parameter(before + 1)} AND entered_at = ${parameter(before + 2)} AND ${key} = ${parameter(before + 3)})`
 
@@ -66,5 +66,5 @@ export const make = (table: string, { key, orReplace, parameter }: Dialect, { ro
   }
 }
 
-/** SQLite takes no more than 1,000 conditions, and MariaDB needs 20 seconds for 10,000 of them. */
+/** SQLite allows at most 1,000 conditions, and MariaDB takes 20 seconds for 10,000. */
 const mostRemoved = 128

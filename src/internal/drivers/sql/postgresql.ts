@@ -1,5 +1,5 @@
 /**
- * PostgreSQL, where a commit is one statement: it waits for whoever was there first, and works on the row as it is then.
+ * PostgreSQL, where a commit is one statement: it waits for earlier ones, and then works on the latest row.
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
@@ -15,14 +15,14 @@ import { type Row, toMark, toSession, toText } from "./rows.ts"
 const commits = (table: Table): Commits => {
   const updates = new Map<number, string>()
 
-  /** Each shape of a change has one statement, which a client prepares once. */
+  /** One statement for each shape of a change, which a client prepares once. */
   const updateFor = (shape: number): string => {
     let update = updates.get(shape)
     if (update === undefined) updates.set(shape, update = toUpdate(table.name, shape))
     return update
   }
 
-  // The row is locked before it is written: so what is known of it is what it has been last.
+  // The row is locked before it is written, so the statement sees its latest state.
   const superseding = (columns: string) =>
     `WITH old AS (SELECT ${columns} FROM ${table.name} ` +
     `WHERE key = $1 AND superseded_until IS NULL AND fields = $2::jsonb FOR UPDATE), ` +
@@ -115,19 +115,19 @@ const toUpdate = (table: string, shape: number): string => {
   const times = has(touches)
     ? `, touched_at = GREATEST(touched_at, ${next()}), expires_at = GREATEST(expires_at, ${next()})`
     : ""
-  // What a superseded or a damaged session has there is no object, and so contains none.
+  // A superseded or damaged session has no object there, so it contains none.
   const expected = has(expects) ? `${next()}::jsonb` : "'{}'"
   const absent = has(expectsNone) ? ` AND NOT fields ?| ARRAY(SELECT jsonb_array_elements_text(${next()}::jsonb))` : ""
   return `UPDATE ${table} SET fields = ${has(removes) ? `jsonb_strip_nulls(${after})` : after}${sums}${times} ` +
     `WHERE key = $1 AND fields @> ${expected}${absent} RETURNING 1`
 }
 
-/** The new text of each field that is added to. A FLOAT8 is a number of JavaScript, and its text says which. */
+/** The new text of each incremented field. A FLOAT8 is a JavaScript number, and its text is exact. */
 const sumsOf = (fields: string, parameter: string): string =>
   `(SELECT jsonb_object_agg(key, ((value ->> 0)::float8 + CASE WHEN ${fields} ->> key ~ '^-?[0-9]' ` +
   `THEN (${fields} ->> key)::float8 ELSE (value ->> 1)::float8 END)::text) FROM jsonb_each(${parameter}::jsonb))`
 
-/** In the order in which they are in the statement. */
+/** In the order of the statement. */
 const parametersOf = (shape: number, key: string, change: Change, times: Times): ReadonlyArray<unknown> => {
   const parameters: Array<unknown> = [key]
   if (shape & puts) parameters.push(toText(change.set, change.remove))
@@ -172,7 +172,7 @@ export const postgresql: Dialect = {
   commits,
   type: {
     expected: "jsonb",
-    // One row, also of a table that has none.
+    // One row, even if the table is empty.
     query: (table) => `SELECT pg_typeof(fields)::text AS type FROM (SELECT 1) AS one LEFT JOIN ${table} ON key = ''`
   },
   hasOneConnection: false,
@@ -187,9 +187,9 @@ export const postgresql: Dialect = {
   superseded_until BIGINT,
   fields JSONB NOT NULL
 )`,
-    // It is in the schema of its table, so its own name has none.
+    // An index is in the schema of its table, so its name has no schema.
     sql`CREATE INDEX IF NOT EXISTS ${sql(indexOf(table))} ON ${sql(table)} (expires_at)`,
-    // Keys are in the order of their bytes, which is that of a list.
+    // Keys are sorted by their bytes, as in a list.
     sql`CREATE TABLE IF NOT EXISTS ${sql(ownersOf(table))} (
   owner TEXT NOT NULL,
   entered_at BIGINT NOT NULL,

@@ -1,13 +1,13 @@
 /**
- * What is in a row. The fields are one JSON object, in which each value is a string: the JSON text of the field. So a database
- * that knows JSON can change one of them without touching the others, and what comes out is what went in, to the letter.
+ * The content of a row. The fields are one JSON object whose values are strings: the JSON texts of the fields. So a database that
+ * supports JSON can change one of them without the others, and texts come out exactly as they went in.
  */
 import type { SupersededRecord } from "../../../SessionStore.ts"
 import { type Fields, parse, type SessionRecord } from "../../record/record.ts"
 import { toField, toName } from "../../store/fieldName.ts"
 
 export interface Row {
-  // A client may give a BIGINT as a text, or as a bigint.
+  // A client may return a BIGINT as text or as a bigint.
   readonly created_at: unknown
   readonly touched_at: unknown
   readonly expires_at: unknown
@@ -17,7 +17,7 @@ export interface Row {
 
 export type Stored = SessionRecord | SupersededRecord | undefined
 
-/** What somebody else has damaged is no session. */
+/** A damaged row is not a session. */
 export const fromRow = (row: Row | undefined): Stored => {
   if (row === undefined) return undefined
   const content = parse(row.fields)
@@ -52,7 +52,7 @@ const toFields = (content: unknown): Fields | undefined => {
   return fields
 }
 
-/** What is to be removed is `null` in the object. */
+/** Fields to remove are `null` in the object. */
 export const toText = (fields: Fields, removed?: ReadonlySet<string>): string => {
   const content: Record<string, string | null> = {}
   fields.forEach((text, field) => {
@@ -64,12 +64,12 @@ export const toText = (fields: Fields, removed?: ReadonlySet<string>): string =>
   return JSON.stringify(content)
 }
 
-/** The mark of a superseded session has its successor in the place of the fields. */
+/** The mark of a superseded session has its successor instead of fields. */
 export const toMark = (successor: string): string => JSON.stringify(successor)
 
 /**
- * With the last one again and again, up to a power of two: of a statement for so many values there are a few texts, and not one
- * for each number, as a client prepares each text and keeps it.
+ * Repeats the last one up to a power of two, so that there are only a few texts of a statement and not one for each number of
+ * values: a client prepares and keeps each text.
  */
 export const roundedUp = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => {
   const length = 2 ** Math.ceil(Math.log2(values.length))

@@ -1,5 +1,5 @@
 /**
- * SQLite: one connection to one file, whose numbers have no exact text.
+ * SQLite: one connection to one file, and no exact text of numbers.
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
@@ -20,7 +20,7 @@ import {
 } from "./dialect.ts"
 import { toMark, toSession, toText } from "./rows.ts"
 
-/** One statement for both rows: the new one is inserted, and the old one, which is there, becomes the mark. */
+/** One statement for both rows: it inserts the new one and turns the existing old one into the mark. */
 const regenerating = (table: Table): Commits["regenerate"] => {
   const condition = `FROM ${table.name} WHERE key = ? AND fields = ? ` +
     `AND NOT EXISTS (SELECT 1 FROM ${table.name} WHERE key = ?)`
@@ -74,7 +74,7 @@ export const sqlite: Dialect = {
   parameter: () => "?",
   orNothing: " ON CONFLICT DO NOTHING",
   orReplace: onConflict,
-  // For 100 sessions of 20 kB: 14 ms instead of 40, in which this process does nothing else.
+  // For 100 sessions of 20 kB: blocks the process for 14 ms instead of 40.
   picked: (names) => ({
     text: "CASE WHEN json_valid(fields) AND fields LIKE '{%' THEN (SELECT json_group_object(key, value) " +
       "FROM json_each(fields) WHERE key IN (SELECT value FROM json_each(?))) ELSE fields END",
@@ -96,7 +96,7 @@ export const sqlite: Dialect = {
   superseded_until INTEGER,
   fields TEXT NOT NULL
 )`,
-    // Here it is the other way round: the name of the index has the schema, and its table has none.
+    // Here the name of the index has the schema, and its table has none.
     byExpiry(sql, table),
     sql`CREATE TABLE IF NOT EXISTS ${sql(ownersOf(table))} (
   owner TEXT NOT NULL,
