@@ -1,11 +1,11 @@
 /**
- * A login without a password: a code comes by mail, and nobody can try more than three.
+ * A login without a password: a code by mail, with at most three tries.
  *
  *     node --conditions=effect-session/source examples/code/main.ts
  *     curl --cookie-jar jar --data email=ada@example.com localhost:3000/code
  *     curl --cookie jar --data code=123456 localhost:3000/login
  *
- * routes.ts has all of it; this file starts the server. The mails are on the console.
+ * routes.ts has the logic, and this file starts the server. Mails are printed to the console.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Config, Effect, Layer, Schema } from "effect"
@@ -20,7 +20,7 @@ const MailsOnTheConsole = Layer.succeed(Mails, {
 
 const Settings = Layer.unwrap(
   Effect.map(SessionConfig.generateSecret, (secret) =>
-    // Plain http is for this computer alone.
+    // Plain http is for this computer only.
     SessionConfig.layerConfig({ secret, cookie: { secure: false } }))
 )
 

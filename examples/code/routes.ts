@@ -1,13 +1,13 @@
 /**
- * Which request does what: POST /code sends a code by mail, and POST /login takes it. Whoever guesses has three tries for each code,
- * whatever is sent at the same time and however often.
+ * Which request does what: POST /code sends a code by mail, and POST /login accepts it. Each code allows three tries, however many are sent
+ * at the same time.
  */
 import { Context, Effect, Layer, Schema } from "effect"
 import { Session, SessionKey, SessionMiddleware } from "effect-session"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { randomInt } from "node:crypto"
 
-/** Whose mail it was sent to, and the code. The first wrong ones may be a slip of the hand. */
+/** The address that it was sent to, and the code. The first wrong ones may be typos. */
 export const Code = SessionKey.make("code", Schema.Struct({ email: Schema.String, code: Schema.String })).pipe(
   SessionKey.attempts(3),
   SessionKey.expires("10 minutes")
@@ -21,8 +21,8 @@ const badRequest = Effect.succeed(HttpServerResponse.text("Bad Request", { statu
 
 const CodeForm = Schema.Struct({ email: Schema.NonEmptyString })
 
-// It is the same answer for each address, so that nobody learns who has an account. A real server also limits how many mails an
-// address gets, as each one is three more tries.
+// The answer is the same for each address, so that nobody learns who has an account. A real server also limits the
+// mails per address, because each of them allows three more tries.
 const sendCode = Effect.gen(function*() {
   const { email } = yield* HttpServerRequest.schemaBodyUrlParams(CodeForm)
   const code = String(randomInt(1_000_000)).padStart(6, "0")

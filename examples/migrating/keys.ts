@@ -1,8 +1,8 @@
 /**
- * The keys of three releases. All of them have the same names, so they are the same slots of a session.
+ * The keys of three releases. They have the same names, so they are the same slots of a session.
  *
- * The first release stores a customer's name as one text. The third one stores two. The second one comes between them, so that at no
- * time a server is up that can't read what another one writes.
+ * The first release stores a customer's name as one text, the third one as two. The second one comes between them, so that every
+ * running server can read what the others write.
  */
 import { Effect, Schema, SchemaTransformation } from "effect"
 import { SessionKey } from "effect-session"
@@ -16,7 +16,7 @@ export const Visits = SessionKey.make("visits", Schema.Int).pipe(SessionKey.with
 /** How the first release stores a customer. */
 const OneName = Schema.Struct({ name: Schema.String })
 
-/** How the third one does, and what the code works with from the second one on. */
+/** How the third one does, and what the code uses from the second one on. */
 const TwoNames = Schema.Struct({ given: Schema.String, family: Schema.String })
 
 export type Customer = typeof TwoNames.Type
@@ -39,7 +39,7 @@ const TwoNamesAsOne = OneName.pipe(
   )
 )
 
-// A union reads each of its shapes, and writes the first.
+// A union reads all of its shapes and writes the first.
 export const Customer1 = SessionKey.make("customer", OneName)
 export const Customer2 = SessionKey.make("customer", Schema.Union([TwoNamesAsOne, TwoNames]))
 export const Customer3 = SessionKey.make("customer", Schema.Union([TwoNames, TwoNamesAsOne]))

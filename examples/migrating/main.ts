@@ -7,8 +7,8 @@
  *     curl --cookie-jar jar --request POST localhost:3001/customer
  *     curl --cookie jar localhost:3002
  *
- * keys.ts says what is stored, routes.ts does something with it, and this file starts the server. Sessions are in the cookie, or
- * where `SESSION_DRIVER` says. docs/guide/keys.md explains the steps.
+ * keys.ts defines what is stored, routes.ts uses it, and this file starts the server. Sessions are in the cookie unless
+ * `SESSION_DRIVER` names another driver. docs/guide/keys.md explains the steps.
  */
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Config, Effect, Layer, Schema } from "effect"
@@ -30,7 +30,7 @@ HttpRouter.serve(Routes).pipe(
   Layer.provide(Server),
   Layer.provide(SessionDriver.layerConfig),
   Layer.provide(NodeServices.layer),
-  // Plain http is for this computer alone.
+  // Plain http is for this computer only.
   Layer.provide(SessionConfig.layerConfig({ cookie: { secure: false } })),
   Layer.launch,
   NodeRuntime.runMain

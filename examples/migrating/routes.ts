@@ -1,5 +1,5 @@
 /**
- * The same pages in three releases. GET / shows what is in the session, POST /customer puts somebody there, and POST /dark and
+ * The same pages in three releases. GET / shows the session, POST /customer puts a customer into it, and POST /dark and
  * POST /german change the settings.
  */
 import { Effect, Layer, Option } from "effect"
@@ -25,7 +25,7 @@ const Release1 = Layer.mergeAll(
   HttpRouter.add("POST", "/dark", Effect.as(Session.modify(Settings1, (all) => ({ ...all, theme: "dark" })), done))
 )
 
-// The code of the second release is that of the third. What they store differs, and only the key says so.
+// The second and the third release share their code. They store different shapes, which only the keys define.
 const release = (customer: typeof Customer2 | typeof Customer3) =>
   Layer.mergeAll(
     HttpRouter.add("GET", "/", home(customer, Settings2)),

@@ -19,7 +19,7 @@ import { createServer } from "node:http"
 import { Routes } from "./routes.ts"
 import { Telemetry } from "./telemetry.ts"
 
-// Effect's clients of SQL make a span for each statement, below that of the session.
+// Effect's SQL clients create a span for each statement, below that of the session.
 const Store = SqlLayer.layer().pipe(
   Layer.provide(Layer.effectDiscard(SqlLayer.migration())),
   Layer.provide(PgClient.layerConfig({ url: Config.Redacted("DATABASE_URL") })),
@@ -34,7 +34,7 @@ const Server = NodeHttpServer.layerConfig(createServer, {
 HttpRouter.serve(Routes).pipe(
   Layer.provide(Server),
   Layer.provide(Store),
-  // Built first, so it sees all of them start, and closed last, when everything has been sent.
+  // Built first, so it sees everything start, and closed last, so everything is sent.
   Layer.provide(Telemetry),
   Layer.launch,
   NodeRuntime.runMain

@@ -1,5 +1,5 @@
 /**
- * A cart, and a login that keeps it. Nothing here knows of telemetry.
+ * A cart, and a login that keeps it. Nothing here mentions telemetry.
  */
 import { Effect, Layer, Schema } from "effect"
 import { Session, SessionKey, SessionMiddleware, Sessions } from "effect-session"

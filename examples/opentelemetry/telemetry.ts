@@ -18,12 +18,12 @@ const Sdk = NodeSdk.layer(() => ({
   logRecordProcessor: new BatchLogRecordProcessor({ exporter: new OTLPLogExporter() })
 }))
 
-// What happens to sessions is logged at the level Debug, which is off by default.
+// Session events are logged at level Debug, which is off by default.
 export const Telemetry = Layer.merge(Sdk, Layer.succeed(References.MinimumLogLevel)("Debug"))
 
 /**
- * The names that Prometheus gives to metrics that reach it by OTLP, for those that it scrapes from Effect's own
- * `PrometheusMetrics.layerHttp`. The dashboard finds both then.
+ * Gives metrics that Prometheus scrapes from Effect's `PrometheusMetrics.layerHttp` the same names as those that reach it by
+ * OTLP, so that the dashboard finds both.
  */
 export const prometheusName = (name: string): string => {
   if (!name.startsWith("effect_session.")) return name

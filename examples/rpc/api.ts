@@ -1,6 +1,6 @@
 /**
- * What server and client have in common: the procedures, with their types and errors. Nothing here needs a server, so a client in
- * a browser can take it as it is.
+ * What server and client share: the procedures with their types and errors. Nothing here needs a server, so a client in a browser
+ * can import it.
  */
 import { Context, Schema } from "effect"
 import type { Session } from "effect-session"
@@ -11,13 +11,13 @@ import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
 /** The user who is logged in. */
 export class CurrentUser extends Context.Service<CurrentUser, string>()("CurrentUser") {}
 
-/** Gives it to procedures, and refuses the call if there is none. */
+/** Provides it to procedures, and refuses the call if nobody is logged in. */
 export class LoggedIn extends RpcMiddleware.Service<LoggedIn, { requires: Session.Session; provides: CurrentUser }>()(
   "LoggedIn",
   { error: SessionError.SessionUnauthenticatedError }
 ) {}
 
-// The order counts: what is added after a middleware is outside of it, and the session's is the outermost.
+// The order matters: middleware added later is further out, and the session's is outermost.
 export class Shop extends RpcGroup.make(
   Rpc.make("order", { success: Schema.String, stream: true })
 ).middleware(LoggedIn).add(

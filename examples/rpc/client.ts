@@ -1,5 +1,5 @@
 /**
- * A typed client that keeps its session, as its HttpClient keeps the cookie.
+ * A typed client that keeps its session because its HttpClient keeps the cookie.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer, Ref, Stream } from "effect"

@@ -1,5 +1,5 @@
 /**
- * Procedures with sessions. Start the server, and then the client:
+ * RPC with sessions. Start the server, and then the client:
  *
  *     node --conditions=effect-session/source examples/rpc/server.ts
  *     node --conditions=effect-session/source examples/rpc/client.ts
@@ -23,7 +23,7 @@ const Handlers = Shop.toLayer({
     ),
   // A real shop would ask for a password.
   login: ({ name }) => Effect.andThen(Session.login(name), Session.put(UserName, name)).pipe(SessionRpc.handler),
-  // What is changed before the first element is saved with the headers of the response.
+  // Changes before the first element are saved with the headers of the response.
   order: () =>
     Effect.gen(function*() {
       const user = yield* CurrentUser
@@ -39,7 +39,7 @@ const Procedures = RpcServer.layerHttp({ group: Shop, path: "/rpc", protocol: "h
   Layer.provide(RpcSerialization.layerNdjson)
 )
 
-// In memory, with a secret that ends with the server, and for plain http: see examples/shop/main.ts for a server that is not.
+// In memory, with a temporary secret, and on plain http. See examples/shop/main.ts for a configurable server.
 const Sessions = Layer.unwrap(
   Effect.map(SessionConfig.generateSecret, (secret) => {
     const settings = SessionConfig.layer({ secret, cookie: { secure: false } })

@@ -1,6 +1,6 @@
 /**
- * Who is logged in, and on which devices. As in cart.ts, these are Effects that need a session, and here also a store that
- * knows whose sessions it has (SessionOwners).
+ * Who is logged in, and on which devices. As in cart.ts, these are Effects that need a session. These also need a store that
+ * supports owners (SessionOwners).
  */
 import { Context, DateTime, Effect, Option, Schema } from "effect"
 import { Session, SessionGuard, Sessions } from "effect-session"
@@ -11,12 +11,12 @@ import { Customer, Device } from "./keys.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * What every login does, and entering the password again does too. The name stands for the id that a real shop has for its
- * customers.
+ * Logs a customer in, and runs again when the password is confirmed. A real shop would use the customer's id instead of the
+ * name.
  */
 export const logIn = Effect.fnUntraced(function*(name: string, device: string, lifetime?: Session.Lifetime) {
-  // A new id comes with it, so an old one that somebody knows (session fixation) is worth nothing. What another customer has left
-  // is gone from here on.
+  // The session gets a new id, so an attacker who knows the old one (session fixation) gains nothing. Values of another
+  // customer are removed.
   yield* Session.login(name, { methods: ["password"], lifetime })
   const before = yield* Customer
   yield* Session.put(Customer, {
@@ -34,12 +34,11 @@ export class NotLoggedIn extends Schema.TaggedError<NotLoggedIn>()("NotLoggedIn"
 
 const enteredLately = Session.requireRecent("10 minutes", { methods: ["password"] })
 
-/** Who is logged in. A handler that needs it compiles only behind a guard, so none can forget to look. */
+/** Who is logged in. A handler that needs it compiles only behind a guard, so no handler can forget the check. */
 export class CurrentCustomer extends Context.Service<CurrentCustomer, string>()("CurrentCustomer") {}
 
 /**
- * The guard of what nobody may do at a browser that somebody has left open: the password has to have been entered a short
- * time ago.
+ * Guards what must not be possible at a browser that someone has left open: the password must have been entered recently.
  */
 export const confirmedCustomer = Effect.tap(SessionGuard.required(Session.owner), () => enteredLately)
 
@@ -51,5 +50,5 @@ const attributes = { customer: Customer, device: Device }
 
 export type Devices = Sessions.Page<typeof attributes>
 
-/** Where a customer is logged in: a page of the list, which may have many. */
+/** Where a customer is logged in: one page of the list, which may be long. */
 export const devices = (customer: string, after = "") => Sessions.list(customer, { attributes, after })

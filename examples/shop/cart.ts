@@ -1,6 +1,6 @@
 /**
- * What can be done with a cart. These are Effects that need a session, and it is all the same to them whether that came
- * with an HTTP request, where it is stored, or whether a test made it up (see test/examples/cart.test.ts).
+ * What can be done with a cart. These Effects need a session. They don't care whether it came with an HTTP request, where it is
+ * stored, or whether it is a test's (see test/examples/cart.test.ts).
  */
 import { Effect, Option, Schema } from "effect"
 import { Session, type SessionKey } from "effect-session"
@@ -50,7 +50,7 @@ export const remove = (product: Product) => setQuantity(product, 0)
 
 export class CartIsEmpty extends Schema.TaggedError<CartIsEmpty>()("CartIsEmpty", {}) {}
 
-/** Takes what is in the cart for an order. It is ordered when the session is committed: nobody else can have it then. */
+/** Takes the contents of the cart for an order. Once the session is committed, no other order can have them. */
 export const order = Effect.gen(function*() {
   const customer = yield* Customer
   if (Option.isNone(customer)) return yield* new NotLoggedIn()

@@ -1,6 +1,6 @@
 /**
- * HTML in template literals. Whatever is put into a template is escaped, so that a name such as `<script>` is shown and
- * not run; only what was made by `html` itself goes in as it is. (The templates of `effect/http` do not escape.)
+ * HTML in template literals. Values in a template are escaped, so a name such as `<script>` is shown and not run. Only
+ * the results of `html` itself are inserted as they are. (The templates of `effect/http` do not escape.)
  */
 export class Html {
   readonly source: string

@@ -7,10 +7,10 @@
 import { Schema } from "effect"
 import { SessionKey } from "effect-session"
 
-/** How often the customer has opened the home page. With its default, reading it gives a number. */
+/** How often the customer has opened the home page. With its default, reading it returns a number. */
 export const Visits = SessionKey.make("visits", Schema.Int).pipe(SessionKey.withDefault(() => 0))
 
-/** Who has logged in. Without a default, reading it gives an Option: none is somebody who has not. */
+/** Who is logged in. Without a default, reading it returns an Option: `None` if nobody is. */
 export const Customer = SessionKey.make(
   "customer",
   Schema.Struct({
@@ -20,11 +20,11 @@ export const Customer = SessionKey.make(
   })
 )
 
-/** What the customer's browser and device are called in the list of devices. */
+/** The name of the customer's browser and device in the list of devices. */
 export const Device = SessionKey.make("device", Schema.String)
 
 /** How many of each product, by its id, are in the cart. It stays when the customer logs in or out, and another customer never gets it. */
 export const Cart = SessionKey.make("cart", Schema.Record(Schema.String, Schema.Int), { scope: "visitor" }).pipe(
-  // Should another release of the shop have stored something else under this name, the cart is empty.
+  // If another release of the shop has stored something else under this name, the cart is empty.
   SessionKey.withDefault(() => ({}), { onInvalid: "default" })
 )

@@ -1,20 +1,20 @@
 /**
- * The number in the cart's badge, in all tabs of a customer: a WebSocket that says what it is by now (see badge.js).
+ * Keeps the number in the cart's badge current in all tabs of a customer, over a WebSocket (see badge.js).
  */
 import { Context, Effect, Layer, PubSub, Stream } from "effect"
 import { Session, SessionSocket } from "effect-session"
 import * as Cart from "./cart.ts"
 
 /**
- * The sessions whose cart has just changed, by their handles. It is told in this process alone: a shop on several servers
- * would have its database or its Redis tell the others.
+ * Publishes the handles of sessions whose cart has just changed, within this process. A shop on several servers would use its
+ * database or Redis.
  */
 export class CartChanges extends Context.Service<CartChanges, PubSub.PubSub<string>>()("CartChanges") {
-  // Who has missed some only wants to know the latest.
+  // A subscriber that has missed some only needs the latest.
   static readonly layer = Layer.effect(CartChanges, PubSub.sliding<string>(1_024))
 }
 
-/** Does something with the cart, and tells the other tabs when it is saved. */
+/** Changes the cart, and notifies the other tabs once the change is saved. */
 export const telling = <A, E, R>(change: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const done = yield* change
@@ -23,15 +23,15 @@ export const telling = <A, E, R>(change: Effect.Effect<A, E, R>) =>
     return done
   })
 
-/** Says how much is in the cart, now and each time that it changes. When the session ends, the socket is closed. */
+/** Sends the number of items in the cart, now and at each change. When the session ends, the socket is closed. */
 export const badge = Effect.flatMap(CartChanges, (changes) =>
   SessionSocket.serve({
     onOpen: ({ run, send }) =>
       Effect.gen(function*() {
         const own = yield* Session.handle
-        // What changes from here on is not missed.
+        // Changes from here on are not missed.
         const subscription = yield* PubSub.subscribe(changes)
-        // The session of the socket is as it was when that was opened; "run" looks at it as it is now.
+        // The socket's session is as it was when the socket was opened. "run" loads the current one.
         const say = Effect.flatMap(run(Cart.contents), ({ count }) => send(String(count)))
         yield* say
         yield* Stream.fromSubscription(subscription).pipe(

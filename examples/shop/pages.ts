@@ -1,7 +1,7 @@
 /**
  * What the pages look like: functions from plain values to HTML.
  *
- * What they know of the session is a view of it, which is read without Effects: `session.get(Visits)`.
+ * They get a view of the session, which they read without Effects: `session.get(Visits)`.
  */
 import { DateTime, Option } from "effect"
 import type { Session } from "effect-session"
@@ -19,22 +19,22 @@ const euros = new Intl.NumberFormat("en", { style: "currency", currency: "EUR" }
 
 export const money = (cents: number): string => euros.format(cents / 100)
 
-/** What the request before has left for this one, such as "message" or "errors.name". */
+/** What the previous request has left for this one, such as "message" or "errors.name". */
 const flashed = (session: Session.SessionView, path: string): string => String(session.flashMessages.get(path, ""))
 
-/** What a page knows of who looks at it. */
+/** What a page knows about its visitor. */
 export interface Visit {
   readonly session: Session.SessionView
-  /** Whether the browser has come with a session that is over. */
+  /** Whether the browser has sent a session that has ended. */
   readonly hasEnded: boolean
-  /** The hidden field that every form has: with it, the server knows that the form is its own. */
+  /** The hidden field in every form, by which the server recognizes its own forms. */
   readonly csrf: Html
 }
 
 export const sessionHasEnded =
   "Your session is over: it was not used for a while, or you have logged it out from another device."
 
-/** What is on every page. */
+/** The frame of every page. */
 const layout = ({ csrf, hasEnded, session }: Visit, title: string, content: Html): Html => {
   const message = flashed(session, "message") || (hasEnded ? sessionHasEnded : "")
   return html`<!doctype html>
@@ -66,7 +66,7 @@ const layout = ({ csrf, hasEnded, session }: Visit, title: string, content: Html
 `
 }
 
-/** Where there is nothing in the session, other tabs have nothing to tell. */
+/** With an empty session, other tabs have nothing to report. */
 const isEmpty = (session: Session.SessionView): boolean => Object.keys(session.all()).length === 0
 
 const account = (csrf: Html) => ({ name }: { readonly name: string }): Html =>
@@ -74,7 +74,7 @@ const account = (csrf: Html) => ({ name }: { readonly name: string }): Html =>
       <span class="customer">${name}</span>
       <form method="post" action="/logout">${csrf}<button class="link">Log out</button></form>`
 
-/** The hidden field that says which product a form is about. */
+/** The hidden field with the product of a form. */
 const which = ({ id }: Product): Html => html`<input type="hidden" name="product" value="${id}">`
 
 const cup = ({ color }: Product): Html => html`<span class="cup" style="--tea: ${color}"></span>`
@@ -116,7 +116,7 @@ export const login = (visit: Visit, to: string): Html =>
   layout(
     visit,
     "Log in",
-    // "novalidate": the browser would check the form too, but this is to show what the server does.
+    // "novalidate" turns off the browser's checks, to show those of the server.
     html`<form class="panel narrow" method="post" action="/login" novalidate>
       ${visit.csrf}
       <h1>Log in</h1>
@@ -131,7 +131,7 @@ export const login = (visit: Visit, to: string): Html =>
     </form>`
   )
 
-/** For a customer who is logged in. The name is for browsers that fill the password in. */
+/** For a logged-in customer. The name is for password managers. */
 export const password = (visit: Visit, to: string): Html => {
   const name = Option.match(visit.session.get(Customer), { onNone: () => "", onSome: ({ name }) => name })
   return layout(
@@ -149,7 +149,7 @@ export const password = (visit: Visit, to: string): Html => {
   )
 }
 
-/** The hidden field that says where the customer was going: the address has it, or the form that was sent before. */
+/** The hidden field with the page that the customer was going to, from the address or the previous form. */
 const onTheWay = (to: string, session: Session.SessionView): Html =>
   html`<input type="hidden" name="to" value="${to || flashed(session, "to")}">`
 
@@ -163,7 +163,7 @@ interface Field {
   readonly autocomplete: string
 }
 
-/** A field as the request before has left it: with what was written into it, and what was wrong with that. */
+/** A field as the previous request has left it: with the customer's input, and what was wrong with it. */
 const field = ({ autocomplete, label, name, type = "text" }: Field, session: Session.SessionView): Html => {
   const error = flashed(session, `errors.${name}`)
   return html`<div class="field">

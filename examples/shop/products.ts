@@ -5,9 +5,9 @@ export interface Product {
   readonly id: string
   readonly name: string
   readonly description: string
-  /** In cents, as sums of fractions are not exact. */
+  /** In cents, because sums of fractions are not exact. */
   readonly price: number
-  /** Of the tea in the cup. */
+  /** The color of the tea in the cup. */
   readonly color: string
 }
 

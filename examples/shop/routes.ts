@@ -1,8 +1,8 @@
 /**
  * Which request does what.
  *
- * The session of a request is loaded when a handler first uses it, and what was changed is saved just before the response
- * goes out. A handler neither loads nor saves anything.
+ * The session of a request is loaded when a handler first uses it, and changes are saved just before the response is sent. A
+ * handler neither loads nor saves anything.
  */
 import { DateTime, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
 import {
@@ -29,14 +29,14 @@ import { products } from "./products.ts"
 // responses
 // -----------------------------------------------------------------------------
 
-/** A page shows the session as it is now: for that, it takes a view, which it can read without Effects. */
+/** A page shows the current session, through a view that it can read without Effects. */
 const page = (render: (visit: Pages.Visit) => Html) =>
   Effect.gen(function*() {
     const visit = { session: yield* Session.view, hasEnded: yield* hasEnded, csrf: new Html(yield* Csrf.field) }
     return HttpServerResponse.setHeaders(HttpServerResponse.html(render(visit).source), headers)
   })
 
-/** Whether the browser has come with a session that there is no more, such as one that another device has ended. */
+/** Whether the browser has sent a session that has ended, for example from another device. */
 const hasEnded = Effect.gen(function*() {
   const { cookies } = yield* HttpServerRequest.HttpServerRequest
   const { cookie } = yield* SessionConfig.SessionConfig
@@ -44,17 +44,17 @@ const hasEnded = Effect.gen(function*() {
 })
 
 const headers = {
-  // Browsers show a page that they have kept when somebody goes back, even after a logout.
+  // Otherwise browsers show a stored page when the user goes back, even after a logout.
   "cache-control": "no-store",
-  // Nothing is loaded, run, connected to or posted to but what is the shop's own.
+  // Only the shop's own resources can be loaded, run, connected to or posted to.
   "content-security-policy":
     "default-src 'self'; img-src data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
-/** After a form, the browser is sent on to a page, which can then be loaded again without sending the form twice. */
+/** After a form, redirects to a page, so that reloading does not send the form again. */
 const seeOther = (path: string) => HttpServerResponse.redirect(path, { status: 303 })
 
-/** What a schema complains about, by the name of the field. */
+/** The messages of a schema, by the name of the field. */
 const errorsByField = ({ issue }: Schema.SchemaError): Record<string, string> =>
   Object.fromEntries(formatIssue(issue).issues.map(({ message, path }) => [path?.join(".") ?? "", message]))
 
@@ -65,14 +65,14 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 // -----------------------------------------------------------------------------
 
 const home = Effect.gen(function*() {
-  // "increment" and not "read, add, write": visits in two tabs at the same time are both counted, wherever the store is
-  // on the server.
+  // "increment" and not "read, add, write": simultaneous visits in two tabs are both counted, if the store is on
+  // the server.
   yield* Session.increment(Visits)
   return yield* page(Pages.home)
 })
 
 const PasswordForm = Schema.Struct({
-  // Where the customer was going, which anybody can have written into a link: see "wayBack".
+  // Where the customer was going. Anyone can put anything into a link, so "wayBack" checks it.
   to: Schema.optionalKey(Schema.String),
   name: Schema.Trim.check(
     Schema.isNonEmpty({ message: "Please write your name." }),
@@ -91,14 +91,14 @@ const thisDevice = Effect.map(
   ({ headers }) => deviceName(headers["user-agent"])
 )
 
-/** A page with a form that leads on to where the customer was going. */
+/** A page with a form that continues to where the customer was going. */
 const pageOnTheWay = (render: (visit: Pages.Visit, to: string) => Html) =>
   Effect.flatMap(
     HttpServerRequest.ParsedSearchParams,
     ({ to }) => page((visit) => render(visit, SessionGuard.wayBack(to, "")))
   )
 
-/** Back to a form with what was wrong with it, and what was written into it; but never what is called a password. */
+/** Back to a form with its errors and its input, except passwords. */
 const again = (path: string, errors: Record<string, string>) =>
   Effect.gen(function*() {
     yield* Session.flash("errors", errors)
@@ -108,7 +108,7 @@ const again = (path: string, errors: Record<string, string>) =>
 
 const failedLogin = (form: string) => ({
   SchemaError: (error: Schema.SchemaError) => again(form, errorsByField(error)),
-  // If there is a limit, as with SESSION_OWNER_LIMIT=3.
+  // Only with a limit, such as SESSION_OWNER_LIMIT=3.
   SessionLimitError: ({ limit }: SessionError.SessionLimitError) =>
     Effect.andThen(
       Session.rollback,
@@ -128,7 +128,7 @@ const login = Effect.gen(function*() {
 }).pipe(Effect.catchTags(failedLogin("/login")))
 
 const logout = Effect.gen(function*() {
-  // The session is over for good: a copy of its cookie is worth nothing from now on. The cart stays, in a new one.
+  // The session has ended, and a copy of its cookie no longer works. The cart stays, in a new session.
   yield* Session.logout
   yield* Session.flash("message", "You are logged out.")
   return seeOther("/")
@@ -138,7 +138,7 @@ const logout = Effect.gen(function*() {
 // security
 // -----------------------------------------------------------------------------
 
-/** The password again, of a customer who is logged in: to be done like any other login. */
+/** A logged-in customer confirms the password, which is a login like any other. */
 const confirm = Effect.gen(function*() {
   const { name, to } = yield* HttpServerRequest.schemaBodyUrlParams(PasswordForm, { errors: "all" })
   yield* Account.logIn(name, yield* thisDevice)
@@ -149,7 +149,7 @@ const password = Effect.gen(function*() {
   return Option.isSome(yield* Customer) ? yield* pageOnTheWay(Pages.password) : seeOther("/login")
 })
 
-/** Asks for the password if the customer has not entered it lately, and then comes back to where it was needed. */
+/** Asks for the password if the customer has not entered it recently, and then returns to the page. */
 const confirmed = Account.confirmedCustomer.pipe(
   Effect.catchTags({
     SessionUnauthenticatedError: () =>
@@ -183,7 +183,7 @@ const logOutDevice = Effect.gen(function*() {
 })
 
 const logOutOthers = Effect.gen(function*() {
-  // Asked for so that this does not compile outside of the guard either.
+  // Required so that this does not compile without the guard.
   yield* Account.CurrentCustomer
   const count = yield* Sessions.destroyOthers
   yield* Session.flash("message", `${count === 1 ? "One other device is" : `${count} other devices are`} logged out.`)
@@ -194,7 +194,7 @@ const logOutOthers = Effect.gen(function*() {
 // cart
 // -----------------------------------------------------------------------------
 
-/** A product in a form is its id. A form with any other id is none of ours, and is answered with 400 Bad Request. */
+/** A product in a form is its id. A form with any other id is not ours, and gets a 400 Bad Request. */
 const ProductForm = Schema.Struct({ product: Schema.Literals(products.map(({ id }) => id)) })
 
 const productInForm = HttpServerRequest.schemaBodyUrlParams(ProductForm).pipe(
@@ -233,16 +233,16 @@ const changeQuantity = Effect.gen(function*() {
 const order = Effect.gen(function*() {
   const { customer, total } = yield* Cart.order
   yield* Session.flash("message", `Thank you, ${customer}. Your order comes to ${Pages.money(total)}.`)
-  // Whoever clicks twice sends two orders. Wherever the store is on the server, only one of them gets past this line.
+  // A double click sends two orders. If the store is on the server, only one of them gets past this line.
   yield* Session.commit
-  // A real shop would see to the payment here.
+  // A real shop would handle the payment here.
   return seeOther("/")
 }).pipe(
   Effect.catchTags({
     NotLoggedIn: () => Effect.as(Session.flash("message", "Please log in to order."), seeOther("/login")),
-    // There may have been an order a moment ago: what that has said is still to be shown.
+    // The previous order's message may not have been shown yet.
     CartIsEmpty: () => Effect.as(Session.reflash, seeOther("/cart")),
-    // Another order has taken the cart, or something else was put into it: the customer sees what is in it now.
+    // Another order has taken the cart, or its contents have changed: show the customer the current cart.
     SessionConflictError: () => Effect.as(Session.rollback, seeOther("/cart"))
   })
 )
@@ -266,7 +266,7 @@ const session = Effect.gen(function*() {
 // routes
 // -----------------------------------------------------------------------------
 
-/** Without it, what needs the current customer does not compile. */
+/** Without it, routes that need the current customer do not compile. */
 const ConfirmedOnly = SessionGuard.layer(Account.CurrentCustomer, confirmed)
 
 const ShownPages = Layer.mergeAll(
@@ -278,7 +278,7 @@ const ShownPages = Layer.mergeAll(
   HttpRouter.add("GET", "/session", session)
 )
 
-// It looks at where the handshake comes from by itself.
+// It checks the origin of the handshake itself.
 const Badge = HttpRouter.add("GET", "/live", Live.badge)
 
 const PostedForms = Layer.mergeAll(
@@ -294,7 +294,7 @@ const PostedForms = Layer.mergeAll(
   HttpRouter.add("POST", "/cart/quantity", Live.telling(changeQuantity)),
   HttpRouter.add("POST", "/cart/order", Live.telling(order))
 ).pipe(
-  // Another site can't post a form in the customer's name (CSRF), nor one that logs the customer in under another's name.
+  // Other sites can't post forms in the customer's name (CSRF), nor log the customer in under another name.
   Layer.provide(Csrf.layer)
 )
 
@@ -308,8 +308,8 @@ const file = (name: string, contentType: string) =>
 const Files = Layer.mergeAll(file("style.css", "text/css"), file("badge.js", "text/javascript"))
 
 export const Routes = Layer.mergeAll(ShownPages, PostedForms, Badge).pipe(
-  // Without this line the shop does not compile: the routes need a session, and nobody gives them one. Nor does it with a
-  // store that does not know whose sessions it has.
+  // Without this line the shop does not compile, because the routes need a session. Nor does it with a store that
+  // does not support owners.
   Layer.provide(SessionMiddleware.layer),
   Layer.merge(Files)
 )
