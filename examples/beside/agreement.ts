@@ -1,5 +1,5 @@
 /**
- * How our sessions go with the logins of another library: one login there is one login here, and it ends here when it ends there.
+ * Makes our sessions follow the logins of another library: one login there is one login here, and it ends here when it ends there.
  */
 import { Clock, Effect, Option, Schema, Stream } from "effect"
 import { Session, SessionKey, Sessions } from "effect-session"

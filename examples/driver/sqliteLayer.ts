@@ -1,12 +1,12 @@
 /**
- * A driver by hand: sessions in SQLite, with the `node:sqlite` that comes with Node.js. `SqlLayer` of the library does the same on
- * any database of `effect/sql`; this one shows what it takes to write a driver.
+ * A complete driver: sessions in SQLite, with `node:sqlite` of Node.js. The library's `SqlLayer` does the same on any database of
+ * `effect/sql`. This one shows how to write a driver.
  */
 import { Clock, Effect, Schedule } from "effect"
 import { SessionStore } from "effect-session"
 import { DatabaseSync } from "node:sqlite"
 
-// A row is a session, or the mark of one that has got another id: that has a successor.
+// A row is a session, or the mark of one that got a new id, which has a successor.
 const tables = `
   CREATE TABLE IF NOT EXISTS sessions (
     key TEXT PRIMARY KEY,
@@ -72,7 +72,7 @@ const backendOn = (database: DatabaseSync): SessionStore.Backend & { readonly ow
 
   const attempt = <A>(step: () => A): Effect.Effect<A, unknown> => Effect.try({ try: step, catch: (error) => error })
 
-  /** As one step, also for other processes: nobody writes between what is read and what is written. */
+  /** Runs as one step, for other processes too: nobody writes between its reads and its writes. */
   const atOnce = <A>(step: () => A): Effect.Effect<A, unknown> =>
     attempt(() => {
       database.exec("BEGIN IMMEDIATE")
@@ -153,7 +153,7 @@ const backendOn = (database: DatabaseSync): SessionStore.Backend & { readonly ow
   }
 }
 
-/** Sessions in the SQLite database of this file, which several processes of one machine may share. */
+/** Sessions in an SQLite database file, which several processes on one machine can share. */
 export const layer = (file: string) =>
   SessionStore.layer(
     Effect.gen(function*() {
@@ -162,7 +162,7 @@ export const layer = (file: string) =>
         (database) => Effect.sync(() => database.close())
       )
       database.exec(`PRAGMA journal_mode = WAL; ${tables}`)
-      // What has expired is gone for everybody already. This only makes room.
+      // Expired sessions can't be loaded anyway. This only frees space.
       const sweep = Effect.map(Clock.currentTimeMillis, (now) => {
         database.prepare("DELETE FROM sessions WHERE expires_at <= ?").run(now)
         database.prepare("DELETE FROM owners WHERE until <= ?").run(now)

@@ -5,11 +5,11 @@ import { createHmac, timingSafeEqual } from "node:crypto"
 
 export interface ExpressCookie {
   readonly id: string
-  /** The one of the secrets that signed it. */
+  /** The secret that signed it. */
   readonly secret: string
 }
 
-/** What a cookie's value says, if it was signed with one of the secrets. */
+/** The content of a cookie's value, if one of the secrets signed it. */
 export const read = (value: string | undefined, secrets: ReadonlyArray<string>): ExpressCookie | undefined => {
   if (value === undefined || !value.startsWith("s:")) return undefined
   const dot = value.lastIndexOf(".")
@@ -23,5 +23,5 @@ export const read = (value: string | undefined, secrets: ReadonlyArray<string>):
 const sign = (id: string, secret: string): string =>
   createHmac("sha256", secret).update(id).digest("base64").replace(/=+$/, "")
 
-/** In a time that says nothing of how much of the signature was right. */
+/** Compares in constant time, so that the time reveals nothing about the signature. */
 const isEqual = (a: Buffer, b: Buffer): boolean => a.length === b.length && timingSafeEqual(a, b)

@@ -12,7 +12,7 @@ import { asking, type CookieOptions, expire, OldSessions, type SetCookie } from 
 import { seal, unseal } from "./seal.ts"
 
 export interface Options {
-  /** The `secret` of express-session, or all of them. They sign its cookie, and seal our note. */
+  /** The `secret` of express-session, or all of them. They verify its cookie, and seal our note. */
   readonly secrets: ReadonlyArray<Redacted.Redacted>
   /** Default: `connect.sid`, at the path `/`. */
   readonly cookie?: CookieOptions
@@ -26,8 +26,8 @@ export interface Options {
 }
 
 /**
- * What there is of a session. Side by side, it lives on there for as long as it is used here. Otherwise one that has moved is
- * deleted again, as a slow request may have written it there meanwhile.
+ * The state of a session. Side by side, it stays alive there for as long as it is used here. Otherwise a session that has moved is
+ * deleted again, because a slow request may have written it back.
  */
 const find = Redis.script((key: string, maxAge: number, life: number) => [...bothKeys(key), maxAge, life], {
   numberOfKeys: 2,
@@ -44,7 +44,7 @@ const find = Redis.script((key: string, maxAge: number, life: number) => [...bot
   `
 }).withReturnType<readonly [json: string | null, note: string | null]>()
 
-/** The only place where a session moves: of several requests, one gets its note in. */
+/** The only place where a session moves. Of several requests, one succeeds in leaving its note. */
 const move = Redis.script(
   (key: string, note: string, life: number, stays: boolean) => [...bothKeys(key), note, life, stays ? 1 : 0],
   {
@@ -64,7 +64,7 @@ const bothKeys = (key: string) => [key, `{${key}}:moved`] as const
 
 const lifeOfNote = Duration.minutes(5)
 
-/** The longest that a browser keeps a cookie. */
+/** The maximum that browsers keep a cookie. */
 const longest = Duration.days(400)
 
 const make = Effect.fnUntraced(function*(
@@ -75,7 +75,7 @@ const make = Effect.fnUntraced(function*(
   const { maximumAge } = yield* SessionConfig.SessionConfig
   const stay = sideBySide !== undefined
   const maxAge = stay ? Duration.toMillis(Duration.fromInputUnsafe(sideBySide)) : 0
-  // Side by side, a note lives as long as a session here that is not used, and each use extends both.
+  // Side by side, a note lives as long as an unused session here, and each use extends both.
   const life = Duration.toMillis(stay ? Duration.min(maximumAge, longest) : lifeOfNote)
   const plain = secrets.map(Redacted.value)
 

@@ -13,14 +13,14 @@ import { asking, type CookieOptions, expire, OldSessions, type SetCookie } from 
 import { seal, unseal } from "./seal.ts"
 
 export interface Options {
-  /** As iron-session has it: one, or several by their numbers. */
+  /** As in iron-session: one, or several by number. */
   readonly password: Redacted.Redacted<string | Record<string, string>>
   readonly cookie: CookieOptions
-  /** How long a cookie opens. Default: 14 days, as of iron-session. */
+  /** How long a cookie is valid. Default: 14 days, as in iron-session. */
   readonly ttl?: Duration.Input
 }
 
-/** For how long a note leads to a session. After that, it only says that the cookie is used up. */
+/** How long a note leads to a session. After that, it only marks the cookie as used. */
 const lifeOfNote = Duration.toMillis("5 minutes")
 
 interface Note {
@@ -55,7 +55,7 @@ const make = Effect.fnUntraced(function*({ cookie, password, ttl = "14 days" }: 
           )
           return earlier === null ? setCookie : yield* opened(earlier)
         }),
-      // There is nothing to delete: the note has to stay.
+      // There is nothing to delete, and the note must stay.
       end: Effect.void
     }
   }
@@ -64,7 +64,7 @@ const make = Effect.fnUntraced(function*({ cookie, password, ttl = "14 days" }: 
     stay: false,
     of: ({ cookies }) =>
       Effect.gen(function*() {
-        // What comes after the tilde is not part of the seal: anybody could change it.
+        // The part after the tilde is not sealed, so anyone could change it.
         const sealed = cookies[cookie.name]?.split("~", 1)[0]
         if (sealed === undefined || sealed === "") return undefined
         const data = yield* Effect.promise(() =>

@@ -1,5 +1,5 @@
 /**
- * What the Effect server keeps in a session, and how it is made of what the Express server kept.
+ * What the Effect server keeps in a session, and how to convert what the Express server kept.
  */
 import { Effect, Schema } from "effect"
 import { Session, SessionKey } from "effect-session"

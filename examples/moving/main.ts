@@ -1,18 +1,18 @@
 /**
- * An Effect server that takes over from an Express server with express-session and connect-redis: nobody has to log in again.
+ * An Effect server that replaces an Express server with express-session and connect-redis, without logging anyone out.
  *
  *     export SESSION_SECRET=… EXPRESS_SECRET=…
  *     node --conditions=effect-session/source examples/moving/main.ts
  *
  * Read it in this order:
  *
- * 1. keys.ts             what becomes of the data
- * 2. moving.ts           what becomes of a request with an old cookie
+ * 1. keys.ts             how the data is converted
+ * 2. moving.ts           how a request with an old cookie is handled
  * 3. expressSessions.ts  what happens in Redis (with oldSessions.ts, expressCookie.ts, seal.ts and setCookie.ts)
- * 4. routes.ts           which see nothing of it
+ * 4. routes.ts           routes that don't notice
  * 5. main.ts             this file
  *
- * docs/coming-from/moving.md says how to go about it.
+ * docs/coming-from/moving.md explains the steps.
  */
 import { NodeHttpServer, NodeRedis, NodeRuntime } from "@effect/platform-node"
 import { Config, Effect, Layer, Option, Schema } from "effect"
@@ -23,10 +23,10 @@ import * as ExpressSessions from "./expressSessions.ts"
 import { Routes } from "./routes.ts"
 
 const Old = Layer.unwrap(Effect.gen(function*() {
-  // The `secret` of express-session, and the one before it, for cookies that are older.
+  // The `secret` of express-session, and the previous one for older cookies.
   const secret = yield* Config.Redacted("EXPRESS_SECRET")
   const previous = yield* Config.option(Config.Redacted("EXPRESS_PREVIOUS_SECRET"))
-  // Such as "1 day", for as long as the Express server runs too.
+  // Such as "1 day", while the Express server is still running.
   const sideBySide = yield* Config.option(Config.Duration("EXPRESS_SIDE_BY_SIDE"))
   return ExpressSessions.layer({
     secrets: [secret, ...Option.toArray(previous)],
@@ -34,7 +34,7 @@ const Old = Layer.unwrap(Effect.gen(function*() {
   })
 }))
 
-// Both servers keep their sessions in one Redis here, under prefixes of their own.
+// Here both servers keep their sessions in one Redis, under different prefixes.
 const Redis = NodeRedis.layerConfig({
   url: Config.String("REDIS_URL").pipe(Config.withDefault("redis://localhost:6379"))
 })

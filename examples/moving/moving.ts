@@ -1,7 +1,7 @@
 /**
- * Middleware that moves the sessions of another server over to this one, when their users come by.
+ * Middleware that moves the sessions of another server to this one when their users return.
  *
- * A request with an old cookie goes on as if it had the new one: its handler finds the session, and its response sets the
+ * A request with an old cookie continues as if it had the new one: its handler finds the session, and its response sets the
  * cookie.
  */
 import { Effect, Redacted, Result } from "effect"
@@ -42,9 +42,9 @@ export const layer = (takeOver: TakeOver) =>
           const old = yield* of(request)
           if (old === undefined) return yield* app
           const moved = yield* Effect.result(Effect.provideContext(cookiesAfter(old, request, takeOver), services))
-          // A store is down, so nobody knows whether the user is logged in: 503, and the cookies stay as they are.
+          // A store is down, so it is unknown whether the user is logged in: answer 503, and leave the cookies.
           if (Result.isFailure(moved)) return yield* HttpServerRespondable.toResponse(moved.failure)
-          // Whatever becomes of the request, its response has them.
+          // The response has them whatever happens to the request.
           yield* HttpEffect.appendPreResponseHandler((_, response) =>
             Effect.succeed(withSetCookie(response, moved.success))
           )
@@ -65,7 +65,7 @@ const cookiesAfter = Effect.fnUntraced(function*(
   const { json, movedTo } = yield* old.find
   if (movedTo === undefined) return json === undefined ? [sessions.expired] : yield* move(old, json, takeOver)
   if (sessions.stay && json === undefined) return yield* endHere(old, request, movedTo)
-  // A browser that has a cookie of ours may have logged in since.
+  // A browser that has our cookie may have logged in since.
   const missing = (yield* hasOurs(request)) ? [] : movedTo
   return sessions.stay ? missing : [...missing, sessions.expired]
 })
@@ -75,13 +75,13 @@ const move = Effect.fnUntraced(function*(old: OldSession, json: string, takeOver
   const created = yield* Effect.result(Sessions.create(takeOver(json)))
   if (Result.isFailure(created)) {
     if (created.failure instanceof SessionError.SessionStoreError) return yield* created.failure
-    // It stays where it is, for a release of this server that knows what to make of it. The data is not for the log.
+    // It stays there, for a release of this server that can convert it. Don't log the data.
     yield* Effect.logWarning("A session of the other server could not be moved", { reason: created.failure._tag })
     return []
   }
   const ours = Redacted.value(created.success.setCookie)
   const theirs = yield* old.move(ours)
-  // Another request was faster, or the user has logged out there meanwhile. Nobody knows our token yet.
+  // Another request was faster, or the user has logged out there in the meantime. Nobody has our token yet.
   if (theirs !== ours) yield* Effect.ignore(Sessions.destroy({ token: created.success.token }))
   if (theirs === undefined) return [sessions.expired]
   return sessions.stay ? theirs : [...theirs, sessions.expired]

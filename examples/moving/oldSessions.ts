@@ -10,7 +10,7 @@ import { withSetCookie } from "./setCookie.ts"
 
 export type SetCookie = ReadonlyArray<string>
 
-/** What is in an old session, as JSON, if it is alive, and where it has moved. */
+/** The data of an old session as JSON, if it is alive, and where it has moved. */
 export interface Found {
   readonly json: string | undefined
   readonly movedTo: SetCookie | undefined
@@ -23,14 +23,14 @@ export interface OldSession {
    * that one has noted, or nothing if the session has ended meanwhile.
    */
   readonly move: (setCookie: SetCookie) => Effect.Effect<SetCookie | undefined, SessionError.SessionStoreError>
-  /** Ends the session, and takes the note away. */
+  /** Ends the session and removes the note. */
   readonly end: Effect.Effect<void, SessionError.SessionStoreError>
 }
 
 export class OldSessions extends Context.Service<OldSessions, {
-  /** Whether old sessions stay where they are, as both servers run. */
+  /** Whether old sessions stay there, because both servers are running. */
   readonly stay: boolean
-  /** The one that the cookie of a request names. Nobody but the old server can make such a cookie. */
+  /** The session that a request's cookie names. Only the old server can create such a cookie. */
   readonly of: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<OldSession | undefined>
   /** The Set-Cookie header that removes the cookie. */
   readonly expired: string

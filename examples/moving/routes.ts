@@ -1,5 +1,5 @@
 /**
- * A few routes. That some of their sessions come from elsewhere, they don't see.
+ * A few routes. They don't notice that some of their sessions come from elsewhere.
  */
 import { Effect, Layer, Option } from "effect"
 import { Csrf, Session, SessionMiddleware } from "effect-session"
@@ -17,7 +17,7 @@ const home = Effect.gen(function*() {
 
 const logout = Effect.gen(function*() {
   yield* Session.logout
-  // Only for as long as both servers run.
+  // Only while both servers are running.
   yield* OldSessions.end
   return HttpServerResponse.empty({ status: 204 })
 })

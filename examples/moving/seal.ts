@@ -1,5 +1,5 @@
 /**
- * Seals a text, so that whoever reads Redis finds no cookie there that logs them in.
+ * Seals a text, so that someone who can read Redis finds no usable cookie there.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto"
 
@@ -12,7 +12,7 @@ export const seal = (text: string, secret: string): string => {
   return sealed.toString("base64url")
 }
 
-/** The text, unless somebody has changed it, or it was sealed with another secret. */
+/** The text, unless it was changed or sealed with another secret. */
 export const unseal = (sealed: string, secret: string): string | undefined => {
   const bytes = Buffer.from(sealed, "base64url")
   if (bytes.length < 28) return undefined

@@ -1,9 +1,9 @@
 /**
- * Set-Cookie headers that a request has earned before its handler runs.
+ * Set-Cookie headers that are decided before a request's handler runs.
  */
 import { Cookies, HttpServerResponse } from "effect/http"
 
-/** The Cookie header of a browser that has got these Set-Cookie headers already. */
+/** The Cookie header of a browser after it has received these Set-Cookie headers. */
 export const received = (header: string | undefined, setCookie: ReadonlyArray<string>): string => {
   const pairs = setCookie.map((text) => text.split(";", 1)[0]!)
   const names = new Set(pairs.map(nameOf))
@@ -13,7 +13,7 @@ export const received = (header: string | undefined, setCookie: ReadonlyArray<st
 
 const nameOf = (pair: string): string => pair.split("=", 1)[0]!.trim()
 
-/** The response with these headers, but for cookies that it sets itself, as a login does. No cache may keep it. */
+/** The response with these headers, except for cookies that it sets itself, as a login does. No cache may store it. */
 export const withSetCookie = (
   response: HttpServerResponse.HttpServerResponse,
   setCookie: ReadonlyArray<string>

@@ -1,5 +1,5 @@
 /**
- * An API whose users come with an access token: who they are is in the token, what they do is in the session.
+ * An API for users with an access token. The token says who they are, and the session holds what they do.
  */
 import { Context, Schema } from "effect"
 import { type Session, SessionKey, SessionMiddleware } from "effect-session"

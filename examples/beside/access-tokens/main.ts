@@ -7,11 +7,11 @@
  * Read it in this order:
  *
  * 1. api.ts           who somebody is, and what can be done
- * 2. ../agreement.ts  how our sessions go with the logins there
+ * 2. ../agreement.ts  how our sessions follow the logins there
  * 3. server.ts        how tokens are checked, and the handlers
  * 4. main.ts          this file: starts the server
  *
- * docs/beside/access-tokens.md says more.
+ * See docs/beside/access-tokens.md.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Config, Effect, Layer, Schema } from "effect"

@@ -36,7 +36,7 @@ const layerAuthorization = ({ audience, issuer, keys }: Options) => {
   })
 }
 
-/** An issuer whose keys can't be had is a fault of the server's: it is no reason to log anybody out. */
+/** An unreachable issuer is a server error, and no reason to log anyone out. */
 const isOfToken = (error: unknown) =>
   error instanceof errors.JOSEError && !["ERR_JOSE_GENERIC", "ERR_JWKS_TIMEOUT"].includes(error.code)
 

@@ -1,5 +1,5 @@
 /**
- * better-auth as a service, and the one thing that it must tell our sessions by itself: that one of its own has ended.
+ * better-auth as a service, which reports to our sessions when one of its own has ended.
  */
 import { betterAuth, type BetterAuthPlugin } from "better-auth"
 import { applySetCookies } from "better-auth/cookies"
@@ -16,7 +16,7 @@ import { endSessionsBeside, type Login } from "../agreement.ts"
 // models
 // -----------------------------------------------------------------------------
 
-/** Who a request comes from, and the cookies that better-auth wants to set while it looks. */
+/** The user of a request, and the cookies that better-auth wants to set while looking it up. */
 export interface Found {
   readonly login: Option.Option<Login>
   readonly cookies: Cookies.Cookies
@@ -26,7 +26,7 @@ export interface Options {
   readonly database: DatabaseSync
   readonly baseURL: string
   readonly secret: Redacted.Redacted<string>
-  /** Other ways to log in, and whatever else better-auth has. */
+  /** Other ways to log in, and further options of better-auth. */
   readonly plugins?: Array<BetterAuthPlugin>
 }
 
@@ -35,7 +35,7 @@ export interface Options {
 // -----------------------------------------------------------------------------
 
 export class Auth extends Context.Service<Auth, {
-  /** All that better-auth answers under /api/auth: sign-up, sign-in, sign-out, OAuth, and what its plugins add. */
+  /** All routes of better-auth under /api/auth: sign-up, sign-in, sign-out, OAuth, and those of its plugins. */
   readonly handler: Effect.Effect<
     HttpServerResponse.HttpServerResponse,
     HttpServerError.HttpServerError,
@@ -52,7 +52,7 @@ export const layer = (
     Auth,
     Effect.gen(function*() {
       const server = yield* Effect.context<SessionOwners.SessionIndex>()
-      // better-auth's hooks are plain functions: this is how they know which request they run in.
+      // better-auth's hooks are plain functions, so this is how they find their request.
       const request = new AsyncLocalStorage<Context.Context<never>>()
 
       const auth = betterAuth({

@@ -1,5 +1,5 @@
 /**
- * What is in a session. Who somebody is, is not: better-auth knows.
+ * What is in a session. The user is not: that is better-auth's job.
  */
 import { Schema } from "effect"
 import { SessionKey } from "effect-session"

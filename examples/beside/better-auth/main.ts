@@ -11,12 +11,12 @@
  * Read it in this order:
  *
  * 1. keys.ts          what is in a session
- * 2. ../agreement.ts  how our sessions go with better-auth's
+ * 2. ../agreement.ts  how our sessions follow better-auth's
  * 3. routes.ts        which request does what
  * 4. auth.ts          better-auth as a service
  * 5. main.ts          this file: puts it all together and starts the server
  *
- * docs/beside/better-auth.md says more.
+ * See docs/beside/better-auth.md.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Config, Effect, Layer, Option, Schema } from "effect"
@@ -44,10 +44,10 @@ const SessionSettings = Layer.unwrap(
     const secret = yield* Config.option(Config.Redacted("SESSION_SECRET"))
     return SessionConfig.layerConfig({
       secret: Option.isSome(secret) ? secret.value : yield* SessionConfig.generateSecret,
-      // As long as better-auth's, so that neither waits for the other.
+      // As long as better-auth's sessions, so that neither outlives the other.
       age: "7 days",
       absoluteAge: "never",
-      // The example runs on plain http. Never switch this off on the web.
+      // The example runs on plain http. Never turn this off on the web.
       cookie: { secure: false }
     })
   })

@@ -1,5 +1,5 @@
 /**
- * Which request does what. Both libraries have a cookie of their own, and no route reads or writes either.
+ * Which request does what. Each library has its own cookie, and no route reads or writes either.
  */
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { Csrf, Session, SessionGuard, SessionMiddleware } from "effect-session"
@@ -83,7 +83,7 @@ const Forms = Layer.mergeAll(
   HttpRouter.add("POST", "/draft", saveDraft),
   HttpRouter.add("POST", "/order", order)
 ).pipe(
-  // better-auth has its own protection for its routes, and lets the callbacks of other sites in.
+  // better-auth protects its own routes, and accepts callbacks from other sites.
   Layer.provide(Csrf.layer)
 )
 
