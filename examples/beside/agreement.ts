@@ -4,16 +4,16 @@
 import { Clock, Effect, Option, Schema, Stream } from "effect"
 import { Session, SessionKey, Sessions } from "effect-session"
 
-/** A login of somebody, as the other library knows it. */
+/** A login in the other library. */
 export interface Login {
-  /** A new one at each login, such as the id of a session there. */
+  /** Different for each login, such as the id of a session there. */
   readonly id: string
   /** When that was. */
   readonly createdAt: Date
   readonly user: { readonly id: string; readonly name: string }
 }
 
-/** Which login our session goes with. Its id gives access to nothing. */
+/** The login that our session follows. Its id gives no access. */
 const GoesWith = SessionKey.make("goes_with", Schema.String)
 
 /** Makes the session of the request agree with what the other library says. If it does already, nothing is written. */

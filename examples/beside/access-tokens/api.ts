@@ -16,13 +16,13 @@ import {
 // theirs: who it is
 // -----------------------------------------------------------------------------
 
-/** What a token says. The names are those of OpenID Connect. */
+/** The claims of a token, by their OpenID Connect names. */
 export const Claims = Schema.Struct({
   sub: Schema.String,
   name: Schema.String,
-  /** The login that the token comes from: the same in all of its tokens, and another one after the next login. */
+  /** The login that the token comes from: the same in all of its tokens, and different after the next login. */
   sid: Schema.String,
-  /** When that was, in seconds. */
+  /** When the user logged in, in seconds. */
   auth_time: Schema.Int
 })
 
@@ -30,7 +30,7 @@ export class AccessToken extends Context.Service<AccessToken, typeof Claims.Type
 
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {}, { httpApiStatus: 401 }) {}
 
-/** It knows nothing of sessions: this may as well be the middleware of a library. */
+/** It does not depend on sessions, and could be the middleware of a library. */
 export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: AccessToken }>()(
   "Authorization",
   { security: { bearer: HttpApiSecurity.bearer }, error: Unauthorized }

@@ -12,7 +12,7 @@ import { Basket, Draft } from "./keys.ts"
 // better-auth's routes
 // -----------------------------------------------------------------------------
 
-/** Who is there, by better-auth, after our session has been made to agree. */
+/** The user according to better-auth, after our session has been made to agree. */
 const visit = Effect.fnUntraced(function*(received?: Cookies.Cookies) {
   const auth = yield* Auth
   const found = yield* auth.find(received)
@@ -20,7 +20,7 @@ const visit = Effect.fnUntraced(function*(received?: Cookies.Cookies) {
   return found
 })
 
-/** Whatever better-auth has done, it may have been a login or a logout. */
+/** better-auth may have handled a login or a logout. */
 const mounted = Effect.gen(function*() {
   const auth = yield* Auth
   const response = yield* auth.handler
@@ -34,7 +34,7 @@ const Mounted = HttpRouter.add("*", "/api/auth/*", mounted)
 // our own
 // -----------------------------------------------------------------------------
 
-/** Who the request comes from: a user of better-auth's, or none. */
+/** The user of the request according to better-auth, if any. */
 export class Visitor extends Context.Service<Visitor, Option.Option<Login["user"]>>()("Visitor") {}
 
 const visitor = Effect.gen(function*() {
