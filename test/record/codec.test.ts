@@ -6,6 +6,7 @@ import { Arbitrary, DateTime, Duration, Equal, Exit, HashMap, HashSet, Option, R
 import { SessionError } from "effect-session"
 import { inspect } from "node:util"
 import * as Codec from "../../src/internal/record/codec.ts"
+import { readable } from "../support/arbitraries.ts"
 
 class Person extends Schema.Class<Person>("Person")({
   name: Schema.NonEmptyString,
@@ -66,7 +67,7 @@ describe("what goes in comes out", () => {
   }
 
   for (const [name, schema] of Object.entries(schemas)) {
-    it.prop(name, [Arbitrary.schema(schema)], ([value]) => {
+    it.prop(name, [readable(Arbitrary.schema(schema))], ([value]) => {
       const text = encode(schema, value)
       assert.strictEqual(JSON.stringify(JSON.parse(text)), text)
       const same = Schema.toEquivalence(schema)
@@ -223,7 +224,7 @@ describe("what does not fit", () => {
   }
 
   it.prop("is an error for any JSON and any schema, and nothing throws", [
-    Arbitrary.schema(Schema.Json),
+    readable(Arbitrary.schema(Schema.Json)),
     Arbitrary.schema(Schema.String)
   ], ([json, text]) => {
     for (

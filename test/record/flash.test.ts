@@ -7,10 +7,12 @@ import type { Json, JsonObject } from "effect/Schema"
 import * as Draft from "../../src/internal/record/draft.ts"
 import * as Flash from "../../src/internal/record/flash.ts"
 import * as Record from "../../src/internal/record/record.ts"
-import { AnyText, intBetween, oneOf } from "../support/arbitraries.ts"
+import { AnyText, intBetween, oneOf, readable } from "../support/arbitraries.ts"
 
-const AnyObject = Arbitrary.schema(Schema.Record(Schema.String, Schema.Json)) as Arbitrary.Arbitrary<JsonObject>
-const AnyJson = Arbitrary.schema(Schema.Json) as Arbitrary.Arbitrary<Json>
+const AnyObject = readable(Arbitrary.schema(Schema.Record(Schema.String, Schema.Json))) as Arbitrary.Arbitrary<
+  JsonObject
+>
+const AnyJson = readable(Arbitrary.schema(Schema.Json)) as Arbitrary.Arbitrary<Json>
 
 describe("a path", () => {
   const messages: JsonObject = {

@@ -4,9 +4,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import * as Record from "../../src/internal/record/record.ts"
-import { AnyText, intBetween } from "../support/arbitraries.ts"
+import { AnyText, intBetween, readable } from "../support/arbitraries.ts"
 
-const Json = Arbitrary.schema(Schema.Json)
+const Json = readable(Arbitrary.schema(Schema.Json))
 const Moment = intBetween(0, Record.endOfTime)
 
 const AnyRecord: Arbitrary.Arbitrary<Record.SessionRecord> = Arbitrary.map(

@@ -4,7 +4,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import * as Record from "../../src/internal/record/record.ts"
-import { AnyText, intBetween, oneOf } from "../support/arbitraries.ts"
+import { AnyText, intBetween, oneOf, readable } from "../support/arbitraries.ts"
 
 // Names and values that are taken for each other where somebody confuses lines: `1` is a name and a value, and so is `"a b"`.
 const awkward = [
@@ -30,7 +30,7 @@ const Name = Arbitrary.map(
   ([known, any]) => known ?? any
 )
 const Value = Arbitrary.map(
-  Arbitrary.all([intBetween(0, 3), Name, Arbitrary.schema(Schema.Json)]),
+  Arbitrary.all([intBetween(0, 3), Name, readable(Arbitrary.schema(Schema.Json))]),
   ([kind, name, value]) =>
     kind === 0 ? JSON.stringify(value) : kind === 1 ? JSON.stringify(name) : kind === 2 ? String(name.length) : ""
 )

@@ -4,9 +4,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import * as Document from "../../../src/internal/drivers/file/document.ts"
-import { AnyText, oneOf } from "../../support/arbitraries.ts"
+import { AnyText, oneOf, readable } from "../../support/arbitraries.ts"
 
-const Value: Arbitrary.Arbitrary<unknown> = Arbitrary.schema(Schema.Json)
+const Value: Arbitrary.Arbitrary<unknown> = readable(Arbitrary.schema(Schema.Json))
 
 /** Names that could be taken for something else in a line of the file, and any. */
 const Name = Arbitrary.map(

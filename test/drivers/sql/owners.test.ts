@@ -15,7 +15,7 @@ import type { Dialect } from "../../../src/internal/drivers/sql/dialect.ts"
 import { mysql } from "../../../src/internal/drivers/sql/mysql.ts"
 import { postgresql } from "../../../src/internal/drivers/sql/postgresql.ts"
 import { sqlite } from "../../../src/internal/drivers/sql/sqlite.ts"
-import { AnyText } from "../../support/arbitraries.ts"
+import { AnyText, readable } from "../../support/arbitraries.ts"
 import { startMariadb } from "../../support/mariadbServer.ts"
 import * as OwnerIndex from "../../support/ownerIndex.ts"
 import * as OwnerLaws from "../../support/ownerLaws.ts"
@@ -449,7 +449,7 @@ describe.each(databases)("of thousands of sessions of one owner, in $database,",
 // -----------------------------------------------------------------------------
 
 const AnyFields: Arbitrary.Arbitrary<SessionStore.Fields> = Arbitrary.map(
-  Arbitrary.array(Arbitrary.all([AnyText, Arbitrary.schema(Schema.Json), AnyText]), { maxLength: 6 }),
+  Arbitrary.array(Arbitrary.all([AnyText, readable(Arbitrary.schema(Schema.Json)), AnyText]), { maxLength: 6 }),
   (entries) =>
     new Map(
       entries.flatMap(([name, value, text]) => [[name, JSON.stringify(value)], [`${name} text`, JSON.stringify(text)]])

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Context, Effect, Layer, Schema } from "effect"
 import { SessionConfig, SessionStore } from "effect-session"
 import * as Change from "../../../src/internal/record/change.ts"
-import { AnyText, intBetween, oneOf } from "../../support/arbitraries.ts"
+import { AnyText, intBetween, oneOf, readable } from "../../support/arbitraries.ts"
 import { secret } from "../../support/config.ts"
 import { startMariadb } from "../../support/mariadbServer.ts"
 import { startPostgres } from "../../support/postgresServer.ts"
@@ -25,7 +25,7 @@ const stores: ReadonlyArray<{ readonly database: string; readonly store: () => S
 ]
 
 const AnyFields: Arbitrary.Arbitrary<SessionStore.Fields> = Arbitrary.map(
-  Arbitrary.array(Arbitrary.all([AnyText, Arbitrary.schema(Schema.Json), AnyText]), { maxLength: 6 }),
+  Arbitrary.array(Arbitrary.all([AnyText, readable(Arbitrary.schema(Schema.Json)), AnyText]), { maxLength: 6 }),
   (entries) =>
     new Map(
       entries.flatMap(([name, value, text]) => [[name, JSON.stringify(value)], [`${name} text`, JSON.stringify(text)]])
