@@ -15,7 +15,7 @@ const phone = { userAgent: devices["iPhone 15"]!.userAgent }
 const tablet = { userAgent: devices["iPad (gen 7)"]!.userAgent }
 const computer = { userAgent: devices["Desktop Firefox"]!.userAgent, viewport: { width: 760, height: 620 } }
 
-/** A customer who has just logged in, on one of these devices. */
+/** Logs a customer in on a device. */
 const logIn = async (browser: Browser, baseURL: string, device: typeof phone) => {
   const page = await (await browser.newContext({ ...device, baseURL })).newPage()
   await page.goto("/login")

@@ -156,7 +156,7 @@ export const field: Effect.Effect<string, SessionStoreError | SessionClosedError
 
 const requestSession = Effect.map(Session, (session) => session as unknown as RequestSession)
 
-/** The value that a client without a session is already bound to. If there is none, the response sets it. */
+/** The value that a client without a session is already bound to. If it is missing, the response sets it. */
 const bindClient = (
   session: RequestSession,
   binding: string

@@ -80,7 +80,7 @@ export interface SessionKey<
   readonly present: (value: A) => Value
   /** The result of reading a missing value. @internal */
   readonly absent: () => Value
-  /** The value that `modify` and `increment` start from if there is none. @internal */
+  /** The initial value for `modify` and `increment`. @internal */
   readonly initial: Option.Option<() => A>
   /** Whether a stored value that does not fit the schema counts as absent. @internal */
   readonly ignoresInvalid: boolean

@@ -21,7 +21,7 @@ const badRequest = Effect.succeed(HttpServerResponse.text("Bad Request", { statu
 
 const CodeForm = Schema.Struct({ email: Schema.NonEmptyString })
 
-// The answer is the same for each address, so that nobody learns who has an account. A real server also limits the
+// The answer is the same for every address, so it doesn't reveal accounts. A real server also limits the
 // mails per address, because each of them allows three more tries.
 const sendCode = Effect.gen(function*() {
   const { email } = yield* HttpServerRequest.schemaBodyUrlParams(CodeForm)

@@ -5,6 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Cookies from "effect/http/Cookies"
 import * as Result from "effect/Result"
+import { isLocal } from "../http/localhost.ts"
 
 /** The cookies that a client holds. */
 export type Jar = ReadonlyArray<Cookies.Cookie>
@@ -59,8 +60,7 @@ const domainOf = (hostname: string): string =>
   /^[\d.]+$|^\[/.test(hostname) ? hostname : hostname.split(".").slice(-2).join(".")
 
 /** Whether browsers treat the origin as secure: https, and this machine (W3C Secure Contexts). */
-export const isTrustworthy = ({ hostname, protocol }: URL): boolean =>
-  protocol === "https:" || /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
+export const isTrustworthy = ({ hostname, protocol }: URL): boolean => protocol === "https:" || isLocal(hostname)
 
 /** With https if the connection counts as secure. */
 const addressOf = (url: URL): URL => {

@@ -153,7 +153,7 @@ redis.call("UNLINK", KEYS[1])
 return {}
 `)
 
-// WAIT waits for the last write of its connection, and returns at once if there is none. So this always writes
+// WAIT waits for the last write of its connection, and returns at once without one. So this always writes
 // something, even if the session is already gone: the script may be a retry after replicas did not confirm in time.
 export const destroyForGood = script(`${readMark}
 if mark[1] then
