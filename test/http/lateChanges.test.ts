@@ -2,9 +2,9 @@
  * A fiber that outlives its request takes the error of a change with it. In development, the log says so, once.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { Session } from "effect-session"
-import { HttpRouter } from "effect/http"
+import { HttpRouter, HttpServerResponse } from "effect/http"
 import { afterEach, vi } from "vitest"
 import { observe } from "../support/observe.ts"
 import { Count, ok } from "../support/routes.ts"
@@ -28,6 +28,20 @@ const forking = (fibers: Array<Fiber.Fiber<unknown, unknown>>, isLate: boolean) 
 }
 
 const untilLater = () => new Promise((resolve) => setTimeout(resolve, 50))
+
+/** A stream whose change needs a cookie, and that handles the error. */
+const streaming = HttpRouter.add(
+  "GET",
+  "/stream",
+  Effect.map(Session.Session, (session) =>
+    HttpServerResponse.stream(
+      Stream.fromEffect(Effect.match(Session.increment(Count), { onFailure: ({ _tag }) => _tag, onSuccess: String }))
+        .pipe(
+          Stream.provideService(Session.Session, session),
+          Stream.encodeText
+        )
+    ))
+)
 
 const warningsOf = (isLate: boolean, requests: number) =>
   Effect.gen(function*() {
@@ -59,6 +73,19 @@ describe("a change in a fiber that outlives its request", () => {
   it.effect("is not told if it comes in time", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* warningsOf(false, 3), [])
+    }))
+
+  it.effect("is not told in a stream, which is not over", () =>
+    Effect.gen(function*() {
+      const { layer, logs } = observe()
+      yield* Effect.provide(
+        Effect.gen(function*() {
+          const server = yield* serve(streaming)
+          assert.strictEqual((yield* server.get("/stream")).body, "SessionClosedError")
+        }),
+        layer
+      )
+      assert.deepStrictEqual(logs.filter(({ level }) => level === "Warn"), [])
     }))
 
   it.effect("is not told in production", () =>
